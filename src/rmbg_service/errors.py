@@ -1,0 +1,146 @@
+"""Every error this package raises on purpose. Knows no HTTP framework.
+
+    RmbgError
+    |- ConfigurationError        the service cannot start as it is set up
+    |- ClientError               the request is at fault
+    |  |- MalformedRequest       400
+    |  |- Unauthorized           401
+    |  |- UploadTimeout          408
+    |  |- ImageTooLarge          413  (bytes or pixels that never fit)
+    |  |- UnsupportedMediaType   415
+    |  |- InvalidImage           422
+    |- Rejected                  the service cannot take it now; carries retry_after_s
+    |  |- Overloaded             429  (reason: jobs | pixels | deadline)
+    |  |- NotReady               503
+    |- DeadlineExceeded          504
+    |- InferenceError            500
+    |- OutOfDeviceMemory         503
+
+`status` is the HTTP status each maps to; `type` is its stable, machine-readable name.
+"""
+
+from typing import ClassVar, Literal
+
+
+class RmbgError(Exception):
+    """Base of every deliberate error; `str(error)` is fit to be shown to the caller."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+
+
+class ConfigurationError(RmbgError):
+    """The settings, the model file or the device do not allow a start."""
+
+    type = "configuration-error"
+    title = "Configuration error"
+
+
+class ClientError(RmbgError):
+    """The request itself is at fault; sending it again unchanged will fail again."""
+
+    status = 400
+    type = "client-error"
+    title = "Bad request"
+
+
+class MalformedRequest(ClientError):
+    """The body, an option or the base64 text cannot be understood."""
+
+    type = "malformed-request"
+    title = "Malformed request"
+
+
+class Unauthorized(ClientError):
+    """API keys are required and the request carries none that is known."""
+
+    status = 401
+    type = "unauthorized"
+    title = "Unauthorized"
+
+
+class UploadTimeout(ClientError):
+    """The body did not arrive in time."""
+
+    status = 408
+    type = "upload-timeout"
+    title = "Upload timed out"
+
+
+class ImageTooLarge(ClientError):
+    """More bytes or pixels than this service ever accepts."""
+
+    status = 413
+    type = "image-too-large"
+    title = "Image too large"
+
+
+class UnsupportedMediaType(ClientError):
+    """The request's Content-Type is not one of the accepted forms."""
+
+    status = 415
+    type = "unsupported-media-type"
+    title = "Unsupported media type"
+
+
+class InvalidImage(ClientError):
+    """The bytes are not a readable image of an accepted format."""
+
+    status = 422
+    type = "invalid-image"
+    title = "Invalid image"
+
+
+class Rejected(RmbgError):
+    """The service cannot take the request now; `retry_after_s` says when to try again."""
+
+    status = 503
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Overloaded(Rejected):
+    """A bound on the work in flight is reached."""
+
+    status = 429
+    type = "overloaded"
+    title = "Overloaded"
+
+    def __init__(
+        self, detail: str, retry_after_s: int, reason: Literal["jobs", "pixels", "deadline"]
+    ) -> None:
+        super().__init__(detail, retry_after_s)
+        self.reason = reason
+
+
+class NotReady(Rejected):
+    """The model is loading, or the service is draining or has failed."""
+
+    type = "not-ready"
+    title = "Not ready"
+
+
+class DeadlineExceeded(RmbgError):
+    """The job did not finish before its deadline."""
+
+    status = 504
+    type = "deadline-exceeded"
+    title = "Deadline exceeded"
+
+
+class InferenceError(RmbgError):
+    """The model failed on this image."""
+
+    type = "inference-error"
+    title = "Inference failed"
+
+
+class OutOfDeviceMemory(RmbgError):
+    """The accelerator has no memory left for this prediction."""
+
+    status = 503
+    type = "out-of-device-memory"
+    title = "Out of device memory"

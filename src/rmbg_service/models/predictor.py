@@ -1,0 +1,52 @@
+"""The seam between the service and a model runtime."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+ModelInput: TypeAlias = NDArray[np.uint8]
+"""`(h, w, 3)` uint8 sRGB picture of the predictor's `input_size`; not normalised."""
+
+Matte: TypeAlias = NDArray[np.float32]
+"""`(h, w)` float32 in [0, 1]; 0 is background, 1 is foreground."""
+
+
+class Predictor(Protocol):
+    """A loaded network that turns model inputs into mattes.
+
+    Every method blocks and is called from one thread only, in the order `load`, `warm_up`,
+    any number of `predict`, `close`. Normalisation belongs to the predictor.
+    """
+
+    @property
+    def name(self) -> str:
+        """The model's name as shown to clients, e.g. `u2netp`."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """`(height, width)` of the inputs that `predict` takes; known before `load`."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, e.g. `cpu` or `cuda:0`; final after `load`."""
+
+    def load(self) -> None:
+        """Read the weights and move them to the device.
+
+        Raises `ConfigurationError` with one clear line when that cannot work.
+        """
+
+    def warm_up(self) -> None:
+        """Run the real path at the real input size, so that the first request is not slow."""
+
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+        """One matte for each input, at the input's size, values clipped to [0, 1].
+
+        Raises `OutOfDeviceMemory` when the device has no memory left (the caller may try again)
+        and `InferenceError` when the result is not a matte (NaN or Inf).
+        """
+
+    def close(self) -> None:
+        """Free what `load` took. Safe to call twice."""
