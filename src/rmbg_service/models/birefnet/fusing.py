@@ -1,0 +1,82 @@
+"""From the plain network to the one that serves requests."""
+
+import torch
+from torch import Tensor, nn
+
+from rmbg_service.models.birefnet.decoder import LateralBlock, resize
+from rmbg_service.models.birefnet.fused_decoder import FusedBlock, FusedDecoder, like
+from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan
+from rmbg_service.models.birefnet.modeling import BiRefNet
+
+Plan = list[tuple[WindowPlan, WindowPlan]]
+
+
+class FusedLateral(nn.Module):
+    """`LateralBlock` of `cat(full, resize(half))`, without making that.
+
+    A 1 x 1 convolution and an interpolation are both linear and commute: the half-size features
+    go through their part of the convolution before they are enlarged.
+    """
+
+    def __init__(self, lateral: LateralBlock) -> None:
+        super().__init__()
+        conv = lateral.conv
+        assert conv.bias is not None
+        full, half = conv.weight.chunk(2, 1)
+        self.of_full = like(conv, full, conv.bias)
+        self.of_half = like(conv, half, torch.zeros_like(conv.bias))
+
+    def forward(self, full: Tensor, half: Tensor) -> Tensor:
+        """`(B, C, H, W)` and `(B, C, H', W')` to `(B, 2 C, H, W)`."""
+        return resize(self.of_half(half), full.shape[2:]).add_(self.of_full(full))
+
+
+class FusedBiRefNet(nn.Module):
+    """`BiRefNet`, evaluation only: the same numbers but for rounding."""
+
+    def __init__(self, model: BiRefNet) -> None:
+        super().__init__()
+        self.backbone = FusedSwin(model.bb, model.config.swin.window)
+        squeeze = model.squeeze_module[0]
+        self.squeeze = FusedBlock(squeeze)
+        self.laterals = nn.ModuleList(
+            FusedLateral(model.decoder.get_submodule(f"lateral_block{level}"))
+            for level in (4, 3, 2)
+        )
+        self.decoder = FusedDecoder(model.decoder)
+        self._plans: dict[tuple[int, int, torch.device], tuple[Plan, Plan]] = {}
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Normalised RGB `(B, 3, H, W)`, H and W multiples of 32, to logits `(B, 1, H, W)`."""
+        h, w = pixel_values.shape[2:]
+        return self.run(pixel_values, *self.plans(h, w, pixel_values.device))
+
+    def plans(self, h: int, w: int, device: torch.device) -> tuple[Plan, Plan]:
+        """Window plans of the picture and of the picture at half the size; made once a size."""
+        key = (h, w, device)
+        if key not in self._plans:
+            half = self.backbone.plan(h // 2, w // 2, device)
+            self._plans[key] = (self.backbone.plan(h, w, device), half)
+        return self._plans[key]
+
+    def run(self, image: Tensor, full_plan: Plan, half_plan: Plan) -> Tensor:
+        """`forward` with the plans given; the part that `torch.compile` may take."""
+        h, w = image.shape[2:]
+        half = self.backbone(resize(image, (h // 2, w // 2)), half_plan)
+        full = self.backbone(image, full_plan)
+        x4 = full[3]
+        context = []
+        for f, g in zip(full, half, strict=True):
+            context += [resize(f, x4.shape[2:]), resize(resize(g, f.shape[2:]), x4.shape[2:])]
+        p = self.squeeze(torch.cat(context, 1))
+        laterals = [self.laterals[i](full[2 - i], half[2 - i]) for i in range(3)]
+        del full, half, context
+        out: Tensor = self.decoder(image, p, laterals)
+        return out
+
+
+def fuse(model: BiRefNet) -> FusedBiRefNet:
+    """The fast form of `model`, on the CPU. It shares weights with `model`: use one of them."""
+    with torch.no_grad():
+        fused = FusedBiRefNet(model)
+    return fused.eval().requires_grad_(False).to(memory_format=torch.channels_last)

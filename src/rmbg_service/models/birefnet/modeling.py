@@ -1,0 +1,48 @@
+"""BiRefNet (Zheng et al., CAAI AIR 2024): the network of RMBG-2.0, its evaluation path only."""
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from rmbg_service.models.birefnet.configuration import BiRefNetConfig
+from rmbg_service.models.birefnet.decoder import BasicDecBlk, Decoder, resize
+from rmbg_service.models.birefnet.swin import SwinTransformer
+
+
+class BiRefNet(PreTrainedModel):
+    """A picture in, foreground logits out. The plain form; `fusing.fuse` makes the fast one."""
+
+    config_class = BiRefNetConfig
+    main_input_name = "pixel_values"
+
+    config: BiRefNetConfig
+
+    def __init__(self, config: BiRefNetConfig) -> None:
+        super().__init__(config)
+        c1, c2, c3, c4 = config.swin.channels
+        self.bb = SwinTransformer(config.swin)
+        self.squeeze_module = nn.Sequential(BasicDecBlk(2 * (c1 + c2 + c3 + c4), 2 * c4))
+        self.decoder = Decoder((2 * c1, 2 * c2, 2 * c3, 2 * c4))
+        self.post_init()
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Normalised RGB `(B, 3, H, W)`, H and W multiples of 32, to logits `(B, 1, H, W)`."""
+        x1, x2, x3, x4 = self.encode(pixel_values)
+        context = [resize(x, x4.shape[2:]) for x in (x1, x2, x3)]
+        x4 = self.squeeze_module(torch.cat((*context, x4), 1))
+        out: Tensor = self.decoder(pixel_values, x1, x2, x3, x4)
+        return out
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Features of the picture, each followed by those of the picture at half the size."""
+        h, w = image.shape[2:]
+        full, half = self.bb(image), self.bb(resize(image, (h // 2, w // 2)))
+        return [torch.cat((f, resize(g, f.shape[2:])), 1) for f, g in zip(full, half, strict=True)]
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: Any, **kwargs: Any
+    ) -> Self:
+        raise NotImplementedError
