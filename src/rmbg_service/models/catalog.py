@@ -3,18 +3,24 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from rmbg_service.errors import ConfigurationError
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Activation = Literal["none", "sigmoid"]
+PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """One row of the catalogue.
 
-    `input_size` is `(height, width)`; `mean` and `std` apply to RGB scaled to [0, 1]; `activation`
-    is what still has to be applied to the network's output to make it a matte.
+    `source` is a hub id for the runtime `birefnet`, and `revision` the branch, tag or commit that
+    is taken unless the settings name one. `input_size` is `(height, width)`; where `dynamic`, any
+    multiples of 32 are taken as well. `mean` and `std` apply to RGB scaled to [0, 1]; `activation`
+    is what still has to be applied to the network's output to make it a matte. `patch_order` is
+    explained in `birefnet/patch_order.py`; None where only the files can tell.
     """
 
     name: str
@@ -27,6 +33,37 @@ class ModelSpec:
     std: tuple[float, float, float] = IMAGENET_STD
     activation: Activation = "none"
     good_for: str = ""
+    revision: str = "main"
+    gated: bool = False
+    dynamic: bool = False
+    patch_order: PatchOrder | None = None
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether the licence forbids commercial use."""
+        return "-NC" in self.licence.upper()
+
+
+def _birefnet(
+    name: str,
+    good_for: str,
+    input_size: tuple[int, int] = (1024, 1024),
+    dynamic: bool = False,
+    revision: str = "main",
+) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        runtime="birefnet",
+        source=f"ZhengPeng7/{name}",
+        revision=revision,
+        licence="MIT",
+        licence_url="https://github.com/ZhengPeng7/BiRefNet/blob/main/LICENSE",
+        input_size=input_size,
+        activation="sigmoid",
+        good_for=good_for,
+        dynamic=dynamic,
+        patch_order="c_hg_wg",
+    )
 
 
 EMBEDDED = ModelSpec(
@@ -38,3 +75,56 @@ EMBEDDED = ModelSpec(
     input_size=(320, 320),
     good_for="trying the service out, CPUs; coarse edges",
 )
+
+RMBG_2_0 = ModelSpec(
+    name="RMBG-2.0",
+    runtime="birefnet",
+    source="briaai/RMBG-2.0",
+    revision="5df4c9c76d8170882c34f6986e848ee07fd0ba43",
+    licence="CC-BY-NC-4.0",
+    licence_url="https://creativecommons.org/licenses/by-nc/4.0/",
+    input_size=(1024, 1024),
+    activation="sigmoid",
+    good_for="people, products, animals, graphics; the most accurate here for general pictures",
+    gated=True,
+    patch_order="wg_hg_c",
+)
+
+BIREFNET = _birefnet(
+    "BiRefNet",
+    "general pictures, commercial use",
+    revision="e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4",
+)
+
+CATALOG: tuple[ModelSpec, ...] = (
+    EMBEDDED,
+    RMBG_2_0,
+    BIREFNET,
+    _birefnet("BiRefNet_lite", "general pictures on a small GPU or a CPU"),
+    _birefnet("BiRefNet_HR", "large pictures with fine structure", (2048, 2048), dynamic=True),
+    _birefnet("BiRefNet_HR-matting", "hair and fur in large pictures", (2048, 2048), dynamic=True),
+    _birefnet("BiRefNet-matting", "hair, fur and other soft edges"),
+    _birefnet("BiRefNet-portrait", "people"),
+    _birefnet("BiRefNet_dynamic", "pictures far from square; 256 to 2304 pixels", dynamic=True),
+    _birefnet("BiRefNet_lite-2K", "wide pictures, 2560 x 1440, on a small GPU", (1440, 2560)),
+)
+
+
+def find(name: str) -> ModelSpec | None:
+    """The row with this short name or hub id, in any case; None when there is none."""
+    wanted = name.casefold()
+    for spec in CATALOG:
+        if wanted in (spec.name.casefold(), spec.source.casefold()):
+            return spec
+    return None
+
+
+def check_licence(spec: ModelSpec, accepted: frozenset[str]) -> None:
+    """Refuse a non-commercial model whose licence is not among the `accepted` identifiers."""
+    if spec.non_commercial and spec.licence.casefold() not in {
+        name.casefold() for name in accepted
+    }:
+        raise ConfigurationError(
+            f"{spec.name} is licensed under {spec.licence} (no commercial use, {spec.licence_url}):"
+            f" set RMBG_ACCEPT_LICENSE={spec.licence.lower()} to accept that"
+        )

@@ -1,4 +1,4 @@
-"""What there is to choose in a BiRefNet: its backbone. Everything else is the same in all of them."""
+"""What there is to choose in a BiRefNet: its backbone. All else is the same in all of them."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ BACKBONES = {
 }
 
 
-class BiRefNetConfig(PretrainedConfig):
+class BiRefNetConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """The configuration that `BiRefNet.save_pretrained` writes.
 
     `patch_order` says how the decoder's input patches are laid into channels in the weights beside

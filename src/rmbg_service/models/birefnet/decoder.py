@@ -1,8 +1,8 @@
 """BiRefNet's decoder (Zheng et al., CAAI AIR 2024), plain form. Names are the checkpoints'."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rmbg_service.models.birefnet.deform import DeformableConv2d
 
@@ -12,7 +12,7 @@ INNER = 64
 
 def resize(x: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
     """Bilinear interpolation to `(h, w)` in which corner pixels stay corner pixels."""
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
+    return functional.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
 
 
 def tiles(image: Tensor, h: int, w: int) -> Tensor:
@@ -36,7 +36,7 @@ class DeformableBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, H, W)` to `(B, D, H, W)`."""
-        return F.relu(self.bn(self.atrous_conv(x)))
+        return functional.relu(self.bn(self.atrous_conv(x)))
 
 
 class ASPPDeformable(nn.Module):
@@ -61,7 +61,7 @@ class ASPPDeformable(nn.Module):
         """`(B, 64, H, W)` to the same."""
         branches = [self.aspp1(x), *(branch(x) for branch in self.aspp_deforms)]
         branches.append(self.global_avg_pool(x).expand_as(branches[0]))
-        return F.relu(self.bn1(self.conv1(torch.cat(branches, 1))))
+        return functional.relu(self.bn1(self.conv1(torch.cat(branches, 1))))
 
 
 class BasicDecBlk(nn.Module):
@@ -77,7 +77,7 @@ class BasicDecBlk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, H, W)` to `(B, D, H, W)`."""
-        x = self.dec_att(F.relu(self.bn_in(self.conv_in(x))))
+        x = self.dec_att(functional.relu(self.bn_in(self.conv_in(x))))
         out: Tensor = self.bn_out(self.conv_out(x))
         return out
 

@@ -1,13 +1,13 @@
 """Deformable convolution v2 (Zhu et al., CVPR 2019), in plain torch.
 
 The kernel's taps are moved by learned offsets, read by bilinear interpolation, and weighted by a
-learned modulation. Stride 1, dilation 1, padding k // 2; outside the picture everything is zero, and
-of the four pixels around a position only those inside count.
+learned modulation. Stride 1, dilation 1, padding k // 2; outside the picture everything is zero,
+and of the four pixels around a position only those inside count.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor) -> Tensor:
@@ -30,10 +30,10 @@ def deform_conv2d(x: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor)
         z = offset[:, row, :, 1] + xs
         # grid_sample counts from -1 (left edge of the first pixel) to 1 (right edge of the last).
         grid = torch.stack(((2 * z + 1) / w - 1, (2 * y + 1) / h - 1), -1).view(b, k * h, w, 2)
-        read = F.grid_sample(x, grid, "bilinear", "zeros", align_corners=False)
+        read = functional.grid_sample(x, grid, "bilinear", "zeros", align_corners=False)
         columns = read.view(b, c, k, h, w) * modulation[:, None, row]
         taps = weight[:, :, row].reshape(-1, c * k, 1, 1)
-        out = out + F.conv2d(columns.view(b, c * k, h, w), taps)
+        out = out + functional.conv2d(columns.view(b, c * k, h, w), taps)
     return out
 
 

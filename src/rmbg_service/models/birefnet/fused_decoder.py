@@ -1,13 +1,13 @@
 """The decoder as it serves requests: the numbers of `decoder.py` with less memory and work.
 
-What is merged, all of it exact but for rounding: BatchNorm into the convolution before it; offset and
-modulator convolutions of a branch into one; the pooled branch of ASPP into a bias; the last 1 x 1
-convolution into the two that feed it. Features are channels-last throughout.
+What is merged, all of it exact but for rounding: BatchNorm into the convolution before it; offset
+and modulator convolutions of a branch into one; the pooled branch of ASPP into a bias; the last
+1 x 1 convolution into the two that feed it. Features are channels-last throughout.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rmbg_service.models.birefnet import sampling
 from rmbg_service.models.birefnet.decoder import (
@@ -104,7 +104,7 @@ class FusedASPP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, 64, H, W)` to the same."""
         b, c, h, w = x.shape
-        pooled = self.join(F.relu_(self.pooled(x.mean((2, 3), keepdim=True))))
+        pooled: Tensor = self.join(functional.relu_(self.pooled(x.mean((2, 3), keepdim=True))))
         out = pooled.view(b, 1, c).repeat(1, h * w, 1)
         for branch in self.branches:
             branch(x, out)
@@ -122,7 +122,7 @@ class FusedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, H, W)` to `(B, D, H, W)`."""
-        out: Tensor = self.conv_out(self.attention(F.relu_(self.conv_in(x))))
+        out: Tensor = self.conv_out(self.attention(functional.relu_(self.conv_in(x))))
         return out
 
 
@@ -141,7 +141,9 @@ class Fused5x5(nn.Module):
         first = block.conv1.weight.double()
         second = torch.einsum("d,dcij->cij", last.double(), block.conv_out.weight.double())[None]
         bias = (last.double() @ block.conv_out.bias.double())[None]
-        whole = F.conv2d(first.transpose(0, 1), second.flip(2, 3), padding=2).transpose(0, 1)
+        whole = functional.conv2d(first.transpose(0, 1), second.flip(2, 3), padding=2).transpose(
+            0, 1
+        )
         whole_bias = bias + second.sum((0, 2, 3)) @ block.conv1.bias.double()
         self.first = block.conv1
         self.second = like(block.conv_out, second, bias)
@@ -187,7 +189,7 @@ class FusedDecoder(nn.Module):
         assert last.bias is not None
         assert final.conv_out.bias is not None
         # The last 1 x 1 convolution is linear: one half of it goes before the interpolation.
-        deep, shallow = last.weight[0, :, 0, 0].split((final.conv_out.out_channels, decoder.ipt_blk1.conv_out.out_channels))
+        deep, shallow = torch.tensor_split(last.weight[0, :, 0, 0], [final.conv_out.out_channels])
         weight = torch.einsum("d,dcij->cij", deep.double(), final.conv_out.weight.double())[None]
         bias = last.bias.double() + deep.double() @ final.conv_out.bias.double()
         final.conv_out = like(final.conv_out, weight, bias)

@@ -2,18 +2,18 @@
 
 Padding, rolling and cutting into windows is one permutation of tokens; it and its inverse are index
 lists that depend on the size only (`WindowPlan`). Windows are ordered so that those with the same
-shift mask follow one another: there are only four different masks, because only the last row and the
-last column of windows hold pixels that were not neighbours. The qkv and output layers then run on
-real tokens only, not on padding.
+shift mask follow one another: there are only four different masks, because only the last row and
+the last column of windows hold pixels that were not neighbours. The qkv and output layers then run
+on real tokens only, not on padding.
 """
 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
-from rmbg_service.models.birefnet.swin import PatchMerging, SwinBlock, SwinTransformer
+from rmbg_service.models.birefnet.swin import SwinBlock, SwinStage, SwinTransformer
 
 CHUNK_TOKENS = 4096
 """Tokens at a time through an MLP, which is four times wider inside."""
@@ -82,21 +82,21 @@ class FusedSwinBlock(nn.Module):
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """`(B, H * W, C)` to the same."""
         x.add_(self.proj(self.attend(x, plan)))
-        for part in x.split(CHUNK_TOKENS, 1):
-            part.add_(self.fc2(F.gelu(self.fc1(self.norm2(part)))))
+        for part in torch.split(x, CHUNK_TOKENS, 1):
+            part.add_(self.fc2(functional.gelu(self.fc1(self.norm2(part)))))
         return x
 
     def attend(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """Window attention up to the output layer."""
         b, _, c = x.shape
         # One zero token stands for all padding: zeros after the norm, so that its qkv is the bias.
-        qkv = self.qkv(F.pad(self.norm1(x), (0, 0, 0, 1))).index_select(1, plan.gather)
+        qkv = self.qkv(functional.pad(self.norm1(x), (0, 0, 0, 1))).index_select(1, plan.gather)
         n = self.bias.shape[-1]
         qkv = qkv.view(b, -1, n, 3, self.heads, c // self.heads)
         out = []
-        for group, bias in zip(qkv.split(plan.groups, 1), self.bias, strict=True):
+        for group, bias in zip(torch.split(qkv, plan.groups, 1), self.bias, strict=True):
             q, k, v = group.flatten(0, 1).permute(2, 0, 3, 1, 4)
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+            y = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
             out.append(y.transpose(1, 2).reshape(b, -1, c))
         return torch.cat(out, 1).index_select(1, plan.scatter)
 
@@ -112,9 +112,14 @@ class FusedSwin(nn.Module):
         self.norms = nn.ModuleList()
         self.merges = nn.ModuleList()
         for i, stage in enumerate(swin.layers):
-            self.stages.append(nn.ModuleList(FusedSwinBlock(block) for block in stage.blocks))
+            assert isinstance(stage, SwinStage)
+            blocks = nn.ModuleList()
+            for block in stage.blocks:
+                assert isinstance(block, SwinBlock)
+                blocks.append(FusedSwinBlock(block))
+            self.stages.append(blocks)
             self.norms.append(swin.get_submodule(f"norm{i}"))
-            if isinstance(stage.downsample, PatchMerging):
+            if stage.downsample is not None:
                 self.merges.append(stage.downsample)
 
     def plan(self, h: int, w: int, device: torch.device) -> list[tuple[WindowPlan, WindowPlan]]:
@@ -132,6 +137,7 @@ class FusedSwin(nn.Module):
         x = self.embed(x)
         features = []
         for i, stage in enumerate(self.stages):
+            assert isinstance(stage, nn.ModuleList)
             b, h, w, c = x.shape
             tokens = x.reshape(b, h * w, c)
             for j, block in enumerate(stage):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from rmbg_service.models.birefnet.decoder import LateralBlock, resize
+from rmbg_service.models.birefnet.decoder import BasicDecBlk, LateralBlock, resize
 from rmbg_service.models.birefnet.fused_decoder import FusedBlock, FusedDecoder, like
 from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan
 from rmbg_service.models.birefnet.modeling import BiRefNet
@@ -38,11 +38,13 @@ class FusedBiRefNet(nn.Module):
         super().__init__()
         self.backbone = FusedSwin(model.bb, model.config.swin.window)
         squeeze = model.squeeze_module[0]
+        assert isinstance(squeeze, BasicDecBlk)
         self.squeeze = FusedBlock(squeeze)
-        self.laterals = nn.ModuleList(
-            FusedLateral(model.decoder.get_submodule(f"lateral_block{level}"))
-            for level in (4, 3, 2)
-        )
+        self.laterals = nn.ModuleList()
+        for level in (4, 3, 2):
+            lateral = model.decoder.get_submodule(f"lateral_block{level}")
+            assert isinstance(lateral, LateralBlock)
+            self.laterals.append(FusedLateral(lateral))
         self.decoder = FusedDecoder(model.decoder)
         self._plans: dict[tuple[int, int, torch.device], tuple[Plan, Plan]] = {}
 
@@ -58,6 +60,10 @@ class FusedBiRefNet(nn.Module):
             half = self.backbone.plan(h // 2, w // 2, device)
             self._plans[key] = (self.backbone.plan(h, w, device), half)
         return self._plans[key]
+
+    def compile_run(self) -> None:
+        """Let `torch.compile` take the network; each new input size then costs a compilation."""
+        self.run = torch.compile(self.run, dynamic=False)  # type: ignore[method-assign]
 
     def run(self, image: Tensor, full_plan: Plan, half_plan: Plan) -> Tensor:
         """`forward` with the plans given; the part that `torch.compile` may take."""
@@ -79,4 +85,9 @@ def fuse(model: BiRefNet) -> FusedBiRefNet:
     """The fast form of `model`, on the CPU. It shares weights with `model`: use one of them."""
     with torch.no_grad():
         fused = FusedBiRefNet(model)
-    return fused.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    for module in fused.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    fused.train(False)
+    fused.requires_grad_(False)
+    return fused

@@ -1,6 +1,7 @@
 """BiRefNet (Zheng et al., CAAI AIR 2024): the network of RMBG-2.0, its evaluation path only."""
 
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from rmbg_service.models.birefnet.decoder import BasicDecBlk, Decoder, resize
 from rmbg_service.models.birefnet.swin import SwinTransformer
 
 
-class BiRefNet(PreTrainedModel):
+class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
     """A picture in, foreground logits out. The plain form; `fusing.fuse` makes the fast one."""
 
     config_class = BiRefNetConfig
@@ -25,7 +26,7 @@ class BiRefNet(PreTrainedModel):
         self.bb = SwinTransformer(config.swin)
         self.squeeze_module = nn.Sequential(BasicDecBlk(2 * (c1 + c2 + c3 + c4), 2 * c4))
         self.decoder = Decoder((2 * c1, 2 * c2, 2 * c3, 2 * c4))
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Normalised RGB `(B, 3, H, W)`, H and W multiples of 32, to logits `(B, 1, H, W)`."""
@@ -43,6 +44,13 @@ class BiRefNet(PreTrainedModel):
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
-        cls, pretrained_model_name_or_path: Any, **kwargs: Any
-    ) -> Self:
-        raise NotImplementedError
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> "BiRefNet":
+        """Load a folder or a hub id; the keywords are those of `load_birefnet`.
+
+        Replaces the inherited method, which would fill what a checkpoint lacks with random values
+        and cannot read the official ones: their configuration does not describe the network.
+        """
+        from rmbg_service.models.birefnet.loading import load_birefnet
+
+        return load_birefnet(pretrained_model_name_or_path, **kwargs)

@@ -1,16 +1,16 @@
 """Reading a feature map at the moved taps of a deformable convolution, fast and exact.
 
 A bilinear read is a weighted sum of four pixels. With the pixels as the rows of a matrix it is what
-`embedding_bag` computes, on a CPU and on CUDA alike, without a tensor for each corner; elsewhere the
-four rows are gathered one after the other. Positions are float32 also where the features are
+`embedding_bag` computes, on a CPU and on CUDA alike, without a tensor for each corner; elsewhere
+the four rows are gathered one after the other. Positions are float32 also where the features are
 16-bit: at 256 pixels a float16 position would be off by an eighth of a pixel.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
-CPU_CHUNK_BYTES = 6 * 2**20
+CPU_CHUNK_BYTES = 8 * 2**20
 """Bytes of read taps at a time on a CPU: they should stay in its cache."""
 
 DEVICE_CHUNK_BYTES = 512 * 2**20
@@ -23,12 +23,10 @@ def padded_rows(x: Tensor) -> Tensor:
     One row of zeros above and left, two below and right: every position clamped to [-1, size] then
     has its four pixels in the frame, and those outside the picture count as zero.
     """
-    return F.pad(x.permute(1, 2, 0), (0, 0, 1, 2, 1, 2)).flatten(0, 1)
+    return functional.pad(x.permute(1, 2, 0), (0, 0, 1, 2, 1, 2)).flatten(0, 1)
 
 
-def corners(
-    moves: Tensor, first: int, size: tuple[int, int], kernel: int
-) -> tuple[Tensor, Tensor]:
+def corners(moves: Tensor, first: int, size: tuple[int, int], kernel: int) -> tuple[Tensor, Tensor]:
     """Which rows of `padded_rows` to read, and with which weights.
 
     `moves` is `(n, 3, k^2)`: dy, dx and the modulation's logit of each tap for the `n` pixels from
@@ -56,7 +54,9 @@ def corners(
 
 def read_bags(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:
     """Weighted sums of four rows each, `(n, C)`, by `embedding_bag`."""
-    return F.embedding_bag(index, rows, mode="sum", per_sample_weights=weight.to(rows.dtype))
+    return functional.embedding_bag(
+        index, rows, mode="sum", per_sample_weights=weight.to(rows.dtype)
+    )
 
 
 def read_gathered(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ Names of modules are those of the official checkpoints.
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rmbg_service.models.birefnet.configuration import SwinVariant
 
@@ -83,7 +83,7 @@ class WindowAttention(nn.Module):
         bias = self.bias()[None]
         if mask is not None:
             bias = (bias + mask[:, None]).repeat(n // len(mask), 1, 1, 1)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         out: Tensor = self.proj(x.transpose(1, 2).reshape(n, tokens, c))
         return out
 
@@ -98,7 +98,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(..., C)` to `(..., C)`."""
-        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        out: Tensor = self.fc2(functional.gelu(self.fc1(x)))
         return out
 
 
@@ -118,7 +118,7 @@ class SwinBlock(nn.Module):
         """`(B, H, W, C)` to the same."""
         _, h, w, _ = x.shape
         # Pictures need not be a multiple of the window: zeros are appended after the norm.
-        y = F.pad(self.norm1(x), (0, 0, 0, -w % self.window, 0, -h % self.window))
+        y = functional.pad(self.norm1(x), (0, 0, 0, -w % self.window, 0, -h % self.window))
         _, padded_h, padded_w, _ = y.shape
         mask = None
         if self.shift:
@@ -129,7 +129,8 @@ class SwinBlock(nn.Module):
         if self.shift:
             y = torch.roll(y, (self.shift, self.shift), (1, 2))
         x = x + y[:, :h, :w]
-        return x + self.mlp(self.norm2(x))
+        out: Tensor = x + self.mlp(self.norm2(x))
+        return out
 
 
 class PatchMerging(nn.Module):
@@ -142,7 +143,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to `(B, ceil(H / 2), ceil(W / 2), 2 C)`."""
-        x = F.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
+        x = functional.pad(x, (0, 0, 0, x.shape[2] % 2, 0, x.shape[1] % 2))
         even, odd = x[:, 0::2], x[:, 1::2]
         x = torch.cat((even[:, :, 0::2], odd[:, :, 0::2], even[:, :, 1::2], odd[:, :, 1::2]), -1)
         out: Tensor = self.reduction(self.norm(x))
@@ -200,6 +201,7 @@ class SwinTransformer(nn.Module):
         x = self.patch_embed(x)
         features = []
         for i, stage in enumerate(self.layers):
+            assert isinstance(stage, SwinStage)
             x = stage(x)
             features.append(self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2))
             if stage.downsample is not None:

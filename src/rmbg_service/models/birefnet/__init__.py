@@ -1,0 +1,1 @@
+"""BiRefNet in torch: the only package that imports it."""

@@ -1,0 +1,185 @@
+"""BiRefNet behind the `Predictor` seam: device, dtype, normalisation, errors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
+from rmbg_service.models.birefnet.loading import load_birefnet
+from rmbg_service.models.catalog import ModelSpec, PatchOrder
+from rmbg_service.models.predictor import Matte, ModelInput
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first of cuda, mps and cpu; a named device must be there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigurationError(
+            f"RMBG_DEVICE={name} is not a device (auto, cpu, cuda:0)"
+        ) from None
+    present = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) >= present.get(device.type, 0):
+        raise ConfigurationError(f"RMBG_DEVICE={name} is not present on this machine")
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is float16 on CUDA devices with tensor cores (7.0 and later), else float32.
+
+    float16 rather than bfloat16: it has eight times the precision, the authors publish it as
+    lossless for this network, and an overflow is found in the output and reported.
+    """
+    if name == "auto":
+        half = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
+        return torch.float16 if half else torch.float32
+    if name not in DTYPES:
+        raise ConfigurationError(f"RMBG_DTYPE={name} is not one of auto, {', '.join(DTYPES)}")
+    if device.type == "cpu" and name == "fp16":
+        raise ConfigurationError("RMBG_DTYPE=fp16 needs an accelerator: use auto or fp32 on a CPU")
+    return DTYPES[name]
+
+
+class BiRefNetPredictor:
+    """Runs the BiRefNet in `source` (folder or hub id) as `spec` says. See `Predictor`."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        source: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        compile: bool = False,  # noqa: A002
+        patch_order: PatchOrder | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+        local_files_only: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.source = source
+        self.patch_order = patch_order
+        self.revision = revision
+        self.token = token
+        self.local_files_only = local_files_only
+        self._compile = compile
+        self._device_name = device
+        self._dtype_name = dtype
+        self._device = torch.device("cpu")
+        self._dtype = torch.float32
+        self._network: FusedBiRefNet | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name in the catalogue."""
+        return self.spec.name
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """`(height, width)` of the inputs; other sizes are taken where `spec.dynamic`."""
+        return self.spec.input_size
+
+    @property
+    def device(self) -> str:
+        """Where it runs; final after `load`."""
+        return str(self._device)
+
+    @property
+    def dtype(self) -> str:
+        """In which number format it computes; final after `load`."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self._dtype)
+
+    def load(self) -> None:
+        """Read the weights, fuse the network and move it to the device."""
+        self._device = choose_device(self._device_name)
+        self._dtype = choose_dtype(self._dtype_name, self._device)
+        model = load_birefnet(
+            self.source,
+            revision=self.revision,
+            patch_order=self.patch_order,
+            token=self.token,
+            local_files_only=self.local_files_only,
+        )
+        network = fuse(model)
+        try:
+            self._network = network.to(self._device, self._dtype)
+        except torch.OutOfMemoryError:
+            problem = f"{self.name} does not fit into the memory of {self.device}"
+        else:
+            if self._compile:
+                network.compile_run()
+            scale = torch.tensor(self.spec.std) * 255
+            self._shift = (torch.tensor(self.spec.mean) * 255).view(3, 1, 1).to(self._device)
+            self._scale = scale.view(3, 1, 1).to(self._device)
+            return
+        raise ConfigurationError(problem)
+
+    def warm_up(self) -> None:
+        """Two predictions of noise at the real size: kernels are chosen, memory is taken."""
+        h, w = self.input_size
+        noise = np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
+        for _ in range(2):
+            self.predict([noise])
+
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+        """One matte for each input, see `Predictor`. All inputs of a batch have one size."""
+        pixels = np.stack(batch)
+        self._check_size(pixels.shape)
+        try:
+            mattes = self._infer(pixels)
+        except torch.OutOfMemoryError:
+            # Raised below, outside this block: the exception holds the tensors of the failed run.
+            pass
+        else:
+            return list(mattes)
+        raise OutOfDeviceMemory(
+            f"{self.device} has no memory left for {len(batch)} x {pixels.shape[1:3]}"
+        )
+
+    def close(self) -> None:
+        """Drop the network and give its memory back."""
+        self._network = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _check_size(self, shape: tuple[int, ...]) -> None:
+        size = shape[1:3]
+        fits = all(side and side % 32 == 0 for side in size) if self.spec.dynamic else False
+        if size != self.input_size and not fits:
+            want = "multiples of 32" if self.spec.dynamic else f"{self.input_size}"
+            raise InferenceError(f"{self.name} takes inputs of {want}, not {size}")
+
+    @torch.inference_mode()
+    def _infer(self, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Matte:
+        """`(B, H, W, 3)` uint8 to `(B, H, W)` float32."""
+        if self._network is None:
+            raise InferenceError(f"{self.name} is not loaded")
+        logits = self._network(self._normalise(torch.from_numpy(pixels)))[:, 0].float()
+        finite, matte = torch.isfinite(logits).all(), torch.sigmoid(logits)
+        if not finite:
+            raise InferenceError(f"{self.name} gave a value that is not a number")
+        result: Matte = matte.cpu().numpy()
+        return result
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        """Bytes to the device, then to normalised floats `(B, 3, H, W)`, channels-last."""
+        if self._device.type == "cuda":
+            pixels = pixels.pin_memory()
+        image = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+        return ((image - self._shift) / self._scale).to(self._dtype)

@@ -1,0 +1,88 @@
+"""From checkpoint files to named tensors. No code in a checkpoint is ever run."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.hub import shards
+
+PREFIXES = ("module.", "_orig_mod.")
+"""What data-parallel training and torch.compile put before every key."""
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The checkpoint in `folder`: floating tensors as float32, wrapper prefixes stripped.
+
+    Safetensors are preferred; a `.bin` or `.pth` file is read as tensors only.
+    """
+    weights: dict[str, Tensor] = {}
+    for path in weight_files(folder):
+        tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        weights.update(tensors)
+    return {
+        _strip(key): value.float() if value.is_floating_point() else value
+        for key, value in weights.items()
+    }
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights in `folder`."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder} is not a folder")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return [folder / name]
+        if (folder / f"{name}.index.json").is_file():
+            return shards(folder / f"{name}.index.json")
+    for pattern in ("*.safetensors", "*.pth", "*.bin"):
+        found = sorted(folder.glob(pattern))
+        if len(found) == 1:
+            return found
+        if found:
+            names = ", ".join(path.name for path in found)
+            raise ConfigurationError(
+                f"{folder} holds several weight files ({names}): keep one, or name it"
+                " model.safetensors"
+            )
+    raise ConfigurationError(f"{folder} holds no weights (model.safetensors)")
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} is not a whole safetensors file: {_line(error)}"
+        ) from None
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ConfigurationError(
+            f"{path} holds more than tensors or is damaged, and is refused because a pickle can run"
+            " code: use safetensors"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise ConfigurationError(f"{path} is not a whole checkpoint: {_line(error)}") from None
+    if not isinstance(content, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
+        raise ConfigurationError(f"{path} is not a state dict (names and tensors)")
+    return content
+
+
+def _strip(key: str) -> str:
+    while key.startswith(PREFIXES):
+        key = key.partition(".")[2]
+    return key
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
