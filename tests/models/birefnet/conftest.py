@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+
+from rmbg_service.models.birefnet.loading import build
+from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.patch_order import to_native
+from tests.models.birefnet.parity import recipe
+
+
+def network(backbone: str, patch_order: str = "c_hg_wg") -> BiRefNet:
+    """A network with the recipe's weights, which it shares with other calls: do not change them."""
+    weights = dict(recipe.official(backbone))
+    model = build(weights, backbone)
+    if patch_order == "wg_hg_c":
+        to_native(weights)
+    model.load_state_dict(weights, assign=True)
+    model.train(False)
+    model.requires_grad_(False)
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny() -> BiRefNet:
+    """The network with the swin_v1_t backbone."""
+    return network("swin_v1_t")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as the official ones: safetensors, a bare config, the published code."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_file(recipe.official("swin_v1_t"), folder / "model.safetensors")
+    (folder / "config.json").write_text('{"architectures": ["BiRefNet"], "bb_pretrained": false}')
+    (folder / "birefnet.py").write_text("x = rearrange('b c (hg h) (wg w) -> b (c hg wg) h w')")
+    return folder

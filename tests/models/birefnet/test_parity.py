@@ -1,0 +1,109 @@
+"""The network against the numbers of the reference implementation; see parity/README.md."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rmbg_service.models.birefnet.fusing import fuse
+from rmbg_service.models.birefnet.loading import UNUSED
+from rmbg_service.models.birefnet.swin import relative_position_index
+from tests.models.birefnet.conftest import network
+from tests.models.birefnet.parity import recipe
+
+SMALL = ["t_256", "t_288x352", "t_256_rmbg", "l_256", "l_288x352", "l_256_rmbg"]
+LARGE = ["t_1024", "l_1024", "l_1024_rmbg"]
+
+
+def run(name: str, form: str, dtype: torch.dtype = torch.float32) -> NDArray[np.float64]:
+    """The logits `(H, W)` of a case."""
+    case = recipe.expected()["cases"][name]
+    model = network(case["backbone"], case["patch_order"])
+    model = model.to(dtype) if dtype != torch.float32 else model
+    x = recipe.normalise(recipe.image(case["height"], case["width"])).to(dtype)
+    with torch.inference_mode():
+        logits = (fuse(model) if form == "fused" else model)(x)
+    return logits[0, 0].double().numpy()
+
+
+def pairs(name: str, logits: NDArray[np.float64]) -> list[tuple[Any, Any]]:
+    """Computed and expected logits of a case: the grid and, where there is one, the crop."""
+    expected, step = recipe.logits(), recipe.expected()["cases"][name]["step"]
+    found = [(logits[::step, ::step], expected[f"{name}.grid"])]
+    if f"{name}.crop" in expected:
+        found.append((logits[480:544, 480:544], expected[f"{name}.crop"]))
+    return found
+
+
+def sigmoid(x: NDArray[Any]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-x.astype(np.float64)))
+
+
+def check(name: str, logits: NDArray[np.float64], worst: float, mean: float) -> None:
+    for computed, expected in pairs(name, logits):
+        error = np.abs(sigmoid(computed) - sigmoid(expected))
+        assert error.max() < worst
+        assert error.mean() < mean
+    h, w = logits.shape
+    blocks = logits.reshape(h // 32, 32, w // 32, 32).mean((1, 3))
+    np.testing.assert_allclose(blocks, recipe.logits()[f"{name}.block32"], atol=2e-3)
+
+
+@pytest.mark.parametrize("backbone", ["swin_v1_t", "swin_v1_l"])
+def test_the_recipe_gives_the_weights_that_the_reference_had(backbone: str) -> None:
+    weights = recipe.official(backbone)
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        if weights[key].is_floating_point():
+            digest.update(key.encode() + b"\0" + weights[key].numpy().astype("<f4").tobytes())
+    expected = recipe.expected()["weights"][backbone]
+    assert digest.hexdigest() == expected["sha256_sorted_float_entries"]
+
+
+@pytest.mark.parametrize("name", ["t_256", "t_288x352", "t_1024"])
+def test_the_recipe_gives_the_picture_that_the_reference_had(name: str) -> None:
+    case = recipe.expected()["cases"][name]
+    picture = recipe.image(case["height"], case["width"])
+    assert hashlib.sha256(picture.tobytes()).hexdigest() == case["image_sha256"]
+
+
+@pytest.mark.parametrize("backbone", ["swin_v1_t", "swin_v1_l"])
+def test_keys_and_shapes_are_the_official_ones(backbone: str) -> None:
+    official = {key: shape for key, (shape, _) in recipe.keys(backbone).items()}
+    ours = {key: tuple(value.shape) for key, value in network(backbone).state_dict().items()}
+    unused = {key for key in official if UNUSED.match(key)}
+    assert ours == {key: shape for key, shape in official.items() if key not in unused}
+    kinds = {key.rpartition(".")[2] for key in unused if key.startswith("bb.")}
+    assert kinds == {"relative_position_index"}
+    heads = {key.split(".")[1][:-1] for key in unused if not key.startswith("bb.")}
+    assert heads == {"conv_ms_spvn_", "gdt_convs_pred_"}
+
+
+@pytest.mark.parametrize(("backbone", "window"), [("swin_v1_t", 7), ("swin_v1_l", 12)])
+def test_the_computed_position_index_is_the_stored_one(backbone: str, window: int) -> None:
+    index = relative_position_index(window).numpy().astype("<i8")
+    expected = recipe.expected()["weights"][backbone]["relative_position_index_sha256"]
+    assert hashlib.sha256(index.tobytes()).hexdigest() == expected
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("form", ["plain", "fused"])
+@pytest.mark.parametrize("name", SMALL)
+def test_small_pictures(name: str, form: str) -> None:
+    check(name, run(name, form), worst=1e-3, mean=3e-5)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", LARGE)
+def test_large_pictures(name: str) -> None:
+    check(name, run(name, "fused"), worst=1e-2, mean=1e-4)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("form", ["plain", "fused"])
+def test_in_float64_the_logits_agree(form: str) -> None:
+    for computed, expected in pairs("t_256", run("t_256", form, torch.float64)):
+        assert np.abs(computed - expected).max() < 1e-4
