@@ -117,4 +117,4 @@ def _clear_errors(repo: str, revision: str) -> Iterator[None]:
         problem = f"could not be fetched: {str(error).splitlines()[0]}"
     else:
         return
-    raise ConfigurationError(f"{repo} {problem}")
+    raise ConfigurationError(f"{repo} {problem}") from None

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from rmbg_service.models.birefnet.fusing import fuse
 from rmbg_service.models.birefnet.loading import UNUSED
+from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.swin import relative_position_index
 from tests.models.birefnet.conftest import network
 from tests.models.birefnet.parity import recipe
@@ -21,12 +23,16 @@ LARGE = ["t_1024", "l_1024", "l_1024_rmbg"]
 def run(name: str, form: str, dtype: torch.dtype = torch.float32) -> NDArray[np.float64]:
     """The logits `(H, W)` of a case."""
     case = recipe.expected()["cases"][name]
-    model = network(case["backbone"], case["patch_order"])
-    model = model.to(dtype) if dtype != torch.float32 else model
+    model: nn.Module = network(case["backbone"], case["patch_order"])
+    model.to(dtype)
     x = recipe.normalise(recipe.image(case["height"], case["width"])).to(dtype)
+    if form == "fused":
+        assert isinstance(model, BiRefNet)
+        model = fuse(model)
     with torch.inference_mode():
-        logits = (fuse(model) if form == "fused" else model)(x)
-    return logits[0, 0].double().numpy()
+        logits = model(x)
+    result: NDArray[np.float64] = logits[0, 0].double().numpy()
+    return result
 
 
 def pairs(name: str, logits: NDArray[np.float64]) -> list[tuple[Any, Any]]:

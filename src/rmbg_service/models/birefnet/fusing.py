@@ -67,18 +67,22 @@ class FusedBiRefNet(nn.Module):
 
     def run(self, image: Tensor, full_plan: Plan, half_plan: Plan) -> Tensor:
         """`forward` with the plans given; the part that `torch.compile` may take."""
+        out: Tensor = self.decoder(image, *self.encode(image, full_plan, half_plan))
+        return out
+
+    def encode(
+        self, image: Tensor, full_plan: Plan, half_plan: Plan
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The squeezed context, and the laterals of the decoder's levels 4, 3 and 2."""
         h, w = image.shape[2:]
         half = self.backbone(resize(image, (h // 2, w // 2)), half_plan)
         full = self.backbone(image, full_plan)
-        x4 = full[3]
+        size = full[3].shape[2:]
         context = []
         for f, g in zip(full, half, strict=True):
-            context += [resize(f, x4.shape[2:]), resize(resize(g, f.shape[2:]), x4.shape[2:])]
-        p = self.squeeze(torch.cat(context, 1))
+            context += [resize(f, size), resize(resize(g, f.shape[2:]), size)]
         laterals = [self.laterals[i](full[2 - i], half[2 - i]) for i in range(3)]
-        del full, half, context
-        out: Tensor = self.decoder(image, p, laterals)
-        return out
+        return self.squeeze(torch.cat(context, 1)), laterals
 
 
 def fuse(model: BiRefNet) -> FusedBiRefNet:

@@ -44,12 +44,14 @@ def corners(moves: Tensor, first: int, size: tuple[int, int], kernel: int) -> tu
     top, left = y.floor(), x.floor()
     y, x = y.sub_(top), x.sub_(left)
     # The clamp of the index matters for NaN only: it must not become an address.
-    index = ((top + 1) * (w + 3) + (left + 1)).to(torch.int32).clamp_(0, (h + 1) * (w + 4))
-    below = y * moves[:, 2].sigmoid().mul_(2)
-    above = moves[:, 2].sigmoid().mul_(2).sub_(below)
+    last = (h + 1) * (w + 3) + w + 1
+    index = ((top + 1) * (w + 3) + (left + 1)).to(torch.int32).clamp_(0, last)
+    modulation = 2 * moves[:, 2].sigmoid()
+    below = y * modulation
+    above = modulation - below
     weight = torch.stack((above * (1 - x), above * x, below * (1 - x), below * x), -1)
     step = torch.tensor((0, 1, w + 3, w + 4), dtype=torch.int32, device=moves.device)
-    return (index[..., None] + step).view(-1, 4), weight.view(-1, 4)
+    return (index[..., None] + step).reshape(-1, 4), weight.reshape(-1, 4)
 
 
 def read_bags(rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:

@@ -19,7 +19,9 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 def stream(tag: str) -> np.random.RandomState:
     """One independent, stable stream of numbers for each name."""
-    return np.random.RandomState(int.from_bytes(hashlib.sha256(tag.encode()).digest()[:4], "little"))
+    return np.random.RandomState(
+        int.from_bytes(hashlib.sha256(tag.encode()).digest()[:4], "little")
+    )
 
 
 def value(key: str, shape: tuple[int, ...]) -> Tensor:
@@ -59,7 +61,8 @@ def image(h: int, w: int) -> NDArray[np.uint8]:
     a = np.where(box[..., None], np.stack([b, r, g], -1) // 2, a)
     a = np.where((((x * 32) // w + (y * 32) // h) % 8 == 0)[..., None], a // 3, a)
     a = a + stream("image:0").randint(-12, 13, size=(h, w, 3))
-    return np.clip(a, 0, 255).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.clip(a, 0, 255).astype(np.uint8)
+    return picture
 
 
 def normalise(picture: NDArray[np.uint8]) -> Tensor:

@@ -1,0 +1,220 @@
+"""BiRefNet as it serves requests against its plain form, in one run: time, memory, agreement.
+
+    python bench/models.py                                      # both backbones, 1024, this CPU
+    python bench/models.py --device cuda --dtype fp16 bf16 --batch 1 2 4 --compile
+
+The weights are random (speed does not depend on them), so nothing is downloaded. The forms take
+turns within each round, and the figures are medians of rounds: read the ratios where other work
+runs on the machine. On a CPU every form runs in a process of its own, whose peak resident memory is
+the peak of loading and running it.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rmbg_service.models.birefnet.configuration import BiRefNetConfig
+from rmbg_service.models.birefnet.fusing import fuse
+from rmbg_service.models.birefnet.modeling import BiRefNet
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class Form(NamedTuple):
+    """What is measured: which network, in which number format, on how many pictures at a time."""
+
+    fused: bool
+    dtype: str = "fp32"
+    batch: int = 1
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        name = "fused" if self.fused else "plain"
+        return f"{name}{' compiled' * self.compiled} {self.dtype} x{self.batch}"
+
+
+def random_network(backbone: str) -> BiRefNet:
+    """A network with random weights that keep the signal's size from layer to layer."""
+    with torch.device("meta"):
+        model = BiRefNet(BiRefNetConfig(backbone=backbone))
+    model.to_empty(device="cpu")
+    random = torch.Generator().manual_seed(0)
+    for name, value in model.state_dict().items():
+        if name.endswith(("running_var", "norm.weight")) or (value.dim() == 1 and "weight" in name):
+            value.fill_(1)
+        elif value.dim() > 1:
+            value.normal_(0, value[0].numel() ** -0.5, generator=random)
+        else:
+            value.zero_()
+    model.train(False)
+    model.requires_grad_(False)
+    return model
+
+
+def prepare(form: Form, backbone: str, device: str) -> nn.Module:
+    """The network of a form, ready to be called."""
+    model: nn.Module = random_network(backbone)
+    if form.fused:
+        assert isinstance(model, BiRefNet)
+        model = fuse(model)
+        if form.compiled:
+            model.compile_run()
+    return model.to(torch.device(device), DTYPES[form.dtype])
+
+
+def picture(form: Form, size: int, device: str) -> Tensor:
+    """The same smooth random input for every form, repeated to its batch."""
+    small = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    x = nn.functional.interpolate(small, size=(size, size), mode="bilinear")
+    x = x.repeat(form.batch, 1, 1, 1).to(device, DTYPES[form.dtype])
+    return x.contiguous(memory_format=torch.channels_last) if form.fused else x
+
+
+@torch.inference_mode()
+def timed(model: nn.Module, x: Tensor) -> tuple[float, Tensor]:
+    """Seconds of one call, and the first picture's matte."""
+    if x.device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    logits = model(x)
+    if x.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, logits[0, 0].float().sigmoid().cpu()
+
+
+def serve(pipe: Connection, form: Form, backbone: str, size: int) -> None:
+    """In a process of its own: time a call for each message; at last tell the peak memory."""
+    model, x = prepare(form, backbone, "cpu"), picture(form, size, "cpu")
+    while pipe.recv():
+        seconds, matte = timed(model, x)
+        pipe.send((seconds, matte.numpy()))
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pipe.send(peak_kib / (2**30 if sys.platform == "darwin" else 2**20))
+
+
+def on_cpu(backbone: str, size: int, rounds: int) -> None:
+    """Compare the plain and the fused form on this CPU."""
+    context = multiprocessing.get_context("spawn")
+    forms = [Form(fused=False), Form(fused=True)]
+    pipes: list[Connection] = []
+    processes = []
+    for form in forms:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, form, backbone, size), daemon=True)
+        process.start()
+        pipes.append(ours)
+        processes.append(process)
+    seconds: list[list[float]] = [[], []]
+    mattes = [None, None]
+    for turn in range(rounds + 1):  # the first round warms up
+        for i, pipe in enumerate(pipes):
+            pipe.send(True)
+            took, mattes[i] = pipe.recv()
+            if turn:
+                seconds[i].append(took)
+    peaks = []
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send(False)
+        peaks.append(pipe.recv())
+        process.join()
+    flops, peak_flops = count_flops(backbone, size), matmul_peak("cpu", torch.float32)
+    plain_s, fused_s = (statistics.median(s) for s in seconds)
+    ratio = statistics.median(p / f for p, f in zip(*seconds, strict=True))
+    print(f"\n{backbone}, {size} x {size}, {rounds} rounds, {torch.get_num_threads()} threads")
+    print("| form | median s | peak GiB | share of the matmul peak |\n|---|---|---|---|")
+    for form, took, peak in zip(forms, (plain_s, fused_s), peaks, strict=True):
+        print(f"| {form} | {took:.2f} | {peak:.2f} | {flops / took / peak_flops:.0%} |")
+    difference = abs(mattes[0] - mattes[1])  # type: ignore[operator]
+    print(
+        f"ratio {ratio:.2f} (median of rounds), matte differs by {difference.max():.1e} at most,"
+        f" {difference.mean():.1e} on average; matmul peak {peak_flops / 1e9:.0f} GFLOP/s"
+    )
+
+
+def on_cuda(args: argparse.Namespace, backbone: str) -> None:
+    """Number formats, batches and compilation on a GPU, against the fused float32 form."""
+    forms = [Form(fused=False), Form(fused=True)]
+    for dtype in args.dtype:
+        forms += [Form(True, dtype, batch) for batch in args.batch]
+        if args.compile:
+            forms += [Form(True, dtype, batch, compiled=True) for batch in args.batch]
+    flops = count_flops(backbone, args.size)
+    print(f"\n{backbone}, {args.size} x {args.size}, {torch.cuda.get_device_name()}")
+    print("| form | ms per image | peak GiB | matmul peak | mean error | worst error |")
+    print("|---|---|---|---|---|---|")
+    truth: Tensor | None = None
+    for form in forms:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        model, x = prepare(form, backbone, "cuda"), picture(form, args.size, "cuda")
+        timed(model, x)
+        timed(model, x)
+        runs = [timed(model, x) for _ in range(args.rounds)]
+        took = statistics.median(seconds for seconds, _ in runs) / form.batch
+        matte = runs[-1][1]
+        truth = matte if truth is None else truth
+        share = flops / took / matmul_peak("cuda", DTYPES[form.dtype])
+        error = (matte - truth).abs()
+        print(
+            f"| {form} | {took * 1e3:.1f} | {torch.cuda.max_memory_allocated() / 2**30:.2f} |"
+            f" {share:.0%} | {error.mean():.1e} | {error.max():.1e} |",
+            flush=True,
+        )
+        del model, x, runs
+
+
+def count_flops(backbone: str, size: int) -> float:
+    """Floating-point operations of convolutions and matrix products in the plain form."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        BiRefNet(BiRefNetConfig(backbone=backbone))(torch.empty(1, 3, size, size))
+    return float(counter.get_total_flops())
+
+
+def matmul_peak(device: str, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a large matrix product, the best of several."""
+    n = 8192 if device == "cuda" else 2048
+    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+    return 2 * n**3 / min(repeat(lambda: a @ b, device) for _ in range(8))
+
+
+def repeat(call: Callable[[], object], device: str) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    call()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--backbone", nargs="+", default=["swin_v1_t", "swin_v1_l"])
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["fp16", "bf16"])
+    parser.add_argument("--batch", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_args()
+    for backbone in args.backbone:
+        if args.device == "cuda":
+            on_cuda(args, backbone)
+        else:
+            on_cpu(backbone, args.size, args.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.birefnet.configuration import BiRefNetConfig
+from rmbg_service.models.birefnet.loading import build, infer_backbone, load_birefnet
+from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.patch_order import decide
+from rmbg_service.models.birefnet.weights import read_weights
+from tests.models.birefnet.parity import recipe
+
+NEW_CODE = "rearrange(x, 'b c (hg h) (wg w) -> b (c hg wg) h w')"
+OLD_CODE = "def get_patches_batch(self, x, p): ..."
+
+
+def same(model: BiRefNet, weights: dict[str, Tensor]) -> bool:
+    state = model.state_dict()
+    return all(torch.equal(state[key], weights[key]) for key in state)
+
+
+def hollow(backbone: str = "swin_v1_t") -> dict[str, Tensor]:
+    """An official state dict without values."""
+    return {
+        key: torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
+        for key, (shape, dtype) in recipe.keys(backbone).items()
+    }
+
+
+def refusal(load: Callable[[], object]) -> str:
+    """The one line with which something is refused."""
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert caught.value.__cause__ is None
+    return message
+
+
+def test_an_official_folder_loads_bit_for_bit(checkpoint: Path) -> None:
+    model = load_birefnet(checkpoint)
+    assert model.config.backbone == "swin_v1_t"
+    assert not model.training
+    assert same(model, recipe.official("swin_v1_t"))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_wrapper_prefixes_are_stripped(tmp_path: Path, prefix: str) -> None:
+    save_file({f"{prefix}bb.norm0.weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    assert list(read_weights(tmp_path)) == ["bb.norm0.weight"]
+
+
+def test_half_precision_checkpoints_become_float32(tmp_path: Path) -> None:
+    weights = {"a": torch.ones(2, dtype=torch.float16), "n": torch.tensor(3)}
+    save_file(weights, tmp_path / "model.safetensors")
+    read = read_weights(tmp_path)
+    assert (read["a"].dtype, read["n"].dtype) == (torch.float32, torch.int64)
+
+
+def test_a_sharded_checkpoint_is_read_whole(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "one.safetensors")
+    save_file({"b": torch.zeros(3)}, tmp_path / "two.safetensors")
+    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert set(read_weights(tmp_path)) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "index", ["[]", "{", '{"weight_map": {}}', '{"weight_map": {"a": "../x.safetensors"}}']
+)
+def test_a_bad_shard_index_is_refused(tmp_path: Path, index: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    assert "is not a checkpoint index" in refusal(lambda: read_weights(tmp_path))
+
+
+def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
+    index = {"weight_map": {"a": "one.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "one.safetensors" in refusal(lambda: read_weights(tmp_path))
+
+
+def test_tensors_in_a_pickle_are_read(tmp_path: Path) -> None:
+    torch.save({"module.a": torch.ones(2)}, tmp_path / "BiRefNet-epoch_244.pth")
+    assert torch.equal(read_weights(tmp_path)["a"], torch.ones(2))
+
+
+class Touch:
+    """What a hostile pickle holds: a call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda what, path: path.write_bytes(pickle.dumps(what))]
+)
+def test_code_in_a_pickle_is_refused_and_not_run(
+    tmp_path: Path, save: Callable[[object, Path], None]
+) -> None:
+    made = tmp_path / "made"
+    save({"a": Touch(made)}, tmp_path / "pytorch_model.bin")
+    assert "use safetensors" in refusal(lambda: read_weights(tmp_path))
+    assert not made.exists()
+
+
+def test_what_is_not_a_state_dict_is_refused(tmp_path: Path) -> None:
+    torch.save([torch.ones(2)], tmp_path / "pytorch_model.bin")
+    assert "not a state dict" in refusal(lambda: read_weights(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("kept", [0, 7, 500, -100], ids=["empty", "stub", "head", "tail cut"])
+def test_truncated_files_are_refused(tmp_path: Path, name: str, kept: int) -> None:
+    path = tmp_path / name
+    weights = {"a": torch.ones(100, 100)}
+    if path.suffix == ".bin":
+        torch.save(weights, path)
+    else:
+        save_file(weights, path)
+    path.write_bytes(path.read_bytes()[:kept])
+    assert str(path) in refusal(lambda: read_weights(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_corrupt_files_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(bytes(range(256)) * 40)
+    assert name in refusal(lambda: read_weights(tmp_path))
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    assert "holds no weights" in refusal(lambda: load_birefnet(tmp_path))
+
+
+def test_a_choice_of_weights_is_refused(tmp_path: Path) -> None:
+    for name in ("a.safetensors", "b.safetensors"):
+        save_file({"a": torch.ones(1)}, tmp_path / name)
+    assert "several weight files" in refusal(lambda: read_weights(tmp_path))
+
+
+def test_another_architecture_is_refused(tmp_path: Path) -> None:
+    save_file({"conv1.weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    message = refusal(lambda: load_birefnet(tmp_path, patch_order="c_hg_wg"))
+    assert "is not a BiRefNet" in message
+    assert "conv1.weight" in message
+
+
+def test_what_does_not_fit_is_listed() -> None:
+    weights = hollow()
+    del weights["bb.norm0.weight"]
+    weights["decoder.refiner.weight"] = torch.empty(1, device="meta")
+    weights["decoder.conv_out1.0.bias"] = torch.empty(7, device="meta")
+    message = refusal(lambda: build(weights, "there"))
+    assert "1 missing (bb.norm0.weight)" in message
+    assert "1 unexpected (decoder.refiner.weight)" in message
+    assert "1 mis-shaped (decoder.conv_out1.0.bias (7,) for (1,))" in message
+
+
+def test_a_long_list_is_cut() -> None:
+    weights = {key: value for key, value in hollow().items() if key.startswith("bb.")}
+    message = refusal(lambda: build(weights, "there"))
+    assert "missing (squeeze_module.0.conv_in.weight, " in message
+    assert message.endswith(", ...)")
+
+
+@pytest.mark.parametrize("backbone", ["swin_v1_t", "swin_v1_l"])
+def test_the_backbone_is_known_by_its_shapes(backbone: str) -> None:
+    assert infer_backbone(hollow(backbone), "there") == backbone
+
+
+@pytest.mark.parametrize("backbone", ["swin_v1_s", "swin_v1_b"])
+def test_the_backbone_of_our_own_weights_is_known(backbone: str) -> None:
+    with torch.device("meta"):
+        state = BiRefNet(BiRefNetConfig(backbone=backbone)).state_dict()
+    assert infer_backbone(state, "there") == backbone
+
+
+def test_an_unknown_backbone_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown backbone"):
+        BiRefNetConfig(backbone="pvt_v2_b2")
+
+
+@pytest.mark.parametrize(
+    ("files", "repo", "order"),
+    [
+        ({"birefnet.py": NEW_CODE}, None, "c_hg_wg"),
+        ({"birefnet.py": OLD_CODE}, None, "wg_hg_c"),
+        ({"config.json": '{"_name_or_path": "briaai/RMBG-2.0"}'}, None, "wg_hg_c"),
+        ({"config.json": '{"patch_order": "c_hg_wg"}'}, None, "c_hg_wg"),
+        ({}, "briaai/RMBG-2.0", "wg_hg_c"),
+        ({}, "ZhengPeng7/BiRefNet_lite", "c_hg_wg"),
+        ({"config.json": "not json", "birefnet.py": NEW_CODE}, None, "c_hg_wg"),
+    ],
+)
+def test_the_patch_order_is_known(
+    tmp_path: Path, files: dict[str, str], repo: str | None, order: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert decide(tmp_path, repo, None) == order
+
+
+@pytest.mark.parametrize(
+    ("files", "repo", "problem"),
+    [
+        ({}, None, "unknown"),
+        ({}, "someone/finetuned", "unknown"),
+        ({"birefnet.py": "pass"}, None, "unknown"),
+        ({"birefnet.py": NEW_CODE + OLD_CODE}, None, "unknown"),
+        # Copies of RMBG-2.0 carry this name: it must not decide.
+        ({"config.json": '{"_name_or_path": "ZhengPeng7/BiRefNet"}'}, None, "unknown"),
+        ({"birefnet.py": NEW_CODE}, "briaai/RMBG-2.0", "contradictory"),
+    ],
+)
+def test_an_uncertain_patch_order_is_refused_unless_set(
+    tmp_path: Path, files: dict[str, str], repo: str | None, problem: str
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    message = refusal(lambda: decide(tmp_path, repo, None))
+    assert problem in message
+    assert "RMBG_PATCH_ORDER" in message
+    assert decide(tmp_path, repo, "wg_hg_c") == "wg_hg_c"
+
+
+def test_the_network_is_saved_and_loaded_in_the_transformers_manner(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = BiRefNet.from_pretrained(checkpoint, patch_order="wg_hg_c")
+    model.save_pretrained(tmp_path)
+    assert (tmp_path / "model.safetensors").is_file()
+    assert json.loads((tmp_path / "config.json").read_bytes())["backbone"] == "swin_v1_t"
+    again = BiRefNet.from_pretrained(tmp_path)
+    assert same(again, model.state_dict())
+    key = "decoder.ipt_blk5.conv1.weight"
+    assert not torch.equal(
+        load_file(checkpoint / "model.safetensors")[key], again.state_dict()[key]
+    )
+
+
+def test_a_hub_id_that_is_not_cached_is_refused_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    message = refusal(lambda: load_birefnet("briaai/RMBG-2.0", local_files_only=True))
+    assert "is not in the local cache" in message

@@ -1,0 +1,154 @@
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device, choose_dtype
+from rmbg_service.models.catalog import ModelSpec
+from rmbg_service.models.predictor import ModelInput, Predictor
+from tests.models.birefnet.parity import recipe
+
+FIXED = ModelSpec(
+    name="test",
+    runtime="birefnet",
+    source="nowhere",
+    licence="MIT",
+    licence_url="",
+    input_size=(96, 64),
+    activation="sigmoid",
+)
+DYNAMIC = ModelSpec(**{**FIXED.__dict__, "dynamic": True})
+
+
+@pytest.fixture(scope="module")
+def predictor(checkpoint: Path) -> Iterator[BiRefNetPredictor]:
+    made = BiRefNetPredictor(DYNAMIC, checkpoint, device="cpu")
+    made.load()
+    yield made
+    made.close()
+
+
+def test_a_matte_is_that_of_the_direct_call(predictor: Predictor, tiny: BiRefNet) -> None:
+    picture = recipe.image(96, 64)
+    [matte] = predictor.predict([picture])
+    with torch.inference_mode():
+        direct = torch.sigmoid(tiny(recipe.normalise(picture)))[0, 0].numpy()
+    assert matte.dtype == np.float32
+    assert matte.min() >= 0
+    assert matte.max() <= 1
+    assert np.abs(matte - direct).max() < 1e-3
+
+
+def test_every_input_of_a_batch_has_its_matte(predictor: Predictor) -> None:
+    pictures = [recipe.image(96, 64), recipe.image(96, 64)[::-1].copy()]
+    mattes = predictor.predict(pictures)
+    assert len(mattes) == 2
+    for picture, matte in zip(pictures, mattes, strict=True):
+        assert np.abs(matte - predictor.predict([picture])[0]).max() < 1e-3
+
+
+@pytest.mark.parametrize("size", [(64, 96), (32, 32), (160, 32)])
+def test_a_dynamic_model_takes_multiples_of_32(predictor: Predictor, size: tuple[int, int]) -> None:
+    [matte] = predictor.predict([recipe.image(*size)])
+    assert matte.shape == size
+
+
+@pytest.mark.parametrize("size", [(64, 95), (31, 32), (0, 32)])
+def test_other_sizes_are_refused(predictor: Predictor, size: tuple[int, int]) -> None:
+    with pytest.raises(InferenceError, match="multiples of 32"):
+        predictor.predict([np.zeros((*size, 3), np.uint8)])
+
+
+def test_a_fixed_model_takes_its_own_size_only(checkpoint: Path) -> None:
+    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu")
+    with pytest.raises(InferenceError, match=r"takes inputs of \(96, 64\), not \(64, 96\)"):
+        predictor.predict([np.zeros((64, 96, 3), np.uint8)])
+
+
+def test_before_load_and_after_close_there_is_no_prediction(checkpoint: Path) -> None:
+    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu")
+    picture = np.zeros((96, 64, 3), np.uint8)
+    with pytest.raises(InferenceError, match="not loaded"):
+        predictor.predict([picture])
+    predictor.load()
+    predictor.warm_up()
+    assert (predictor.name, predictor.device, predictor.dtype) == ("test", "cpu", "fp32")
+    predictor.close()
+    predictor.close()
+    with pytest.raises(InferenceError, match="not loaded"):
+        predictor.predict([picture])
+
+
+class Broken(nn.Module):
+    """A network that computes a value everywhere."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.full((len(x), 1, *x.shape[2:]), self.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_value_that_is_no_number_is_an_error(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr(predictor, "_network", Broken(value))
+    with pytest.raises(InferenceError, match="not a number"):
+        predictor.predict([np.zeros((96, 64, 3), np.uint8)])
+
+
+def test_out_of_memory_is_translated_and_holds_no_tensor(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs: list[weakref.ref[Tensor]] = []
+
+    def exhausted(x: Tensor) -> Tensor:
+        inputs.append(weakref.ref(x))
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(predictor, "_network", exhausted)
+    with pytest.raises(OutOfDeviceMemory, match="no memory left") as caught:
+        predictor.predict([np.zeros((96, 64, 3), np.uint8)])
+    assert caught.value.__context__ is None
+    gc.collect()
+    assert inputs[0]() is None
+
+
+def test_a_device_that_is_missing_stops_the_start() -> None:
+    assert choose_device("cpu").type == "cpu"
+    for name in ("cuda:99", "mps:3", "xpu"):
+        with pytest.raises(ConfigurationError, match="is not present"):
+            choose_device(name)
+    with pytest.raises(ConfigurationError, match="is not a device"):
+        choose_device("gpu")
+
+
+def test_the_number_format_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
+    assert choose_dtype("auto", cpu) == torch.float32
+    assert choose_dtype("bf16", cpu) == torch.bfloat16
+    for capability, expected in (((6, 1), torch.float32), ((7, 0), torch.float16)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
+        assert choose_dtype("auto", cuda) == expected
+    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=fp16 needs an accelerator"):
+        choose_dtype("fp16", cpu)
+    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=int8 is not one of"):
+        choose_dtype("int8", cpu)
+
+
+def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> None:
+    half = BiRefNetPredictor(DYNAMIC, checkpoint, device="cpu", dtype="bf16")
+    half.load()
+    picture: ModelInput = recipe.image(96, 64)
+    difference = np.abs(half.predict([picture])[0] - predictor.predict([picture])[0])
+    assert half.dtype == "bf16"
+    assert difference.mean() < 0.02

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from rmbg_service.models.birefnet.configuration import BACKBONES, SwinVariant
+from rmbg_service.models.birefnet.fused_swin import FusedSwin, window_plan
+from rmbg_service.models.birefnet.fusing import fuse
+from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.swin import SwinTransformer, partition, unpartition
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize(("h", "w"), [(14, 21), (8, 15), (4, 4), (7, 1)])
+def test_a_plan_places_every_token_once(h: int, w: int, shift: int) -> None:
+    plan = window_plan(h, w, 7, shift, torch.device("cpu"))
+    assert plan.gather[plan.scatter].tolist() == list(range(h * w))
+    assert sum(plan.groups) * 49 == len(plan.gather)
+    assert (plan.gather == h * w).sum() == len(plan.gather) - h * w
+
+
+def test_windows_come_apart_and_together() -> None:
+    x = torch.arange(2 * 6 * 9 * 2.0).view(2, 6, 9, 2)
+    windows = partition(x, 3)
+    assert windows.shape == (12, 9, 2)
+    assert torch.equal(windows[1].view(3, 3, 2), x[0, :3, 3:6])
+    assert torch.equal(unpartition(windows, 3, 6, 9), x)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 160), (32, 224)])
+def test_the_fused_backbone_is_the_plain_one(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    variant = SwinVariant(8, (2, 2, 2, 2), (1, 2, 2, 4), 7)
+    swin = SwinTransformer(variant).double().eval().requires_grad_(False)
+    for name, parameter in swin.named_parameters():
+        if name.endswith("bias_table"):
+            parameter.normal_()
+    fused = FusedSwin(swin, variant.window)
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
+    for ours, plain in zip(fused(x, fused.plan(*size, x.device)), swin(x), strict=True):
+        torch.testing.assert_close(ours, plain)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_gives_four_features(name: str) -> None:
+    variant = BACKBONES[name]
+    with torch.device("meta"):
+        features = SwinTransformer(variant)(torch.empty(1, 3, 256, 320))
+    assert [tuple(f.shape[1:]) for f in features] == [
+        (c, 64 >> i, 80 >> i) for i, c in enumerate(variant.channels)
+    ]
+
+
+def test_pictures_of_a_batch_do_not_mix(tiny: BiRefNet) -> None:
+    network = fuse(tiny)
+    x = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        both, second = network(x), network(x[1:])
+    torch.testing.assert_close(both[1:], second, atol=2e-3, rtol=1e-3)
+
+
+def test_the_network_can_be_traced_whole(tiny: BiRefNet) -> None:
+    network, x = fuse(tiny), torch.zeros(1, 3, 64, 64)
+    with torch.inference_mode():
+        eager = network(x)
+        network.run = torch.compile(network.run, backend="eager", fullgraph=True)  # type: ignore[method-assign]
+        torch.testing.assert_close(network(x), eager)
