@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
 from rmbg_service.models.birefnet.fusing import fuse
@@ -37,7 +38,9 @@ class Form(NamedTuple):
     batch: int = 1
     compiled: bool = False
 
-    def __str__(self) -> str:
+    @property
+    def label(self) -> str:
+        """Its name in the tables."""
         name = "fused" if self.fused else "plain"
         return f"{name}{' compiled' * self.compiled} {self.dtype} x{self.batch}"
 
@@ -126,13 +129,14 @@ def on_cpu(backbone: str, size: int, rounds: int) -> None:
         pipe.send(False)
         peaks.append(pipe.recv())
         process.join()
-    flops, peak_flops = count_flops(backbone, size), matmul_peak("cpu", torch.float32)
+    peak_flops = matmul_peak("cpu", torch.float32)
     plain_s, fused_s = (statistics.median(s) for s in seconds)
     ratio = statistics.median(p / f for p, f in zip(*seconds, strict=True))
     print(f"\n{backbone}, {size} x {size}, {rounds} rounds, {torch.get_num_threads()} threads")
     print("| form | median s | peak GiB | share of the matmul peak |\n|---|---|---|---|")
     for form, took, peak in zip(forms, (plain_s, fused_s), peaks, strict=True):
-        print(f"| {form} | {took:.2f} | {peak:.2f} | {flops / took / peak_flops:.0%} |")
+        share = count_flops(form, backbone, size) / took / peak_flops
+        print(f"| {form.label} | {took:.2f} | {peak:.2f} | {share:.0%} |")
     difference = abs(mattes[0] - mattes[1])  # type: ignore[operator]
     print(
         f"ratio {ratio:.2f} (median of rounds), matte differs by {difference.max():.1e} at most,"
@@ -147,7 +151,6 @@ def on_cuda(args: argparse.Namespace, backbone: str) -> None:
         forms += [Form(True, dtype, batch) for batch in args.batch]
         if args.compile:
             forms += [Form(True, dtype, batch, compiled=True) for batch in args.batch]
-    flops = count_flops(backbone, args.size)
     print(f"\n{backbone}, {args.size} x {args.size}, {torch.cuda.get_device_name()}")
     print("| form | ms per image | peak GiB | matmul peak | mean error | worst error |")
     print("|---|---|---|---|---|---|")
@@ -162,22 +165,25 @@ def on_cuda(args: argparse.Namespace, backbone: str) -> None:
         took = statistics.median(seconds for seconds, _ in runs) / form.batch
         matte = runs[-1][1]
         truth = matte if truth is None else truth
+        flops = count_flops(form, backbone, args.size)
         share = flops / took / matmul_peak("cuda", DTYPES[form.dtype])
         error = (matte - truth).abs()
         print(
-            f"| {form} | {took * 1e3:.1f} | {torch.cuda.max_memory_allocated() / 2**30:.2f} |"
+            f"| {form.label} | {took * 1e3:.1f} | {torch.cuda.max_memory_allocated() / 2**30:.2f} |"
             f" {share:.0%} | {error.mean():.1e} | {error.max():.1e} |",
             flush=True,
         )
         del model, x, runs
 
 
-def count_flops(backbone: str, size: int) -> float:
-    """Floating-point operations of convolutions and matrix products in the plain form."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        BiRefNet(BiRefNetConfig(backbone=backbone))(torch.empty(1, 3, size, size))
+def count_flops(form: Form, backbone: str, size: int) -> float:
+    """Floating-point operations of the convolutions and matrix products for one picture."""
+    with torch.device("meta"):
+        model = BiRefNet(BiRefNetConfig(backbone=backbone))
+    model.train(False)
+    network = fuse(model) if form.fused else model
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, size, size, device="meta"))
     return float(counter.get_total_flops())
 
 
