@@ -38,3 +38,36 @@ EMBEDDED = ModelSpec(
     input_size=(320, 320),
     good_for="trying the service out, CPUs; coarse edges",
 )
+
+FILES: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="u2net",
+            runtime="onnx",
+            source="u2net.onnx (xuebinqin/U-2-Net)",
+            licence="Apache-2.0",
+            licence_url="https://github.com/xuebinqin/U-2-Net/blob/master/LICENSE",
+            input_size=(320, 320),
+            good_for="general pictures; coarse edges",
+        ),
+        ModelSpec(
+            name="isnet-general-use",
+            runtime="onnx",
+            source="isnet-general-use.onnx (xuebinqin/DIS)",
+            licence="Apache-2.0",
+            licence_url="https://github.com/xuebinqin/DIS/blob/main/LICENSE.md",
+            input_size=(1024, 1024),
+            mean=(0.5, 0.5, 0.5),
+            std=(1.0, 1.0, 1.0),
+            good_for="general pictures, products",
+        ),
+    )
+}
+"""Well-known ONNX files by their stem: what an `.onnx` path is fed when no setting says it."""
+
+
+def licence_of(name: str) -> str:
+    """The SPDX licence of the weights called `name`; `unknown` for a file of the user's own."""
+    spec = EMBEDDED if name == EMBEDDED.name else FILES.get(name)
+    return spec.licence if spec else "unknown"
