@@ -59,7 +59,7 @@ def probe(data: bytes, max_pixels: int) -> ImageInfo:
             )
         if width == 0 or height == 0:
             raise InvalidImage("the picture has no pixels")
-        if _orientation(image) >= 5:  # turned by a quarter
+        if _orientation(image) >= 5 and image.format != "TIFF":  # Pillow turns TIFF's size itself
             width, height = height, width
         return ImageInfo(str(image.format).lower(), width, height)
 
