@@ -58,6 +58,7 @@ class OnnxPredictor:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
+        options.enable_mem_pattern = False  # 200 MB less for u2netp, at the same speed
         # Spinning threads would burn the cores that decode and encode the neighbour jobs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
