@@ -15,6 +15,7 @@
     |- DeadlineExceeded          504
     |- InferenceError            500
     |- OutOfDeviceMemory         503
+    |- DeviceFailure             503  (the device is lost; the service fails with it)
 
 `status` is the HTTP status each maps to; `type` is its stable, machine-readable name.
 """
@@ -144,3 +145,11 @@ class OutOfDeviceMemory(RmbgError):
     status = 503
     type = "out-of-device-memory"
     title = "Out of device memory"
+
+
+class DeviceFailure(RmbgError):
+    """The accelerator's context is dead; nothing more can run in this process."""
+
+    status = 503
+    type = "device-failure"
+    title = "Device failure"

@@ -4,7 +4,16 @@ import sys
 import pytest
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models.catalog import BIREFNET, CATALOG, EMBEDDED, RMBG_2_0, check_licence, find
+from rmbg_service.models.catalog import (
+    BIREFNET,
+    CATALOG,
+    EMBEDDED,
+    RMBG_2_0,
+    check_licence,
+    find,
+    licence_of,
+    unlisted,
+)
 
 
 @pytest.mark.parametrize("name", ["RMBG-2.0", "rmbg-2.0", "briaai/RMBG-2.0", "BRIAAI/rmbg-2.0"])
@@ -14,6 +23,20 @@ def test_a_row_is_found_by_name_or_hub_id(name: str) -> None:
 
 def test_an_unknown_name_is_not_found() -> None:
     assert find("someone/else") is None
+
+
+def test_an_unlisted_model_is_named_after_its_folder_or_repository() -> None:
+    assert unlisted("/models/mine/").name == "mine"
+    assert unlisted("someone/finetuned").name == "finetuned"
+    assert unlisted("/models/mine").licence == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "licence"),
+    [("RMBG-2.0", "CC-BY-NC-4.0"), ("u2net", "Apache-2.0"), ("BiRefNet", "MIT"), ("x", "unknown")],
+)
+def test_the_licence_of_a_name(name: str, licence: str) -> None:
+    assert licence_of(name) == licence
 
 
 def test_names_are_unique() -> None:

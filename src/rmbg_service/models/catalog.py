@@ -85,7 +85,7 @@ RMBG_2_0 = ModelSpec(
     licence_url="https://creativecommons.org/licenses/by-nc/4.0/",
     input_size=(1024, 1024),
     activation="sigmoid",
-    good_for="people, products, animals, graphics; the most accurate here for general pictures",
+    good_for="general pictures: people, products, animals, graphics",
     gated=True,
     patch_order="wg_hg_c",
 )
@@ -109,6 +109,33 @@ CATALOG: tuple[ModelSpec, ...] = (
     _birefnet("BiRefNet_lite-2K", "wide pictures, 2560 x 1440, on a small GPU", (1440, 2560)),
 )
 
+FILES: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="u2net",
+            runtime="onnx",
+            source="u2net.onnx (xuebinqin/U-2-Net)",
+            licence="Apache-2.0",
+            licence_url="https://github.com/xuebinqin/U-2-Net/blob/master/LICENSE",
+            input_size=(320, 320),
+            good_for="general pictures; coarse edges",
+        ),
+        ModelSpec(
+            name="isnet-general-use",
+            runtime="onnx",
+            source="isnet-general-use.onnx (xuebinqin/DIS)",
+            licence="Apache-2.0",
+            licence_url="https://github.com/xuebinqin/DIS/blob/main/LICENSE.md",
+            input_size=(1024, 1024),
+            mean=(0.5, 0.5, 0.5),
+            std=(1.0, 1.0, 1.0),
+            good_for="general pictures, products",
+        ),
+    )
+}
+"""Well-known ONNX files by their stem: what an `.onnx` path is fed when no setting says it."""
+
 
 def find(name: str) -> ModelSpec | None:
     """The row with this short name or hub id, in any case; None when there is none."""
@@ -117,6 +144,26 @@ def find(name: str) -> ModelSpec | None:
         if wanted in (spec.name.casefold(), spec.source.casefold()):
             return spec
     return None
+
+
+def unlisted(source: str) -> ModelSpec:
+    """A row for a BiRefNet that the catalogue does not know: a folder or another repository."""
+    return ModelSpec(
+        name=source.rstrip("/").rpartition("/")[2] or source,
+        runtime="birefnet",
+        source=source,
+        licence="unknown",
+        licence_url="",
+        input_size=(1024, 1024),
+        activation="sigmoid",
+        good_for="what it was trained for",
+    )
+
+
+def licence_of(name: str) -> str:
+    """The SPDX licence of the weights called `name`; `unknown` for a file of the user's own."""
+    spec = find(name) or FILES.get(name)
+    return spec.licence if spec else "unknown"
 
 
 def check_licence(spec: ModelSpec, accepted: frozenset[str]) -> None:

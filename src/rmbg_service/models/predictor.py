@@ -39,7 +39,11 @@ class Predictor(Protocol):
         """
 
     def warm_up(self) -> None:
-        """Run the real path at the real input size, so that the first request is not slow."""
+        """One prediction through the real path at the real input size.
+
+        Called twice: the first call pays the lazy costs, the second one's time is the service's
+        first estimate. Raises `ConfigurationError` when the model does not fit.
+        """
 
     def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
         """One matte for each input, at the input's size, values clipped to [0, 1].

@@ -121,6 +121,8 @@ def test_out_of_memory_is_translated_and_holds_no_tensor(
     assert caught.value.__context__ is None
     gc.collect()
     assert inputs[0]() is None
+    with pytest.raises(ConfigurationError, match="test does not fit"):
+        predictor.warm_up()
 
 
 def test_a_device_that_is_missing_stops_the_start() -> None:

@@ -71,6 +71,7 @@ class BiRefNetPredictor:
         revision: str | None = None,
         token: str | None = None,
         local_files_only: bool = False,
+        cpu_threads: int | None = None,
     ) -> None:
         self.spec = spec
         self.source = source
@@ -78,6 +79,7 @@ class BiRefNetPredictor:
         self.revision = revision
         self.token = token
         self.local_files_only = local_files_only
+        self.cpu_threads = cpu_threads
         self._compile = compile
         self._device_name = device
         self._dtype_name = dtype
@@ -107,6 +109,8 @@ class BiRefNetPredictor:
 
     def load(self) -> None:
         """Read the weights, fuse the network and move it to the device."""
+        if self.cpu_threads is not None:
+            torch.set_num_threads(self.cpu_threads)
         self._device = choose_device(self._device_name)
         self._dtype = choose_dtype(self._dtype_name, self._device)
         model = load_birefnet(
@@ -131,11 +135,13 @@ class BiRefNetPredictor:
         raise ConfigurationError(problem)
 
     def warm_up(self) -> None:
-        """Two predictions of noise at the real size: kernels are chosen, memory is taken."""
+        """Predict noise at the real size: kernels are chosen, memory is taken. See `Predictor`."""
         h, w = self.input_size
         noise = np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
-        for _ in range(2):
+        try:
             self.predict([noise])
+        except OutOfDeviceMemory as error:
+            raise ConfigurationError(f"{self.name} does not fit: {error}") from None
 
     def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
         """One matte for each input, see `Predictor`. All inputs of a batch have one size."""

@@ -1,0 +1,1 @@
+"""HTTP only: admission, wire formats, routes, errors."""

@@ -1,0 +1,83 @@
+"""The one place that wires settings, predictor, engine and routes into an app."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+
+from rmbg_service import __version__
+from rmbg_service.api.gate import Gate
+from rmbg_service.api.ops import ops_router
+from rmbg_service.api.problems import http_exception_response, problem_response
+from rmbg_service.api.remove_bg import PATH as REMOVE_BG
+from rmbg_service.api.remove_bg import remove_bg_router
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.machine import memory_limit_bytes, resident_bytes
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.select import select_predictor
+from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.metrics import Metrics
+from rmbg_service.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+_EXPOSED_HEADERS = ["Retry-After", "Server-Timing", "X-Request-ID", "X-RMBG-Model"]
+
+
+def create_app(settings: Settings | None = None, predictor: Predictor | None = None) -> FastAPI:
+    """An app that serves `predictor`, or the one that `settings.model` names.
+
+    `app.state.engine` is its engine. Raises `ConfigurationError` when it cannot work.
+    """
+    settings = settings or load_settings()
+    check_memory(settings, memory_limit_bytes())
+    engine = Engine(predictor or select_predictor(settings), settings, Metrics())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        engine.start()
+        yield
+        await engine.stop()
+
+    app = FastAPI(
+        title="rmbg-service",
+        summary="Background removal with a bounded queue and real alpha.",
+        version=__version__,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.engine = engine
+    app.add_exception_handler(HTTPException, http_exception_response)
+    app.include_router(remove_bg_router(engine))
+    app.include_router(ops_router(engine))
+    app.add_middleware(Gate, engine=engine, guarded={REMOVE_BG: problem_response})
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED_HEADERS,
+        )
+    return app
+
+
+def check_memory(settings: Settings, limit_bytes: int | None) -> None:
+    """Log what the bounds add up to; raise `ConfigurationError` when it does not fit."""
+    base, jobs = resident_bytes(), settings.peak_job_bytes
+    log.info(
+        "memory: %d MB now + %d MB for the jobs in flight, of %s MB",
+        base / 1e6,
+        jobs / 1e6,
+        "unknown" if limit_bytes is None else limit_bytes // 1_000_000,
+    )
+    if limit_bytes is not None and base + jobs > limit_bytes:
+        raise ConfigurationError(
+            f"the bounds allow {(base + jobs) / 1e9:.1f} GB but only {limit_bytes / 1e9:.1f} GB of "
+            "memory are there: lower RMBG_MAX_INFLIGHT_PIXELS, RMBG_MAX_IMAGE_PIXELS, "
+            "RMBG_MAX_INFLIGHT_JOBS or RMBG_MAX_BODY_BYTES"
+        )

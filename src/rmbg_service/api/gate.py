@@ -1,0 +1,211 @@
+"""The door, in pure ASGI: who may come in is decided before a byte of the body is read.
+
+Around every request: its id, its log line, its metrics, and the one place where errors become
+responses. Around the guarded ones: API key, state, admission, the bounds on the body and the
+time-outs on both directions.
+"""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rmbg_service.api.problems import problem_response
+from rmbg_service.api.record import RequestRecord, outcome_of, request_id
+from rmbg_service.errors import (
+    ImageTooLarge,
+    MalformedRequest,
+    NotReady,
+    Overloaded,
+    Unauthorized,
+    UploadTimeout,
+)
+from rmbg_service.serving.engine import Engine
+
+log = logging.getLogger("rmbg_service.request")
+
+ErrorResponse = Callable[[Exception, str], Response]
+_QUIET_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+
+
+class Gate:
+    """ASGI middleware; `guarded` maps the paths whose POST runs a job to their error form."""
+
+    def __init__(self, app: ASGIApp, engine: Engine, guarded: Mapping[str, ErrorResponse]) -> None:
+        self._app = app
+        self._engine = engine
+        self._guarded = guarded
+        self._keys = [key.get_secret_value().encode() for key in engine.settings.api_keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer it here."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        record = RequestRecord(
+            request_id(headers.get("x-request-id", "")), scope["method"], scope["path"]
+        )
+        scope.setdefault("state", {})["record"] = record
+        guarded = scope["method"] == "POST" and scope["path"] in self._guarded
+        exchange = _Exchange(record, self._engine, headers, receive, send, limited=guarded)
+        try:
+            if guarded:
+                self._admit(record, headers)
+            await self._app(scope, exchange.receive, exchange.send)
+        except (ClientDisconnect, ClientGone):
+            record.outcome, record.status = "cancelled", 499
+        except Exception as error:
+            record.outcome = outcome_of(error)
+            if record.outcome == "error":
+                log.exception("request failed", extra={"fields": {"request_id": record.id}})
+            if not exchange.response_started:
+                form = self._guarded.get(scope["path"], problem_response)
+                response = form(error, record.id)
+                if exchange.must_close:
+                    response.headers["Connection"] = "close"
+                with suppress(ClientGone):
+                    await response(scope, exchange.receive, exchange.send)
+            self._count_rejection(error)
+        finally:
+            if record.reservation is not None:
+                record.reservation.release()
+            self._finish(record, guarded)
+        return None
+
+    def _admit(self, record: RequestRecord, headers: Headers) -> None:
+        self._check_key(headers)
+        self._engine.require_ready()
+        settings = self._engine.settings
+        length = _whole_number(headers.get("content-length", ""))
+        if length is not None and length > settings.max_body_bytes:
+            raise ImageTooLarge(_too_many_bytes(settings.max_body_bytes))
+        record.reservation = self._engine.budget.reserve(
+            min(settings.request_timeout_s, wait_limit_s(headers))
+        )
+
+    def _check_key(self, headers: Headers) -> None:
+        if not self._keys:
+            return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
+        # Every key is compared, in constant time each, so that the time tells nothing.
+        if not sum(hmac.compare_digest(given.encode(), key) for key in self._keys):
+            raise Unauthorized(
+                "an API key is required: X-API-Key: KEY or Authorization: Bearer KEY"
+            )
+
+    def _count_rejection(self, error: Exception) -> None:
+        if isinstance(error, Overloaded):
+            self._engine.metrics.rejected.labels(error.reason).inc()
+        elif isinstance(error, NotReady):
+            self._engine.metrics.rejected.labels("not_ready").inc()
+
+    def _finish(self, record: RequestRecord, guarded: bool) -> None:
+        level = logging.DEBUG if record.path in _QUIET_PATHS else logging.INFO
+        log.log(level, "request", extra={"fields": record.fields()})
+        if not guarded:
+            return
+        metrics = self._engine.metrics
+        metrics.requests.labels(record.outcome).inc()
+        metrics.request_seconds.observe(time.perf_counter() - record.started)
+        for stage, seconds in record.stamps.seconds.items():
+            metrics.stage_seconds.labels(stage).observe(seconds)
+        if record.info is not None:
+            metrics.image_megapixels.observe(record.info.pixels / 1e6)
+        if record.outcome == "ok":
+            metrics.response_bytes.observe(record.bytes_out)
+
+
+class ClientGone(Exception):
+    """The client has left or stopped reading; there is nobody to answer."""
+
+
+class _Exchange:
+    """Both directions of one request, counted, bounded and timed."""
+
+    def __init__(
+        self,
+        record: RequestRecord,
+        engine: Engine,
+        headers: Headers,
+        receive: Receive,
+        send: Send,
+        *,
+        limited: bool,
+    ) -> None:
+        self._record = record
+        self._settings = engine.settings
+        self._receive = receive
+        self._send = send
+        self._limited = limited
+        self._upload_ends = time.monotonic() + engine.settings.upload_timeout_s
+        self._body_complete = False
+        self.response_started = False
+        # A body of known and allowed length may flow on unread; any other ends the connection.
+        length = _whole_number(headers.get("content-length", "0"))
+        allowed = length is not None and length <= engine.settings.max_body_bytes
+        self.must_close = "transfer-encoding" in headers or not allowed
+
+    async def receive(self) -> Message:
+        if not self._limited or self._body_complete:
+            return await self._receive()
+        left = self._upload_ends - time.monotonic()
+        try:
+            async with asyncio.timeout(min(left, self._settings.client_idle_timeout_s)):
+                message = await self._receive()
+        except TimeoutError:
+            self.must_close = True
+            raise UploadTimeout(
+                f"the body must arrive within {self._settings.upload_timeout_s:g} s, without a "
+                f"pause of {self._settings.client_idle_timeout_s:g} s"
+            ) from None
+        if message["type"] == "http.request":
+            self._record.bytes_in += len(message.get("body", b""))
+            self._body_complete = not message.get("more_body", False)
+            if self._record.bytes_in > self._settings.max_body_bytes:
+                self.must_close = True
+                raise ImageTooLarge(_too_many_bytes(self._settings.max_body_bytes))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.response_started = True
+            self._record.status = message["status"]
+            message = {
+                **message,
+                "headers": [*message["headers"], (b"x-request-id", self._record.id.encode())],
+            }
+        else:
+            self._record.bytes_out += len(message.get("body", b""))
+        try:
+            async with asyncio.timeout(self._settings.client_idle_timeout_s):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientGone from None
+
+
+def wait_limit_s(headers: Headers) -> float:
+    """How long the client will wait: `Prefer: wait=SECONDS` (RFC 7240, section 4.3)."""
+    for preference in headers.get("prefer", "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.strip().lower() == "wait":
+            seconds = _whole_number(value.strip())
+            if not seconds:
+                raise MalformedRequest("Prefer: wait takes a whole number of seconds, 1 or more")
+            return float(seconds)
+    return float("inf")
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+
+
+def _too_many_bytes(limit: int) -> str:
+    return f"the request body may have at most {limit} bytes"

@@ -1,0 +1,65 @@
+"""What is known of one HTTP request, from its first byte to its log line."""
+
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from rmbg_service.errors import ClientError, DeadlineExceeded, Rejected
+from rmbg_service.imaging.decode import ImageInfo
+from rmbg_service.serving.admission import Reservation
+from rmbg_service.serving.job import Stamps
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass
+class RequestRecord:
+    """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys."""
+
+    id: str
+    method: str
+    path: str
+    started: float = field(default_factory=time.perf_counter)
+    reservation: Reservation | None = None
+    stamps: Stamps = field(default_factory=Stamps)
+    info: ImageInfo | None = None
+    status: int = 0
+    outcome: str = "ok"
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+    def fields(self) -> dict[str, object]:
+        """The members of the log line."""
+        fields: dict[str, object] = {
+            "request_id": self.id,
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "outcome": self.outcome,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "ms": round((time.perf_counter() - self.started) * 1e3, 1),
+        }
+        if self.info is not None:
+            fields |= {
+                "format": self.info.format,
+                "width": self.info.width,
+                "height": self.info.height,
+            }
+        fields |= {f"{name}_ms": ms for name, ms in self.stamps.milliseconds().items()}
+        return fields
+
+
+def request_id(proposed: str) -> str:
+    """The client's own id if it is a safe one, else a new one."""
+    return proposed if _REQUEST_ID.fullmatch(proposed) else secrets.token_hex(8)
+
+
+def outcome_of(error: Exception) -> str:
+    """The metric's label for a request that ended in `error`."""
+    if isinstance(error, ClientError):
+        return "client_error"
+    if isinstance(error, Rejected):
+        return "rejected"
+    return "timeout" if isinstance(error, DeadlineExceeded) else "error"

@@ -1,0 +1,58 @@
+"""From an understood request to a finished job, for every route that runs one."""
+
+import asyncio
+import time
+
+from fastapi import Request
+from starlette.types import Receive
+
+from rmbg_service.api.gate import ClientGone, wait_limit_s
+from rmbg_service.api.record import RequestRecord
+from rmbg_service.api.wire import RemovalRequest
+from rmbg_service.errors import DeadlineExceeded
+from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.job import Job, Result
+
+
+async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Result:
+    """Reserve the picture's pixels, run the job, and stop waiting when the client leaves.
+
+    Raises `InvalidImage`, `ImageTooLarge`, `Overloaded`, `DeadlineExceeded` or what the job
+    raised; `ClientGone` when nobody is left to be answered.
+    """
+    record: RequestRecord = request.state.record
+    assert record.reservation is not None, "the gate guards this route"
+    timeout_s = min(engine.settings.request_timeout_s, wait_limit_s(request.headers))
+    deadline = time.monotonic() + timeout_s
+    record.info = await engine.probe(removal.data)
+    record.reservation.grow(record.info.pixels)
+    job = Job(
+        id=record.id,
+        data=removal.data,
+        info=record.info,
+        options=removal.options,
+        deadline=deadline,
+        reservation=record.reservation,
+        stamps=record.stamps,
+    )
+    running = engine.submit(job)
+    gone = asyncio.create_task(_disconnected(request.receive))
+    try:
+        await asyncio.wait(
+            {running, gone},
+            timeout=deadline - time.monotonic(),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if running.done():
+            return running.result()
+        if gone.done():
+            raise ClientGone
+        raise DeadlineExceeded(f"not finished within {timeout_s:g} s")
+    finally:
+        job.abandoned = not running.done()  # the job ends by itself and keeps its memory till then
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

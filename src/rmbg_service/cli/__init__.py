@@ -1,0 +1,38 @@
+"""The command line: `rmbg-service COMMAND`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rmbg_service import __version__
+from rmbg_service.cli.openapi import openapi
+from rmbg_service.cli.serve import serve
+from rmbg_service.errors import RmbgError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(openapi)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Remove backgrounds from pictures, as a REST service."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: an error made on purpose is one line, not a traceback."""
+    try:
+        app()
+    except RmbgError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,79 @@
+"""The PNG writer: bands of rows, one fixed filter, ISA-L's deflate.
+
+Level 6 of zlib's size in about a tenth of its time, and no second copy of the picture in memory
+(PNG specification, W3C, third edition 2025: section 9.2 for the Up filter, section 5 for chunks).
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    from isal.isal_zlib import compressobj
+except ImportError:  # no build for this platform
+    from zlib import compressobj  # type: ignore[assignment]
+
+BAND_ROWS = 64
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGBA = 0, 6
+_UP_FILTER = 2
+
+
+def write_rgba(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> bytes:
+    """PNG of straight-alpha RGBA from `rgb` `(H, W, 3)` and `alpha` `(H, W)`, both uint8.
+
+    RGB is written as 0 wherever alpha is 0: half the bytes, and the removed background does not
+    leave in the file.
+    """
+    height, width = alpha.shape
+
+    def bands() -> Iterator[NDArray[np.uint8]]:
+        rgba = np.empty((BAND_ROWS, width, 4), np.uint8)
+        for top in range(0, height, BAND_ROWS):
+            band_alpha = alpha[top : top + BAND_ROWS]
+            band = rgba[: len(band_alpha)]
+            cv2.mixChannels(
+                [rgb[top : top + BAND_ROWS], band_alpha], [band], [0, 0, 1, 1, 2, 2, 3, 3]
+            )
+            band.view(np.uint32)[..., 0][band_alpha == 0] = 0
+            yield band.reshape(len(band), width * 4)
+
+    return _write(width, height, _RGBA, bands())
+
+
+def write_grey(grey: NDArray[np.uint8]) -> bytes:
+    """PNG of one grey channel `(H, W)` uint8."""
+    height, width = grey.shape
+    bands = (grey[top : top + BAND_ROWS] for top in range(0, height, BAND_ROWS))
+    return _write(width, height, _GREY, bands)
+
+
+def _write(width: int, height: int, colour_type: int, bands: Iterator[NDArray[np.uint8]]) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    chunks = [_SIGNATURE, _chunk(b"IHDR", header)]
+    deflate = compressobj(level=1)
+    above: NDArray[np.uint8] | None = None
+    for band in bands:
+        filtered = np.empty((band.shape[0], 1 + band.shape[1]), np.uint8)
+        filtered[:, 0] = _UP_FILTER
+        filtered[0, 1:] = band[0] if above is None else band[0] - above
+        np.subtract(band[1:], band[:-1], out=filtered[1:, 1:])
+        above = band[-1].copy()
+        compressed = deflate.compress(filtered.data)
+        if compressed:
+            chunks.append(_chunk(b"IDAT", compressed))
+    chunks += [_chunk(b"IDAT", deflate.flush()), _chunk(b"IEND", b"")]
+    return b"".join(chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return (
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+    )

@@ -1,0 +1,125 @@
+"""What may be in flight at once, and what a refused client is told.
+
+`Budget.reserve()` is synchronous and takes all or nothing, so that a burst is counted exactly.
+"""
+
+import math
+import random
+from typing import Literal
+
+from rmbg_service.errors import Overloaded
+
+_SMOOTHING = 0.2  # weight of the newest observation in the moving average
+_RETRY_AFTER_S = (1, 60)
+_JITTER = 0.2
+
+
+class ServiceTime:
+    """Exponentially weighted moving averages of what one job costs.
+
+    The slower of the two stations bounds the throughput (the bottleneck law of queueing networks,
+    Denning and Buzen, ACM Computing Surveys 1978): the predictor serves one job at a time, the
+    codec pool as many as it has threads.
+    """
+
+    def __init__(self, codec_threads: int) -> None:
+        self._codec_threads = codec_threads
+        self.predict_s = 0.0
+        self._codec_s = 0.0
+
+    @property
+    def job_s(self) -> float:
+        """Seconds between two finished jobs while the service is busy."""
+        return max(self.predict_s, self._codec_s / self._codec_threads)
+
+    def observe(self, predict_s: float, codec_s: float = 0.0) -> None:
+        """Take the measured seconds of one job into the averages; the first one starts them."""
+        first = self.predict_s == 0.0
+        self.predict_s += (predict_s - self.predict_s) * (1.0 if first else _SMOOTHING)
+        first = self._codec_s == 0.0
+        self._codec_s += (codec_s - self._codec_s) * (1.0 if first else _SMOOTHING)
+
+
+class Budget:
+    """Jobs and pixels in flight, and how long a newcomer would wait."""
+
+    def __init__(self, max_jobs: int, max_pixels: int, service_time: ServiceTime) -> None:
+        self.max_jobs = max_jobs
+        self.max_pixels = max_pixels
+        self.jobs = 0
+        self.pixels = 0
+        self._service_time = service_time
+
+    @property
+    def estimated_wait_s(self) -> float:
+        """Seconds until a job that comes now would be finished with the ones before it."""
+        return self.jobs * self._service_time.job_s
+
+    @property
+    def retry_after_s(self) -> int:
+        """Whole seconds a refused client should stay away; jittered, so that they spread."""
+        least, most = _RETRY_AFTER_S
+        wait = min(max(math.ceil(self.estimated_wait_s), least), most)
+        return math.ceil(wait * random.uniform(1.0, 1.0 + _JITTER)) if wait > least else wait
+
+    def reserve(self, wait_limit_s: float) -> "Reservation":
+        """Take one place, or raise `Overloaded` without having taken anything.
+
+        `wait_limit_s` is how long the client is willing to wait.
+        """
+        if self.jobs >= self.max_jobs:
+            raise self._overloaded("jobs", f"{self.jobs} jobs are in flight, as many as allowed")
+        if self.estimated_wait_s > wait_limit_s:
+            raise self._overloaded(
+                "deadline",
+                f"the wait would be about {self.estimated_wait_s:.0f} s, "
+                f"more than the {wait_limit_s:g} s allowed",
+            )
+        self.jobs += 1
+        return Reservation(self)
+
+    def _take_pixels(self, pixels: int) -> None:
+        if self.pixels + pixels > self.max_pixels:
+            raise self._overloaded(
+                "pixels",
+                f"{self.pixels} pixels are in flight; {pixels} more do not fit into "
+                f"{self.max_pixels}",
+            )
+        self.pixels += pixels
+
+    def _overloaded(self, reason: Literal["jobs", "pixels", "deadline"], detail: str) -> Overloaded:
+        return Overloaded(detail, self.retry_after_s, reason)
+
+
+class Reservation:
+    """One place in the budget, held by the request and, once it exists, by its job.
+
+    The pixels go back when the job ends; the place goes back when the job has ended *and* the
+    response has left, for until then the encoded picture is in memory.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._holders = 1
+        self._pixels = 0
+
+    def grow(self, pixels: int) -> None:
+        """Add the picture's pixels, or raise `Overloaded`."""
+        self._budget._take_pixels(pixels)
+        self._pixels += pixels
+
+    def hold(self) -> None:
+        """Add a holder; each calls `release` once."""
+        self._holders += 1
+
+    def release_pixels(self) -> None:
+        """Give the pixels back."""
+        self._budget.pixels -= self._pixels
+        self._pixels = 0
+
+    def release(self) -> None:
+        """Let go; the last holder gives the place back."""
+        self._holders -= 1
+        if self._holders == 0:
+            self.release_pixels()
+            self._budget.jobs -= 1

@@ -1,0 +1,186 @@
+"""The life of the service and of each job.
+
+    submit -> [a slot for a decoded picture] -> codec pool: decode -> queue -> worker: predict
+           -> codec pool: refine, encode -> result
+
+The worker only ever sees small inputs of one size; all large-image work runs in the codec pool
+while the predictor works on the neighbour job.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from rmbg_service.errors import ConfigurationError, DeviceFailure, NotReady
+from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
+from rmbg_service.models import catalog
+from rmbg_service.models.predictor import Matte, ModelInput, Predictor
+from rmbg_service.serving import pipeline
+from rmbg_service.serving.admission import Budget, ServiceTime
+from rmbg_service.serving.job import Job, Result
+from rmbg_service.serving.metrics import Metrics
+from rmbg_service.serving.state import State
+from rmbg_service.serving.worker import Worker
+from rmbg_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_RETRY_AFTER_RESTART_S = 10
+_T = TypeVar("_T")
+
+
+class Engine:
+    """Owns the worker, the codec pool and the budget; made once by `create_app`."""
+
+    def __init__(self, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
+        self.predictor = predictor
+        self.settings = settings
+        self.metrics = metrics
+        self.state = State.LOADING
+        self.failure = ""
+        self.on_ready: Callable[[], None] | None = None
+        self.on_failure: Callable[[], None] | None = None
+        self.service_time = ServiceTime(settings.codec_threads)
+        self.budget = Budget(
+            settings.max_inflight_jobs, settings.max_inflight_pixels, self.service_time
+        )
+        self.worker = Worker(predictor, settings, metrics)
+        self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
+        self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec")
+        self._probe_thread = ThreadPoolExecutor(1, "probe")
+        self._jobs: set[asyncio.Task[Result]] = set()
+        self._supervisor: asyncio.Task[None] | None = None
+        metrics.watch(self)
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return getattr(self.predictor, "device", "unknown")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker is at work and nothing has failed; what livez shows."""
+        at_work = self._supervisor is not None and not self._supervisor.done()
+        return at_work and self.state is not State.FAILED
+
+    def start(self) -> None:
+        """Begin to load the model; returns at once, `state` tells when it is ready."""
+        self._supervisor = asyncio.create_task(self._supervise())
+
+    def drain(self) -> None:
+        """Admit nothing more."""
+        if self.state is not State.FAILED:
+            self.state = State.DRAINING
+
+    async def stop(self) -> None:
+        """Finish every admitted job, then free the model."""
+        self.drain()
+        while self._jobs:
+            await asyncio.wait(self._jobs)
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            await asyncio.wait({self._supervisor})
+        await self.worker.close(wait=self.state is not State.FAILED)
+        for pool in (self._codec_pool, self._probe_thread):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _supervise(self) -> None:
+        """Load, then work for ever; whatever ends this ends the service."""
+        try:
+            self.service_time.observe(await self.worker.load())
+            self.metrics.name_model(
+                name=self.predictor.name,
+                device=self.device,
+                licence=catalog.licence_of(self.predictor.name),
+            )
+            if self.state is State.LOADING:
+                self.state = State.READY
+                if self.on_ready is not None:
+                    self.on_ready()
+            await self.worker.run()
+        except (ConfigurationError, DeviceFailure, TimeoutError) as error:
+            self._fail(str(error))
+        except Exception as error:
+            log.exception("the worker ended")
+            self._fail(f"the worker ended: {error}")
+
+    def _fail(self, reason: str) -> None:
+        self.state = State.FAILED
+        self.failure = reason
+        log.critical("the service has failed: %s", reason)
+        self.worker.refuse_all(self._not_ready())
+        if self.on_failure is not None:
+            self.on_failure()
+
+    def require_ready(self) -> None:
+        """Raise `NotReady` in any state but READY."""
+        if self.state is not State.READY:
+            raise self._not_ready()
+
+    def _not_ready(self) -> NotReady:
+        detail = {
+            State.LOADING: "the model is still loading",
+            State.DRAINING: "the service is shutting down",
+        }.get(self.state, "the service has failed and waits to be restarted")
+        return NotReady(detail, _RETRY_AFTER_RESTART_S)
+
+    async def probe(self, data: bytes) -> ImageInfo:
+        """Read the picture's header off the event loop; see `imaging.decode.probe`."""
+        limit = self.settings.max_image_pixels
+        return await _in_thread(self._probe_thread, lambda: probe(data, limit))
+
+    def submit(self, job: Job) -> asyncio.Task[Result]:
+        """Start `job`; from here on it holds its reservation until it has ended."""
+        job.reservation.hold()
+        task = asyncio.create_task(self._process(job))
+        self._jobs.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Result]) -> None:
+        self._jobs.discard(task)
+        if not task.cancelled():
+            task.exception()  # fetched, so that asyncio does not report an abandoned job's error
+
+    async def _process(self, job: Job) -> Result:
+        waiting_since = time.perf_counter()
+        try:
+            async with self._decoded_slots:
+                job.stamps.add("queue", time.perf_counter() - waiting_since)
+                source, model_input = await _in_thread(self._codec_pool, lambda: self._decode(job))
+                if self.state is State.FAILED:  # nobody drains the queue any more
+                    raise self._not_ready()
+                matte = await self.worker.predict(job, model_input)
+                result = await _in_thread(self._codec_pool, lambda: _finish(job, source, matte))
+        finally:
+            job.reservation.release_pixels()
+            job.reservation.release()
+        seconds = job.stamps.seconds
+        codec_s = seconds["decode"] + seconds["refine"] + seconds["encode"]
+        self.service_time.observe(seconds["predict"], codec_s)
+        return result
+
+    def _decode(self, job: Job) -> tuple[SourceImage, ModelInput]:
+        job.check()
+        with job.stamps.measure("decode"):
+            source = decode(job.data, job.info)
+            job.data = b""
+            return source, pipeline.prepare(source, self.predictor.input_size)
+
+
+def _finish(job: Job, source: SourceImage, matte: Matte) -> Result:
+    job.check()
+    with job.stamps.measure("refine"):
+        cutout = pipeline.refine(source, matte)
+    job.check()
+    with job.stamps.measure("encode"):
+        data = pipeline.encode(cutout, job.options)
+    width, height = cutout.size
+    return Result(data, "png", width, height)
+
+
+async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work)

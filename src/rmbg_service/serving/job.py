@@ -1,0 +1,81 @@
+"""One admitted picture on its way through the service."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rmbg_service.errors import DeadlineExceeded
+from rmbg_service.imaging.decode import ImageInfo
+from rmbg_service.options import RemovalOptions
+from rmbg_service.serving.admission import Reservation
+
+STAGES = ("read", "decode", "queue", "predict", "refine", "encode")
+
+
+class Stamps:
+    """Seconds spent in each stage: one struct for the histogram, the log and `Server-Timing`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add `seconds` to `stage`, one of `STAGES`."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to `stage`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - started)
+
+    def milliseconds(self) -> dict[str, float]:
+        """Stage to milliseconds, in the order of `STAGES`, rounded to 0.1."""
+        return {name: round(self.seconds[name] * 1e3, 1) for name in STAGES if name in self.seconds}
+
+
+@dataclass(eq=False)
+class Job:
+    """A picture, what is wanted of it, and what it holds.
+
+    `deadline` is on `time.monotonic`'s clock. The job owns its reservation: a client that leaves
+    only sets `abandoned`, which is looked at between the stages.
+    """
+
+    id: str
+    data: bytes
+    info: ImageInfo
+    options: RemovalOptions
+    deadline: float
+    reservation: Reservation
+    stamps: Stamps = field(default_factory=Stamps)
+    abandoned: bool = False
+
+    def check(self) -> None:
+        """Raise `Abandoned` or `DeadlineExceeded` when going on would be for nobody."""
+        if self.abandoned:
+            raise Abandoned
+        if time.monotonic() > self.deadline:
+            raise DeadlineExceeded("the job's deadline passed before it was finished")
+
+
+class Abandoned(Exception):
+    """The client has left; nobody waits for the result."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """An encoded picture and what it is."""
+
+    data: bytes
+    format: str
+    width: int
+    height: int
+
+    @property
+    def media_type(self) -> str:
+        """Its MIME type."""
+        return f"image/{self.format}"

@@ -1,0 +1,166 @@
+"""The one task that drains the queue serially through the predictor, in the predictor's thread."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rmbg_service.errors import DeviceFailure, InferenceError, OutOfDeviceMemory, RmbgError
+from rmbg_service.models.predictor import Matte, ModelInput, Predictor
+from rmbg_service.serving.job import Abandoned, Job
+from rmbg_service.serving.metrics import Metrics
+from rmbg_service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_MAX_OOM_IN_A_ROW = 3
+
+
+@dataclass(eq=False)
+class _Entry:
+    """A job's place in the queue and the promise of its matte."""
+
+    job: Job
+    model_input: ModelInput
+    matte: asyncio.Future[Matte]
+    queued_at: float
+
+    def answer(self, outcome: Matte | Exception) -> None:
+        """Keep the promise, unless it was answered before."""
+        if self.matte.done():
+            return
+        if isinstance(outcome, Exception):
+            self.matte.set_exception(outcome)
+        else:
+            self.matte.set_result(outcome)
+
+
+class Worker:
+    """Owns the predictor's thread. Every promise is answered, whatever the predictor does."""
+
+    def __init__(self, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
+        self._predictor = predictor
+        self._settings = settings
+        self._metrics = metrics
+        self._thread = ThreadPoolExecutor(1, "predictor")
+        self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
+        self._unanswered: set[_Entry] = set()
+        self._oom_in_a_row = 0
+
+    def queue_depth(self) -> int:
+        """Jobs decoded and waiting to be predicted."""
+        return self._queue.qsize()
+
+    async def load(self) -> float:
+        """Load and warm up; returns the seconds of the second, warm prediction."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._predictor.load)
+        await loop.run_in_executor(self._thread, self._predictor.warm_up)
+        started = time.perf_counter()
+        await loop.run_in_executor(self._thread, self._predictor.warm_up)
+        return time.perf_counter() - started
+
+    async def close(self, *, wait: bool) -> None:
+        """Free the predictor; `wait=False` leaves a hung thread behind."""
+        if wait:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._predictor.close)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def predict(self, job: Job, model_input: ModelInput) -> Matte:
+        """Queue the job and wait for its matte."""
+        promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
+        entry = _Entry(job, model_input, promise, time.perf_counter())
+        self._unanswered.add(entry)
+        self._queue.put_nowait(entry)
+        try:
+            return await promise
+        finally:
+            self._unanswered.discard(entry)
+
+    def refuse_all(self, error: RmbgError) -> None:
+        """Answer every waiting job with `error`."""
+        for entry in self._unanswered:
+            entry.answer(error)
+
+    async def run(self) -> None:
+        """Drain the queue for ever.
+
+        Raises `DeviceFailure` when the device is lost or out of memory three jobs in a row, and
+        `TimeoutError` when a prediction hangs; the caller then refuses what still waits.
+        """
+        while True:
+            batch = [await self._queue.get()]
+            while len(batch) < self._settings.max_batch_size and not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            wanted = [entry for entry in batch if _still_wanted(entry)]
+            if wanted:
+                await self._predict_batch(wanted)
+
+    async def _predict_batch(self, batch: list[_Entry]) -> None:
+        outcome = await self._attempt(batch)
+        if isinstance(outcome, OutOfDeviceMemory):
+            await asyncio.get_running_loop().run_in_executor(self._thread, gc.collect)
+        retry = isinstance(outcome, OutOfDeviceMemory) or len(batch) > 1
+        if isinstance(outcome, RmbgError) and retry:
+            for entry in batch:  # one by one: a bad picture or a full device costs one job only
+                self._answer([entry], await self._attempt([entry]))
+        else:
+            self._answer(batch, outcome)
+
+    async def _attempt(self, batch: list[_Entry]) -> Sequence[Matte] | RmbgError:
+        """Predict; a job's error is returned, an error that ends the service is raised.
+
+        Errors are returned without their traceback, whose frames would keep tensors alive.
+        """
+        started = time.perf_counter()
+        inputs = [entry.model_input for entry in batch]
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._thread, self._predictor.predict, inputs)
+        done, _ = await asyncio.wait({call}, timeout=self._settings.predict_timeout_s)
+        if not done:
+            limit = self._settings.predict_timeout_s
+            raise TimeoutError(f"a prediction took longer than {limit:g} s")
+        seconds = time.perf_counter() - started
+        for entry in batch:
+            entry.job.stamps.add("predict", seconds)
+        try:
+            return call.result()
+        except DeviceFailure:
+            raise
+        except OutOfDeviceMemory as error:
+            self._metrics.device_oom.inc()
+            return error.with_traceback(None)
+        except RmbgError as error:
+            return error.with_traceback(None)
+        except Exception:
+            log.exception("the predictor failed")
+            return InferenceError("the model failed on this picture")
+
+    def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:
+        if isinstance(outcome, RmbgError):
+            for entry in batch:
+                entry.answer(outcome)
+        else:
+            for entry, matte in zip(batch, outcome, strict=True):
+                entry.answer(matte)
+        if not isinstance(outcome, OutOfDeviceMemory):
+            self._oom_in_a_row = 0
+            return
+        self._oom_in_a_row += 1
+        if self._oom_in_a_row >= _MAX_OOM_IN_A_ROW:
+            raise DeviceFailure(f"{_MAX_OOM_IN_A_ROW} jobs in a row ran out of device memory")
+
+
+def _still_wanted(entry: _Entry) -> bool:
+    """Whether to predict it; otherwise its promise is answered with the reason."""
+    entry.job.stamps.add("queue", time.perf_counter() - entry.queued_at)
+    try:
+        entry.job.check()
+    except (Abandoned, RmbgError) as error:
+        entry.answer(error)
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""Every setting of the service, read from `RMBG_*` environment variables."""
+
+import os
+from difflib import get_close_matches
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.machine import cpu_count
+
+ENV_PREFIX = "RMBG_"
+BYTES_PER_PIXEL = 15
+"""Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
+
+Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
+Triple = Annotated[tuple[float, float, float], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Frozen settings; `Settings()` reads the environment, keyword arguments come first."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` for every one.")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+
+    model: str = Field("u2netp", description="`u2netp` (embedded) or the path of an `.onnx` file.")
+    onnx_provider: Provider = Field(
+        "cpu",
+        description="ONNX Runtime's execution provider. One that is not active stops the start.",
+    )
+    onnx_input_size: int | None = Field(
+        None, ge=32, le=4096, description="Side of the input in px, where the graph leaves it open."
+    )
+    onnx_mean: Triple | None = Field(
+        None, description="Mean of RGB in [0, 1], three numbers `r,g,b`, for a file of your own."
+    )
+    onnx_std: Triple | None = Field(None, description="Standard deviation, in the same form.")
+    onnx_activation: Literal["none", "sigmoid"] | None = Field(
+        None, description="What turns the graph's first output into a matte."
+    )
+    cpu_threads: int = Field(
+        default_factory=cpu_count,
+        ge=1,
+        le=256,
+        description="Threads of one prediction on the CPU. Default: the CPUs of the container.",
+    )
+
+    max_inflight_jobs: int = Field(
+        16, ge=1, le=10_000, description="Requests admitted at once; the next one gets 429."
+    )
+    max_inflight_pixels: int = Field(
+        120_000_000, ge=1, description="Pixels of all admitted pictures together; then 429."
+    )
+    max_image_pixels: int = Field(
+        50_000_000,
+        ge=1,
+        le=170_000_000,
+        description="Width x height of one picture; larger ones get 413 from their header alone.",
+    )
+    max_body_bytes: int = Field(
+        40_000_000, ge=1, description="Bytes of a request body; larger ones get 413."
+    )
+    max_batch_size: int = Field(
+        1, ge=1, le=64, description="Pictures in one prediction; the worker never waits for more."
+    )
+    codec_threads: int = Field(
+        default_factory=lambda: min(4, cpu_count()),
+        ge=1,
+        le=64,
+        description="Threads that decode and encode. Default: the CPUs, at most 4.",
+    )
+    request_timeout_s: float = Field(
+        30.0, gt=0, description="A job's deadline, from its last byte in; then 504."
+    )
+    predict_timeout_s: float = Field(
+        120.0, gt=0, description="A prediction longer than this is hung: the process exits."
+    )
+    client_idle_timeout_s: float = Field(
+        10.0, gt=0, description="How long a client may neither send nor take a byte; then closed."
+    )
+    upload_timeout_s: float = Field(
+        60.0, gt=0, description="How long a whole request body may take to arrive; then 408."
+    )
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated keys; when set, every removal needs one."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated origins of web pages that may call the API; `*` for all."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least level that is logged."
+    )
+    log_format: Literal["json", "text"] = Field(
+        "json", description="One JSON object a line, or plain text for a terminal."
+    )
+
+    @field_validator("onnx_mean", "onnx_std", "api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.max_image_pixels > self.max_inflight_pixels:
+            raise ValueError(
+                f"RMBG_MAX_IMAGE_PIXELS ({self.max_image_pixels}) is above "
+                f"RMBG_MAX_INFLIGHT_PIXELS ({self.max_inflight_pixels}): "
+                "a picture of that size would never be admitted"
+            )
+        if self.max_batch_size > self.max_inflight_jobs:
+            raise ValueError(
+                f"RMBG_MAX_BATCH_SIZE ({self.max_batch_size}) is above "
+                f"RMBG_MAX_INFLIGHT_JOBS ({self.max_inflight_jobs})"
+            )
+        if self.client_idle_timeout_s > self.upload_timeout_s:
+            raise ValueError(
+                f"RMBG_CLIENT_IDLE_TIMEOUT_S ({self.client_idle_timeout_s}) is above "
+                f"RMBG_UPLOAD_TIMEOUT_S ({self.upload_timeout_s})"
+            )
+        return self
+
+    @property
+    def max_decoded_images(self) -> int:
+        """Pictures held decoded at once: those at the predictor and one for each codec thread."""
+        return self.codec_threads + self.max_batch_size
+
+    @property
+    def peak_job_bytes(self) -> int:
+        """Memory that the admitted jobs can take at the most: decoded pixels and bodies."""
+        decoded = min(self.max_inflight_pixels, self.max_decoded_images * self.max_image_pixels)
+        return decoded * BYTES_PER_PIXEL + self.max_inflight_jobs * self.max_body_bytes
+
+
+def load_settings(**overrides: object) -> Settings:
+    """`Settings` from the environment and `overrides`, or one clear `ConfigurationError`."""
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        close = get_close_matches(variable, known, n=1, cutoff=0.85)
+        if variable.startswith(ENV_PREFIX) and variable not in known and close:
+            raise ConfigurationError(f"{variable} is not a setting; did you mean {close[0]}?")
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            name = ENV_PREFIX + str(item["loc"][0]).upper() if item["loc"] else ""
+            lines.append(f"{name} {item['msg'].removeprefix('Value error, ')}".strip())
+        raise ConfigurationError("; ".join(lines)) from None

@@ -1,0 +1,186 @@
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from rmbg_service.api.app import create_app
+from rmbg_service.settings import Settings
+from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
+
+PNG = picture_bytes()
+PNG_HEADERS = {"content-type": "image/png"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"x-api-key": "wrong"}, 401),
+        ({"authorization": "Basic two"}, 401),
+        ({"x-api-key": "one"}, 200),
+        ({"authorization": "Bearer two"}, 200),
+    ],
+)
+async def test_keys_are_asked_for_when_there_are_any(headers: dict[str, str], status: int) -> None:
+    async with serving(api_keys="one,two") as (client, _):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS | headers)
+        assert answer.status_code == status
+        if status == 401:
+            assert answer.headers["www-authenticate"] == "Bearer"
+        for path in ("/livez", "/readyz", "/health", "/metrics", "/api/info"):
+            assert (await client.get(path)).status_code == 200
+
+
+async def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
+    async with serving(api_keys="one") as (client, engine):
+        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        await request.start()
+        assert (request.status, request.receive_calls) == (401, 0)
+        assert engine.budget.jobs == 0
+
+
+async def test_a_body_that_announces_too_many_bytes_is_refused_unread() -> None:
+    async with serving(max_body_bytes=1000) as (client, _):
+        request = RawRequest(client._transport.app, PNG_HEADERS | {"content-length": "1001"})  # type: ignore[attr-defined]
+        await request.start()
+        assert (request.status, request.receive_calls) == (413, 0)
+        assert request.headers["connection"] == "close"
+
+
+async def test_a_body_without_an_end_is_cut_off_at_the_limit() -> None:
+    async with serving(max_body_bytes=1000) as (client, engine):
+        request = RawRequest(
+            client._transport.app,  # type: ignore[attr-defined]
+            PNG_HEADERS | {"transfer-encoding": "chunked"},
+        )
+        task = request.start()
+        for _ in range(3):
+            request.send_body(b"x" * 400, more=True)
+        await task
+        assert (request.status, request.receive_calls) == (413, 3)
+        assert engine.budget.jobs == 0
+
+
+@pytest.mark.parametrize("first", [b"", PNG[:100]])
+async def test_an_upload_that_stalls_is_closed_and_holds_no_job(first: bytes) -> None:
+    async with serving(client_idle_timeout_s=0.05) as (client, engine):
+        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        task = request.start()
+        if first:
+            request.send_body(first, more=True)
+        await task
+        assert request.status == 408
+        assert request.headers["connection"] == "close"
+        assert engine.budget.jobs == 0
+
+
+async def test_an_upload_that_trickles_is_closed_when_its_whole_time_is_over() -> None:
+    async with serving(client_idle_timeout_s=0.2, upload_timeout_s=0.3) as (client, engine):
+        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        task = request.start()
+        while not task.done():
+            request.send_body(b"x", more=True)
+            await asyncio.sleep(0.02)
+        assert request.status == 408
+        assert engine.budget.jobs == 0
+
+
+async def test_a_reader_that_stops_reading_loses_its_connection_and_its_place() -> None:
+    async with serving(client_idle_timeout_s=0.05) as (client, engine):
+        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        stopped = asyncio.Event()
+
+        async def send(message: object) -> None:
+            await stopped.wait()
+
+        request._send = send  # type: ignore[method-assign]
+        task = request.start()
+        request.send_body(PNG)
+        await task
+        await until(lambda: engine.budget.jobs == 0)
+
+
+async def test_a_client_that_leaves_during_its_upload_is_counted_and_holds_nothing() -> None:
+    async with serving() as (client, engine):
+        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        task = request.start()
+        request.send_body(PNG[:50], more=True)
+        request.leave()
+        await task
+        assert request.sent == []
+        assert engine.budget.jobs == 0
+        assert 'outcome="cancelled"} 1.0' in (await client.get("/metrics")).text
+
+
+async def test_while_the_model_loads_requests_get_503_and_live_is_live() -> None:
+    predictor = FakePredictor(gated=True)
+    predictor.load = lambda: predictor.gate.wait(60) and None  # type: ignore[method-assign, assignment]
+    app = create_app(Settings(), predictor)
+    async with app.router.lifespan_context(app):
+        request = RawRequest(app)
+        await request.start()
+        assert (request.status, request.receive_calls) == (503, 0)
+        assert int(request.headers["retry-after"]) >= 1
+        assert app.state.engine.alive
+        predictor.gate.set()
+
+
+@pytest.mark.parametrize(
+    ("proposed", "kept"), [("order-17_b", True), ("a" * 65, False), ("semi;colon", False)]
+)
+async def test_a_safe_request_id_is_kept_and_any_other_replaced(proposed: str, kept: bool) -> None:
+    async with serving() as (client, _):
+        answer = await client.get("/livez", headers={"x-request-id": proposed})
+        assert (answer.headers["x-request-id"] == proposed) is kept
+
+
+async def test_one_log_line_a_request_without_keys_or_names(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "rmbg_service.request")
+    async with serving(api_keys="sesame") as (client, _):
+        await client.post(
+            PATH,
+            files={"image": ("grandmother.png", PNG)},
+            headers={"x-api-key": "sesame", "x-request-id": "r1"},
+        )
+        await client.get("/livez")
+    (line,) = [record for record in caplog.records if record.name == "rmbg_service.request"]
+    fields = line.fields  # type: ignore[attr-defined]
+    assert fields["request_id"] == "r1"
+    assert (fields["status"], fields["outcome"]) == (200, "ok")
+    assert (fields["format"], fields["width"], fields["height"]) == ("png", 64, 48)
+    assert {"read_ms", "decode_ms", "predict_ms", "encode_ms"} <= fields.keys()
+    assert "grandmother" not in json.dumps(fields)
+    assert "sesame" not in json.dumps(fields)
+
+
+async def test_a_bug_is_answered_500_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError("the secret of the house")
+
+    monkeypatch.setattr("rmbg_service.api.remove_bg.run_job", bug)
+    async with serving() as (client, engine):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 500
+        assert answer.json()["type"] == "internal-error"
+        assert "secret" not in answer.text
+        assert engine.budget.jobs == 0
+
+
+async def test_other_origins_are_let_in_only_when_listed() -> None:
+    ask = {"origin": "https://shop.example", "access-control-request-method": "POST"}
+    async with serving() as (client, _):
+        answer = await client.options(PATH, headers=ask)
+        assert "access-control-allow-origin" not in answer.headers
+    listed: dict[str, Any] = {"cors_origins": "https://shop.example", "max_inflight_jobs": 1}
+    async with serving(**listed) as (client, engine):
+        answer = await client.options(PATH, headers=ask)
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        engine.budget.reserve(1e9)
+        refused = await client.post(PATH, content=PNG, headers=PNG_HEADERS | ask)
+        assert refused.status_code == 429
+        assert refused.headers["access-control-allow-origin"] == "https://shop.example"
+        assert "Retry-After" in refused.headers["access-control-expose-headers"]

@@ -1,0 +1,39 @@
+import re
+
+from tests.fakes import PATH, picture_bytes, serving
+
+
+async def test_health_and_info_say_what_runs_here() -> None:
+    async with serving(max_image_pixels=12345) as (client, _):
+        health = (await client.get("/health")).json()
+        assert health["status"] == "ready"
+        assert health["model"] == {
+            "name": "fake", "device": "cpu", "licence": "unknown", "input_size": [32, 32],
+        }  # fmt: skip
+        assert health["queue"]["jobs"] == 0
+        info = (await client.get("/api/info")).json()
+        assert info["limits"]["max_image_pixels"] == 12345
+        assert info["api_key_required"] is False
+        assert info["version"] == health["version"]
+
+
+async def test_metrics_count_requests_and_start_every_label_at_zero() -> None:
+    async with serving() as (client, _):
+        before = (await client.get("/metrics")).text
+        for outcome in ("ok", "client_error", "rejected", "cancelled", "timeout", "error"):
+            assert f'rmbg_requests_total{{outcome="{outcome}"}} 0.0' in before
+        for reason in ("jobs", "pixels", "deadline", "not_ready"):
+            assert f'rmbg_rejected_total{{reason="{reason}"}} 0.0' in before
+        headers = {"content-type": "image/png"}
+        await client.post(PATH, content=picture_bytes(), headers=headers)
+        await client.post(PATH, content=b"?", headers=headers)
+        after = (await client.get("/metrics")).text
+        assert 'rmbg_requests_total{outcome="ok"} 1.0' in after
+        assert 'rmbg_requests_total{outcome="client_error"} 1.0' in after
+        for stage in ("read", "decode", "queue", "predict", "refine", "encode"):
+            count = re.search(rf'rmbg_stage_seconds_count{{stage="{stage}"}} (\d+)', after)
+            assert count is not None
+            assert int(count[1]) >= 1
+        assert 'rmbg_model_info{device="cpu",licence="unknown",name="fake"} 1.0' in after
+        assert "rmbg_inflight_jobs 0.0" in after
+        assert "rmbg_inflight_jobs_limit 16.0" in after

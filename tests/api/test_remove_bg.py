@@ -1,0 +1,215 @@
+"""The three request forms, both response forms, and every way a request can be wrong."""
+
+import base64
+import io
+import json
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.fakes import PATH, picture_bytes, serving
+
+PNG = picture_bytes()
+B64 = base64.b64encode(PNG).decode()
+PNG_HEADERS = {"content-type": "image/png"}
+JSON_HEADERS = {"content-type": "application/json"}
+
+
+def pixels(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def check_cutout(data: bytes) -> None:
+    """The fake predictor's answer: left half kept with its colours, right half gone."""
+    cutout, source = pixels(data), pixels(PNG)
+    assert cutout.shape == (48, 64, 4)
+    assert (cutout[:, :24, 3] == 255).all()
+    assert (cutout[:, 40:] == 0).all()
+    assert (cutout[:, :24, :3] == source[:, :24]).all()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"json": {"image": B64}},
+        {"json": {"image": f"data:image/png;base64,{B64}"}},
+        {"json": {"image": base64.encodebytes(PNG).decode()}},
+        {"json": {"image": base64.urlsafe_b64encode(PNG).decode().rstrip("=")}},
+        {"files": {"image": ("photo.png", PNG, "image/png")}},
+        {"files": {"file": ("photo.png", PNG)}},
+        {"files": {"image": (None, B64)}},
+        {"files": {"image_base64": (None, B64)}},
+        {"content": PNG, "headers": PNG_HEADERS},
+        {"content": PNG, "headers": {"content-type": "application/octet-stream"}},
+    ],
+    ids=[
+        "json", "data-uri", "wrapped", "urlsafe", "file-image", "file-file", "text-image",
+        "image_base64", "raw", "octets",
+    ],
+)  # fmt: skip
+async def test_every_request_form_gives_the_same_cutout(sent: dict[str, Any]) -> None:
+    async with serving() as (client, _):
+        answer = await client.post(PATH, **sent)
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        assert {k: body[k] for k in ("format", "width", "height", "model")} == {
+            "format": "png", "width": 64, "height": 48, "model": "fake",
+        }  # fmt: skip
+        check_cutout(base64.b64decode(body["image"]))
+        assert answer.headers["x-rmbg-model"] == "fake"
+        assert "predict;dur=" in answer.headers["server-timing"]
+        assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+async def test_base64_text_in_a_field_may_be_larger_than_a_megabyte() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    text = base64.b64encode(buffer.getvalue()).decode()
+    assert len(text) > 1_500_000
+    async with serving() as (client, _):
+        answer = await client.post(PATH, files={"image_base64": (None, text)})
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        ("image/png", "image/png"),
+        ("image/*", "image/png"),
+        ("image/avif,image/webp,*/*;q=0.8", "image/png"),
+        ("application/json, image/png;q=0.5", "application/json"),
+        ("application/json;q=0.3, image/png;q=0.5", "image/png"),
+        ("image/png;q=nonsense", "application/json"),
+    ],
+)
+async def test_accept_chooses_between_json_and_the_picture(
+    accept: str | None, media_type: str
+) -> None:
+    async with serving() as (client, _):
+        headers = PNG_HEADERS | ({"accept": accept} if accept else {})
+        answer = await client.post(PATH, content=PNG, headers=headers)
+        assert answer.headers["content-type"] == media_type
+        if media_type == "image/png":
+            check_cutout(answer.content)
+
+
+async def test_the_matte_alone_comes_as_grey() -> None:
+    async with serving() as (client, _):
+        for sent in (
+            {"content": PNG, "headers": PNG_HEADERS | {"accept": "image/png"}},
+            {
+                "files": {"image": ("x", PNG), "output": (None, "matte")},
+                "headers": {"accept": "image/png"},
+            },
+        ):
+            path = PATH if "files" in sent else f"{PATH}?output=matte"
+            matte = pixels((await client.post(path, **sent)).content)
+            assert matte.shape == (48, 64)
+            assert (matte[:, :24] == 255).all()
+            assert (matte[:, 40:] == 0).all()
+
+
+async def test_the_input_s_own_transparency_stays() -> None:
+    rgba = np.full((48, 64, 4), 200, np.uint8)
+    rgba[..., 3] = 128
+    buffer = io.BytesIO()
+    Image.fromarray(rgba).save(buffer, "PNG")
+    async with serving() as (client, _):
+        headers = PNG_HEADERS | {"accept": "image/png"}
+        answer = await client.post(PATH, content=buffer.getvalue(), headers=headers)
+        cutout = pixels(answer.content)
+        assert (cutout[:, :24] == (200, 200, 200, 128)).all()  # straight, not darkened
+        assert (cutout[:, 40:] == 0).all()
+
+
+BOMB = io.BytesIO()
+Image.new("1", (13_000, 13_000)).save(BOMB, "PNG")
+SUPERSCRIPT_WAIT = {b"content-type": b"image/png", b"prefer": b"wait=\xb2"}
+TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "says"),
+    [
+        ({"content": b"", "headers": PNG_HEADERS}, 400, "empty"),
+        ({"content": b"{}", "headers": JSON_HEADERS}, 400, "image: Field required"),
+        ({"content": b"{", "headers": JSON_HEADERS}, 400, "Invalid JSON"),
+        ({"content": b'{"image": 5}', "headers": JSON_HEADERS}, 400, "image: Input should be"),
+        ({"json": {"image": ""}}, 400, "empty"),
+        ({"json": {"image": "%%%"}}, 400, "not valid base64"),
+        ({"json": {"image": "data:image/png,abc"}}, 400, "data: URI"),
+        ({"json": {"image": B64, "colour": "red"}}, 400, "unknown option 'colour'"),
+        ({"json": {"image": B64, "output": "hat"}}, 400, "'cutout' or 'matte'"),
+        ({"files": {"image": ("x", PNG), "output": (None, "hat")}}, 400, "'cutout' or 'matte'"),
+        ({"files": {"image": ("x", PNG), "hat": (None, "1")}}, 400, "unknown option 'hat'"),
+        ({"files": {"image": ("x", PNG), "output": ("y", PNG)}}, 400, "Too many files"),
+        ({"files": {"image_base64": (None, B64), "output": ("y", b"1")}}, 400, "unexpected file"),
+        ({"files": TWO_SOURCES}, 400, "exactly one of"),
+        ({"files": {"output": (None, "matte")}}, 400, "exactly one of"),
+        (
+            {"content": PNG, "headers": PNG_HEADERS, "params": {"output": ["matte", "matte"]}},
+            400,
+            "given twice",
+        ),
+        ({"json": {"image": B64, "output": "matte"}, "params": {"output": "matte"}}, 400, "twice"),
+        ({"content": PNG, "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
+        ({"content": PNG, "headers": PNG_HEADERS | {"prefer": "wait=soon"}}, 400, "Prefer"),
+        ({"content": PNG, "headers": SUPERSCRIPT_WAIT}, 400, "Prefer"),
+        ({"content": PNG}, 415, "missing"),
+        ({"data": {"image": B64}}, 415, "x-www-form-urlencoded"),
+        ({"content": b"GIF87a nonsense", "headers": PNG_HEADERS}, 422, "not a readable image"),
+        ({"content": PNG[: len(PNG) // 2], "headers": PNG_HEADERS}, 422, "cannot be decoded"),
+        ({"content": BOMB.getvalue(), "headers": PNG_HEADERS}, 413, "13000 x 13000"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+async def test_what_is_wrong_is_said_and_nothing_is_held(
+    sent: dict[str, Any], status: int, says: str
+) -> None:
+    async with serving() as (client, engine):
+        answer = await client.post(PATH, **sent)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert says in problem["detail"]
+        assert problem["status"] == status
+        assert problem["request_id"] == answer.headers["x-request-id"]
+        assert engine.budget.jobs == engine.budget.pixels == 0
+        assert B64[:40] not in answer.text
+
+
+async def test_a_truncated_jpeg_is_422() -> None:
+    jpeg = picture_bytes((640, 480), "JPEG")
+    async with serving() as (client, _):
+        answer = await client.post(
+            PATH, content=jpeg[: len(jpeg) // 2], headers={"content-type": "image/jpeg"}
+        )
+        assert answer.status_code == 422
+        assert "truncated" in answer.json()["detail"]
+
+
+async def test_pixels_in_flight_are_bounded() -> None:
+    async with serving(max_inflight_pixels=3072, max_image_pixels=3072) as (client, engine):
+        other = engine.budget.reserve(1e9)
+        other.grow(1)
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert (answer.status_code, answer.json()["type"]) == (429, "overloaded")
+        assert 'reason="pixels"} 1.0' in (await client.get("/metrics")).text
+        other.release()
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+
+
+async def test_the_router_s_own_errors_are_problems_too() -> None:
+    async with serving() as (client, _):
+        for method, path, status in (("GET", PATH, 405), ("GET", "/nowhere", 404)):
+            answer: httpx.Response = await client.request(method, path)
+            assert answer.status_code == status
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert json.loads(answer.content)["status"] == status

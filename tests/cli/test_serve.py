@@ -1,0 +1,161 @@
+"""The server as its own process, as a user starts it."""
+
+import base64
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.fakes import PATH, picture_bytes
+
+ROOT = Path(__file__).parents[2]
+SERVE = ["serve", "--port", "0"]
+
+
+@contextmanager
+def started(command: list[str], **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its base URL, once it says where it listens."""
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        first = process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+", first)
+        assert address is not None, first
+        yield process, address[0]
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+def test_a_12_megapixel_photo_comes_back_full_size_from_all_three_forms() -> None:
+    y, x = np.mgrid[0:3000, 0:4000]
+    disc = (x - 2000) ** 2 + (y - 1500) ** 2 < 1000**2
+    photo = np.where(disc[..., None], (230, 60, 40), (90, 110, 120)).astype(np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(photo).save(buffer, "JPEG", quality=90)
+    jpeg = buffer.getvalue()
+    with started(["-m", "rmbg_service", *SERVE]) as (_, url):
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        text = base64.b64encode(jpeg).decode()
+        as_json = httpx.post(url + PATH, json={"image": text}, timeout=60)
+        wants = {"Accept": "image/png"}
+        as_form = httpx.post(url + PATH, files={"image": jpeg}, headers=wants, timeout=60)
+        wants["Content-Type"] = "image/jpeg"
+        as_body = httpx.post(url + PATH, content=jpeg, headers=wants, timeout=60)
+        files = [base64.b64decode(as_json.json()["image"]), as_form.content, as_body.content]
+    assert files[0] == files[1] == files[2]
+    cutout = np.asarray(Image.open(BytesIO(files[0])))
+    assert cutout.shape == (3000, 4000, 4)
+    assert cutout[1500, 2000, 3] == 255
+    corners = cutout[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners == 0).all()
+
+
+def test_sigterm_answers_the_running_and_the_queued_and_exits_0() -> None:
+    environment = {"PYTHONPATH": str(ROOT), "RMBG_CODEC_THREADS": "2"}
+    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
+        headers = {"Content-Type": "image/png"}
+        with ThreadPoolExecutor(3) as pool:
+            posts = [
+                pool.submit(
+                    httpx.post, url + PATH, content=picture_bytes(), headers=headers, timeout=60
+                )
+                for _ in range(3)
+            ]
+            queue = {"waiting": 0}
+            while queue["waiting"] < 2:
+                queue = httpx.get(f"{url}/health").json()["queue"]
+            process.send_signal(signal.SIGTERM)
+            assert process.stdin is not None
+            process.stdin.write("\n\n\n")
+            process.stdin.flush()
+            assert [post.result().status_code for post in posts] == [200, 200, 200]
+        assert process.wait(30) == 0
+
+
+def test_a_hung_prediction_ends_the_process_with_an_error() -> None:
+    environment = {"PYTHONPATH": str(ROOT), "RMBG_PREDICT_TIMEOUT_S": "0.2"}
+    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
+        headers = {"Content-Type": "image/png"}
+        answer = httpx.post(url + PATH, content=picture_bytes(), headers=headers, timeout=60)
+        assert answer.status_code == 503
+        assert process.wait(30) == 1
+
+
+def test_refusals_reach_a_client_that_is_still_sending() -> None:
+    environment = {"PYTHONPATH": str(ROOT), "RMBG_MAX_INFLIGHT_JOBS": "1"}
+    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (_, url):
+        port = int(url.rpartition(":")[2])
+        head = b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as holder:
+            holder.sendall(head + b"Content-Length: 9\r\n\r\n")
+            while httpx.get(f"{url}/health").json()["queue"]["jobs"] == 0:
+                time.sleep(0.01)
+            body = bytes(20_000_000)
+            for _ in range(5):
+                answer = httpx.post(url + PATH, content=body, headers={"Content-Type": "image/png"})
+                assert answer.status_code == 429
+                assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--model", "absent.onnx"], "no model file at absent.onnx"),
+        (["--model", "nonsense"], "RMBG_MODEL=nonsense"),
+        (["--port", "99999"], "RMBG_PORT"),
+    ],
+)
+def test_a_start_that_cannot_work_is_one_line_and_a_non_zero_exit(
+    arguments: list[str], says: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rmbg_service", "serve", *arguments],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1
+    assert says in lines[0]
+
+
+def test_a_provider_that_is_not_there_ends_the_start() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rmbg_service", *SERVE],
+        env=os.environ | {"RMBG_ONNX_PROVIDER": "cuda"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "error: ONNX provider 'cuda' is not in this build" in done.stderr
+
+
+def test_the_console_script_names_its_version() -> None:
+    from rmbg_service import __version__
+
+    script = Path(sys.executable).parent / "rmbg-service"
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__

@@ -1,0 +1,135 @@
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from rmbg_service.errors import ImageTooLarge, InvalidImage
+from rmbg_service.imaging.decode import ImageInfo, decode, probe
+from tests.fakes import picture_bytes
+
+LIMIT = 1_000_000
+FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF"]
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_accepted_format_is_probed_and_decoded(kind: str) -> None:
+    data = picture_bytes((60, 40), kind)
+    info = probe(data, LIMIT)
+    assert info == ImageInfo(kind.lower(), 60, 40)
+    source = decode(data, info)
+    assert source.rgb.shape == (40, 60, 3)
+    assert source.rgb.dtype == np.uint8
+    red = source.rgb[20, :, 0].astype(int)  # a ramp from left to right, whatever the compression
+    assert red[0] < 30
+    assert red[-1] > 225
+    assert np.all(np.diff(red[::10]) > 15)
+
+
+def test_other_formats_are_refused_even_if_pillow_knows_them() -> None:
+    for kind in ("PPM", "ICO", "TGA"):
+        with pytest.raises(InvalidImage, match="not a readable image"):
+            probe(picture_bytes((32, 32), kind), LIMIT)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_each_exif_orientation_gives_the_same_upright_picture(kind: str, orientation: int) -> None:
+    upright = np.zeros((40, 60, 3), np.uint8)
+    upright[:20, :30] = (250, 20, 20)  # red top left, blue bottom right
+    upright[20:, 30:] = (20, 20, 250)
+    stored_as = {  # what a camera stores so that `orientation` turns it upright
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }[orientation](upright)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options: dict[str, Any] = {"quality": 95} if kind == "JPEG" else {}
+    data = saved(Image.fromarray(np.ascontiguousarray(stored_as)), kind, exif=exif, **options)
+    info = probe(data, LIMIT)
+    assert (info.width, info.height) == (60, 40)
+    difference = np.abs(decode(data, info).rgb.astype(int) - upright)
+    # Away from the colour borders, which lossy formats blur.
+    for rows, columns in ((slice(4, 16), slice(4, 26)), (slice(24, 36), slice(34, 56))):
+        assert difference[rows, columns].max() <= 12
+
+
+def test_16_bit_grey_is_scaled_not_clipped() -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(8, 0)
+    data = saved(Image.fromarray(ramp))
+    rgb = decode(data, probe(data, LIMIT)).rgb
+    assert (rgb[0, :, 0] == np.arange(256)).all()
+
+
+def test_transparency_comes_apart_from_colour() -> None:
+    rgba = np.full((4, 4, 4), 200, np.uint8)
+    rgba[..., 3] = 128
+    source = decode(saved(Image.fromarray(rgba)), ImageInfo("png", 4, 4))
+    assert (source.rgb == 200).all()
+    assert source.alpha is not None
+    assert (source.alpha == 128).all()
+    palette = Image.fromarray(rgba[..., :3]).quantize(4)
+    data = saved(palette, transparency=palette.getpixel((0, 0)))
+    source = decode(data, probe(data, LIMIT))
+    assert source.alpha is not None
+    assert (source.alpha == 0).all()
+
+
+def test_more_pixels_than_allowed_are_refused_from_the_header() -> None:
+    bomb = saved(Image.new("1", (4000, 4000)))
+    assert len(bomb) < 3000
+    with pytest.raises(ImageTooLarge, match="4000 x 4000"):
+        probe(bomb, LIMIT)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_truncated_file_is_refused(kind: str) -> None:
+    data = picture_bytes((256, 256), kind)
+    half = data[: len(data) // 2]
+    with pytest.raises(InvalidImage):
+        decode(half, probe(half, LIMIT))
+
+
+def test_a_file_that_holds_more_than_it_said_is_refused() -> None:
+    with pytest.raises(InvalidImage, match="more pixels"):
+        decode(picture_bytes((64, 64)), ImageInfo("png", 8, 8))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from(FORMATS),
+    edits=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8),
+    cut=st.integers(0, 5000),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_mutated_files_decode_or_are_refused(
+    kind: str, edits: list[tuple[int, int]], cut: int
+) -> None:
+    data = bytearray(MUTATED[kind])
+    for place, value in edits:
+        data[place % len(data)] = value
+    broken = bytes(data[: len(data) - cut % 3 * 100])
+    try:
+        source = decode(broken, probe(broken, LIMIT))
+    except (InvalidImage, ImageTooLarge):
+        return
+    assert source.rgb.ndim == 3
+    assert source.rgb.dtype == np.uint8
+
+
+MUTATED = {kind: picture_bytes((48, 32), kind) for kind in FORMATS}

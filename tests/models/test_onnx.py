@@ -1,0 +1,136 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from rmbg_service.errors import ConfigurationError, InferenceError
+from rmbg_service.models.catalog import EMBEDDED, ModelSpec
+from rmbg_service.models.onnx import OnnxPredictor
+from rmbg_service.models.select import WEIGHTS, select_predictor
+from rmbg_service.settings import Settings
+
+GREY = np.full((8, 8, 3), 127, np.uint8)
+
+
+def spec(**changes: Any) -> ModelSpec:
+    row: dict[str, Any] = {
+        "name": "tiny", "runtime": "onnx", "source": "", "licence": "", "licence_url": "",
+        "input_size": (8, 8), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0),
+    }  # fmt: skip
+    return ModelSpec(**(row | changes))
+
+
+def graph(
+    path: Path,
+    operators: tuple[str, ...] = (),
+    shape: tuple[Any, ...] = (1, 3, 8, 8),
+    element: int = TensorProto.FLOAT,
+    inputs: int = 1,
+) -> Path:
+    """A network: mean over the channels, then `operators` in turn."""
+    nodes = [helper.make_node("ReduceMean", ["x0"], ["y0"], axes=[1], keepdims=1)]
+    nodes += [
+        helper.make_node(operator, [f"y{i}"], [f"y{i + 1}"]) for i, operator in enumerate(operators)
+    ]
+    feeds = [helper.make_tensor_value_info(f"x{i}", element, shape) for i in range(inputs)]
+    result = helper.make_tensor_value_info(f"y{len(operators)}", element, None)
+    made = helper.make_graph(nodes, "tiny", feeds, [result])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, str(path))
+    return path
+
+
+def loaded(predictor: OnnxPredictor) -> OnnxPredictor:
+    predictor.load()
+    predictor.warm_up()
+    return predictor
+
+
+@pytest.mark.parametrize("element", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_size_and_dtype_come_from_the_graph_normalisation_from_the_row(
+    tmp_path: Path, element: int
+) -> None:
+    path = graph(tmp_path / "tiny.onnx", element=element)
+    row = spec(
+        input_size=(99, 99), mean=(0.25, 0.25, 0.25), std=(0.5, 0.5, 0.5), activation="sigmoid"
+    )
+    predictor = loaded(OnnxPredictor(row, path))
+    assert predictor.input_size == (8, 8)
+    (matte,) = predictor.predict([GREY])
+    logit = (127 / 255 - 0.25) / 0.5
+    assert matte.shape == (8, 8)
+    assert matte.dtype == np.float32
+    assert matte == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-3)
+
+
+def test_an_open_size_is_filled_from_the_row(tmp_path: Path) -> None:
+    path = graph(tmp_path / "open.onnx", shape=("n", 3, "height", "width"))
+    predictor = loaded(OnnxPredictor(spec(input_size=(16, 24)), path))
+    assert predictor.input_size == (16, 24)
+    picture = np.full((16, 24, 3), 255, np.uint8)
+    assert predictor.predict([picture])[0].shape == (16, 24)
+
+
+def test_logits_without_an_activation_stop_the_start(tmp_path: Path) -> None:
+    path = graph(tmp_path / "logits.onnx", operators=("Log",))
+    with pytest.raises(ConfigurationError, match="RMBG_ONNX_ACTIVATION=sigmoid"):
+        loaded(OnnxPredictor(spec(mean=(-1.0, -1.0, -1.0), std=(0.1, 0.1, 0.1)), path))
+
+
+def test_nan_is_an_error_never_a_picture(tmp_path: Path) -> None:
+    path = graph(tmp_path / "nan.onnx", operators=("Neg", "Sqrt"))
+    predictor = OnnxPredictor(spec(), path)
+    predictor.load()
+    with pytest.raises(InferenceError, match="NaN"):
+        predictor.predict([GREY])
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: path / "absent.onnx", "no model file"),
+        (lambda path: path, "no model file"),
+        (lambda path: graph(path / "two.onnx", inputs=2), "one float input"),
+        (lambda path: graph(path / "flat.onnx", shape=(3, 8)), "one float input"),
+        (lambda path: graph(path / "grey.onnx", shape=(1, 1, 8, 8)), "one float input"),
+        (lambda path: graph(path / "int.onnx", element=TensorProto.INT32), "one float input"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, make: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says) as refused:
+        loaded(OnnxPredictor(spec(), make(tmp_path)))
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_no_onnx_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"not a graph")
+    with pytest.raises(ConfigurationError, match="no usable ONNX model") as refused:
+        OnnxPredictor(spec(), path).load()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_provider_that_is_not_active_stops_the_start() -> None:
+    path = WEIGHTS / "u2netp.onnx"
+    with pytest.raises(ConfigurationError, match="'rocm' is not in this build"):
+        OnnxPredictor(EMBEDDED, path, provider="rocm").load()
+    with pytest.raises(ConfigurationError, match="unknown ONNX provider"):
+        OnnxPredictor(EMBEDDED, path, provider="abacus")
+
+
+def test_the_embedded_model_finds_a_disc_and_finds_nothing_in_a_blank() -> None:
+    predictor = loaded(select_predictor(Settings()))  # type: ignore[arg-type]
+    assert predictor.input_size == (320, 320)
+    y, x = np.mgrid[0:320, 0:320]
+    disc = (x - 160) ** 2 + (y - 160) ** 2 < 90**2
+    picture = np.where(disc[..., None], (230, 60, 40), (90, 110, 120)).astype(np.uint8)
+    matte, blank = predictor.predict([picture, np.full((320, 320, 3), 128, np.uint8)])
+    assert matte[disc].mean() > 0.9
+    assert matte[~disc].mean() < 0.05
+    assert 0.0 <= matte.min() <= matte.max() <= 1.0
+    assert blank.max() < 0.5  # a min-max stretch would make this 1
+    predictor.close()
+    predictor.close()

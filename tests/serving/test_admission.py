@@ -1,0 +1,85 @@
+import pytest
+
+from rmbg_service.errors import Overloaded
+from rmbg_service.serving.admission import Budget, ServiceTime
+
+LONG = 1e9
+
+
+def budget(max_jobs: int = 2, max_pixels: int = 100, job_s: float = 0.0) -> Budget:
+    service_time = ServiceTime(codec_threads=2)
+    service_time.observe(job_s)
+    return Budget(max_jobs, max_pixels, service_time)
+
+
+def test_takes_jobs_up_to_the_bound_and_not_one_more() -> None:
+    bounds = budget(max_jobs=2)
+    first = bounds.reserve(LONG)
+    bounds.reserve(LONG)
+    with pytest.raises(Overloaded) as refused:
+        bounds.reserve(LONG)
+    assert refused.value.reason == "jobs"
+    assert bounds.jobs == 2
+    first.release()
+    assert bounds.jobs == 1
+    bounds.reserve(LONG)
+
+
+def test_a_picture_that_does_not_fit_now_takes_nothing() -> None:
+    bounds = budget(max_pixels=100)
+    bounds.reserve(LONG).grow(70)
+    second = bounds.reserve(LONG)
+    with pytest.raises(Overloaded) as refused:
+        second.grow(31)
+    assert refused.value.reason == "pixels"
+    assert bounds.pixels == 70
+    second.grow(30)
+    second.release()
+    assert (bounds.jobs, bounds.pixels) == (1, 70)
+
+
+def test_a_wait_longer_than_the_client_allows_is_refused() -> None:
+    bounds = budget(max_jobs=9, job_s=4.0)
+    bounds.reserve(5.0)
+    bounds.reserve(5.0)
+    with pytest.raises(Overloaded) as refused:
+        bounds.reserve(5.0)
+    assert refused.value.reason == "deadline"
+    bounds.reserve(9.0)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "job_s", "least", "most"), [(1, 0.1, 1, 1), (3, 2.0, 6, 8), (9, 100.0, 60, 72)]
+)
+def test_retry_after_is_the_measured_wait_clamped_and_jittered(
+    jobs: int, job_s: float, least: int, most: int
+) -> None:
+    bounds = budget(max_jobs=jobs, job_s=job_s)
+    for _ in range(jobs):
+        bounds.reserve(LONG)
+    seen = {bounds.retry_after_s for _ in range(300)}
+    assert min(seen) >= least
+    assert max(seen) <= most
+
+
+def test_the_place_is_held_until_job_and_response_have_both_ended() -> None:
+    bounds = budget()
+    reservation = bounds.reserve(LONG)
+    reservation.grow(50)
+    reservation.hold()  # the job
+    reservation.release()  # the response, its client gone
+    assert (bounds.jobs, bounds.pixels) == (1, 50)
+    reservation.release_pixels()
+    assert (bounds.jobs, bounds.pixels) == (1, 0)
+    reservation.release()
+    assert (bounds.jobs, bounds.pixels) == (0, 0)
+
+
+def test_the_slower_station_sets_the_pace() -> None:
+    pace = ServiceTime(codec_threads=2)
+    pace.observe(0.5, 0.6)
+    assert pace.job_s == pytest.approx(0.5)
+    for _ in range(60):
+        pace.observe(0.1, 3.0)
+    assert pace.job_s == pytest.approx(1.5, rel=1e-3)
+    assert pace.predict_s == pytest.approx(0.1, rel=1e-3)

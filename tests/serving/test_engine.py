@@ -1,0 +1,259 @@
+"""The life of jobs and of the service, over the whole app."""
+
+import asyncio
+import base64
+import json
+
+import pytest
+
+from rmbg_service.api.app import create_app
+from rmbg_service.errors import ConfigurationError, DeviceFailure, OutOfDeviceMemory
+from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.state import State
+from rmbg_service.settings import Settings
+from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
+
+PNG = picture_bytes()
+PNG_HEADERS = {"content-type": "image/png"}
+
+
+async def test_a_burst_of_40_with_8_places_admits_exactly_8_and_reads_no_refused_body() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor, max_inflight_jobs=8) as (client, engine):
+        app = client._transport.app  # type: ignore[attr-defined]
+        requests = [RawRequest(app) for _ in range(40)]
+        tasks = [request.start() for request in requests]
+        await until(lambda: sum(request.status == 429 for request in requests) == 32)
+        refused = [request for request in requests if request.status == 429]
+        assert all(request.receive_calls == 0 for request in refused)
+        assert all(int(request.headers["retry-after"]) >= 1 for request in refused)
+        assert engine.budget.jobs == 8
+        assert engine.state is State.READY
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 200
+        predictor.gate.set()
+        for request in requests:
+            request.send_body(PNG)
+        await asyncio.gather(*tasks)
+        assert sum(request.status == 200 for request in requests) == 8
+        assert len(predictor.predicted) == 8
+        assert engine.budget.jobs == engine.budget.pixels == 0
+
+
+async def test_probes_answer_while_the_predictor_is_busy() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor) as (client, _):
+        running = asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+        await predictor.wait_until_entered()
+        for path in ("/livez", "/readyz", "/health", "/metrics", "/api/info"):
+            assert (await client.get(path)).status_code == 200
+        assert not running.done()
+        predictor.gate.set()
+        assert (await running).status_code == 200
+
+
+async def test_a_client_that_leaves_while_queued_costs_no_inference() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor) as (client, engine):
+        app = client._transport.app  # type: ignore[attr-defined]
+        staying, leaving = RawRequest(app), RawRequest(app)
+        tasks = [staying.start()]
+        staying.send_body(PNG)
+        await predictor.wait_until_entered()
+        tasks.append(leaving.start())
+        leaving.send_body(PNG)
+        await until(lambda: engine.worker.queue_depth() == 1)
+        leaving.leave()
+        await tasks[1]
+        assert leaving.sent == []
+        assert engine.budget.jobs == 2  # the job still owns its place
+        predictor.gate.set()
+        await tasks[0]
+        await until(lambda: engine.budget.jobs == 0)
+        assert len(predictor.predicted) == 1
+        metrics = (await client.get("/metrics")).text
+        assert 'rmbg_requests_total{outcome="cancelled"} 1.0' in metrics
+
+
+async def test_a_job_whose_client_leaves_while_it_runs_keeps_its_memory_until_it_ends() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor) as (client, engine):
+        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        task = request.start()
+        request.send_body(PNG)
+        await predictor.wait_until_entered()
+        request.leave()
+        await task
+        assert engine.budget.pixels == 64 * 48
+        predictor.gate.set()
+        await until(lambda: engine.budget.jobs == 0)
+        assert engine.budget.pixels == 0
+
+
+async def test_a_job_past_its_deadline_is_answered_504_and_not_predicted() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor, request_timeout_s=0.2) as (client, engine):
+        posts = [
+            asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(2)
+        ]
+        answers = await asyncio.gather(*posts)
+        assert [answer.status_code for answer in answers] == [504, 504]
+        predictor.gate.set()
+        await until(lambda: engine.budget.jobs == 0)
+        assert len(predictor.predicted) == 1
+
+
+async def test_the_client_may_ask_for_a_shorter_wait() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor) as (client, _):
+        headers = PNG_HEADERS | {"prefer": "respond-async, wait=1"}
+        answer = await client.post(PATH, content=PNG, headers=headers)
+        assert answer.status_code == 504
+        assert answer.json()["type"] == "deadline-exceeded"
+
+
+async def test_a_predictor_that_raises_costs_that_job_only() -> None:
+    predictor = FakePredictor([ValueError("secret path")])
+    async with serving(predictor) as (client, engine):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 500
+        assert answer.json()["type"] == "inference-error"
+        assert "secret" not in answer.text
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert engine.state is State.READY
+
+
+async def test_out_of_memory_once_is_retried_and_the_client_never_knows() -> None:
+    predictor = FakePredictor([OutOfDeviceMemory("full")])
+    async with serving(predictor) as (client, _):
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert "rmbg_device_oom_total 1.0" in (await client.get("/metrics")).text
+
+
+async def test_out_of_memory_twice_fails_that_job_alone() -> None:
+    predictor = FakePredictor([OutOfDeviceMemory("full"), OutOfDeviceMemory("full")])
+    async with serving(predictor) as (client, engine):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "out-of-device-memory"
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert engine.state is State.READY
+
+
+async def test_three_jobs_out_of_memory_in_a_row_fail_the_service() -> None:
+    predictor = FakePredictor([OutOfDeviceMemory("full") for _ in range(6)])
+    async with serving(predictor) as (client, engine):
+        failed = asyncio.Event()
+        engine.on_failure = failed.set
+        for _ in range(3):
+            answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+            assert answer.status_code == 503
+        await failed.wait()
+        assert engine.state is State.FAILED
+        assert (await client.get("/livez")).status_code == 503
+        assert (await client.get("/readyz")).status_code == 503
+        refused = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert (refused.status_code, refused.json()["type"]) == (503, "not-ready")
+
+
+async def test_a_lost_device_fails_the_service_and_answers_everyone() -> None:
+    predictor = FakePredictor([DeviceFailure("the CUDA context is dead")], gated=True)
+    async with serving(predictor) as (client, engine):
+        posts = [
+            asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(3)
+        ]
+        await until(lambda: engine.worker.queue_depth() == 2)
+        predictor.gate.set()
+        answers = await asyncio.gather(*posts)
+        assert [answer.status_code for answer in answers] == [503, 503, 503]
+        assert "CUDA" in (await client.get("/livez")).json()["detail"]
+
+
+async def test_a_hung_prediction_fails_the_service_and_answers_everyone() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor, predict_timeout_s=0.1, codec_threads=4) as (client, engine):
+        posts = [
+            asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(3)
+        ]
+        answers = await asyncio.gather(*posts)
+        assert [answer.status_code for answer in answers] == [503, 503, 503]
+        assert engine.state is State.FAILED
+        assert (await client.get("/livez")).status_code == 503
+        state = (await client.get("/metrics")).text
+        assert 'rmbg_state{state="failed"} 1.0' in state
+        assert 'rmbg_state{state="ready"} 0.0' in state
+
+
+async def test_a_batch_takes_what_waits_and_a_bad_picture_in_it_costs_one_job() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor, max_batch_size=3, codec_threads=4) as (client, engine):
+        first = asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+        await predictor.wait_until_entered()
+        rest = [
+            asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(3)
+        ]
+        await until(lambda: engine.worker.queue_depth() == 3)
+        predictor.errors = [ValueError("first call"), ValueError("batch"), ValueError("its first")]
+        predictor.gate.set()
+        answers = await asyncio.gather(first, *rest)
+        assert predictor.predicted == [1, 3, 1, 1, 1]
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 500, 500]
+
+
+async def test_draining_finishes_what_was_admitted_and_refuses_the_rest() -> None:
+    predictor = FakePredictor(gated=True)
+    app = create_app(Settings(), predictor)
+    engine: Engine = app.state.engine
+    engine.start()
+    await until(lambda: engine.state is State.READY)
+    admitted = [RawRequest(app) for _ in range(3)]
+    tasks = [request.start() for request in admitted]
+    for request in admitted:
+        request.send_body(PNG)
+    await until(lambda: engine.worker.queue_depth() == 2)
+    stopping = asyncio.create_task(engine.stop())
+    await until(lambda: engine.state is State.DRAINING)
+    late = RawRequest(app)
+    await late.start()
+    assert (late.status, late.receive_calls) == (503, 0)
+    predictor.gate.set()
+    await asyncio.gather(stopping, *tasks)
+    assert [request.status for request in admitted] == [200, 200, 200]
+    assert predictor.closed
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no such file"), RuntimeError("driver")])
+async def test_a_model_that_does_not_load_fails_the_service(error: Exception) -> None:
+    class Broken(FakePredictor):
+        def load(self) -> None:
+            raise error
+
+    app = create_app(Settings(), Broken())
+    engine: Engine = app.state.engine
+    failed = asyncio.Event()
+    engine.on_failure = failed.set
+    async with app.router.lifespan_context(app):
+        await failed.wait()
+        assert engine.state is State.FAILED
+        assert str(error) in engine.failure
+
+
+async def test_matte_and_colours_come_back_where_they_belong() -> None:
+    async with serving() as (client, _):
+        body = {"image": base64.b64encode(PNG).decode()}
+        answer = await client.post(
+            PATH, content=json.dumps(body), headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 200
+        assert answer.json()["timings_ms"].keys() == {
+            "read",
+            "decode",
+            "queue",
+            "predict",
+            "refine",
+            "encode",
+        }

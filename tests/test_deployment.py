@@ -1,0 +1,90 @@
+"""No container engine runs here; so what Dockerfile and compose name is checked to exist."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from typer.testing import CliRunner
+
+from rmbg_service.api.app import create_app
+from rmbg_service.cli import app as commands
+from rmbg_service.settings import Settings
+from tests.fakes import FakePredictor
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))
+    assert hadolint is not None
+    done = subprocess.run(
+        [hadolint, "--failure-threshold", "style", ROOT / "Dockerfile"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_copied_path_exists_and_is_let_through() -> None:
+    let_through = (ROOT / ".dockerignore").read_text("utf-8")
+    for line in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in line.split():
+            assert (ROOT / source).exists()
+            assert f"!{source}" in let_through.splitlines()
+
+
+def test_the_entry_point_is_the_project_s_command() -> None:
+    entry = re.search(r"^ENTRYPOINT (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    command = re.search(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    assert entry is not None
+    assert command is not None
+    (script,) = json.loads(entry[1])
+    assert script in PROJECT["scripts"]
+    shown = CliRunner().invoke(commands, [*json.loads(command[1]), "--help"])
+    assert shown.exit_code == 0
+
+
+def test_ports_probes_variables_and_targets_agree() -> None:
+    port = str(Settings.model_fields["port"].default)
+    assert f"EXPOSE {port}" in DOCKERFILE
+    assert f"RMBG_PORT={port}" in DOCKERFILE
+    paths = create_app(Settings(), FakePredictor()).openapi()["paths"]
+    everything = DOCKERFILE + (ROOT / "docker-compose.yml").read_text("utf-8")
+    probes = re.findall(rf"http://127\.0\.0\.1:{port}(/\w+)", everything)
+    assert len(probes) >= 2
+    assert set(probes) <= paths.keys()
+    targets = re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    for service in COMPOSE["services"].values():
+        assert service["build"]["target"] in targets
+        assert service["ports"] == [f"{port}:{port}"]
+    for variable in re.findall(r"RMBG_\w+", everything):
+        assert variable.removeprefix("RMBG_").lower() in Settings.model_fields
+
+
+def test_what_was_admitted_may_finish_before_the_container_is_killed() -> None:
+    grace_s = int(COMPOSE["services"]["rmbg"]["stop_grace_period"].removesuffix("s"))
+    assert grace_s > Settings().request_timeout_s + 5
+
+
+def test_compose_has_the_gpu_the_token_and_the_weights() -> None:
+    gpu = COMPOSE["services"]["rmbg-gpu"]
+    assert gpu["profiles"] == ["gpu"]
+    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    assert "HF_TOKEN" in gpu["environment"]
+    assert gpu["volumes"] == ["models:/models"]
+    assert "HF_HOME=/models" in DOCKERFILE
+    assert gpu["restart"] == "unless-stopped"
+
+
+def test_the_compose_memory_fits_the_default_bounds() -> None:
+    limit = int(COMPOSE["services"]["rmbg"]["mem_limit"].removesuffix("g")) * 2**30
+    assert Settings(codec_threads=4).peak_job_bytes + 1_000_000_000 < limit
