@@ -18,7 +18,7 @@ def test_bytes_path_picture_and_array_give_the_same_cutout(tmp_path: Path) -> No
     image = Image.open(path)
     forms: list[Picture] = [PNG, path, str(path), image, np.asarray(image)]
     for form in forms:
-        cutout = remove_background(form, FakePredictor())
+        cutout = remove_background(form, predictor=FakePredictor())
         assert isinstance(cutout, Cutout)
         assert cutout.size == (64, 48)
         assert (cutout.alpha[:, :24] == 255).all()
@@ -27,7 +27,7 @@ def test_bytes_path_picture_and_array_give_the_same_cutout(tmp_path: Path) -> No
 
 
 def test_the_cutout_is_saved_and_shown_without_what_was_removed(tmp_path: Path) -> None:
-    cutout = remove_background(PNG, FakePredictor())
+    cutout = remove_background(PNG, predictor=FakePredictor())
     cutout.save(tmp_path / "cutout.png")
     rgba = np.asarray(cutout.to_pil())
     assert rgba.shape == (48, 64, 4)
@@ -36,9 +36,9 @@ def test_the_cutout_is_saved_and_shown_without_what_was_removed(tmp_path: Path) 
 
 
 def test_grey_and_transparent_arrays() -> None:
-    assert remove_background(np.zeros((8, 9), np.uint8), FakePredictor()).size == (9, 8)
+    assert remove_background(np.zeros((8, 9), np.uint8), predictor=FakePredictor()).size == (9, 8)
     rgba = np.full((8, 8, 4), 100, np.uint8)
-    assert (remove_background(rgba, FakePredictor()).alpha[:, :2] == 100).all()
+    assert (remove_background(rgba, predictor=FakePredictor()).alpha[:, :2] == 100).all()
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_grey_and_transparent_arrays() -> None:
 )
 def test_other_arrays_are_refused(array: Picture) -> None:
     with pytest.raises(InvalidImage):
-        remove_background(array, FakePredictor())
+        remove_background(array, predictor=FakePredictor())
 
 
 def test_the_bound_on_pixels_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMBG_MAX_IMAGE_PIXELS", "100")
     for form in (PNG, np.zeros((48, 64, 3), np.uint8)):
         with pytest.raises(ImageTooLarge):
-            remove_background(form, FakePredictor())
+            remove_background(form, predictor=FakePredictor())
 
 
 def test_by_default_the_embedded_model_is_loaded_once_and_used() -> None:

@@ -4,7 +4,12 @@ import pytest
 
 from rmbg_service.api.app import check_memory
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.settings import BYTES_PER_PIXEL, Settings, load_settings
+from rmbg_service.settings import (
+    BYTES_PER_PIXEL,
+    RESULT_BYTES_PER_PIXEL,
+    Settings,
+    load_settings,
+)
 
 
 def test_the_environment_sets_lists_numbers_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +34,9 @@ def test_the_environment_sets_lists_numbers_and_secrets(monkeypatch: pytest.Monk
         ({"max_batch_size": 9, "max_inflight_jobs": 8}, "RMBG_MAX_BATCH_SIZE"),
         ({"client_idle_timeout_s": 90}, "RMBG_UPLOAD_TIMEOUT_S"),
         ({"onnx_provider": "abacus"}, "RMBG_ONNX_PROVIDER"),
+        ({"api_keys": ","}, "RMBG_API_KEYS is set but names nothing"),
+        ({"api_keys": "schlüssel"}, "RMBG_API_KEYS keys consist of ASCII"),
+        ({"request_timeout_s": "inf"}, "RMBG_REQUEST_TIMEOUT_S"),
     ],
 )
 def test_bounds_that_contradict_each_other_are_one_clear_error(
@@ -46,7 +54,8 @@ def test_a_misspelt_setting_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_bounds_that_do_not_fit_into_memory_stop_the_start() -> None:
     settings = Settings(max_inflight_pixels=60_000_000, max_inflight_jobs=2, max_body_bytes=10_000)
-    assert settings.peak_job_bytes == 60_000_000 * BYTES_PER_PIXEL + 20_000
+    per_pixel = BYTES_PER_PIXEL + RESULT_BYTES_PER_PIXEL
+    assert settings.peak_job_bytes == 60_000_000 * per_pixel + 4 * 10_000
     check_memory(settings, None)
     check_memory(settings, 4_000_000_000)
     with pytest.raises(ConfigurationError, match="RMBG_MAX_INFLIGHT_PIXELS"):

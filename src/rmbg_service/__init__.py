@@ -4,8 +4,8 @@ from rmbg_service import remove_background
 remove_background("photo.jpg").save("cutout.png")
 """
 
+from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.removal import remove_background
-from rmbg_service.serving.pipeline import Cutout
 
 __version__ = "0.1.0"
 __all__ = ["Cutout", "__version__", "remove_background"]

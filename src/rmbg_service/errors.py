@@ -9,6 +9,7 @@
     |  |- ImageTooLarge          413  (bytes or pixels that never fit)
     |  |- UnsupportedMediaType   415
     |  |- InvalidImage           422
+    |  |- NoSubject              422  (only where the caller asked to be told)
     |- Rejected                  the service cannot take it now; carries retry_after_s
     |  |- Overloaded             429  (reason: jobs | pixels | deadline)
     |  |- NotReady               503
@@ -91,6 +92,14 @@ class InvalidImage(ClientError):
     status = 422
     type = "invalid-image"
     title = "Invalid image"
+
+
+class NoSubject(ClientError):
+    """Nothing was found that could be the subject."""
+
+    status = 422
+    type = "no-subject"
+    title = "No subject"
 
 
 class Rejected(RmbgError):

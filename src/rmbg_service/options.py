@@ -1,8 +1,12 @@
 """What a caller may ask for in one removal."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from rmbg_service.imaging import compose
+
+OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip"]
 
 
 class RemovalOptions(BaseModel):
@@ -11,9 +15,99 @@ class RemovalOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     output: Literal["cutout", "matte"] = Field(
-        default="cutout",
-        description=(
-            "`cutout`: the picture with the background transparent (RGBA, straight alpha). "
-            "`matte`: the alpha channel alone, as a grey picture."
-        ),
+        "cutout",
+        description="`cutout`: the picture with the background transparent (straight alpha). "
+        "`matte`: the alpha channel alone, as a grey picture.",
     )
+    format: OutputFormat = Field(
+        "png",
+        description="`png` and `webp` lose nothing; `webp-lossy` and `avif` are small and keep "
+        "alpha; `jpeg` is on a background, white unless you say; `zip` holds `color.jpg` and "
+        "`alpha.png`.",
+    )
+    quality: int = Field(
+        90, ge=1, le=100, description="Quality of `webp-lossy`, `avif`, `jpeg` and `zip`."
+    )
+    color_profile: Literal["srgb", "keep"] = Field(
+        "srgb",
+        description="`srgb` converts to sRGB; `keep` leaves the numbers of a picture with an RGB "
+        "profile as they are and writes the profile into the output.",
+    )
+    detail: Literal["auto", "off", "guided", "crop"] = Field(
+        "auto",
+        description="How the network's small matte becomes full size: `off` interpolates; "
+        "`guided` follows the picture's edges; `crop` runs the network again on the subject's "
+        "box; `auto` decides.",
+    )
+    decontaminate: bool = Field(
+        True, description="Take the old background's colour out of soft edges."
+    )
+    background: str | None = Field(
+        None,
+        max_length=40,
+        description="Put the cutout on a CSS colour: a name, `#rgb`, `#rgba`, `#rrggbb` or "
+        "`#rrggbbaa`.",
+    )
+    crop: bool = Field(False, description="Cut to the subject's box.")
+    margin: str = Field(
+        "0",
+        max_length=60,
+        description="With `crop`: space around the box, 1, 2 or 4 values like CSS, in `px` or in "
+        "`%` of the box.",
+    )
+    scale: str = Field(
+        "original",
+        max_length=20,
+        description="`10%` to `100%`: how much of the canvas the subject fills.",
+    )
+    position: str | None = Field(
+        None,
+        max_length=40,
+        description="Where on the canvas the subject stands: `original`, `center`, `x%` or "
+        "`x% y%`. Default: `center` with `scale`, else `original`.",
+    )
+    max_side: int | None = Field(
+        None, ge=1, le=65_535, description="Shrink so that no side has more px than this."
+    )
+    on_empty: Literal["return", "error"] = Field(
+        "return",
+        description="When nothing is found (the matte reaches 0.5 nowhere): an empty cutout, or "
+        "the error `no-subject`.",
+    )
+
+    @field_validator("background")
+    @classmethod
+    def _known_colour(cls, text: str | None) -> str | None:
+        if text is not None:
+            compose.parse_colour(text)
+        return text
+
+    @field_validator("margin")
+    @classmethod
+    def _known_margin(cls, text: str) -> str:
+        compose.parse_margin(text)
+        return text
+
+    @field_validator("scale")
+    @classmethod
+    def _known_scale(cls, text: str) -> str:
+        compose.parse_scale(text)
+        return text
+
+    @field_validator("position")
+    @classmethod
+    def _known_position(cls, text: str | None) -> str | None:
+        if text is not None:
+            compose.parse_position(text)
+        return text
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        placed = self.scale != "original" or self.position not in (None, "original")
+        if self.crop and placed:
+            raise ValueError("crop excludes scale and position")
+        if self.margin != "0" and not self.crop:
+            raise ValueError("margin needs crop=true")
+        if self.output == "matte" and (self.background is not None or self.format == "zip"):
+            raise ValueError("a matte has no colours: leave out background and zip")
+        return self

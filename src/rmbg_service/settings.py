@@ -13,7 +13,11 @@ from rmbg_service.machine import cpu_count
 ENV_PREFIX = "RMBG_"
 BYTES_PER_PIXEL = 15
 """Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
+RESULT_BYTES_PER_PIXEL = 4
+"""An encoded result that waits for its client: RGBA that could not be compressed at all."""
+_PARSING_COPIES = 2  # of one body at a time: its base64 text and what that decodes to
 
+PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
 Triple = Annotated[tuple[float, float, float], NoDecode]
 
@@ -22,13 +26,45 @@ class Settings(BaseSettings):
     """Frozen settings; `Settings()` reads the environment, keyword arguments come first."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+        env_prefix=ENV_PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` for every one.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
-    model: str = Field("u2netp", description="`u2netp` (embedded) or the path of an `.onnx` file.")
+    model: str = Field(
+        "auto",
+        description="A name from `rmbg-service models list`, a hub id, a folder with a BiRefNet "
+        "checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if its licence is "
+        "accepted) and BiRefNet that is in the local cache, else the embedded `u2netp`.",
+    )
+    accept_license: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Comma-separated licences you accept, such as `cc-by-nc-4.0` for RMBG-2.0."
+    )
+    model_revision: str | None = Field(
+        None, description="Branch, tag or commit on the hub, in place of the catalogue's."
+    )
+    patch_order: PatchOrder | None = Field(
+        None,
+        description="`c_hg_wg` or `wg_hg_c`, for a BiRefNet checkpoint whose files do not tell; "
+        "see models.md.",
+    )
+    device: str = Field(
+        "auto",
+        description="Where BiRefNet runs: `auto` (cuda, mps, cpu), or a name such as `cuda:1`. "
+        "One that is missing stops the start.",
+    )
+    dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="BiRefNet's number format; `auto` is fp16 on CUDA, fp32 elsewhere."
+    )
+    compile: bool = Field(
+        False, description="Compile BiRefNet with `torch.compile`: a slower start, faster runs."
+    )
+
     onnx_provider: Provider = Field(
         "cpu",
         description="ONNX Runtime's execution provider. One that is not active stops the start.",
@@ -100,12 +136,24 @@ class Settings(BaseSettings):
         "json", description="One JSON object a line, or plain text for a terminal."
     )
 
-    @field_validator("onnx_mean", "onnx_std", "api_keys", "cors_origins", mode="before")
+    @field_validator(
+        "accept_license", "onnx_mean", "onnx_std", "api_keys", "cors_origins", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        if not isinstance(value, str):
+            return value
+        parts = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not parts:  # "," would otherwise mean: no keys, let everyone in
+            raise ValueError("is set but names nothing")
+        return parts
+
+    @field_validator("api_keys")
+    @classmethod
+    def _usable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all(key.get_secret_value().isascii() for key in keys):
+            raise ValueError("keys consist of ASCII characters: headers carry no others")
+        return keys
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -134,9 +182,12 @@ class Settings(BaseSettings):
 
     @property
     def peak_job_bytes(self) -> int:
-        """Memory that the admitted jobs can take at the most: decoded pixels and bodies."""
+        """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
         decoded = min(self.max_inflight_pixels, self.max_decoded_images * self.max_image_pixels)
-        return decoded * BYTES_PER_PIXEL + self.max_inflight_jobs * self.max_body_bytes
+        bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes
+        return (
+            decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL + bodies
+        )
 
 
 def load_settings(**overrides: object) -> Settings:

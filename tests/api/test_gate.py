@@ -3,9 +3,13 @@ import json
 import logging
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.datastructures import Headers
 
 from rmbg_service.api.app import create_app
+from rmbg_service.api.gate import wait_limit_s
 from rmbg_service.settings import Settings
 from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
 
@@ -41,9 +45,11 @@ async def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
         assert engine.budget.jobs == 0
 
 
-async def test_a_body_that_announces_too_many_bytes_is_refused_unread() -> None:
+@pytest.mark.parametrize("announced", ["1001", "9999999999999999"])
+async def test_a_body_that_announces_too_many_bytes_is_refused_unread(announced: str) -> None:
     async with serving(max_body_bytes=1000) as (client, _):
-        request = RawRequest(client._transport.app, PNG_HEADERS | {"content-length": "1001"})  # type: ignore[attr-defined]
+        headers = PNG_HEADERS | {"content-length": announced}
+        request = RawRequest(client._transport.app, headers)  # type: ignore[attr-defined]
         await request.start()
         assert (request.status, request.receive_calls) == (413, 0)
         assert request.headers["connection"] == "close"
@@ -184,3 +190,47 @@ async def test_other_origins_are_let_in_only_when_listed() -> None:
         assert refused.status_code == 429
         assert refused.headers["access-control-allow-origin"] == "https://shop.example"
         assert "Retry-After" in refused.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize(
+    ("values", "seconds"),
+    [
+        ([], float("inf")),
+        (["wait=20"], 20),
+        (['respond-async, WAIT="7"; foo=1'], 7),
+        (["handling=lenient", "wait=5"], 5),
+        (["wait=3, wait=9"], 3),
+        (["wait=soon"], float("inf")),
+        (["wait=0"], float("inf")),
+        (["wait=\xb2"], float("inf")),
+        (["wait=" + "9" * 9999], 10**15),
+    ],
+)
+def test_prefer_wait_is_read_as_rfc_7240_says(values: list[str], seconds: float) -> None:
+    headers = Headers(raw=[(b"prefer", value.encode("latin-1")) for value in values])
+    assert wait_limit_s(headers) == seconds
+
+
+async def test_a_request_cut_off_by_the_server_s_end_is_told_so() -> None:
+    async with serving() as (client, engine):
+        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        task = request.start()
+        request.send_body(PNG[:50], more=True)
+        await until(lambda: engine.budget.jobs == 1)
+        engine.drain()
+        task.cancel()
+        await task
+        assert request.status == 503
+        assert engine.budget.jobs == 0
+        assert 'outcome="cancelled"} 1.0' in (await client.get("/metrics")).text
+
+
+async def test_a_prefix_does_not_lead_around_the_gate() -> None:
+    async with serving(api_keys="one") as (client, _):
+        app = FastAPI()
+        app.mount("/tools", client._transport.app)  # type: ignore[attr-defined]
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://test"
+        ) as outer:
+            answer = await outer.post("/tools" + PATH, content=PNG, headers=PNG_HEADERS)
+            assert answer.status_code == 401

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -120,6 +120,54 @@ def test_refusals_reach_a_client_that_is_still_sending() -> None:
                 answer = httpx.post(url + PATH, content=body, headers={"Content-Type": "image/png"})
                 assert answer.status_code == 429
                 assert int(answer.headers["retry-after"]) >= 1
+
+
+def connect(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30)
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_connections_that_never_become_a_request_are_closed() -> None:
+    environment = {"PYTHONPATH": str(ROOT), "RMBG_CLIENT_IDLE_TIMEOUT_S": "0.5"}
+    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (_, url):
+        for beginning in (b"", b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nX-Long: "):
+            with connect(url) as connection:
+                connection.sendall(beginning)
+                assert is_closed(connection)
+        with connect(url) as connection, suppress(ConnectionError):
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+            for _ in range(1000):
+                connection.sendall(b"X-Header: " + b"x" * 1000 + b"\r\n")
+            pytest.fail("a megabyte of headers was taken")
+        assert httpx.get(f"{url}/livez").status_code == 200
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux closes such sockets")
+def test_a_reader_that_stops_reading_is_cut_off_and_does_not_hold_up_the_end() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2500, 2500, 3), np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
+    body = buffer.getvalue()
+    environment = {"PYTHONPATH": str(ROOT), "RMBG_CLIENT_IDLE_TIMEOUT_S": "1"}
+    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        with connect(url) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            head = "POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\n"
+            head += f"Content-Type: image/png\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body)
+            while 'outcome="cancelled"} 1.0' not in httpx.get(f"{url}/metrics").text:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0  # the grace period of 35 s is not used up
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
-from rmbg_service.imaging.decode import ImageInfo, decode, probe
+from rmbg_service.imaging.decode import ImageInfo, decode, from_pillow, probe
 from tests.fakes import picture_bytes
 
 LIMIT = 1_000_000
-FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF"]
+FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "TIFF"]
 
 
 def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
@@ -41,7 +42,7 @@ def test_other_formats_are_refused_even_if_pillow_knows_them() -> None:
             probe(picture_bytes((32, 32), kind), LIMIT)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_each_exif_orientation_gives_the_same_upright_picture(kind: str, orientation: int) -> None:
     upright = np.zeros((40, 60, 3), np.uint8)
@@ -60,7 +61,9 @@ def test_each_exif_orientation_gives_the_same_upright_picture(kind: str, orienta
     exif = Image.Exif()
     exif[0x0112] = orientation
     options: dict[str, Any] = {"quality": 95} if kind == "JPEG" else {}
-    data = saved(Image.fromarray(np.ascontiguousarray(stored_as)), kind, exif=exif, **options)
+    data = saved(
+        Image.fromarray(np.ascontiguousarray(stored_as)), kind, exif=exif.tobytes(), **options
+    )
     info = probe(data, LIMIT)
     assert (info.width, info.height) == (60, 40)
     difference = np.abs(decode(data, info).rgb.astype(int) - upright)
@@ -108,6 +111,41 @@ def test_a_truncated_file_is_refused(kind: str) -> None:
 def test_a_file_that_holds_more_than_it_said_is_refused() -> None:
     with pytest.raises(InvalidImage, match="more pixels"):
         decode(picture_bytes((64, 64)), ImageInfo("png", 8, 8))
+
+
+def test_a_progressive_jpeg_with_hundreds_of_scans_is_refused_before_it_is_decoded() -> None:
+    data = picture_bytes((256, 256), "JPEG", progressive=True)
+    assert decode(data, probe(data, LIMIT)).rgb.shape == (256, 256, 3)
+    last = data.rindex(b"\xff\xda")
+    bomb = data[:-2] + data[last:-2] * 200 + data[-2:]
+    with pytest.raises(InvalidImage, match="too many scans"):
+        decode(bomb, probe(bomb, LIMIT))
+
+
+def test_a_file_of_a_million_tiny_parts_is_refused_early() -> None:
+    jpeg, png = picture_bytes(kind="JPEG"), picture_bytes(kind="PNG")
+    comments = b"\xff\xfe\x00\x02" * 500_000
+    chunk = b"\0\0\0\0teSt" + zlib.crc32(b"teSt").to_bytes(4, "big")
+    for bomb in (jpeg[:2] + comments + jpeg[2:], png[:33] + chunk * 200_000 + png[33:]):
+        with pytest.raises(InvalidImage):
+            probe(bomb, LIMIT)
+
+
+MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "I;16"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pillow_pictures_of_every_mode_are_taken(mode: str) -> None:
+    if mode == "I;16":
+        image = Image.new(mode, (8, 6), 65535)
+    else:
+        via = {"LA": "L", "RGBa": "RGBA"}.get(mode, "RGB")
+        image = Image.new(via, (8, 6), "white").convert(mode)
+    source = from_pillow(image)
+    assert source.rgb.shape == (6, 8, 3)
+    assert (source.rgb >= 254).all()
+    with pytest.raises(InvalidImage):
+        from_pillow(Image.new("F", (8, 6)))
 
 
 @settings(max_examples=300, deadline=None)

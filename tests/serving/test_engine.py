@@ -168,6 +168,8 @@ async def test_a_lost_device_fails_the_service_and_answers_everyone() -> None:
         predictor.gate.set()
         answers = await asyncio.gather(*posts)
         assert [answer.status_code for answer in answers] == [503, 503, 503]
+        kinds = sorted(answer.json()["type"] for answer in answers)
+        assert kinds == ["device-failure", "not-ready", "not-ready"]
         assert "CUDA" in (await client.get("/livez")).json()["detail"]
 
 

@@ -21,7 +21,6 @@ from rmbg_service.api.problems import problem_response
 from rmbg_service.api.record import RequestRecord, outcome_of, request_id
 from rmbg_service.errors import (
     ImageTooLarge,
-    MalformedRequest,
     NotReady,
     Overloaded,
     Unauthorized,
@@ -32,6 +31,7 @@ from rmbg_service.serving.engine import Engine
 log = logging.getLogger("rmbg_service.request")
 
 ErrorResponse = Callable[[Exception, str], Response]
+_MAX_LOGGED_PATH = 200
 _QUIET_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
@@ -49,11 +49,15 @@ class Gate:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         record = RequestRecord(
-            request_id(headers.get("x-request-id", "")), scope["method"], scope["path"]
+            id=request_id(headers.get("x-request-id", "")),
+            method=scope["method"],
+            path=path[:_MAX_LOGGED_PATH],
+            wait_limit_s=wait_limit_s(headers),
         )
         scope.setdefault("state", {})["record"] = record
-        guarded = scope["method"] == "POST" and scope["path"] in self._guarded
+        guarded = scope["method"] == "POST" and path in self._guarded
         exchange = _Exchange(record, self._engine, headers, receive, send, limited=guarded)
         try:
             if guarded:
@@ -61,23 +65,32 @@ class Gate:
             await self._app(scope, exchange.receive, exchange.send)
         except (ClientDisconnect, ClientGone):
             record.outcome, record.status = "cancelled", 499
+        except asyncio.CancelledError:  # the server's patience with its last requests is over
+            record.outcome = "cancelled"
+            if not exchange.response_started:
+                await self._refuse(scope, exchange, path, self._engine.not_ready())
         except Exception as error:
             record.outcome = outcome_of(error)
             if record.outcome == "error":
                 log.exception("request failed", extra={"fields": {"request_id": record.id}})
             if not exchange.response_started:
-                form = self._guarded.get(scope["path"], problem_response)
-                response = form(error, record.id)
-                if exchange.must_close:
-                    response.headers["Connection"] = "close"
-                with suppress(ClientGone):
-                    await response(scope, exchange.receive, exchange.send)
+                await self._refuse(scope, exchange, path, error)
             self._count_rejection(error)
         finally:
             if record.reservation is not None:
                 record.reservation.release()
             self._finish(record, guarded)
         return None
+
+    async def _refuse(
+        self, scope: Scope, exchange: "_Exchange", path: str, error: Exception
+    ) -> None:
+        form = self._guarded.get(path, problem_response)
+        response = form(error, exchange.record.id)
+        if exchange.must_close:
+            response.headers["Connection"] = "close"
+        with suppress(ClientGone):
+            await response(scope, exchange.receive, exchange.send)
 
     def _admit(self, record: RequestRecord, headers: Headers) -> None:
         self._check_key(headers)
@@ -87,7 +100,7 @@ class Gate:
         if length is not None and length > settings.max_body_bytes:
             raise ImageTooLarge(_too_many_bytes(settings.max_body_bytes))
         record.reservation = self._engine.budget.reserve(
-            min(settings.request_timeout_s, wait_limit_s(headers))
+            min(settings.request_timeout_s, record.wait_limit_s)
         )
 
     def _check_key(self, headers: Headers) -> None:
@@ -115,9 +128,9 @@ class Gate:
         metrics = self._engine.metrics
         metrics.requests.labels(record.outcome).inc()
         metrics.request_seconds.observe(time.perf_counter() - record.started)
-        for stage, seconds in record.stamps.seconds.items():
+        for stage, seconds in dict(record.stamps.seconds).items():
             metrics.stage_seconds.labels(stage).observe(seconds)
-        if record.info is not None:
+        if record.info is not None and record.outcome != "rejected":
             metrics.image_megapixels.observe(record.info.pixels / 1e6)
         if record.outcome == "ok":
             metrics.response_bytes.observe(record.bytes_out)
@@ -140,7 +153,7 @@ class _Exchange:
         *,
         limited: bool,
     ) -> None:
-        self._record = record
+        self.record = record
         self._settings = engine.settings
         self._receive = receive
         self._send = send
@@ -167,9 +180,9 @@ class _Exchange:
                 f"pause of {self._settings.client_idle_timeout_s:g} s"
             ) from None
         if message["type"] == "http.request":
-            self._record.bytes_in += len(message.get("body", b""))
+            self.record.bytes_in += len(message.get("body", b""))
             self._body_complete = not message.get("more_body", False)
-            if self._record.bytes_in > self._settings.max_body_bytes:
+            if self.record.bytes_in > self._settings.max_body_bytes:
                 self.must_close = True
                 raise ImageTooLarge(_too_many_bytes(self._settings.max_body_bytes))
         return message
@@ -177,13 +190,13 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.response_started = True
-            self._record.status = message["status"]
+            self.record.status = message["status"]
             message = {
                 **message,
-                "headers": [*message["headers"], (b"x-request-id", self._record.id.encode())],
+                "headers": [*message["headers"], (b"x-request-id", self.record.id.encode())],
             }
         else:
-            self._record.bytes_out += len(message.get("body", b""))
+            self.record.bytes_out += len(message.get("body", b""))
         try:
             async with asyncio.timeout(self._settings.client_idle_timeout_s):
                 await self._send(message)
@@ -192,19 +205,22 @@ class _Exchange:
 
 
 def wait_limit_s(headers: Headers) -> float:
-    """How long the client will wait: `Prefer: wait=SECONDS` (RFC 7240, section 4.3)."""
-    for preference in headers.get("prefer", "").split(","):
-        name, _, value = preference.strip().partition("=")
-        if name.strip().lower() == "wait":
-            seconds = _whole_number(value.strip())
-            if not seconds:
-                raise MalformedRequest("Prefer: wait takes a whole number of seconds, 1 or more")
+    """How long the client will wait: `Prefer: wait=SECONDS` (RFC 7240, section 4.3).
+
+    As the RFC wants, the first one counts, and what is not understood is as if it were not there.
+    """
+    for preference in ",".join(headers.getlist("prefer")).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        seconds = _whole_number(value.strip().strip('"'))
+        if name.strip().lower() == "wait" and seconds:
             return float(seconds)
     return float("inf")
 
 
 def _whole_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else None
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) if len(text) <= 15 else 10**15  # larger than anything it is compared with
 
 
 def _too_many_bytes(limit: int) -> str:

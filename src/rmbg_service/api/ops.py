@@ -7,7 +7,6 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from rmbg_service import __version__
-from rmbg_service.models import catalog
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
 
@@ -80,7 +79,7 @@ def ops_router(engine: Engine) -> APIRouter:
         return ModelFacts(
             name=engine.predictor.name,
             device=engine.device,
-            licence=catalog.licence_of(engine.predictor.name),
+            licence=engine.licence,
             input_size=engine.predictor.input_size,
         )
 
@@ -88,11 +87,13 @@ def ops_router(engine: Engine) -> APIRouter:
         503: {"model": Status, "description": "Not so; `status` says why."}
     }
 
+    @router.head("/livez", include_in_schema=False)
     @router.get("/livez", response_model=Status, responses=unhealthy)
     async def livez() -> Response:
         """200 unless the service has failed and must be restarted."""
         return status(engine.alive)
 
+    @router.head("/readyz", include_in_schema=False)
     @router.get("/readyz", response_model=Status, responses=unhealthy)
     async def readyz() -> Response:
         """200 while requests are accepted; a full queue does not change it."""

@@ -20,6 +20,7 @@ class RequestRecord:
     id: str
     method: str
     path: str
+    wait_limit_s: float = float("inf")
     started: float = field(default_factory=time.perf_counter)
     reservation: Reservation | None = None
     stamps: Stamps = field(default_factory=Stamps)

@@ -5,10 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rmbg_service.api import wire
+from rmbg_service.api import answer, wire
 from rmbg_service.api.problems import MEDIA_TYPE, Problem
+from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.submit import run_job
-from rmbg_service.models import catalog
+from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 
@@ -35,13 +36,15 @@ def remove_bg_router(engine: Engine) -> APIRouter:
         beside it in the same form, or in the query. The answer is JSON with base64, or the file
         itself when `Accept` asks for an image.
         """
-        stamps = request.state.record.stamps
-        with stamps.measure("read"):
+        record: RequestRecord = request.state.record
+        with record.stamps.measure("read"):
             removal = await wire.read_request(request, engine.settings.max_body_bytes)
-        result = await run_job(request, engine, removal)
+        running = run_job(request, engine, removal)
+        del removal  # so that nothing but the job holds the file
+        result = await running
         name = engine.predictor.name
-        headers = {"X-RMBG-Model": name, "X-RMBG-Model-License": catalog.licence_of(name)}
-        return wire.respond(request, result, stamps, headers, name)
+        headers = {"X-RMBG-Model": name, "X-RMBG-Model-License": engine.licence}
+        return answer.respond(request, result, record, headers, name)
 
     return router
 
@@ -55,6 +58,7 @@ def _request_body() -> dict[str, Any]:
             "image": _BINARY | {"description": "The image file; `file` is accepted, too."},
             "file": _BINARY | {"description": "The same under another name."},
             "image_base64": {"type": "string", "description": "Or the file as base64 text."},
+            "background_image": _BINARY | {"description": "A picture to put the cutout on."},
             **_OPTIONS,
         },
         "oneOf": [{"required": [name]} for name in ("image", "file", "image_base64")],
@@ -112,17 +116,19 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     }
     ok_headers = request_id | {
         "Server-Timing": text | {"description": "Milliseconds in each stage."},
+        "X-RMBG-Box": text | {"description": "left,top,width,height of the subject, in px."},
+        "X-RMBG-Confidence": text | {"description": "How decided the network was, 0 to 1."},
+        "X-RMBG-Animated": text | {"description": "`first-frame-only` for an animated input."},
         "X-RMBG-Model": text | {"description": "The model that predicted the matte."},
         "X-RMBG-Model-License": text | {"description": "SPDX licence of its weights."},
     }
-    schema = wire.RemovalResponse.model_json_schema(ref_template=_REF)
     responses: dict[int | str, dict[str, Any]] = {
         200: {
+            "model": answer.RemovalResponse,
             "description": "The cutout.",
             "headers": ok_headers,
             "content": {
-                "application/json": {"schema": schema},
-                "image/png": {"schema": _BINARY},
+                **{encoder.media_type: {"schema": _BINARY} for encoder in ENCODERS.values()},
             },
         }
     }

@@ -6,15 +6,16 @@ import time
 from fastapi import Request
 from starlette.types import Receive
 
-from rmbg_service.api.gate import ClientGone, wait_limit_s
+from rmbg_service.api.gate import ClientGone
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.wire import RemovalRequest
 from rmbg_service.errors import DeadlineExceeded
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Job, Result
+from rmbg_service.serving.job import Job
+from rmbg_service.serving.pipeline import Encoded
 
 
-async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Result:
+async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
     """Reserve the picture's pixels, run the job, and stop waiting when the client leaves.
 
     Raises `InvalidImage`, `ImageTooLarge`, `Overloaded`, `DeadlineExceeded` or what the job
@@ -22,19 +23,26 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     """
     record: RequestRecord = request.state.record
     assert record.reservation is not None, "the gate guards this route"
-    timeout_s = min(engine.settings.request_timeout_s, wait_limit_s(request.headers))
+    timeout_s = min(engine.settings.request_timeout_s, record.wait_limit_s)
     deadline = time.monotonic() + timeout_s
     record.info = await engine.probe(removal.data)
     record.reservation.grow(record.info.pixels)
+    background_info = None
+    if removal.background is not None:
+        background_info = await engine.probe(removal.background)
+        record.reservation.grow(background_info.pixels)
     job = Job(
         id=record.id,
         data=removal.data,
         info=record.info,
+        background=removal.background,
+        background_info=background_info,
         options=removal.options,
         deadline=deadline,
         reservation=record.reservation,
         stamps=record.stamps,
     )
+    del removal  # the job lets go of the file as soon as it is decoded
     running = engine.submit(job)
     gone = asyncio.create_task(_disconnected(request.receive))
     try:

@@ -1,26 +1,27 @@
-"""Content-Type to `RemovalRequest`, and a result to the response that Accept asks for."""
+"""Content-Type to `RemovalRequest`."""
 
-import json
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pybase64
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
+from rmbg_service.api.answer import negotiate
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.options import RemovalOptions
-from rmbg_service.serving.job import Result, Stamps
 
-_PIECE_BYTES = 192 * 1024  # a multiple of 3, so that pieces of base64 join without padding
 _FILE_FIELDS = ("image", "file")
 _BASE64_FIELD = "image_base64"
+_BACKGROUND_FIELD = "background_image"
 _MAX_FIELDS = 40
+_MAX_JSON_MARKS = 500
+_MAX_ERRORS = 5
+_MAX_NAME = 64
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,11 @@ class RemovalRequest:
 
     data: bytes
     options: RemovalOptions
+    background: bytes | None = None
 
 
 class JsonRemovalRequest(RemovalOptions):
-    """The JSON form of a request: the picture as base64 text, beside the options."""
+    """The JSON form of a request: the pictures as base64 text, beside the options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,18 +44,8 @@ class JsonRemovalRequest(RemovalOptions):
             "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
         ],
     )
-
-
-class RemovalResponse(BaseModel):
-    """The result as JSON."""
-
-    image: str = Field(description="The picture as base64.")
-    format: str = Field(description="Its file format.", examples=["png"])
-    width: int = Field(description="Its width in px.")
-    height: int = Field(description="Its height in px.")
-    model: str = Field(description="The model that predicted the matte.", examples=["u2netp"])
-    timings_ms: dict[str, float] = Field(
-        description="Milliseconds in each stage.", examples=[{"decode": 52.1, "predict": 310.4}]
+    background_image: str | None = Field(
+        None, description="A picture to put the cutout on, as base64 or `data:` URI."
     )
 
 
@@ -64,21 +56,24 @@ async def read_request(request: Request, max_body_bytes: int) -> RemovalRequest:
     which names the option or field, for one it cannot understand.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    accept = request.headers.get("accept", "")
     query = _without_repeats(request.query_params.multi_items(), "query")
     if content_type == "application/json":
-        return _from_json(await _read_all(request), query)
-    if content_type == "multipart/form-data":
+        removal = _from_json(await _read_all(request), query)
+    elif content_type == "multipart/form-data":
         form = await _parse_multipart(request, max_body_bytes)
         try:
-            return await _from_form(form, query)
+            removal = await _from_form(form, query)
         finally:
             await form.close()
-    if content_type.startswith("image/") or content_type == "application/octet-stream":
-        return RemovalRequest(_not_empty(await _read_all(request)), _options(query))
-    raise UnsupportedMediaType(
-        f"Content-Type is {content_type or 'missing'}; send application/json, "
-        "multipart/form-data, or the file itself as image/*"
-    )
+    elif content_type.startswith("image/") or content_type == "application/octet-stream":
+        removal = RemovalRequest(_not_empty(await _read_all(request)), _options(query))
+    else:
+        raise UnsupportedMediaType(
+            f"Content-Type is {content_type or 'missing'}; send application/json, "
+            "multipart/form-data, or the file itself as image/*"
+        )
+    return replace(removal, options=negotiate(removal.options, accept))
 
 
 def decode_base64(text: str) -> bytes:
@@ -94,89 +89,11 @@ def decode_base64(text: str) -> bytes:
         return pybase64.b64decode(text, validate=True)
     except ValueError:
         pass
-    tidy = "".join(text.split()).translate(str.maketrans("-_", "+/"))
     try:
-        return pybase64.b64decode(tidy + "=" * (-len(tidy) % 4), validate=True)
+        tidy = text.encode("ascii").translate(_URL_SAFE, delete=b" \t\r\n").rstrip(b"=")
+        return pybase64.b64decode(tidy + b"=" * (-len(tidy) % 4), validate=True)
     except ValueError:
         raise MalformedRequest("the image is not valid base64") from None
-
-
-def respond(
-    request: Request, result: Result, stamps: Stamps, headers: dict[str, str], model: str
-) -> Response:
-    """The result as JSON, or as the picture itself when Accept prefers an image."""
-    timings = stamps.milliseconds()
-    headers = headers | {
-        "Server-Timing": ", ".join(f"{name};dur={ms}" for name, ms in timings.items()),
-        "Vary": "Accept",
-    }
-    if prefers_image(request.headers.get("accept", "")):
-        return PiecesResponse([result.data], headers, result.media_type)
-    rest = {
-        "format": result.format,
-        "width": result.width,
-        "height": result.height,
-        "model": model,
-        "timings_ms": timings,
-    }
-    tail = b'", ' + json.dumps(rest).encode()[1:]
-    return PiecesResponse([b'{"image": "', _Base64(result.data), tail], headers, "application/json")
-
-
-def prefers_image(accept: str) -> bool:
-    """Whether Accept weighs some image type above JSON (RFC 9110, section 12.5.1)."""
-    image = json_ = 0.0
-    for item in accept.split(","):
-        media_type, *parameters = (part.strip().lower() for part in item.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    weight = float(parameter[2:])
-                except ValueError:
-                    weight = 0.0
-        if media_type.startswith("image/"):
-            image = max(image, weight)
-        elif media_type in ("application/json", "application/*"):
-            json_ = max(json_, weight)
-    return image > json_
-
-
-@dataclass(frozen=True)
-class _Base64:
-    """Bytes that go out as base64 text, encoded a piece at a time."""
-
-    data: bytes
-
-    def __len__(self) -> int:
-        return -(-len(self.data) // 3) * 4
-
-
-class PiecesResponse(Response):
-    """A body of known length, sent in pieces, so that a slow reader's memory stays bounded."""
-
-    def __init__(
-        self, parts: list[bytes | _Base64], headers: dict[str, str], media_type: str
-    ) -> None:
-        super().__init__(None, 200, headers, media_type)
-        self.headers["content-length"] = str(sum(map(len, parts)))
-        self._parts = parts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the body piece by piece."""
-        await send(
-            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        )
-        for piece in self._pieces():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    def _pieces(self) -> Iterator[bytes]:
-        for part in self._parts:
-            data = memoryview(part.data if isinstance(part, _Base64) else part)
-            for start in range(0, len(data), _PIECE_BYTES):
-                piece = bytes(data[start : start + _PIECE_BYTES])
-                yield pybase64.b64encode(piece) if isinstance(part, _Base64) else piece
 
 
 class _InMemoryParser(MultiPartParser):
@@ -186,7 +103,7 @@ class _InMemoryParser(MultiPartParser):
         super().__init__(
             request.headers,
             stream,  # type: ignore[arg-type]
-            max_files=1,
+            max_files=2,
             max_fields=_MAX_FIELDS,
             max_part_size=max_bytes,
         )
@@ -196,8 +113,8 @@ class _InMemoryParser(MultiPartParser):
 async def _parse_multipart(request: Request, max_bytes: int) -> FormData:
     try:
         return await _InMemoryParser(request, request.stream(), max_bytes).parse()
-    except (MultiPartException, KeyError) as error:
-        reason = error.message if isinstance(error, MultiPartException) else "no boundary"
+    except (MultiPartException, KeyError, UnicodeError) as error:  # UnicodeError: odd charsets
+        reason = error.message if isinstance(error, MultiPartException) else "its Content-Type"
         raise MalformedRequest(f"the multipart body cannot be read: {reason}") from None
 
 
@@ -209,13 +126,18 @@ async def _read_all(request: Request) -> bytearray:
 
 
 def _from_json(body: bytearray, query: dict[str, str]) -> RemovalRequest:
+    # Ours is a flat object of a few members. Counting is a hundred times cheaper than parsing
+    # millions of them and explaining each.
+    if any(body.count(mark) > _MAX_JSON_MARKS for mark in b'",:[{'):
+        raise MalformedRequest("too many JSON members for a request")
     try:
         parsed = JsonRemovalRequest.model_validate_json(body)
     except ValidationError as error:
         raise MalformedRequest(_explain(error)) from None
-    given = parsed.model_dump(exclude={"image"}, exclude_unset=True)
+    given = parsed.model_dump(exclude={"image", "background_image"}, exclude_unset=True)
     data = _not_empty(decode_base64(parsed.image))
-    return RemovalRequest(data, _options(_merge(given, query)))
+    background = parsed.background_image and _not_empty(decode_base64(parsed.background_image))
+    return _checked(RemovalRequest(data, _options(_merge(given, query)), background or None))
 
 
 async def _from_form(form: FormData, query: dict[str, str]) -> RemovalRequest:
@@ -226,14 +148,30 @@ async def _from_form(form: FormData, query: dict[str, str]) -> RemovalRequest:
             "send the picture in exactly one of the fields image, file, image_base64; "
             f"got {', '.join(sources) or 'none'}"
         )
-    source = fields.pop(sources[0])
+    data = await _file_or_base64(fields.pop(sources[0]))
+    background = None
+    if _BACKGROUND_FIELD in fields:
+        background = await _file_or_base64(fields.pop(_BACKGROUND_FIELD))
     options = {}
     for name, value in fields.items():
         if isinstance(value, UploadFile):
-            raise MalformedRequest(f"unexpected file in the field {name!r}")
+            raise MalformedRequest(f"unexpected file in the field {name[:_MAX_NAME]!r}")
         options[name] = value
-    data = await source.read() if isinstance(source, UploadFile) else decode_base64(source)
-    return RemovalRequest(_not_empty(data), _options(_merge(options, query)))
+    return _checked(RemovalRequest(data, _options(_merge(options, query)), background))
+
+
+async def _file_or_base64(value: UploadFile | str) -> bytes:
+    data = await value.read() if isinstance(value, UploadFile) else decode_base64(value)
+    return _not_empty(data)
+
+
+def _checked(removal: RemovalRequest) -> RemovalRequest:
+    if removal.background is not None:
+        if removal.options.background is not None:
+            raise MalformedRequest("give background or background_image, not both")
+        if removal.options.output == "matte":
+            raise MalformedRequest("a matte has no background: leave out background_image")
+    return removal
 
 
 def _options(given: dict[str, Any]) -> RemovalOptions:
@@ -246,7 +184,9 @@ def _options(given: dict[str, Any]) -> RemovalOptions:
 
 def _merge(body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
     for name in body.keys() & query.keys():
-        raise MalformedRequest(f"the option {name!r} is given twice, in the body and in the query")
+        raise MalformedRequest(
+            f"the option {name[:_MAX_NAME]!r} is given twice, in the body and in the query"
+        )
     return body | query
 
 
@@ -266,8 +206,9 @@ def _not_empty(data: bytes | bytearray) -> bytes:
 def _explain(error: ValidationError) -> str:
     """Which fields are wrong and why; never a value, which may be the whole picture."""
     reasons = []
-    for item in error.errors(include_input=False, include_url=False, include_context=False):
-        name = ".".join(str(part) for part in item["loc"])
+    every = error.errors(include_input=False, include_url=False, include_context=False)
+    for item in every[:_MAX_ERRORS]:
+        name = ".".join(str(part)[:_MAX_NAME] for part in item["loc"])
         if item["type"] == "extra_forbidden":
             known = ", ".join(RemovalOptions.model_fields)
             reasons.append(f"unknown option {name!r}; the options are: {known}")

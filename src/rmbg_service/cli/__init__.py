@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rmbg_service import __version__
+from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
 from rmbg_service.cli.serve import serve
 from rmbg_service.errors import RmbgError
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.add_typer(models, name="models")
 app.command()(openapi)
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 from types import FrameType
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.logs import configure_logging
 from rmbg_service.serving.state import State
@@ -22,41 +24,45 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [RMBG_HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [RMBG_PORT].")] = None,
     model: Annotated[
-        str | None, typer.Option(help="A model's name or an .onnx file [RMBG_MODEL].")
+        str | None, typer.Option(help="A model's name, hub id, folder or file [RMBG_MODEL].")
+    ] = None,
+    accept_license: Annotated[
+        str | None, typer.Option(help="Licences you accept [RMBG_ACCEPT_LICENSE].")
     ] = None,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl+C; what was admitted is finished first."""
     from rmbg_service.api.app import create_app
+    from rmbg_service.api.protocol import BoundedHeadProtocol
 
-    given = {"host": host, "port": port, "model": model}
+    given = {"host": host, "port": port, "model": model, "accept_license": accept_license}
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     engine: Engine = app.state.engine
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=int(settings.request_timeout_s) + _DRAIN_MARGIN_S,
-            date_header=True,
-            server_header=False,
-        ),
-        engine,
+    listener = _listen(settings)
+    BoundedHeadProtocol.head_timeout_s = settings.client_idle_timeout_s
+    config = uvicorn.Config(
+        app,
+        http=BoundedHeadProtocol,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.request_timeout_s) + _DRAIN_MARGIN_S,
+        server_header=False,
     )
-    engine.on_ready = lambda: _announce(engine, settings, server)
+    server = _Server(config, engine)
+    engine.on_ready = lambda: _announce(engine, settings, listener)
     engine.on_failure = lambda: setattr(server, "should_exit", True)
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal once more after it has drained; that one means nothing.
-        signal.signal(number, lambda *_: None)
-    server.run()
-    if engine.state is State.FAILED or not server.started:
+        # Also after uvicorn has drained: it raises the signal once more, which shall not kill.
+        signal.signal(number, server.handle_exit)
+    server.run(sockets=[listener])
+    failed = engine.state is State.FAILED
+    if failed:
+        print(f"error: {engine.failure}", file=sys.stderr)
+    if failed or not engine.idle:
         logging.shutdown()
-        print(f"error: {engine.failure or 'the server could not start'}", file=sys.stderr)
         sys.stderr.flush()
-        os._exit(1)  # a hung predictor's thread would keep an ordinary exit waiting for ever
+        os._exit(int(failed))  # a thread that is stuck would keep an ordinary exit waiting
 
 
 class _Server(uvicorn.Server):
@@ -70,18 +76,33 @@ class _Server(uvicorn.Server):
         self._engine.drain()
         super().handle_exit(sig, frame)
 
-    @property
-    def address(self) -> str:
-        """Where it listens, as a URL; the port is the real one when 0 was asked for."""
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket; its connections end when the peer takes nothing for too long."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it (RFC 5482)
+        timeout_ms = int(settings.client_idle_timeout_s * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+        ) from None
+    return listener
 
 
-def _announce(engine: Engine, settings: Settings, server: _Server) -> None:
+def _announce(engine: Engine, settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
     height, width = engine.predictor.input_size
     print(
-        f"rmbg-service listens on {server.address}\n"
-        f"  model   {engine.predictor.name} ({width} x {height}) on {engine.device}\n"
+        f"rmbg-service listens on http://{f'[{host}]' if ':' in host else host}:{port}\n"
+        f"  model   {engine.predictor.name} ({width} x {height}) on {engine.device}, "
+        f"licence {engine.licence}\n"
         f"  bounds  {settings.max_inflight_jobs} jobs, "
         f"{settings.max_inflight_pixels / 1e6:g} MP in flight, "
         f"{settings.max_image_pixels / 1e6:g} MP and "

@@ -4,28 +4,38 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
+import pillow_heif
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
+from rmbg_service.imaging.colour import is_srgb, matching_profile, to_srgb
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF")
+pillow_heif.register_heif_opener()
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "TIFF")
 """The only Pillow decoders that input may reach."""
 
 _ORIENTATION_TAG = 0x0112
+_MAX_READS = {"probe": 20_000, "decode": 200_000}
+_MAX_JPEG_SCANS = 100
+_BAND_ROWS = 256
+_UPRIGHT_IN_HEADER = ("TIFF", "HEIF")  # their openers give the size of the turned picture
 
 
 @dataclass(frozen=True)
 class ImageInfo:
     """What the header of an image file says; nothing was decoded.
 
-    `width` and `height` are those of the upright picture, after its EXIF orientation.
+    `width` and `height` are those of the upright picture, after its EXIF orientation; `animated`
+    says that there are more frames or pages than the first one, which is used.
     """
 
     format: str
     width: int
     height: int
+    animated: bool = False
 
     @property
     def pixels(self) -> int:
@@ -37,12 +47,14 @@ class ImageInfo:
 class SourceImage:
     """A decoded, upright picture.
 
-    `rgb` is `(H, W, 3)` uint8; `alpha` is the input's own `(H, W)` uint8 transparency or None.
+    `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc` or in sRGB where that is None;
+    `alpha` is the input's own `(H, W)` uint8 transparency or None.
     """
 
     info: ImageInfo
     rgb: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None = None
+    icc: bytes | None = None
 
 
 def probe(data: bytes, max_pixels: int) -> ImageInfo:
@@ -51,7 +63,7 @@ def probe(data: bytes, max_pixels: int) -> ImageInfo:
     Raises `InvalidImage` when it is no accepted format and `ImageTooLarge` when it announces more
     than `max_pixels`; a decompression bomb is refused here, before a pixel is decoded.
     """
-    with _open(data) as image:
+    with _open(data, _MAX_READS["probe"]) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ImageTooLarge(
@@ -59,35 +71,75 @@ def probe(data: bytes, max_pixels: int) -> ImageInfo:
             )
         if width == 0 or height == 0:
             raise InvalidImage("the picture has no pixels")
-        if _orientation(image) >= 5 and image.format != "TIFF":  # Pillow turns TIFF's size itself
-            width, height = height, width
-        return ImageInfo(str(image.format).lower(), width, height)
+        if _orientation(image) >= 5 and image.format not in _UPRIGHT_IN_HEADER:
+            width, height = height, width  # turned by a quarter
+        animated = bool(getattr(image, "is_animated", False))
+        return ImageInfo(str(image.format).lower(), width, height, animated)
 
 
-def decode(data: bytes, info: ImageInfo) -> SourceImage:
-    """Decode the first frame to upright 8-bit sRGB and its transparency.
+def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> SourceImage:
+    """Decode the first frame to upright 8-bit RGB and its transparency.
 
-    Raises `InvalidImage` when the file is truncated or lies about itself.
+    Pixels are converted to sRGB; with `keep_profile` those of a picture with an RGB profile stay as
+    they are and the profile comes with them. 16-bit values are scaled to 8 bits. Raises
+    `InvalidImage` when the file is truncated or lies about itself.
     """
-    if info.format == "jpeg":
-        source = _decode_plain_jpeg(data, info)
-        if source is not None:
-            return source
-    with _open(data) as image:
+    if info.format == "jpeg" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
+        # A progressive file has about ten; each further one costs a pass over the whole picture.
+        raise InvalidImage("the jpeg file has too many scans")
+    with _open(data, _MAX_READS["decode"]) as image:
+        icc = image.info.get("icc_profile")
         try:
             if image.width * image.height > info.pixels:
                 raise ValueError("it holds more pixels than its header says")
+            plain = _decode_plain_jpeg(data, image)
+            if plain is not None:
+                return SourceImage(info, *_apply_profile(plain, None, icc, keep_profile))
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            rgb, alpha = _to_rgb_and_alpha(upright)
+            return SourceImage(info, *_from_pillow(image, icc, keep_profile))
         except Exception as error:  # Pillow's decoders raise anything on hostile bytes
             raise InvalidImage(f"the {info.format} file cannot be decoded: {error}") from None
-    return SourceImage(info, rgb, alpha)
 
 
-def _open(data: bytes) -> Image.Image:
+def from_pillow(image: Image.Image, *, keep_profile: bool = False) -> SourceImage:
+    """A picture that is already decoded, by Pillow; `image` stays as it is.
+
+    Raises `InvalidImage` for a mode that cannot be converted.
+    """
+    info = ImageInfo("pillow", *image.size)
     try:
-        return Image.open(BytesIO(data), formats=FORMATS)
+        planes = _from_pillow(image.copy(), image.info.get("icc_profile"), keep_profile)
+    except Exception as error:  # as above
+        raise InvalidImage(f"the picture cannot be converted: {error}") from None
+    height, width = planes[0].shape[:2]
+    return SourceImage(ImageInfo(info.format, width, height), *planes)
+
+
+def _from_pillow(
+    image: Image.Image, icc: bytes | None, keep_profile: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bytes | None]:
+    ImageOps.exif_transpose(image, in_place=True)
+    opaque, alpha = _separate(image)
+    return _apply_profile(opaque, alpha, icc, keep_profile)
+
+
+class _BoundedFile(BytesIO):
+    """A file that can be asked only so often: hostile ones consist of millions of tiny parts."""
+
+    def __init__(self, data: bytes, max_reads: int) -> None:
+        super().__init__(data)
+        self._reads_left = max_reads
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise ValueError("the file has too many parts")
+        return super().read(size)
+
+
+def _open(data: bytes, max_reads: int) -> Image.Image:
+    try:
+        return Image.open(_BoundedFile(data, max_reads), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageTooLarge(str(error)) from None
     except Exception:  # same reason as in decode
@@ -104,27 +156,75 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _decode_plain_jpeg(data: bytes, info: ImageInfo) -> SourceImage | None:
-    """Three times faster than Pillow for upright RGB or grey JPEG; None for any other."""
+def _decode_plain_jpeg(data: bytes, image: Image.Image) -> Image.Image | NDArray[np.uint8] | None:
+    """Upright RGB pixels, three times faster than Pillow; None for a JPEG that is not so plain."""
+    if image.format != "JPEG" or image.mode != "RGB" or _orientation(image) != 1:
+        return None
     try:
-        height, width, colourspace, _ = simplejpeg.decode_jpeg_header(data)
-        if colourspace not in ("YCbCr", "Gray") or (width, height) != (info.width, info.height):
+        _, _, colourspace, _ = simplejpeg.decode_jpeg_header(data)
+        if colourspace != "YCbCr":
             return None
-        with _open(data) as image:
-            if _orientation(image) != 1:
-                return None
-        return SourceImage(info, simplejpeg.decode_jpeg(data, colorspace="RGB"))
+        rgb: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB")
     except ValueError:  # libjpeg warned; Pillow decides whether the file is sound
         return None
+    return rgb
 
 
-def _to_rgb_and_alpha(
-    image: Image.Image,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    if image.mode.startswith("I;16"):
-        grey = (np.asarray(image, dtype=np.uint16) // 257).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2), None
+def _separate(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """`image` as 8-bit L, RGB or CMYK, and its transparency."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep_grey(image), None
+    if image.mode == "LA":
+        return image.getchannel("L"), _to_array(image.getchannel("A"))
     if image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"))
-        return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    return np.asarray(image.convert("RGB")), None
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        return rgba, _to_array(rgba.getchannel("A"))
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image, None
+    return image.convert("L" if image.mode == "1" else "RGB"), None
+
+
+def _to_array(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels of an L, RGB or RGBA picture, of the last without its alpha.
+
+    In bands: in one piece, Pillow would hand them over through two copies of the picture.
+    """
+    if not isinstance(image, Image.Image):
+        return image
+    width, height = image.size
+    shape = (height, width) if image.mode == "L" else (height, width, 3)
+    pixels = np.empty(shape, np.uint8)
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
+        band = np.asarray(image.crop((0, top, width, bottom)))
+        pixels[top:bottom] = band if band.ndim == 2 else band[..., :3]
+    return pixels
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """16-bit grey scaled to 8 bits; Pillow would clip it."""
+    grey = np.asarray(image)
+    if image.mode == "F" or grey.min() < 0 or grey.max() > 65535:
+        raise ValueError("grey values beyond 16 bits are not supported")
+    return Image.fromarray((grey.astype(np.uint32) * 255 // 65535).astype(np.uint8))
+
+
+def _apply_profile(
+    pixels: Image.Image | NDArray[np.uint8],
+    alpha: NDArray[np.uint8] | None,
+    icc: bytes | None,
+    keep: bool,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bytes | None]:
+    """RGB, alpha and the profile that is left to be written with them."""
+    mode = pixels.mode if isinstance(pixels, Image.Image) else "RGB"
+    mode = "RGB" if mode == "RGBA" else mode
+    profile = matching_profile(icc, mode)
+    if profile is not None and mode == "RGB" and (keep or is_srgb(profile)):
+        return _to_array(pixels), alpha, icc if keep else None
+    if profile is not None:
+        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+        image = image.convert("RGB") if image.mode == "RGBA" else image
+        return _to_array(to_srgb(image, profile)), alpha, None
+    if isinstance(pixels, Image.Image) and mode != "RGB":
+        pixels = pixels.convert("RGB")
+    return _to_array(pixels), alpha, None

@@ -21,10 +21,13 @@ BAND_ROWS = 64
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGBA = 0, 6
 _UP_FILTER = 2
+_RELATIVE_COLORIMETRIC = 1
 
 
-def write_rgba(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> bytes:
+def write_rgba(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], icc: bytes | None = None) -> bytes:
     """PNG of straight-alpha RGBA from `rgb` `(H, W, 3)` and `alpha` `(H, W)`, both uint8.
+
+    `icc` is the profile of `rgb`; without one the file says sRGB.
 
     RGB is written as 0 wherever alpha is 0: half the bytes, and the removed background does not
     leave in the file.
@@ -42,19 +45,21 @@ def write_rgba(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> bytes:
             band.view(np.uint32)[..., 0][band_alpha == 0] = 0
             yield band.reshape(len(band), width * 4)
 
-    return _write(width, height, _RGBA, bands())
+    return _write(width, height, _RGBA, bands(), _profile(icc))
 
 
 def write_grey(grey: NDArray[np.uint8]) -> bytes:
     """PNG of one grey channel `(H, W)` uint8."""
     height, width = grey.shape
     bands = (grey[top : top + BAND_ROWS] for top in range(0, height, BAND_ROWS))
-    return _write(width, height, _GREY, bands)
+    return _write(width, height, _GREY, bands, b"")
 
 
-def _write(width: int, height: int, colour_type: int, bands: Iterator[NDArray[np.uint8]]) -> bytes:
+def _write(
+    width: int, height: int, colour_type: int, bands: Iterator[NDArray[np.uint8]], profile: bytes
+) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    chunks = [_SIGNATURE, _chunk(b"IHDR", header)]
+    chunks = [_SIGNATURE, _chunk(b"IHDR", header), profile]
     deflate = compressobj(level=1)
     above: NDArray[np.uint8] | None = None
     for band in bands:
@@ -68,6 +73,12 @@ def _write(width: int, height: int, colour_type: int, bands: Iterator[NDArray[np
             chunks.append(_chunk(b"IDAT", compressed))
     chunks += [_chunk(b"IDAT", deflate.flush()), _chunk(b"IEND", b"")]
     return b"".join(chunks)
+
+
+def _profile(icc: bytes | None) -> bytes:
+    if icc is None:
+        return _chunk(b"sRGB", bytes([_RELATIVE_COLORIMETRIC]))
+    return _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.settings import PatchOrder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Activation = Literal["none", "sigmoid"]
-PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,13 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.errors import (
+    ConfigurationError,
+    DeviceFailure,
+    InferenceError,
+    OutOfDeviceMemory,
+    RmbgError,
+)
 from rmbg_service.models.catalog import ModelSpec
 from rmbg_service.models.predictor import Matte, ModelInput
 
@@ -76,7 +82,10 @@ class OnnxPredictor:
         """Predict on noise; refuses a graph whose output is no matte."""
         height, width = self.input_size
         noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        raw = self._run(noise)
+        try:
+            raw = self._run(noise)
+        except RmbgError as error:
+            raise ConfigurationError(f"{self._path} cannot be used: {error}") from None
         if raw.min() < -_TOLERANCE or raw.max() > 1 + _TOLERANCE:
             raise ConfigurationError(
                 f"{self._path}: outputs lie in [{raw.min():.3g}, {raw.max():.3g}], not in [0, 1]; "
@@ -120,8 +129,7 @@ class OnnxPredictor:
             feed = {self._input_name: np.ascontiguousarray(tensor)}
             output = self._session.run([self._output_name], feed)[0]
         except Exception as error:
-            out_of_memory = "allocate memory" in str(error) or "out of memory" in str(error).lower()
-            kind = OutOfDeviceMemory if out_of_memory else InferenceError
+            kind = _kind_of_failure(str(error).lower(), self.device)
             raise kind(f"{self.name} failed: {str(error).splitlines()[0]}") from None
         return self._to_matte(np.asarray(output, dtype=np.float32))
 
@@ -134,3 +142,12 @@ class OnnxPredictor:
         if self._spec.activation == "sigmoid":
             matte = np.reciprocal(1 + np.exp(-matte.clip(-60, 60)), dtype=np.float32)
         return matte
+
+
+def _kind_of_failure(message: str, device: str) -> type[RmbgError]:
+    """ONNX Runtime tells its failures apart in words only."""
+    if "allocate memory" in message or "out of memory" in message:
+        return OutOfDeviceMemory
+    if device != "cpu" and any(word in message for word in ("cuda", "cudnn", "cublas", "device")):
+        return DeviceFailure
+    return InferenceError

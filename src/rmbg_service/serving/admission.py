@@ -32,12 +32,15 @@ class ServiceTime:
         """Seconds between two finished jobs while the service is busy."""
         return max(self.predict_s, self._codec_s / self._codec_threads)
 
-    def observe(self, predict_s: float, codec_s: float = 0.0) -> None:
-        """Take the measured seconds of one job into the averages; the first one starts them."""
-        first = self.predict_s == 0.0
-        self.predict_s += (predict_s - self.predict_s) * (1.0 if first else _SMOOTHING)
-        first = self._codec_s == 0.0
-        self._codec_s += (codec_s - self._codec_s) * (1.0 if first else _SMOOTHING)
+    def observe_predict(self, seconds: float) -> None:
+        """Take the predictor's seconds for one job into the average; the first one starts it."""
+        weight = _SMOOTHING if self.predict_s else 1.0
+        self.predict_s += (seconds - self.predict_s) * weight
+
+    def observe_codec(self, seconds: float) -> None:
+        """The same for the codec pool's seconds."""
+        weight = _SMOOTHING if self._codec_s else 1.0
+        self._codec_s += (seconds - self._codec_s) * weight
 
 
 class Budget:
@@ -52,7 +55,7 @@ class Budget:
 
     @property
     def estimated_wait_s(self) -> float:
-        """Seconds until a job that comes now would be finished with the ones before it."""
+        """Seconds until the jobs in flight are finished, and a new one's turn comes."""
         return self.jobs * self._service_time.job_s
 
     @property
@@ -94,8 +97,8 @@ class Budget:
 class Reservation:
     """One place in the budget, held by the request and, once it exists, by its job.
 
-    The pixels go back when the job ends; the place goes back when the job has ended *and* the
-    response has left, for until then the encoded picture is in memory.
+    Both the place and the pixels go back when the job has ended *and* the response has left: until
+    then the picture, decoded or encoded, is in memory.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -112,14 +115,9 @@ class Reservation:
         """Add a holder; each calls `release` once."""
         self._holders += 1
 
-    def release_pixels(self) -> None:
-        """Give the pixels back."""
-        self._budget.pixels -= self._pixels
-        self._pixels = 0
-
     def release(self) -> None:
-        """Let go; the last holder gives the place back."""
+        """Let go; the last holder gives everything back."""
         self._holders -= 1
         if self._holders == 0:
-            self.release_pixels()
+            self._budget.pixels -= self._pixels
             self._budget.jobs -= 1

@@ -14,14 +14,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from rmbg_service.errors import ConfigurationError, DeviceFailure, NotReady
+from rmbg_service.errors import NotReady, RmbgError
 from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Matte, ModelInput, Predictor
 from rmbg_service.serving import pipeline
 from rmbg_service.serving.admission import Budget, ServiceTime
-from rmbg_service.serving.job import Job, Result
+from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
+from rmbg_service.serving.pipeline import Encoded
 from rmbg_service.serving.state import State
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
@@ -29,6 +30,7 @@ from rmbg_service.settings import Settings
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_RESTART_S = 10
+_STOP_WAIT_S = 5.0
 _T = TypeVar("_T")
 
 
@@ -47,11 +49,11 @@ class Engine:
         self.budget = Budget(
             settings.max_inflight_jobs, settings.max_inflight_pixels, self.service_time
         )
-        self.worker = Worker(predictor, settings, metrics)
+        self.worker = Worker(predictor, settings, metrics, self.service_time)
         self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
         self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec")
         self._probe_thread = ThreadPoolExecutor(1, "probe")
-        self._jobs: set[asyncio.Task[Result]] = set()
+        self._jobs: set[asyncio.Task[Encoded]] = set()
         self._supervisor: asyncio.Task[None] | None = None
         metrics.watch(self)
 
@@ -59,6 +61,16 @@ class Engine:
     def device(self) -> str:
         """Where the model runs."""
         return getattr(self.predictor, "device", "unknown")
+
+    @property
+    def licence(self) -> str:
+        """SPDX name of the weights' licence."""
+        return catalog.licence_of(self.predictor.name)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job is running any more."""
+        return not self._jobs
 
     @property
     def alive(self) -> bool:
@@ -76,51 +88,58 @@ class Engine:
             self.state = State.DRAINING
 
     async def stop(self) -> None:
-        """Finish every admitted job, then free the model."""
+        """Free the model, once the jobs that are still running have ended.
+
+        The server has waited for every answer before; what runs now runs for nobody, and is waited
+        for only briefly.
+        """
         self.drain()
-        while self._jobs:
-            await asyncio.wait(self._jobs)
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=_STOP_WAIT_S)
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait({self._supervisor})
-        await self.worker.close(wait=self.state is not State.FAILED)
+        await self.worker.close(wait=self.idle and self.state is not State.FAILED)
         for pool in (self._codec_pool, self._probe_thread):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _supervise(self) -> None:
         """Load, then work for ever; whatever ends this ends the service."""
         try:
-            self.service_time.observe(await self.worker.load())
-            self.metrics.name_model(
-                name=self.predictor.name,
-                device=self.device,
-                licence=catalog.licence_of(self.predictor.name),
-            )
-            if self.state is State.LOADING:
-                self.state = State.READY
-                if self.on_ready is not None:
-                    self.on_ready()
+            await self.worker.load()
+        except RmbgError as error:
+            return self._fail(str(error))
+        except Exception as error:
+            log.exception("the model does not load")
+            return self._fail(f"the model does not load: {error}")
+        self.metrics.name_model(name=self.predictor.name, device=self.device, licence=self.licence)
+        if self.state is State.LOADING:
+            self.state = State.READY
+            if self.on_ready is not None:
+                self.on_ready()
+        try:
             await self.worker.run()
-        except (ConfigurationError, DeviceFailure, TimeoutError) as error:
-            self._fail(str(error))
+        except (RmbgError, TimeoutError) as error:
+            return self._fail(str(error))
         except Exception as error:
             log.exception("the worker ended")
-            self._fail(f"the worker ended: {error}")
+            return self._fail(f"the worker ended: {error}")
 
     def _fail(self, reason: str) -> None:
         self.state = State.FAILED
         self.failure = reason
         log.critical("the service has failed: %s", reason)
-        self.worker.refuse_all(self._not_ready())
+        self.worker.refuse_all(self.not_ready())
         if self.on_failure is not None:
             self.on_failure()
 
     def require_ready(self) -> None:
         """Raise `NotReady` in any state but READY."""
         if self.state is not State.READY:
-            raise self._not_ready()
+            raise self.not_ready()
 
-    def _not_ready(self) -> NotReady:
+    def not_ready(self) -> NotReady:
+        """The error that says in which state the service is."""
         detail = {
             State.LOADING: "the model is still loading",
             State.DRAINING: "the service is shutting down",
@@ -132,7 +151,7 @@ class Engine:
         limit = self.settings.max_image_pixels
         return await _in_thread(self._probe_thread, lambda: probe(data, limit))
 
-    def submit(self, job: Job) -> asyncio.Task[Result]:
+    def submit(self, job: Job) -> asyncio.Task[Encoded]:
         """Start `job`; from here on it holds its reservation until it has ended."""
         job.reservation.hold()
         task = asyncio.create_task(self._process(job))
@@ -140,46 +159,46 @@ class Engine:
         task.add_done_callback(self._forget)
         return task
 
-    def _forget(self, task: asyncio.Task[Result]) -> None:
+    def _forget(self, task: asyncio.Task[Encoded]) -> None:
         self._jobs.discard(task)
         if not task.cancelled():
             task.exception()  # fetched, so that asyncio does not report an abandoned job's error
 
-    async def _process(self, job: Job) -> Result:
+    async def _process(self, job: Job) -> Encoded:
         waiting_since = time.perf_counter()
         try:
             async with self._decoded_slots:
                 job.stamps.add("queue", time.perf_counter() - waiting_since)
                 source, model_input = await _in_thread(self._codec_pool, lambda: self._decode(job))
                 if self.state is State.FAILED:  # nobody drains the queue any more
-                    raise self._not_ready()
+                    raise self.not_ready()
                 matte = await self.worker.predict(job, model_input)
                 result = await _in_thread(self._codec_pool, lambda: _finish(job, source, matte))
         finally:
-            job.reservation.release_pixels()
             job.reservation.release()
         seconds = job.stamps.seconds
-        codec_s = seconds["decode"] + seconds["refine"] + seconds["encode"]
-        self.service_time.observe(seconds["predict"], codec_s)
+        self.service_time.observe_codec(sum(seconds[s] for s in ("decode", "refine", "encode")))
         return result
 
     def _decode(self, job: Job) -> tuple[SourceImage, ModelInput]:
         job.check()
         with job.stamps.measure("decode"):
-            source = decode(job.data, job.info)
+            keep = job.options.color_profile == "keep"
+            source = decode(job.data, job.info, keep_profile=keep)
             job.data = b""
             return source, pipeline.prepare(source, self.predictor.input_size)
 
 
-def _finish(job: Job, source: SourceImage, matte: Matte) -> Result:
+def _finish(job: Job, source: SourceImage, matte: Matte) -> Encoded:
     job.check()
     with job.stamps.measure("refine"):
-        cutout = pipeline.refine(source, matte)
+        cutout = pipeline.refine(source, matte, job.options)
     job.check()
     with job.stamps.measure("encode"):
-        data = pipeline.encode(cutout, job.options)
-    width, height = cutout.size
-    return Result(data, "png", width, height)
+        background = None
+        if job.background is not None and job.background_info is not None:
+            background = decode(job.background, job.background_info).rgb
+        return pipeline.encode(cutout, job.options, background)
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:

@@ -51,6 +51,8 @@ class Job:
     options: RemovalOptions
     deadline: float
     reservation: Reservation
+    background: bytes | None = None
+    background_info: ImageInfo | None = None
     stamps: Stamps = field(default_factory=Stamps)
     abandoned: bool = False
 
@@ -64,18 +66,3 @@ class Job:
 
 class Abandoned(Exception):
     """The client has left; nobody waits for the result."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """An encoded picture and what it is."""
-
-    data: bytes
-    format: str
-    width: int
-    height: int
-
-    @property
-    def media_type(self) -> str:
-        """Its MIME type."""
-        return f"image/{self.format}"

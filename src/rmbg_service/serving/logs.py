@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+import warnings
 from typing import Literal
 
 
@@ -29,7 +30,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line of text."""
-        fields = "".join(f" {k}={v}" for k, v in getattr(record, "fields", {}).items())
+        fields = "".join(f" {k}={v!r}" for k, v in getattr(record, "fields", {}).items())
         head = f"{_timestamp(record.created)} {record.levelname.lower():8s} {record.getMessage()}"
         trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
         return head + fields + trace
@@ -40,6 +41,8 @@ def configure_logging(level: str, style: Literal["json", "text"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Pillow warns about every odd tag of a hostile file; what matters becomes an error anyway.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _timestamp(seconds: float) -> str:

@@ -1,76 +1,121 @@
-"""Picture in, cutout out: the same three steps for the API, the command line and Python."""
+"""Picture in, cutout out: the same steps for the API, the command line and Python."""
 
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from rmbg_service.errors import NoSubject
+from rmbg_service.imaging import compose
+from rmbg_service.imaging.colour import rgb_to_srgb
+from rmbg_service.imaging.cutout import Box, Cutout
 from rmbg_service.imaging.decode import SourceImage, decode, probe
-from rmbg_service.imaging.png import write_grey, write_rgba
-from rmbg_service.imaging.resize import fit_matte, shrink
-from rmbg_service.models.predictor import Matte, ModelInput, Predictor
+from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.png import write_grey
+from rmbg_service.imaging.resize import shrink
+from rmbg_service.matting import detail
+from rmbg_service.matting.foreground import estimate_foreground
+from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.options import RemovalOptions
+
+FOUND = 0.5
+"""A subject is found when the network's matte reaches this value somewhere."""
 
 
 @dataclass(frozen=True)
-class Cutout:
-    """A picture without its background, straight alpha.
+class Encoded:
+    """A finished file, and what is known of it.
 
-    `rgb` is `(H, W, 3)` uint8 sRGB, `alpha` is `(H, W)` uint8. The colours under alpha 0 are those
-    of the picture; every writer stores them as 0.
+    `box` is the subject's in the upright input picture, None when nothing was found.
     """
 
-    rgb: NDArray[np.uint8]
-    alpha: NDArray[np.uint8]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """`(width, height)` in px."""
-        height, width = self.alpha.shape
-        return width, height
-
-    def png(self) -> bytes:
-        """The cutout as a PNG file."""
-        return write_rgba(self.rgb, self.alpha)
-
-    def save(self, path: str | Path) -> None:
-        """Write the cutout to a PNG file."""
-        Path(path).write_bytes(self.png())
-
-    def to_pil(self) -> Image.Image:
-        """The cutout as a Pillow image of mode RGBA, RGB 0 where alpha is 0."""
-        return Image.open(BytesIO(self.png()))
+    data: bytes
+    format: str
+    media_type: str
+    width: int
+    height: int
+    box: Box | None
+    confidence: float
 
 
-def prepare(source: SourceImage, input_size: tuple[int, int]) -> ModelInput:
-    """The network's input `(h, w, 3)` for a decoded picture."""
-    return shrink(source.rgb, input_size)
-
-
-def refine(source: SourceImage, matte: Matte) -> Cutout:
-    """The cutout at the picture's own size from the network's small matte."""
-    alpha = fit_matte(matte, source.rgb.shape[:2])
-    if source.alpha is not None:  # what was transparent stays so
-        alpha = (alpha.astype(np.uint16) * source.alpha // 255).astype(np.uint8)
-    return Cutout(source.rgb, alpha)
-
-
-def encode(cutout: Cutout, options: RemovalOptions) -> bytes:
-    """The file that `options` asks for."""
-    if options.output == "matte":
-        return write_grey(cutout.alpha)
-    return cutout.png()
-
-
-def cut_out(source: SourceImage, predictor: Predictor) -> Cutout:
-    """All of it in the calling thread, for callers without a server."""
-    (matte,) = predictor.predict([prepare(source, predictor.input_size)])
-    return refine(source, matte)
-
-
-def open_image(data: bytes, max_pixels: int) -> SourceImage:
+def open_image(data: bytes, max_pixels: int, options: RemovalOptions) -> SourceImage:
     """Probe, then decode; see `imaging.decode` for what is refused."""
-    return decode(data, probe(data, max_pixels))
+    info = probe(data, max_pixels)
+    return decode(data, info, keep_profile=options.color_profile == "keep")
+
+
+def prepare(source: SourceImage, input_size: tuple[int, int], box: Box | None = None) -> ModelInput:
+    """The network's input `(h, w, 3)` for a decoded picture, or for a box of it."""
+    rgb = source.rgb
+    if box is not None:
+        rgb = rgb[box.top : box.bottom, box.left : box.right]
+    small = shrink(rgb, input_size)
+    return small if source.icc is None else rgb_to_srgb(small, source.icc)
+
+
+def refine(source: SourceImage, matte: Matte, options: RemovalOptions) -> Cutout:
+    """The cutout at the picture's own size from the network's matte.
+
+    A matte in which nothing is found becomes an empty cutout, or `NoSubject` where the caller asked
+    to be told.
+    """
+    size = source.rgb.shape[:2]
+    if matte.max() < FOUND:
+        if options.on_empty == "error":
+            raise NoSubject("nothing was found that could be the subject of this picture")
+        return Cutout(source.rgb, np.zeros(size, np.uint8), source.icc, 0.0)
+    if options.detail == "off":
+        alpha = detail.upsample(matte, size)
+    else:
+        alpha = detail.refine(source.rgb, matte)
+    if source.alpha is not None:  # what was transparent stays so
+        alpha = cv2.multiply(alpha, source.alpha, scale=1 / 255).astype(np.uint8, copy=False)
+    rgb = source.rgb
+    if options.decontaminate and options.output == "cutout":
+        rgb = estimate_foreground(rgb, alpha)
+    return Cutout(rgb, alpha, source.icc, confidence(matte))
+
+
+def confidence(matte: Matte) -> float:
+    """How decided the network was about what it kept, in [0, 1]: sum(m^2) / sum(m)."""
+    total = float(matte.sum(dtype=np.float64))
+    return float(np.square(matte, dtype=np.float64).sum()) / total if total > 0 else 0.0
+
+
+def encode(
+    cutout: Cutout, options: RemovalOptions, background: NDArray[np.uint8] | None = None
+) -> Encoded:
+    """Compose and write the file that `options` asks for."""
+    box, found = cutout.box, round(cutout.confidence, 4)
+    if options.crop:
+        cutout = compose.crop(cutout, compose.parse_margin(options.margin))
+    scale = compose.parse_scale(options.scale)
+    position = options.position or ("original" if scale is None else "center")
+    if scale is not None or position != "original":
+        cutout = compose.place(cutout, scale, compose.parse_position(position))
+    if options.max_side is not None:
+        cutout = compose.limit_side(cutout, options.max_side)
+    width, height = cutout.size
+    encoder = ENCODERS[options.format]
+    if options.output == "matte" and options.format == "png":
+        data = write_grey(cutout.alpha)
+    else:
+        data = encoder.write(_finished(cutout, options, background), options.quality)
+    return Encoded(data, options.format, encoder.media_type, width, height, box, found)
+
+
+def _finished(
+    cutout: Cutout, options: RemovalOptions, background: NDArray[np.uint8] | None
+) -> Cutout:
+    """The cutout on what it shall stand on, or the matte as a picture of its own."""
+    if options.output == "matte":
+        grey = cv2.merge([cutout.alpha] * 3).astype(np.uint8, copy=False)
+        return Cutout(grey, np.full_like(cutout.alpha, 255))
+    if background is not None:
+        cutout = compose.on_picture(cutout, background)
+    elif options.background is not None:
+        cutout = compose.on_colour(cutout, compose.parse_colour(options.background))
+    if not ENCODERS[options.format].keeps_alpha:
+        cutout = compose.on_colour(cutout, compose.WHITE)
+    return cutout

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rmbg_service.errors import DeviceFailure, InferenceError, OutOfDeviceMemory, RmbgError
 from rmbg_service.models.predictor import Matte, ModelInput, Predictor
+from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.job import Abandoned, Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings
@@ -41,10 +42,17 @@ class _Entry:
 class Worker:
     """Owns the predictor's thread. Every promise is answered, whatever the predictor does."""
 
-    def __init__(self, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        settings: Settings,
+        metrics: Metrics,
+        service_time: ServiceTime,
+    ) -> None:
         self._predictor = predictor
         self._settings = settings
         self._metrics = metrics
+        self._service_time = service_time
         self._thread = ThreadPoolExecutor(1, "predictor")
         self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
         self._unanswered: set[_Entry] = set()
@@ -54,14 +62,14 @@ class Worker:
         """Jobs decoded and waiting to be predicted."""
         return self._queue.qsize()
 
-    async def load(self) -> float:
-        """Load and warm up; returns the seconds of the second, warm prediction."""
+    async def load(self) -> None:
+        """Load and warm up; the second, warm prediction is the first estimate of the pace."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._predictor.load)
         await loop.run_in_executor(self._thread, self._predictor.warm_up)
         started = time.perf_counter()
         await loop.run_in_executor(self._thread, self._predictor.warm_up)
-        return time.perf_counter() - started
+        self._service_time.observe_predict(time.perf_counter() - started)
 
     async def close(self, *, wait: bool) -> None:
         """Free the predictor; `wait=False` leaves a hung thread behind."""
@@ -128,8 +136,9 @@ class Worker:
         for entry in batch:
             entry.job.stamps.add("predict", seconds)
         try:
-            return call.result()
-        except DeviceFailure:
+            mattes = call.result()
+        except DeviceFailure as error:
+            self._answer(batch, error)
             raise
         except OutOfDeviceMemory as error:
             self._metrics.device_oom.inc()
@@ -139,6 +148,8 @@ class Worker:
         except Exception:
             log.exception("the predictor failed")
             return InferenceError("the model failed on this picture")
+        self._service_time.observe_predict(seconds / len(batch))
+        return mattes
 
     def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:
         if isinstance(outcome, RmbgError):

@@ -12,7 +12,8 @@ from rmbg_service.models.birefnet import patch_order as patch_orders
 from rmbg_service.models.birefnet.configuration import BACKBONES, BiRefNetConfig
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.weights import read_weights
-from rmbg_service.models.catalog import PatchOrder, find
+from rmbg_service.models.catalog import find
+from rmbg_service.settings import PatchOrder
 
 UNUSED = re.compile(
     r"decoder\.(conv_ms_spvn_|gdt_convs_pred_)\d\.|.*\.relative_position_index$|.*\.attn_mask$"

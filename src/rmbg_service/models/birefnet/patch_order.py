@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models.catalog import ModelSpec, PatchOrder, find
+from rmbg_service.models.catalog import ModelSpec, find
+from rmbg_service.settings import PatchOrder
 
 GRIDS = {5: 32, 4: 16, 3: 8, 2: 4}
 """Tiles along each side of the picture that `ipt_blk{n}` takes."""

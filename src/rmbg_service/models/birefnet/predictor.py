@@ -10,8 +10,9 @@ from torch import Tensor
 from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.loading import load_birefnet
-from rmbg_service.models.catalog import ModelSpec, PatchOrder
+from rmbg_service.models.catalog import ModelSpec
 from rmbg_service.models.predictor import Matte, ModelInput
+from rmbg_service.settings import PatchOrder
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

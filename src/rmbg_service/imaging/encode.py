@@ -1,0 +1,83 @@
+"""A finished cutout to the bytes of a file; one row of ENCODERS for each format."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from rmbg_service.imaging.cutout import Cutout
+from rmbg_service.imaging.png import write_grey
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How to write one format. `write(cutout, quality)` gives the file's bytes."""
+
+    media_type: str
+    extension: str
+    keeps_alpha: bool
+    write: Callable[[Cutout, int], bytes]
+
+
+def _png(cutout: Cutout, _: int) -> bytes:
+    return cutout.png()
+
+
+def _webp(cutout: Cutout, _: int) -> bytes:
+    return _save(_rgba(cutout), "WEBP", cutout.icc, lossless=True, quality=0, method=0)
+
+
+def _webp_lossy(cutout: Cutout, quality: int) -> bytes:
+    return _save(_rgba(cutout), "WEBP", cutout.icc, quality=quality, method=2)
+
+
+def _avif(cutout: Cutout, quality: int) -> bytes:
+    return _save(_rgba(cutout), "AVIF", cutout.icc, quality=quality, speed=8)
+
+
+def _jpeg(cutout: Cutout, quality: int) -> bytes:
+    return _save(Image.fromarray(cutout.rgb), "JPEG", cutout.icc, quality=quality)
+
+
+def _zip(cutout: Cutout, quality: int) -> bytes:
+    """`color.jpg`, the colours on their own, and `alpha.png`; together the cutout, and small."""
+    buffer = BytesIO()
+    with ZipFile(buffer, "w", ZIP_STORED) as archive:
+        archive.writestr("color.jpg", _jpeg(_hide(cutout), quality))
+        archive.writestr("alpha.png", write_grey(cutout.alpha))
+    return buffer.getvalue()
+
+
+ENCODERS = {
+    "png": Encoder("image/png", "png", True, _png),
+    "webp": Encoder("image/webp", "webp", True, _webp),
+    "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy),
+    "avif": Encoder("image/avif", "avif", True, _avif),
+    "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg),
+    "zip": Encoder("application/zip", "zip", True, _zip),
+}
+
+
+def _rgba(cutout: Cutout) -> Image.Image:
+    hidden = _hide(cutout)
+    return Image.fromarray(np.dstack([hidden.rgb, hidden.alpha]))
+
+
+def _hide(cutout: Cutout) -> Cutout:
+    """The cutout with RGB 0 wherever alpha is 0."""
+    visible = cv2.threshold(cutout.alpha, 0, 255, cv2.THRESH_BINARY)[1]
+    rgb = cv2.bitwise_and(cutout.rgb, cutout.rgb, mask=visible).astype(np.uint8, copy=False)
+    return replace(cutout, rgb=rgb)
+
+
+def _save(image: Image.Image, kind: str, icc: bytes | None, **options: Any) -> bytes:
+    if icc is not None:
+        options["icc_profile"] = icc
+    buffer = BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

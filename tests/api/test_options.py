@@ -1,0 +1,204 @@
+"""Each option of POST /api/remove-bg, seen from outside. The fake keeps the left half."""
+
+import base64
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from rmbg_service.models.predictor import Matte, ModelInput
+from tests import icc
+from tests.fakes import PATH, FakePredictor, picture_bytes, serving
+
+PNG = picture_bytes()
+
+
+async def post(predictor: FakePredictor | None = None, **fields: Any) -> httpx.Response:
+    """A multipart request with these fields; files are tuples."""
+    accept = fields.pop("accept", "image/png")
+    files = {"image": ("photo.png", fields.pop("image", PNG))}
+    files |= {k: v if isinstance(v, tuple) else (None, str(v)) for k, v in fields.items()}
+    async with serving(predictor) as (client, _):
+        return await client.post(PATH, files=files, headers={"accept": accept})
+
+
+def picture(answer: httpx.Response) -> Image.Image:
+    assert answer.status_code == 200, answer.text
+    return Image.open(io.BytesIO(answer.content))
+
+
+class Blank(FakePredictor):
+    """Finds nothing."""
+
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+        return [np.full(self.input_size, 0.3, np.float32) for _ in batch]
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "kind", "mode"),
+    [
+        ("png", "image/png", "PNG", "RGBA"),
+        ("webp", "image/webp", "WEBP", "RGBA"),
+        ("webp-lossy", "image/webp", "WEBP", "RGBA"),
+        ("avif", "image/avif", "AVIF", "RGBA"),
+        ("jpeg", "image/jpeg", "JPEG", "RGB"),
+    ],
+)
+async def test_format(name: str, media_type: str, kind: str, mode: str) -> None:
+    answer = await post(format=name, quality=80)
+    assert answer.headers["content-type"] == media_type
+    image = picture(answer)
+    assert (image.format, image.mode, image.size) == (kind, mode, (64, 48))
+    if mode == "RGB":
+        assert image.getpixel((60, 20)) == (255, 255, 255)
+
+
+async def test_zip_comes_as_zip_or_inside_json() -> None:
+    answer = await post(format="zip", accept="application/zip")
+    assert answer.headers["content-type"] == "application/zip"
+    assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["color.jpg", "alpha.png"]
+    body = (await post(format="zip", accept="application/json")).json()
+    assert body["format"] == "zip"
+    assert base64.b64decode(body["image"])[:2] == b"PK"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("image/webp", "image/webp"),
+        ("image/jpeg", "image/jpeg"),
+        ("image/avif,image/webp,*/*;q=0.1", "image/avif"),
+        ("image/apng,image/*", "image/png"),
+    ],
+)
+async def test_accept_chooses_the_format_when_no_option_does(accept: str, media_type: str) -> None:
+    assert (await post(accept=accept)).headers["content-type"] == media_type
+    assert (await post(accept=accept, format="png")).headers["content-type"] == "image/png"
+
+
+async def test_background_colour_and_picture() -> None:
+    on_blue = picture(await post(background="#0000ff"))
+    assert on_blue.getpixel((60, 20)) == (0, 0, 255, 255)
+    original = Image.open(io.BytesIO(PNG)).convert("RGBA")
+    assert on_blue.getpixel((4, 20)) == original.getpixel((4, 20))
+    green = io.BytesIO()
+    Image.new("RGB", (10, 10), (0, 200, 0)).save(green, "PNG")
+    on_green = picture(await post(background_image=("green.png", green.getvalue())))
+    assert on_green.getpixel((60, 20)) == (0, 200, 0, 255)
+    text = base64.b64encode(green.getvalue()).decode()
+    async with serving() as (client, engine):
+        body = {"image": base64.b64encode(PNG).decode(), "background_image": text}
+        answer = await client.post(PATH, json=body, headers={"accept": "image/png"})
+        assert picture(answer).getpixel((60, 20)) == (0, 200, 0, 255)
+        assert engine.budget.pixels == 0
+
+
+async def test_crop_and_margin() -> None:
+    cropped = picture(await post(crop="true"))
+    assert cropped.height == 48
+    assert 31 <= cropped.width <= 34  # the half, and the soft edge above 5 %
+    wide = picture(await post(crop="true", margin="5px 10px"))
+    assert wide.size == (cropped.width + 20, cropped.height + 10)
+
+
+async def test_scale_and_position_keep_the_canvas() -> None:
+    placed = np.asarray(picture(await post(scale="50%", position="100% 0%")))
+    assert placed.shape == (48, 64, 4)
+    assert placed[:20, -12:-6, 3].min() == 255
+    assert placed[:20, :40, 3].max() == 0
+    assert placed[-4:, :, 3].max() == 0
+
+
+async def test_max_side() -> None:
+    assert picture(await post(max_side=32)).size == (32, 24)
+    assert picture(await post(max_side=1000)).size == (64, 48)
+
+
+async def test_color_profile() -> None:
+    p3 = picture_bytes(icc_profile=icc.rgb_profile())
+    kept = picture(await post(image=p3, color_profile="keep"))
+    assert kept.info["icc_profile"] == icc.rgb_profile()
+    assert kept.getpixel((4, 20))[:3] == Image.open(io.BytesIO(p3)).getpixel((4, 20))  # type: ignore[index]
+    converted = picture(await post(image=p3))
+    assert "icc_profile" not in converted.info
+    truth = icc.p3_to_srgb(np.asarray(Image.open(io.BytesIO(p3))))
+    assert icc.delta_e(np.asarray(converted)[:, :20, :3], truth[:, :20]).max() < 1.0
+
+
+async def test_nothing_found_is_an_empty_cutout_or_an_error_as_you_wish() -> None:
+    answer = await post(Blank(), accept="application/json")
+    body = answer.json()
+    assert (body["box"], body["confidence"]) == (None, 0.0)
+    assert "x-rmbg-box" not in answer.headers
+    empty = np.asarray(Image.open(io.BytesIO(base64.b64decode(body["image"]))))
+    assert (empty == 0).all()
+    refused = await post(Blank(), on_empty="error")
+    assert (refused.status_code, refused.json()["type"]) == (422, "no-subject")
+    cropped = picture(await post(Blank(), crop="true"))
+    assert cropped.size == (64, 48)
+
+
+async def test_box_and_confidence_are_told() -> None:
+    answer = await post(accept="application/json")
+    box = answer.json()["box"]
+    assert (box["left"], box["top"], box["height"]) == (0, 0, 48)
+    assert 31 <= box["width"] <= 34
+    assert answer.headers["x-rmbg-box"] == ",".join(
+        str(box[k]) for k in ("left", "top", "width", "height")
+    )
+    assert answer.json()["confidence"] == 1.0
+    assert answer.headers["x-rmbg-confidence"] == "1.0"
+
+
+async def test_of_an_animation_the_first_frame_is_used_and_said() -> None:
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    for kind in ("GIF", "WEBP", "PNG"):
+        buffer = io.BytesIO()
+        frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], lossless=True)
+        answer = await post(image=buffer.getvalue())
+        assert answer.headers["x-rmbg-animated"] == "first-frame-only"
+        red, green, blue, alpha = picture(answer).getpixel((4, 20))  # type: ignore[misc]
+        assert (red > 250, green < 5, blue < 5, alpha) == (True, True, True, 255)
+    assert "x-rmbg-animated" not in (await post()).headers
+
+
+async def test_no_metadata_leaves() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "SecretCamera"
+    exif.get_ifd(0x8825)[1] = "N"
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">SecretPlace</x:xmpmeta>'
+    photo = picture_bytes(kind="WEBP", exif=exif, xmp=xmp, lossless=True)
+    assert b"SecretCamera" in photo
+    for name in ("png", "webp", "webp-lossy", "avif", "jpeg", "zip"):
+        answer = await post(image=photo, format=name, color_profile="keep")
+        assert answer.status_code == 200
+        assert b"Secret" not in answer.content
+        assert b"Exif" not in answer.content
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"background": "reddish"}, "background"),
+        ({"background": "red", "background_image": ("b.png", PNG)}, "not both"),
+        ({"output": "matte", "background": "red"}, "a matte has no"),
+        ({"output": "matte", "background_image": ("b.png", PNG)}, "a matte has no"),
+        ({"output": "matte", "format": "zip"}, "a matte has no"),
+        ({"crop": "true", "scale": "50%"}, "crop excludes"),
+        ({"margin": "5px"}, "needs crop"),
+        ({"crop": "true", "margin": "1 2 3"}, "margin"),
+        ({"quality": "0"}, "quality"),
+        ({"max_side": "x"}, "max_side"),
+        ({"format": "bmp"}, "format"),
+        ({"crop": "perhaps"}, "crop"),
+    ],
+)
+async def test_what_makes_no_sense_is_said(fields: dict[str, Any], says: str) -> None:
+    answer = await post(**fields)
+    assert answer.status_code == 400
+    assert says in answer.json()["detail"]

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from rmbg_service.imaging import compose
+from rmbg_service.imaging.cutout import Box, Cutout
+
+
+def disc(width: int = 100, height: int = 80) -> Cutout:
+    """A grey square of 20 x 20 px at (30, 10), opaque, on nothing."""
+    rgb = np.full((height, width, 3), (10, 200, 30), np.uint8)
+    alpha = np.zeros((height, width), np.uint8)
+    rgb[10:30, 30:50] = 200
+    alpha[10:30, 30:50] = 255
+    return Cutout(rgb, alpha)
+
+
+EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("text", "colour"),
+    [
+        ("red", (255, 0, 0, 255)),
+        ("rebeccapurple", (102, 51, 153, 255)),
+        ("#0f0", (0, 255, 0, 255)),
+        ("0f08", (0, 255, 0, 136)),
+        ("#010203", (1, 2, 3, 255)),
+        ("01020380", (1, 2, 3, 128)),
+    ],
+)
+def test_css_colours(text: str, colour: compose.Colour) -> None:
+    assert compose.parse_colour(text) == colour
+
+
+@pytest.mark.parametrize("text", ["", "reddish", "#12", "#12345", "12345", "url(x)"])
+def test_what_is_no_colour_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="colo"):
+        compose.parse_colour(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "margin"),
+    [
+        ("0", (0, 0, 0, 0)),
+        ("30px", (30, 30, 30, 30)),
+        ("10% 5", (-10, 5, -10, 5)),
+        ("1 2px 3% 4", (1, 2, -3, 4)),
+    ],
+)
+def test_margins(text: str, margin: tuple[float, ...]) -> None:
+    assert compose.parse_margin(text) == margin
+
+
+@pytest.mark.parametrize("text", ["", "1 2 3", "-5px", "200%", "a", "1e9px", "nan%"])
+def test_what_is_no_margin_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="margin"):
+        compose.parse_margin(text)
+
+
+def test_scale_and_position() -> None:
+    assert compose.parse_scale("original") is None
+    assert compose.parse_scale("55%") == pytest.approx(0.55)
+    assert compose.parse_position("center") == (0.5, 0.5)
+    assert compose.parse_position("original") is None
+    assert compose.parse_position("20%") == (0.2, 0.2)
+    assert compose.parse_position("0% 100%") == (0.0, 1.0)
+    for text in ("5%", "101%", "big"):
+        with pytest.raises(ValueError, match=r"%|per cent"):
+            compose.parse_scale(text)
+    for text in ("left", "10% 20% 30%", "120%"):
+        with pytest.raises(ValueError, match=r"%|per cent"):
+            compose.parse_position(text)
+
+
+def test_the_box_begins_at_five_per_cent() -> None:
+    cutout = disc()
+    assert cutout.box == Box(30, 10, 50, 30)
+    cutout.alpha[79, 99] = 12
+    assert cutout.box == Box(30, 10, 50, 30)
+    cutout.alpha[79, 99] = 13
+    assert cutout.box == Box(30, 10, 100, 80)
+    assert EMPTY.box is None
+
+
+def test_crop_takes_the_box_and_its_margin() -> None:
+    assert compose.crop(disc(), (0, 0, 0, 0)).size == (20, 20)
+    assert compose.crop(disc(), (5, 0, 1, 2)).size == (22, 26)
+    half = compose.crop(disc(), (-50, -50, -50, -50))
+    assert half.size == (40, 40)
+    assert half.box == Box(10, 10, 30, 30)
+    beyond = compose.crop(disc(), (15, 0, 0, 0))  # 5 px above the picture
+    assert beyond.size == (20, 35)
+    assert beyond.box == Box(0, 15, 20, 35)
+    assert compose.crop(EMPTY, (5, 5, 5, 5)) is EMPTY
+
+
+def test_place_moves_and_scales_on_the_same_canvas() -> None:
+    assert compose.place(disc(), None, (0.0, 0.0)).box == Box(0, 0, 20, 20)
+    assert compose.place(disc(), None, (1.0, 1.0)).box == Box(80, 60, 100, 80)
+    assert compose.place(disc(), None, None).box == Box(40, 30, 60, 50)
+    full = compose.place(disc(), 1.0, None)
+    assert full.size == (100, 80)
+    assert full.box == Box(10, 0, 90, 80)
+    assert compose.place(EMPTY, 0.5, None) is EMPTY
+
+
+def test_shrinking_does_not_let_hidden_colours_into_the_edge() -> None:
+    cutout = disc(1000, 800)
+    small = compose.limit_side(cutout, 500)
+    assert small.size == (500, 400)
+    visible = small.rgb[small.alpha > 30]
+    assert np.abs(visible.astype(int) - 200).max() <= 6  # the hidden green is nowhere
+    assert compose.limit_side(cutout, 1000) is cutout
+
+
+def test_over_a_colour_soft_edges_mix_as_they_should() -> None:
+    rgb = np.full((1, 3, 3), 200, np.uint8)
+    cutout = Cutout(rgb, np.array([[0, 128, 255]], np.uint8))
+    white = compose.on_colour(cutout, compose.WHITE)
+    assert white.rgb[0, :, 0].tolist() == [255, 227, 200]
+    assert (white.alpha == 255).all()
+    half = compose.on_colour(cutout, (0, 0, 0, 128))
+    assert half.alpha[0].tolist() == [128, 192, 255]
+    assert half.rgb[0, 2].tolist() == [200, 200, 200]
+    assert abs(int(half.rgb[0, 1, 0]) - 200 * 128 / 192) <= 2
+
+
+def test_a_background_picture_covers_the_canvas_from_its_centre() -> None:
+    background = np.zeros((50, 200, 3), np.uint8)
+    background[:, 100:] = 255
+    result = compose.on_picture(EMPTY, background)
+    assert (result.alpha == 255).all()
+    assert (result.rgb[:, :4] == 0).all()
+    assert (result.rgb[:, 5:] == 255).all()

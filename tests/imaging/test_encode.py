@@ -1,0 +1,64 @@
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rmbg_service.imaging.cutout import Cutout
+from rmbg_service.imaging.encode import ENCODERS
+from tests import icc
+
+SECRET = (250, 5, 250)  # the colour of the removed background
+
+
+def cutout(profile: bytes | None = None) -> Cutout:
+    y, x = np.mgrid[0:96, 0:128]
+    rgb = np.stack([x, y, x + y], axis=-1).astype(np.uint8)
+    alpha = np.clip((x - 40) * 4, 0, 255).astype(np.uint8)
+    rgb[alpha == 0] = SECRET
+    return Cutout(rgb, alpha, profile)
+
+
+def opened(name: str, profile: bytes | None = None) -> Image.Image:
+    data = ENCODERS[name].write(cutout(profile), 90)
+    image = Image.open(io.BytesIO(data))
+    assert image.get_format_mimetype() == ENCODERS[name].media_type
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("name", ["png", "webp", "webp-lossy", "avif"])
+def test_formats_with_alpha_keep_it_and_hide_what_was_removed(name: str) -> None:
+    rgba = np.asarray(opened(name))
+    truth = cutout()
+    lossy = name in ("webp-lossy", "avif")
+    assert rgba.shape == (96, 128, 4)
+    assert np.abs(rgba[..., 3].astype(int) - truth.alpha).max() <= (12 if lossy else 0)
+    opaque = truth.alpha == 255
+    difference = np.abs(rgba[..., :3].astype(int) - truth.rgb)[opaque]
+    assert difference.max() <= (24 if lossy else 0)
+    hidden = rgba[:, :30, :3].astype(int)
+    assert hidden.max() <= (12 if lossy else 0)
+
+
+def test_the_zip_holds_colour_and_alpha_and_not_the_background() -> None:
+    archive = zipfile.ZipFile(io.BytesIO(ENCODERS["zip"].write(cutout(), 90)))
+    assert archive.namelist() == ["color.jpg", "alpha.png"]
+    alpha = np.asarray(Image.open(io.BytesIO(archive.read("alpha.png"))))
+    assert (alpha == cutout().alpha).all()
+    colour = np.asarray(Image.open(io.BytesIO(archive.read("color.jpg"))))
+    assert colour.shape == (96, 128, 3)
+    assert colour[:, :30].max() < 20
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "zip"])
+def test_a_kept_profile_is_in_the_file(name: str) -> None:
+    profile = icc.rgb_profile()
+    assert opened(name, profile).info["icc_profile"] == profile
+    assert "icc_profile" not in opened(name).info
+
+
+def test_jpeg_quality_is_a_size() -> None:
+    write = ENCODERS["jpeg"].write
+    assert len(write(cutout(), 30)) < len(write(cutout(), 95))
