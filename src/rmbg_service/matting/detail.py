@@ -2,28 +2,21 @@
 
 `upsample` is the plain way. `refine` lets the picture's own edges steer the matte: guided filters
 from coarse to fine at a small working size, whose last linear models are then applied to the full
-picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Two things differ from the textbook:
-the matte, which networks leave too soft, is steepened before each fit, and where the colours do not
-explain the matte (a shadow, a striped shirt, a background of the subject's colour) the upsampled
-matte stays. Only the band where the network itself was not sure is touched.
+picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Two things differ from the paper:
+the matte, which small networks leave too soft, is steepened before each fit, and where the colours
+do not explain the matte (a shadow, a striped shirt, a background of the subject's colour) the
+upsampled matte stays. Only the band where the network itself was not sure is touched.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from rmbg_service.matting import guided
-from rmbg_service.matting.guided import Planes
+from rmbg_service.matting.arrays import Alpha, Picture, Planes, resize, window
 from rmbg_service.models.predictor import Matte
-
-Alpha = NDArray[np.uint8]
-"""`(H, W)` uint8 at the picture's size; 0 is background, 255 is foreground."""
-
-Picture = NDArray[np.uint8]
-"""`(H, W, 3)` uint8 sRGB."""
 
 WORKING_SIDE_PX = 640
 STEPS = ((320, 8), (320, 4), (WORKING_SIDE_PX, 2))
@@ -51,7 +44,7 @@ class _Plan(NamedTuple):
 def upsample(matte: Matte, size: tuple[int, int]) -> Alpha:
     """Bring a matte of any size to `size`, `(height, width)`, without looking at the picture."""
     coarse = np.round(np.clip(matte, 0, 1) * 255).astype(np.uint8)
-    return np.asarray(_resize(coarse, size), dtype=np.uint8)
+    return np.asarray(resize(coarse, size), dtype=np.uint8)
 
 
 def refine(rgb: Picture, matte: Matte) -> Alpha:
@@ -66,7 +59,7 @@ def refine(rgb: Picture, matte: Matte) -> Alpha:
     for top, left in _touched_tiles(band, (height, width)):
         tile = alpha[top : top + TILE_PX, left : left + TILE_PX]
         guide = rgb[top : top + TILE_PX, left : left + TILE_PX].astype(np.float32) / 255
-        model, mix = (_window(p, (height, width), (top, left), tile.shape) for p in plan)
+        model, mix = (window(p, (height, width), (top, left), tile.shape) for p in plan)
         share, added = cv2.split(mix)
         change = (share * guided.apply(model, guide) + added) * 255
         cv2.add(tile, change, dst=tile, dtype=cv2.CV_8U)
@@ -76,15 +69,13 @@ def refine(rgb: Picture, matte: Matte) -> Alpha:
 def _plan(rgb: Picture, matte: Matte, band: Matte) -> _Plan:
     """The guided filters from coarse to fine."""
     refined = matte
-    skip = max(1, max(rgb.shape[:2]) // (3 * WORKING_SIDE_PX))
-    shrunk = _resize(
-        np.ascontiguousarray(rgb[::skip, ::skip]), _working_size(rgb, WORKING_SIDE_PX)
-    )
+    skip = max(1, max(rgb.shape[:2]) // (2 * WORKING_SIDE_PX))
+    shrunk = resize(rgb[::skip], _working_size(rgb, WORKING_SIDE_PX))
     for side, radius in STEPS:
         size = _working_size(rgb, side)
-        guide = _resize(shrunk, size).astype(np.float32) / 255
-        coarse, here = _resize(matte, size), _resize(band, size, cv2.INTER_LINEAR)
-        refined = _resize(refined, size)
+        guide = resize(shrunk, size).astype(np.float32) / 255
+        coarse, here = resize(matte, size), resize(band, size, cv2.INTER_LINEAR)
+        refined = resize(refined, size)
         radius_px = max(1, round(radius * max(size) / 320))
         model, trust = guided.fit(guide, _steepen(refined, STEEPEN_BEFORE_FIT), radius_px)
         share = trust * here
@@ -102,15 +93,6 @@ def _steepen(matte: Matte, factor: float) -> Matte:
     return np.asarray(np.clip((matte - 0.5) * factor + 0.5, 0, 1))
 
 
-def _resize(image: NDArray[Any], size: tuple[int, int], enlarge: int = cv2.INTER_CUBIC) -> Any:
-    """Area average when shrinking, `enlarge` otherwise; float results clipped to [0, 1]."""
-    if image.shape[:2] == size:
-        return image
-    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
-    resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else enlarge)
-    return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)
-
-
 def _touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """Top left corners of the tiles of the full picture that the band may reach."""
     down, across = band.shape[0] / size[0], band.shape[1] / size[1]
@@ -120,25 +102,3 @@ def _touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[tuple[int, in
             columns = slice(max(0, int(left * across) - 1), int((left + TILE_PX) * across) + 2)
             if band[rows, columns].any():
                 yield top, left
-
-
-def _window(
-    planes: Planes, size: tuple[int, int], corner: tuple[int, int], shape: tuple[int, ...]
-) -> Planes:
-    """The part of `planes`, enlarged linearly to `size`, that begins at `corner`."""
-    down, across = planes.shape[0] / size[0], planes.shape[1] / size[1]
-    to_source = np.array(
-        [
-            [across, 0, (corner[1] + 0.5) * across - 0.5],
-            [0, down, (corner[0] + 0.5) * down - 0.5],
-        ]
-    )
-    return np.asarray(
-        cv2.warpAffine(
-            planes,
-            to_source,
-            shape[1::-1],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    )

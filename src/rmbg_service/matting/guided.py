@@ -9,12 +9,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from rmbg_service.matting.arrays import Planes
 from rmbg_service.models.predictor import Matte
-
-Planes = NDArray[np.float32]
-"""`(h, w, n)` float32."""
 
 EPSILON = 1e-4
 """Regularisation: colour differences below its root (1 % of the range) do not steer the matte."""
