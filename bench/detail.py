@@ -3,9 +3,9 @@
     python bench/detail.py DATASET [--model FILE.onnx] [--size 320] [--rows all|even|odd]
 
 DATASET is a folder as `evaluation/dataset.py` reads it. The model is the embedded u2netp unless a
-file is given; it must take ImageNet-normalised RGB and answer with a matte in [0, 1]. The last lines
-are the same for subjects made small: each photo with an alpha truth is cut out and put, at its own
-size, on a smooth background of three times its width and height.
+file is given; it must take ImageNet-normalised RGB and answer with a matte in [0, 1]. The last
+lines are the same for subjects made small: each photo with an alpha truth is cut out and put, at
+its own size, on a smooth background of three times its width and height.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from PIL import Image
 import rmbg_service
 from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb, read_dataset
 from rmbg_service.evaluation.measures import measure
-from rmbg_service.matting.arrays import Alpha, Picture
+from rmbg_service.matting.arrays import UNIT, Alpha, Picture
 from rmbg_service.matting.choice import Detail, plan_detail, to_full_size
 from rmbg_service.matting.crops import blend
 from rmbg_service.matting.foreground import estimate_foreground
@@ -32,7 +32,7 @@ from rmbg_service.models.predictor import Matte
 
 EMBEDDED = Path(rmbg_service.__file__).parent / "models" / "weights" / "u2netp.onnx"
 COLUMNS = ("iou", "mae", "grad", "biou", "uea", "uea_hair")
-DETAILS: tuple[Detail, ...] = get_args(Detail)
+DETAILS: tuple[Detail, ...] = ("off", "guided", "crop", "auto")
 Network = Callable[[Picture], Matte]
 Values = dict[Detail, dict[str, float]]
 
@@ -99,7 +99,7 @@ def report(cases: Iterable[Case], network: Network, side: int) -> None:
         for detail, alpha, count in alphas(case.rgb, network, side):
             passes[detail] += count
             values[detail] = measure(
-                alpha.astype(np.float32) / 255,
+                alpha * UNIT,
                 case.truth,
                 tolerance_px=case.tolerance_px,
                 edge_level=case.edge_level,
@@ -110,10 +110,15 @@ def report(cases: Iterable[Case], network: Network, side: int) -> None:
     print("|---" * (3 + len(COLUMNS)) + "|")
     for tag, rows in sorted(by_tag.items(), key=lambda item: (item[0] != "all", item[0])):
         for detail in DETAILS:
-            means = [np.nanmean([row[detail][c] for row in rows] + [np.nan]) for c in COLUMNS]
+            means = [mean([row[detail][c] for row in rows]) for c in COLUMNS]
             cells = " | ".join(f"{m:.2f}" if m >= 2 else f"{m:.4f}" for m in means)
             print(f"| {tag} | {len(rows)} | {detail} | {cells} |")
     print("second passes:", ", ".join(f"{d} {passes[d]}" for d in DETAILS), flush=True)
+
+
+def mean(values: list[float]) -> float:
+    known = [v for v in values if not np.isnan(v)]
+    return float(np.mean(known)) if known else np.nan
 
 
 def main() -> None:

@@ -9,13 +9,13 @@ from rmbg_service.models.predictor import Matte
 
 
 def blurred(matte: Matte, sigma: float) -> Matte:
-    return cv2.GaussianBlur(matte, (0, 0), sigma).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(matte, (0, 0), sigma), np.float32)
 
 
 @pytest.fixture
 def disc() -> Matte:
     y, x = np.mgrid[:800, :800]
-    return ((x - 400) ** 2 + (y - 400) ** 2 < 250**2).astype(np.float32)
+    return np.asarray((x - 400) ** 2 + (y - 400) ** 2 < 250**2, np.float32)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def hair() -> Matte:
         side = np.array([-outward[1], outward[0]]) * rng.uniform(-600, 600)
         start, end = 2400 + 1100 * outward, 2400 + 1900 * outward + side
         cv2.line(canvas, start.astype(int).tolist(), end.astype(int).tolist(), 255, 6)
-    return cv2.resize(canvas, (600, 600), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return cv2.resize(canvas, (600, 600), interpolation=cv2.INTER_AREA) * np.float32(1 / 255)
 
 
 def test_a_hard_edge_forgives_one_pixel_and_a_small_blur(disc: Matte) -> None:
@@ -100,6 +100,6 @@ def test_the_edge_level_finds_the_edge_of_glass(disc: Matte) -> None:
 
 def test_stair_steps_on_a_soft_edge_are_seen() -> None:
     soft = np.tile(np.linspace(0, 1, 100, dtype=np.float32), (60, 1))
-    stairs = np.round(soft * 2) / 2
+    stairs = (np.round(soft * 2) / 2).astype(np.float32)
     assert not visibly_wrong(soft, soft, 1).any()
     assert visibly_wrong(stairs, soft, 1)[30].sum() >= 2

@@ -75,9 +75,9 @@ def load_matte(path: Path) -> Matte:
     """`(H, W)` float32 in [0, 1]: the alpha channel where there is one, or else the grey value."""
     with Image.open(path) as image:
         if image.mode.startswith("I"):
-            return np.asarray(image).astype(np.float32) / 65535
+            return np.asarray(image, np.float32) * np.float32(1 / 65535)
         channel = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
-        return np.asarray(channel, dtype=np.float32) / 255
+        return np.asarray(channel, np.float32) * np.float32(1 / 255)
 
 
 def _from_manifest(folder: Path) -> list[Sample]:

@@ -30,7 +30,7 @@ SUBJECT_FREE = 0.02
 def iou(prediction: Matte, truth: Matte) -> float:
     """Intersection over union of the two cut at 0.5."""
     p, g = prediction >= 0.5, truth >= 0.5
-    return _ratio(np.count_nonzero(p & g), np.count_nonzero(p | g))
+    return _ratio(int(np.count_nonzero(p & g)), int(np.count_nonzero(p | g)))
 
 
 def soft_iou(prediction: Matte, truth: Matte) -> float:
@@ -84,7 +84,7 @@ def boundary_iou(prediction: Matte, truth: Matte) -> float:
     """IoU of the inner bands, 2 % of the diagonal wide, along the two boundaries (Cheng 2021)."""
     width = max(1, round(BOUNDARY_IOU_WIDTH * math.hypot(*truth.shape)))
     p, g = _inner_band(_cut(prediction), width), _inner_band(_cut(truth), width)
-    return _ratio(np.count_nonzero(p & g), np.count_nonzero(p | g))
+    return _ratio(int(np.count_nonzero(p & g)), int(np.count_nonzero(p | g)))
 
 
 def shadow_leak(prediction: Matte, truth: Matte, shadow: Mask) -> float:

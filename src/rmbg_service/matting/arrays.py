@@ -1,10 +1,13 @@
 """The arrays of this package by name, and how they change size."""
 
+from collections.abc import Sequence
 from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from rmbg_service.models.predictor import Matte
 
 Alpha: TypeAlias = NDArray[np.uint8]
 """`(H, W)` uint8 at the picture's size; 0 is background, 255 is foreground."""
@@ -15,7 +18,20 @@ Picture: TypeAlias = NDArray[np.uint8]
 Planes: TypeAlias = NDArray[np.float32]
 """`(h, w, n)` float32."""
 
+UNIT = np.float32(1 / 255)
+"""Brings uint8 values to [0, 1] as float32."""
+
 AnyArray = TypeVar("AnyArray", NDArray[np.uint8], NDArray[np.float32])
+
+
+def split(planes: Planes) -> list[Matte]:
+    """The planes one by one."""
+    return [np.asarray(plane, np.float32) for plane in cv2.split(planes)]
+
+
+def merge(planes: Sequence[Matte]) -> Planes:
+    """The planes as one array."""
+    return np.asarray(cv2.merge(planes), np.float32)
 
 
 def resize(image: AnyArray, size: tuple[int, int], enlarge: int = cv2.INTER_CUBIC) -> AnyArray:
@@ -24,7 +40,9 @@ def resize(image: AnyArray, size: tuple[int, int], enlarge: int = cv2.INTER_CUBI
         return image
     shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
     resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else enlarge)
-    return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)
+    if image.dtype == np.float32:
+        resized = np.clip(resized, 0, 1)
+    return np.asarray(resized, image.dtype)
 
 
 def window(

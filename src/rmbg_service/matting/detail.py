@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting import guided
-from rmbg_service.matting.arrays import Alpha, Picture, Planes, resize, window
+from rmbg_service.matting.arrays import UNIT, Alpha, Picture, Planes, merge, resize, split, window
 from rmbg_service.models.predictor import Matte
 
 WORKING_SIDE_PX = 640
@@ -58,9 +58,9 @@ def refine(rgb: Picture, matte: Matte) -> Alpha:
     plan = _plan(rgb, np.clip(matte, 0, 1), band)
     for top, left in _touched_tiles(band, (height, width)):
         tile = alpha[top : top + TILE_PX, left : left + TILE_PX]
-        guide = rgb[top : top + TILE_PX, left : left + TILE_PX].astype(np.float32) / 255
+        guide = rgb[top : top + TILE_PX, left : left + TILE_PX] * UNIT
         model, mix = (window(p, (height, width), (top, left), tile.shape) for p in plan)
-        share, added = cv2.split(mix)
+        share, added = split(mix)
         change = (share * guided.apply(model, guide) + added) * 255
         cv2.add(tile, change, dst=tile, dtype=cv2.CV_8U)
     return alpha
@@ -73,7 +73,7 @@ def _plan(rgb: Picture, matte: Matte, band: Matte) -> _Plan:
     shrunk = resize(rgb[::skip], _working_size(rgb, WORKING_SIDE_PX))
     for side, radius in STEPS:
         size = _working_size(rgb, side)
-        guide = resize(shrunk, size).astype(np.float32) / 255
+        guide = resize(shrunk, size) * UNIT
         coarse, here = resize(matte, size), resize(band, size, cv2.INTER_LINEAR)
         refined = resize(refined, size)
         radius_px = max(1, round(radius * max(size) / 320))
@@ -81,7 +81,7 @@ def _plan(rgb: Picture, matte: Matte, band: Matte) -> _Plan:
         share = trust * here
         added = (here - share) * _steepen(refined, STEEPEN_UNTRUSTED) - here * coarse
         refined = np.clip(coarse + share * guided.apply(model, guide) + added, 0, 1)
-    return _Plan(model, cv2.merge([share, added]))
+    return _Plan(model, merge([share, added]))
 
 
 def _working_size(rgb: Picture, side_px: int) -> tuple[int, int]:

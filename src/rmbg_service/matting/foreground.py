@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.matting.arrays import Alpha, Picture, Planes, window
+from rmbg_service.matting.arrays import UNIT, Alpha, Picture, Planes, merge, window
 from rmbg_service.models.predictor import Matte
 
 WORKING_SIDE_PX = 640
@@ -22,7 +22,8 @@ RADII_PX = (30, 10, 3, 1)
 
 TILE_PX = 128
 
-NOTHING = 1e-5
+NOTHING = np.float32(1e-5)
+"""Weight of a pixel's own estimate, which stays where the layer is not seen in the window."""
 
 
 def estimate_foreground(rgb: Picture, alpha: NDArray[np.uint8] | NDArray[np.float32]) -> Picture:
@@ -31,19 +32,21 @@ def estimate_foreground(rgb: Picture, alpha: NDArray[np.uint8] | NDArray[np.floa
     `alpha` `(H, W)` is uint8, or float32 in [0, 1]. Fully opaque and fully transparent pixels keep
     their colours.
     """
-    if alpha.dtype != np.uint8:
-        alpha = np.round(np.clip(alpha, 0, 1) * 255).astype(np.uint8)
+    if alpha.dtype == np.uint8:
+        levels = np.asarray(alpha, np.uint8)
+    else:
+        levels = np.round(np.clip(np.asarray(alpha, np.float32), 0, 1) * 255).astype(np.uint8)
     colours = rgb.copy()
-    tiles = list(_soft_tiles(alpha))
+    tiles = list(_soft_tiles(levels))
     if not tiles:
         return colours
-    back, front = _layers(rgb, alpha)
+    back, front = _layers(rgb, levels)
     for top, left in tiles:
         part = slice(top, top + TILE_PX), slice(left, left + TILE_PX)
-        tile = alpha[part]
-        share = cv2.merge([tile.astype(np.float32) / 255] * 3)
-        behind = window(back, alpha.shape, (top, left), tile.shape)
-        before = window(front, alpha.shape, (top, left), tile.shape)
+        tile = levels[part]
+        share = merge([tile * UNIT] * 3)
+        behind = window(back, levels.shape, (top, left), tile.shape)
+        before = window(front, levels.shape, (top, left), tile.shape)
         rest = rgb[part] - behind - share * (before - behind)
         unmixed = cv2.add(before, share * rest, dtype=cv2.CV_8U)
         cv2.copyTo(unmixed, cv2.inRange(tile, 1, 254), colours[part])
@@ -54,8 +57,8 @@ def _layers(rgb: Picture, alpha: Alpha) -> tuple[Planes, Planes]:
     """Background and foreground estimates `(h, w, 3)` in [0, 255] at the working size."""
     skip = max(1, round(max(alpha.shape) / WORKING_SIDE_PX))
     mixed = rgb[::skip, ::skip].astype(np.float32)
-    share = alpha[::skip, ::skip].astype(np.float32) / 255
-    shares = cv2.merge([share] * 3)
+    share = alpha[::skip, ::skip] * UNIT
+    shares = merge([share] * 3)
     back = front = mixed
     for radius in RADII_PX:
         front, back = _mean(front, share**2, radius), _mean(back, (1 - share) ** 2, radius)
@@ -71,8 +74,8 @@ def _mean(colours: Planes, weights: Matte, radius: int) -> Planes:
         size = (2 * radius + 1, 2 * radius + 1)
         return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT))
 
-    total = sums(colours * cv2.merge([weights] * 3))
-    return total / cv2.merge([sums(weights) + NOTHING] * 3)
+    total = sums(colours * merge([weights] * 3)) + NOTHING * colours
+    return np.divide(total, merge([sums(weights) + NOTHING] * 3), dtype=np.float32)
 
 
 def _soft_tiles(alpha: Alpha) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rmbg_service.matting.arrays import Planes
+from rmbg_service.matting.arrays import Planes, merge, split
 from rmbg_service.models.predictor import Matte
 
 EPSILON = 1e-4
@@ -34,7 +34,7 @@ def fit(guide: Planes, matte: Matte, radius: int) -> Fit:
         size = (2 * radius + 1, 2 * radius + 1)
         return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT))
 
-    r, g, b = channels = list(cv2.split(guide))
+    r, g, b = channels = split(guide)
     mean_r, mean_g, mean_b = means = [mean(c) for c in channels]
     mean_m = mean(matte)
     rr = mean(r * r) - mean_r * mean_r + EPSILON
@@ -58,14 +58,14 @@ def fit(guide: Planes, matte: Matte, radius: int) -> Fit:
     explained /= mean(matte * matte) - mean_m * mean_m + EPSILON
     trust = (explained - NOTHING_EXPLAINED) / (ALL_EXPLAINED - NOTHING_EXPLAINED)
     return Fit(
-        model=cv2.merge([mean(p) for p in (slope_r, slope_g, slope_b, offset)]),
+        model=merge([mean(p) for p in (slope_r, slope_g, slope_b, offset)]),
         trust=mean(np.clip(trust, 0, 1)),
     )
 
 
 def apply(model: Planes, guide: Planes) -> Matte:
     """The matte that `model` `(h, w, 4)` predicts from `guide` `(h, w, 3)`, clipped to [0, 1]."""
-    slope_r, slope_g, slope_b, offset = cv2.split(model)
-    r, g, b = cv2.split(guide)
+    slope_r, slope_g, slope_b, offset = split(model)
+    r, g, b = split(guide)
     matte = slope_r * r + slope_g * g + slope_b * b + offset
     return np.asarray(np.clip(matte, 0, 1))
