@@ -34,7 +34,7 @@ def test_one_colour_on_another_gets_its_colour_back() -> None:
     alpha, front, back = soft_disc(300, 24), plain(300, HAIR), plain(300, SKY)
     picture = mixed(alpha, front, back)
     soft = (alpha > 0.02) & (alpha < 0.98)
-    assert error(estimate_foreground(picture, alpha), front, soft) < 0.1 * error(
+    assert error(estimate_foreground(picture, alpha), front, soft) < 0.15 * error(
         picture, front, soft
     )
 
@@ -77,7 +77,9 @@ def test_float_and_uint8_alpha_mean_the_same() -> None:
     assert (estimate_foreground(picture, alpha) == from_levels).all()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 37), (37, 1), (2, 3), (129, 127), (1500, 20)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 37), (37, 1), (2, 3), (129, 127), (5000, 1), (2, 5000)]
+)
 def test_odd_sizes(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (*size, 3)).astype(np.uint8)

@@ -70,7 +70,8 @@ def _plan(rgb: Picture, matte: Matte, band: Matte) -> _Plan:
     """The guided filters from coarse to fine."""
     refined = matte
     skip = max(1, max(rgb.shape[:2]) // (2 * WORKING_SIDE_PX))
-    shrunk = resize(rgb[::skip], _working_size(rgb, WORKING_SIDE_PX))
+    rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
+    shrunk = resize(rgb[rows], _working_size(rgb, WORKING_SIDE_PX))
     for side, radius in STEPS:
         size = _working_size(rgb, side)
         guide = resize(shrunk, size) * UNIT

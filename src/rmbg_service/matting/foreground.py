@@ -56,8 +56,13 @@ def estimate_foreground(rgb: Picture, alpha: NDArray[np.uint8] | NDArray[np.floa
 def _layers(rgb: Picture, alpha: Alpha) -> tuple[Planes, Planes]:
     """Background and foreground estimates `(h, w, 3)` in [0, 255] at the working size."""
     skip = max(1, round(max(alpha.shape) / WORKING_SIDE_PX))
-    mixed = rgb[::skip, ::skip].astype(np.float32)
-    share = alpha[::skip, ::skip] * UNIT
+    height, width = alpha.shape
+    sampled = (
+        slice(min(skip // 2, height - 1), None, skip),
+        slice(min(skip // 2, width - 1), None, skip),
+    )
+    mixed = rgb[sampled].astype(np.float32)
+    share = alpha[sampled] * UNIT
     shares = merge([share] * 3)
     back = front = mixed
     for radius in RADII_PX:
