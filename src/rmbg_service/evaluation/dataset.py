@@ -1,0 +1,114 @@
+"""Photos with known mattes: a folder with `manifest.csv`, or `images/` beside `alphas/`."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.predictor import Matte
+
+REQUIRED_COLUMNS = {"file", "alpha"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"}
+
+TOLERANCE_PX = {"alpha": 1, "composite-exact": 1, "binary": 2, "approx-alpha": 3}
+COARSE_SOURCES = ("ecssd_", "cleargrasp_")
+"""Ids that begin so have truths drawn more coarsely than their kind says."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo and its truth.
+
+    `gt_kind` is `alpha`, `composite-exact`, `binary` or `approx-alpha`; a sample that is not
+    `unambiguous` (people would not agree on its subject) is left out of means.
+    """
+
+    id: str
+    image: Path
+    alpha: Path
+    shadow: Path | None = None
+    tags: frozenset[str] = frozenset()
+    gt_kind: str = "alpha"
+    unambiguous: bool = True
+
+    @property
+    def tolerance_px(self) -> int:
+        """How far the truth's own edge may be off."""
+        return 3 if self.id.startswith(COARSE_SOURCES) else TOLERANCE_PX[self.gt_kind]
+
+    @property
+    def edge_level(self) -> float:
+        """The truth's value that counts as its edge; glass is seldom opaque."""
+        return 0.1 if "translucent" in self.tags else 0.5
+
+
+def read_dataset(folder: Path) -> list[Sample]:
+    """The samples of a folder in a fixed order; opens no picture.
+
+    Raises `ConfigurationError` when the folder has neither form, a row is incomplete, or a file it
+    names is missing.
+    """
+    if (folder / "manifest.csv").is_file():
+        samples = _from_manifest(folder)
+    elif (folder / "images").is_dir() and (folder / "alphas").is_dir():
+        samples = _from_pairs(folder)
+    else:
+        raise ConfigurationError(f"{folder}: neither manifest.csv nor images/ and alphas/ in it")
+    for sample in samples:
+        for path in (sample.image, sample.alpha, sample.shadow):
+            if path is not None and not path.is_file():
+                raise ConfigurationError(f"{folder}: {sample.id} names a missing file, {path}")
+    return samples
+
+
+def load_rgb(path: Path) -> NDArray[np.uint8]:
+    """`(H, W, 3)` uint8, turned as EXIF says."""
+    with Image.open(path) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def load_matte(path: Path) -> Matte:
+    """`(H, W)` float32 in [0, 1]: the alpha channel where there is one, or else the grey value."""
+    with Image.open(path) as image:
+        if image.mode.startswith("I"):
+            return np.asarray(image, np.float32) * np.float32(1 / 65535)
+        channel = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
+        return np.asarray(channel, np.float32) * np.float32(1 / 255)
+
+
+def _from_manifest(folder: Path) -> list[Sample]:
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        missing = REQUIRED_COLUMNS - set(reader.fieldnames or ())
+        if missing:
+            raise ConfigurationError(f"{folder}/manifest.csv: no column {', '.join(missing)}")
+        return [_from_row(folder, row) for row in reader]
+
+
+def _from_row(folder: Path, row: dict[str, str]) -> Sample:
+    kind = row.get("gt_kind") or "alpha"
+    if kind not in TOLERANCE_PX:
+        raise ConfigurationError(f"{folder}/manifest.csv: {row['file']} has gt_kind {kind!r}")
+    shadow = row.get("shadow_mask")
+    return Sample(
+        id=Path(row["file"]).stem,
+        image=folder / row["file"],
+        alpha=folder / row["alpha"],
+        shadow=folder / shadow if shadow else None,
+        tags=frozenset((row.get("tags") or "").split()),
+        gt_kind=kind,
+        unambiguous=row.get("salient_unambiguous", "yes") != "no",
+    )
+
+
+def _from_pairs(folder: Path) -> list[Sample]:
+    alphas = {path.stem: path for path in (folder / "alphas").iterdir()}
+    images = sorted(p for p in (folder / "images").iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    for image in images:
+        if image.stem not in alphas:
+            raise ConfigurationError(f"{folder}: no file in alphas/ is named {image.stem}")
+    return [Sample(id=p.stem, image=p, alpha=alphas[p.stem]) for p in images]

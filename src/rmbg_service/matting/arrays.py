@@ -1,0 +1,67 @@
+"""The arrays of this package by name, and how they change size."""
+
+from collections.abc import Sequence
+from typing import TypeAlias, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rmbg_service.models.predictor import Matte
+
+Alpha: TypeAlias = NDArray[np.uint8]
+"""`(H, W)` uint8 at the picture's size; 0 is background, 255 is foreground."""
+
+Picture: TypeAlias = NDArray[np.uint8]
+"""`(H, W, 3)` uint8 sRGB."""
+
+Planes: TypeAlias = NDArray[np.float32]
+"""`(h, w, n)` float32."""
+
+UNIT = np.float32(1 / 255)
+"""Brings uint8 values to [0, 1] as float32."""
+
+AnyArray = TypeVar("AnyArray", NDArray[np.uint8], NDArray[np.float32])
+
+
+def split(planes: Planes) -> list[Matte]:
+    """The planes one by one."""
+    return [np.asarray(plane, np.float32) for plane in cv2.split(planes)]
+
+
+def merge(planes: Sequence[Matte]) -> Planes:
+    """The planes as one array."""
+    return np.asarray(cv2.merge(planes), np.float32)
+
+
+def resize(image: AnyArray, size: tuple[int, int], enlarge: int = cv2.INTER_CUBIC) -> AnyArray:
+    """Area average when shrinking, `enlarge` otherwise; float results clipped to [0, 1]."""
+    if image.shape[:2] == size:
+        return image
+    shrinks = size[0] * size[1] < image.shape[0] * image.shape[1]
+    resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else enlarge)
+    if image.dtype == np.float32:
+        resized = np.clip(resized, 0, 1)
+    return np.asarray(resized, image.dtype)
+
+
+def window(
+    planes: Planes, size: tuple[int, ...], corner: tuple[int, int], shape: tuple[int, ...]
+) -> Planes:
+    """The part of `planes`, enlarged linearly to `size`, that begins at `corner`."""
+    down, across = planes.shape[0] / size[0], planes.shape[1] / size[1]
+    to_source = np.array(
+        [
+            [across, 0, (corner[1] + 0.5) * across - 0.5],
+            [0, down, (corner[0] + 0.5) * down - 0.5],
+        ]
+    )
+    return np.asarray(
+        cv2.warpAffine(
+            planes,
+            to_source,
+            shape[1::-1],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    )

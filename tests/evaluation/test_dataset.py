@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.evaluation.dataset import load_matte, load_rgb, read_dataset
+
+HEADER = "file,alpha,shadow_mask,tags,gt_kind,salient_unambiguous\n"
+
+
+def save(path: Path, mode: str = "L") -> None:
+    path.parent.mkdir(exist_ok=True)
+    Image.new(mode, (4, 3)).save(path)
+
+
+def test_manifest(tmp_path: Path) -> None:
+    for name in ("p/a.png", "p/a_alpha.png", "p/a_shadow.png", "p/ecssd_1.png", "p/g.png"):
+        save(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text(
+        HEADER
+        + "p/a.png,p/a_alpha.png,p/a_shadow.png,hair large,binary,no\n"
+        + "p/ecssd_1.png,p/g.png,,translucent,binary,yes\n"
+    )
+    first, second = read_dataset(tmp_path)
+    assert (first.id, first.tolerance_px, first.edge_level) == ("a", 2, 0.5)
+    assert first.tags == {"hair", "large"}
+    assert first.shadow == tmp_path / "p/a_shadow.png"
+    assert not first.unambiguous
+    assert (second.id, second.tolerance_px, second.edge_level) == ("ecssd_1", 3, 0.1)
+    assert second.shadow is None
+    assert second.unambiguous
+
+
+def test_folders_with_equal_names(tmp_path: Path) -> None:
+    for name in ("images/b.jpg", "images/a.png", "alphas/a.png", "alphas/b.png"):
+        save(tmp_path / name)
+    (tmp_path / "images/notes.txt").write_text("no picture")
+    samples = read_dataset(tmp_path)
+    assert [s.id for s in samples] == ["a", "b"]
+    assert samples[1].alpha == tmp_path / "alphas/b.png"
+    assert samples[0].tolerance_px == 1
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        (None, "neither"),
+        ("file\na.png\n", "no column alpha"),
+        ("file,alpha\na.png,b.png\n", "missing file"),
+        ("file,alpha,gt_kind\na.png,a.png,guess\n", "gt_kind 'guess'"),
+    ],
+)
+def test_a_broken_dataset_is_refused(tmp_path: Path, manifest: str | None, says: str) -> None:
+    save(tmp_path / "a.png")
+    if manifest is not None:
+        (tmp_path / "manifest.csv").write_text(manifest)
+    with pytest.raises(ConfigurationError, match=says):
+        read_dataset(tmp_path)
+
+
+def test_a_picture_without_its_alpha_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "images/a.png")
+    (tmp_path / "alphas").mkdir()
+    with pytest.raises(ConfigurationError, match="named a"):
+        read_dataset(tmp_path)
+
+
+def test_load_matte_of_each_form(tmp_path: Path) -> None:
+    grey = np.array([[0, 51, 255]], np.uint8)
+    expected = [[0, 0.2, 1]]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "grey16.png")
+    Image.fromarray(np.dstack([grey * 0 + 9] * 3 + [grey])).save(tmp_path / "rgba.png")
+    for name in ("grey.png", "grey16.png", "rgba.png"):
+        matte = load_matte(tmp_path / name)
+        assert matte.dtype == np.float32
+        np.testing.assert_allclose(matte, expected, atol=1e-6)
+
+
+def test_load_rgb_obeys_the_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 2), (200, 10, 10)).save(tmp_path / "a.jpg", exif=exif)
+    assert load_rgb(tmp_path / "a.jpg").shape == (4, 2, 3)
