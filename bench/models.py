@@ -4,9 +4,10 @@
     python bench/models.py --device cuda --dtype fp16 bf16 --batch 1 2 4 --compile
 
 The weights are random (speed does not depend on them), so nothing is downloaded. The forms take
-turns within each round, and the figures are medians of rounds: read the ratios where other work
-runs on the machine. On a CPU every form runs in a process of its own, whose peak resident memory is
-the peak of loading and running it.
+turns within each round, and the figures are medians of rounds. Where other work runs on the
+machine, read the ratio of CPU times with `--threads 1`: threads that wait for one another lose
+most then. On a CPU every form runs in a process of its own, whose peak resident memory is the peak
+of loading and running it.
 """
 
 import argparse
@@ -94,17 +95,19 @@ def timed(model: nn.Module, x: Tensor) -> tuple[float, Tensor]:
     return time.perf_counter() - start, logits[0, 0].float().sigmoid().cpu()
 
 
-def serve(pipe: Connection, form: Form, backbone: str, size: int) -> None:
+def serve(pipe: Connection, form: Form, backbone: str, size: int, threads: int) -> None:
     """In a process of its own: time a call for each message; at last tell the peak memory."""
+    torch.set_num_threads(threads)
     model, x = prepare(form, backbone, "cpu"), picture(form, size, "cpu")
     while pipe.recv():
+        start = time.process_time()
         seconds, matte = timed(model, x)
-        pipe.send((seconds, matte.numpy()))
+        pipe.send((seconds, time.process_time() - start, matte.numpy()))
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pipe.send(peak_kib / (2**30 if sys.platform == "darwin" else 2**20))
 
 
-def on_cpu(backbone: str, size: int, rounds: int) -> None:
+def on_cpu(backbone: str, size: int, rounds: int, threads: int) -> None:
     """Compare the plain and the fused form on this CPU."""
     context = multiprocessing.get_context("spawn")
     forms = [Form(fused=False), Form(fused=True)]
@@ -112,36 +115,51 @@ def on_cpu(backbone: str, size: int, rounds: int) -> None:
     processes = []
     for form in forms:
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, form, backbone, size), daemon=True)
+        process = context.Process(
+            target=serve, args=(theirs, form, backbone, size, threads), daemon=True
+        )
         process.start()
         pipes.append(ours)
         processes.append(process)
     seconds: list[list[float]] = [[], []]
+    cpu_seconds: list[list[float]] = [[], []]
     mattes = [None, None]
     for turn in range(rounds + 1):  # the first round warms up
         for i, pipe in enumerate(pipes):
             pipe.send(True)
-            took, mattes[i] = pipe.recv()
+            took, cpu_took, mattes[i] = pipe.recv()
             if turn:
                 seconds[i].append(took)
+                cpu_seconds[i].append(cpu_took)
     peaks = []
     for pipe, process in zip(pipes, processes, strict=True):
         pipe.send(False)
         peaks.append(pipe.recv())
         process.join()
+    torch.set_num_threads(threads)
     peak_flops = matmul_peak("cpu", torch.float32)
-    plain_s, fused_s = (statistics.median(s) for s in seconds)
-    ratio = statistics.median(p / f for p, f in zip(*seconds, strict=True))
-    print(f"\n{backbone}, {size} x {size}, {rounds} rounds, {torch.get_num_threads()} threads")
-    print("| form | median s | peak GiB | share of the matmul peak |\n|---|---|---|---|")
-    for form, took, peak in zip(forms, (plain_s, fused_s), peaks, strict=True):
-        share = count_flops(form, backbone, size) / took / peak_flops
-        print(f"| {form.label} | {took:.2f} | {peak:.2f} | {share:.0%} |")
+    print(f"\n{backbone}, {size} x {size}, {rounds} rounds, threads: {threads}")
+    print("| form | median s | CPU s | peak GiB | share of the matmul peak |")
+    print("|---|---|---|---|---|")
+    for form, took, cpu_took, peak in zip(forms, seconds, cpu_seconds, peaks, strict=True):
+        share = count_flops(form, backbone, size) / statistics.median(took) / peak_flops
+        print(
+            f"| {form.label} | {statistics.median(took):.2f} | {statistics.median(cpu_took):.2f} |"
+            f" {peak:.2f} | {share:.0%} |"
+        )
     difference = abs(mattes[0] - mattes[1])  # type: ignore[operator]
     print(
-        f"ratio {ratio:.2f} (median of rounds), matte differs by {difference.max():.1e} at most,"
-        f" {difference.mean():.1e} on average; matmul peak {peak_flops / 1e9:.0f} GFLOP/s"
+        f"plain / fused: {ratio(seconds):.2f} in time, {ratio(cpu_seconds):.2f} in CPU time"
+        f" (medians of rounds); mattes differ by {difference.max():.1e} at most,"
+        f" {difference.mean():.1e} on average; matmul peak {peak_flops / 1e9:.0f} GFLOP/s",
+        flush=True,
     )
+
+
+def ratio(seconds: list[list[float]]) -> float:
+    """The median over rounds of plain against fused."""
+    plain, fused = seconds
+    return statistics.median(p / f for p, f in zip(plain, fused, strict=True))
 
 
 def on_cuda(args: argparse.Namespace, backbone: str) -> None:
@@ -211,6 +229,7 @@ def main() -> None:
     parser.add_argument("--backbone", nargs="+", default=["swin_v1_t", "swin_v1_l"])
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["fp16", "bf16"])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--compile", action="store_true")
@@ -219,7 +238,7 @@ def main() -> None:
         if args.device == "cuda":
             on_cuda(args, backbone)
         else:
-            on_cpu(backbone, args.size, args.rounds)
+            on_cpu(backbone, args.size, args.rounds, args.threads)
 
 
 if __name__ == "__main__":

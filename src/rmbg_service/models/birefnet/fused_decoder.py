@@ -93,7 +93,7 @@ class FusedASPP(nn.Module):
         shares = conv1.weight[:, :, 0, 0].chunk(5, 1)
         self.branches = nn.ModuleList(
             FusedBranch(branch, share)
-            for branch, share in zip((aspp.aspp1, *aspp.aspp_deforms), shares, strict=False)
+            for branch, share in zip((aspp.aspp1, *aspp.aspp_deforms), shares[:4], strict=True)
         )
         _, pooled, bn, _ = aspp.global_avg_pool
         assert isinstance(pooled, nn.Conv2d)
