@@ -25,8 +25,8 @@ STEPS = ((320, 8), (320, 4), (WORKING_SIDE_PX, 2))
 UNSURE = 0.02
 """The network is sure of a value this close to 0 or 1."""
 
-STEEPEN_BEFORE_FIT = 2.0
-STEEPEN_UNTRUSTED = 1.3
+STEEPEN_BEFORE_FIT = 1.5
+STEEPEN_UNTRUSTED = 1.15
 TILE_PX = 128
 
 
