@@ -23,7 +23,7 @@ def test_bytes_path_picture_and_array_give_the_same_cutout(tmp_path: Path) -> No
         assert cutout.size == (64, 48)
         assert (cutout.alpha[:, :24] == 255).all()
         assert (cutout.alpha[:, 40:] == 0).all()
-        assert (cutout.rgb == np.asarray(image)).all()
+        assert (cutout.rgb[:, :24] == np.asarray(image)[:, :24]).all()
 
 
 def test_the_cutout_is_saved_and_shown_without_what_was_removed(tmp_path: Path) -> None:

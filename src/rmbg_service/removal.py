@@ -42,8 +42,14 @@ def remove_background(
     source = _source(picture, settings.max_image_pixels, wanted)
     with _ONE_AT_A_TIME:
         predictor = predictor or _default_predictor(settings)
-        (matte,) = predictor.predict([pipeline.prepare(source, predictor.input_size)])
-    return pipeline.refine(source, matte, wanted)
+        size = predictor.input_size
+        (matte,) = predictor.predict([pipeline.prepare(source, size)])
+        plan = pipeline.plan(source, matte, wanted, size)
+        seconds = [
+            predictor.predict([pipeline.prepare(source, size, box)])[0] for box in plan.boxes
+        ]
+    matte = pipeline.join(source, matte, plan, seconds)
+    return pipeline.refine(source, matte, wanted, guided=plan.guided)
 
 
 @lru_cache(maxsize=1)

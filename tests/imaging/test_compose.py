@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from rmbg_service.imaging import compose
-from rmbg_service.imaging.cutout import Box, Cutout
+from rmbg_service.imaging.box import Box
+from rmbg_service.imaging.cutout import Cutout
 
 
 def disc(width: int = 100, height: int = 80) -> Cutout:

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from rmbg_service.imaging.resize import fit_matte, shrink
+from rmbg_service.imaging.resize import shrink
 
 
 def test_shrinking_equals_pillow_s_bilinear_up_to_rounding() -> None:
@@ -27,18 +27,3 @@ def test_any_shape_becomes_the_input_s() -> None:
     for shape in ((1, 1, 3), (1, 5000, 3), (5000, 1, 3), (320, 320, 3)):
         assert shrink(np.full(shape, 7, np.uint8), (320, 288)).shape == (320, 288, 3)
         assert (shrink(np.full(shape, 7, np.uint8), (320, 288)) == 7).all()
-
-
-def test_a_matte_is_fitted_without_shift_overshoot_or_stretch() -> None:
-    matte = np.zeros((32, 32), np.float32)
-    matte[:, 16:] = 1.0
-    alpha = fit_matte(matte, (480, 640))
-    assert alpha.shape == (480, 640)
-    assert alpha.dtype == np.uint8
-    assert (alpha[:, :290] == 0).all()
-    assert (alpha[:, 350:] == 255).all()
-    assert (
-        abs(int(alpha[240, 320]) + int(alpha[240, 319]) - 255) <= 2
-    )  # the edge stays in the middle
-    faint = fit_matte(np.full((32, 32), 0.02, np.float32), (64, 64))
-    assert (faint == 5).all()  # nothing found stays nothing found

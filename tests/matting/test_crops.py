@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from rmbg_service.imaging.box import Box
 from rmbg_service.matting.choice import plan_detail, to_full_size
-from rmbg_service.matting.crops import Box, blend, plan_crops, subject_box
+from rmbg_service.matting.crops import blend, plan_crops, subject_box
 from rmbg_service.matting.detail import refine, upsample
 from rmbg_service.models.predictor import Matte
 

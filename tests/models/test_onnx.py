@@ -122,7 +122,7 @@ def test_a_provider_that_is_not_active_stops_the_start() -> None:
 
 
 def test_the_embedded_model_finds_a_disc_and_finds_nothing_in_a_blank() -> None:
-    predictor = loaded(select_predictor(Settings()))  # type: ignore[arg-type]
+    predictor = loaded(select_predictor(Settings(model="u2netp")))  # type: ignore[arg-type]
     assert predictor.input_size == (320, 320)
     y, x = np.mgrid[0:320, 0:320]
     disc = (x - 160) ** 2 + (y - 160) ** 2 < 90**2

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
+from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_from_srgb
-from rmbg_service.imaging.cutout import Box, Cutout
+from rmbg_service.imaging.cutout import Cutout
 
 Colour = tuple[int, int, int, int]
 WHITE: Colour = (255, 255, 255, 255)

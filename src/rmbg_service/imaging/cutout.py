@@ -1,4 +1,4 @@
-"""A picture without its background, and the box of its subject."""
+"""A picture without its background."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,30 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.png import write_rgba
 
 BOX_THRESHOLD = 13
 """Alpha, of 255, from which on a pixel belongs to the subject's box: 5 %."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in px; `right` and `bottom` are the first column and row outside."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.bottom - self.top
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Pictures down to the network's input, mattes up to the picture."""
+"""Pictures down to the network's input."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_service.models.predictor import Matte, ModelInput
+from rmbg_service.models.predictor import ModelInput
 
 
 def shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> ModelInput:
@@ -21,11 +21,3 @@ def shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> ModelInput:
         rgb = cv2.resize(rgb, reduced, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     resized = Image.fromarray(rgb).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized)
-
-
-def fit_matte(matte: Matte, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize `matte` `(h, w)` in [0, 1] to `size` (height, width) as uint8 alpha: bicubic."""
-    levels = np.multiply(matte, 255.0, dtype=np.float32)
-    if matte.shape != size:
-        levels = cv2.resize(levels, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
-    return cv2.convertScaleAbs(np.maximum(levels, 0.0, out=levels)).astype(np.uint8, copy=False)

@@ -8,8 +8,9 @@ it gains as often as it loses, because the network sees less of the surroundings
 
 from typing import Literal, NamedTuple
 
+from rmbg_service.imaging.box import Box
 from rmbg_service.matting.arrays import Alpha, Picture
-from rmbg_service.matting.crops import Box, plan_crops
+from rmbg_service.matting.crops import plan_crops
 from rmbg_service.matting.detail import refine, upsample
 from rmbg_service.models.predictor import Matte
 

@@ -6,11 +6,11 @@ the caller runs the network, and `blend` joins the mattes to one larger matte.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from rmbg_service.imaging.box import Box
 from rmbg_service.matting.arrays import resize
 from rmbg_service.models.predictor import Matte
 
@@ -35,20 +35,6 @@ LEAST_AGREEMENT = 0.75
 UNSURE = 0.05
 BAND_PX = 3
 LARGEST_SIDE_PX = 2048
-
-
-class Box(NamedTuple):
-    """A part of the picture in pixels; right and bottom are exclusive."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def longest_side(self) -> int:
-        """The larger of width and height."""
-        return max(self.right - self.left, self.bottom - self.top)
 
 
 def plan_crops(

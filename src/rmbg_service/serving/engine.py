@@ -1,6 +1,7 @@
 """The life of the service and of each job.
 
     submit -> [a slot for a decoded picture] -> codec pool: decode -> queue -> worker: predict
+           -> codec pool: plan -> queue -> worker: predict the boxes that deserve a second pass
            -> codec pool: refine, encode -> result
 
 The worker only ever sees small inputs of one size; all large-image work runs in the codec pool
@@ -10,12 +11,13 @@ while the predictor works on the neighbour job.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from rmbg_service.errors import NotReady, RmbgError
 from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
+from rmbg_service.matting.choice import DetailPlan
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Matte, ModelInput, Predictor
 from rmbg_service.serving import pipeline
@@ -173,11 +175,18 @@ class Engine:
                 if self.state is State.FAILED:  # nobody drains the queue any more
                     raise self.not_ready()
                 matte = await self.worker.predict(job, model_input)
-                result = await _in_thread(self._codec_pool, lambda: _finish(job, source, matte))
+                plan, inputs = await _in_thread(
+                    self._codec_pool, lambda: self._plan(job, source, matte)
+                )
+                seconds = [await self.worker.predict(job, again) for again in inputs]
+                result = await _in_thread(
+                    self._codec_pool, lambda: _finish(job, source, matte, plan, seconds)
+                )
         finally:
             job.reservation.release()
-        seconds = job.stamps.seconds
-        self.service_time.observe_codec(sum(seconds[s] for s in ("decode", "refine", "encode")))
+        stages = job.stamps.seconds
+        self.service_time.observe_predict(job.predictor_s)
+        self.service_time.observe_codec(sum(stages[s] for s in ("decode", "refine", "encode")))
         return result
 
     def _decode(self, job: Job) -> tuple[SourceImage, ModelInput]:
@@ -188,11 +197,23 @@ class Engine:
             job.data = b""
             return source, pipeline.prepare(source, self.predictor.input_size)
 
+    def _plan(
+        self, job: Job, source: SourceImage, matte: Matte
+    ) -> tuple[DetailPlan, list[ModelInput]]:
+        job.check()
+        with job.stamps.measure("refine"):
+            size = self.predictor.input_size
+            plan = pipeline.plan(source, matte, job.options, size)
+            return plan, [pipeline.prepare(source, size, box) for box in plan.boxes]
 
-def _finish(job: Job, source: SourceImage, matte: Matte) -> Encoded:
+
+def _finish(
+    job: Job, source: SourceImage, matte: Matte, plan: DetailPlan, seconds: Sequence[Matte]
+) -> Encoded:
     job.check()
     with job.stamps.measure("refine"):
-        cutout = pipeline.refine(source, matte, job.options)
+        joined = pipeline.join(source, matte, plan, seconds)
+        cutout = pipeline.refine(source, joined, job.options, guided=plan.guided)
     job.check()
     with job.stamps.measure("encode"):
         background = None

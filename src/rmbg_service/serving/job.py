@@ -42,7 +42,8 @@ class Job:
     """A picture, what is wanted of it, and what it holds.
 
     `deadline` is on `time.monotonic`'s clock. The job owns its reservation: a client that leaves
-    only sets `abandoned`, which is looked at between the stages.
+    only sets `abandoned`, which is looked at between the stages. `predictor_s` is its own share of
+    the predictor's time.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Job:
     background_info: ImageInfo | None = None
     stamps: Stamps = field(default_factory=Stamps)
     abandoned: bool = False
+    predictor_s: float = 0.0
 
     def check(self) -> None:
         """Raise `Abandoned` or `DeadlineExceeded` when going on would be for nobody."""

@@ -85,7 +85,7 @@ class Metrics:
             "rmbg_inflight_pixels": ("Pixels of those jobs", lambda: budget.pixels),
             "rmbg_inflight_pixels_limit": ("The most allowed", lambda: budget.max_pixels),
             "rmbg_predict_ewma_seconds": (
-                "Moving average of one prediction",
+                "Moving average of the predictor's time for a job",
                 lambda: engine.service_time.predict_s,
             ),
             "rmbg_estimated_wait_seconds": (

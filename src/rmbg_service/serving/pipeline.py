@@ -1,5 +1,6 @@
 """Picture in, cutout out: the same steps for the API, the command line and Python."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -8,13 +9,15 @@ from numpy.typing import NDArray
 
 from rmbg_service.errors import NoSubject
 from rmbg_service.imaging import compose
+from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_to_srgb
-from rmbg_service.imaging.cutout import Box, Cutout
+from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import SourceImage, decode, probe
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.resize import shrink
-from rmbg_service.matting import detail
+from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
+from rmbg_service.matting.crops import blend
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.options import RemovalOptions
@@ -54,7 +57,21 @@ def prepare(source: SourceImage, input_size: tuple[int, int], box: Box | None = 
     return small if source.icc is None else rgb_to_srgb(small, source.icc)
 
 
-def refine(source: SourceImage, matte: Matte, options: RemovalOptions) -> Cutout:
+def plan(
+    source: SourceImage, matte: Matte, options: RemovalOptions, input_size: tuple[int, int]
+) -> DetailPlan:
+    """What `options.detail` means for this picture and its first matte."""
+    height, width = source.rgb.shape[:2]
+    return plan_detail(options.detail, matte, (height, width), input_size)
+
+
+def join(source: SourceImage, matte: Matte, plan: DetailPlan, seconds: Sequence[Matte]) -> Matte:
+    """The first matte with those of the second pass, one for each box of `plan`."""
+    height, width = source.rgb.shape[:2]
+    return blend(matte, (height, width), plan.boxes, seconds)
+
+
+def refine(source: SourceImage, matte: Matte, options: RemovalOptions, *, guided: bool) -> Cutout:
     """The cutout at the picture's own size from the network's matte.
 
     A matte in which nothing is found becomes an empty cutout, or `NoSubject` where the caller asked
@@ -65,10 +82,7 @@ def refine(source: SourceImage, matte: Matte, options: RemovalOptions) -> Cutout
         if options.on_empty == "error":
             raise NoSubject("nothing was found that could be the subject of this picture")
         return Cutout(source.rgb, np.zeros(size, np.uint8), source.icc, 0.0)
-    if options.detail == "off":
-        alpha = detail.upsample(matte, size)
-    else:
-        alpha = detail.refine(source.rgb, matte)
+    alpha = to_full_size(source.rgb, matte, guided)
     if source.alpha is not None:  # what was transparent stays so
         alpha = cv2.multiply(alpha, source.alpha, scale=1 / 255).astype(np.uint8, copy=False)
     rgb = source.rgb

@@ -148,7 +148,8 @@ class Worker:
         except Exception:
             log.exception("the predictor failed")
             return InferenceError("the model failed on this picture")
-        self._service_time.observe_predict(seconds / len(batch))
+        for entry in batch:
+            entry.job.predictor_s += seconds / len(batch)
         return mattes
 
     def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:

@@ -1,0 +1,43 @@
+from typer.testing import CliRunner
+
+from rmbg_service.cli import app
+from rmbg_service.models.catalog import CATALOG
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["models", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_list_shows_every_model_its_licence_and_whether_it_is_here() -> None:
+    lines = run("list").splitlines()[1:]
+    assert len(lines) == len(CATALOG)
+    for spec, line in zip(CATALOG, lines, strict=True):
+        assert line.startswith(spec.name)
+        assert spec.licence in line
+        assert ("embedded" if spec.runtime == "onnx" else " no ") in line
+
+
+def test_show_says_what_to_do_for_a_gated_model() -> None:
+    shown = run("show", "rmbg-2.0")
+    for word in ("CC-BY-NC-4.0", "gated", "HF_TOKEN", "1024 x 1024", "commercial use  no"):
+        assert word in shown
+
+
+def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_model() -> None:
+    assert "part of the package" in run("pull", "u2netp")
+    refused = CliRunner().invoke(app, ["models", "pull", "RMBG-2.0"])
+    assert refused.exit_code != 0
+    assert "RMBG_ACCEPT_LICENSE=cc-by-nc-4.0" in str(refused.exception)
+
+
+def test_pull_without_a_network_is_one_clear_error() -> None:
+    refused = CliRunner().invoke(app, ["models", "pull", "BiRefNet_lite"])
+    assert refused.exit_code != 0
+    assert "ZhengPeng7/BiRefNet_lite" in str(refused.exception)
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    refused = CliRunner().invoke(app, ["models", "show", "nonsense"])
+    assert "no model 'nonsense'" in str(refused.exception)

@@ -1,0 +1,10 @@
+"""No test sees the settings or the model cache of the person who runs it, nor the network."""
+
+import os
+import tempfile
+
+for name in [name for name in os.environ if name.startswith("RMBG_")]:
+    del os.environ[name]
+# Read once, when huggingface_hub is imported.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rmbg-tests-")
+os.environ["HF_HUB_OFFLINE"] = "1"
