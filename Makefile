@@ -30,7 +30,7 @@ openapi: $(READY)
 	$(BIN)/rmbg-service openapi > openapi.yaml
 
 bench: $(READY_DEV)
-	$(BIN)/python bench/service.py
+	$(BIN)/python bench/codecs.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

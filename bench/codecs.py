@@ -99,7 +99,7 @@ def make_kind(kind: str) -> bytes:
     """The bench's picture as another kind of file."""
     jpeg = picture(*SIZES["12mp"])
     if kind == "JPEG":
-    return bytes(buffer.getvalue())
+        return bytes(jpeg)
     name, _, mode = kind.partition(" ")
     buffer = BytesIO()
     image = Image.open(BytesIO(jpeg))

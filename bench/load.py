@@ -1,7 +1,7 @@
 """Load a background-removal server and print what it did, one row for each level of concurrency.
 
     python bench/load.py http://127.0.0.1:7860/api/remove-bg --pid 1234 --clients 1,8,32
-    python bench/load.py http://127.0.0.1:7000/api/remove --field file --pid 5678 --clients 1,8
+    python bench/load.py http://127.0.0.1:7000/api/remove --field file --data model=u2netp
 
 Each client sends its next request when the last one is answered; one that is refused with 429
 waits for `Retry-After` first. With `--pid` the server's CPU seconds and peak memory (of it and its
@@ -72,8 +72,8 @@ class ServerProcess:
         return sum(process.memory_info().rss for process in self._all())
 
 
-def request_of(form: str, jpeg: bytes, file_field: str) -> dict[str, object]:
-    """Arguments of one POST in the given form."""
+def request_of(form: str, jpeg: bytes, file_field: str, data: list[str]) -> dict[str, object]:
+    """Arguments of one POST in the given form; `data` are further fields, each `name=value`."""
     if form == "json":
         body = json.dumps({"image": base64.b64encode(jpeg).decode()}).encode()
         return {"content": body, "headers": {"Content-Type": "application/json"}}
@@ -82,6 +82,7 @@ def request_of(form: str, jpeg: bytes, file_field: str) -> dict[str, object]:
         return {"content": jpeg, "headers": headers}
     return {
         "files": {file_field: ("photo.jpg", jpeg, "image/jpeg")},
+        "data": dict(item.split("=", 1) for item in data),
         "headers": {"Accept": "image/png"},
     }
 
@@ -168,16 +169,18 @@ async def main() -> None:
     parser.add_argument("url")
     parser.add_argument("--form", choices=["json", "multipart", "raw"], default="multipart")
     parser.add_argument("--field", default="image", help="name of the file's multipart field")
+    parser.add_argument("--data", action="append", default=[], help="multipart field NAME=VALUE")
     parser.add_argument("--size", choices=sorted(SIZES), default="12mp")
     parser.add_argument("--image", type=Path, help="send this file instead")
     parser.add_argument("--clients", default="1,8,32", help="levels of concurrency")
     parser.add_argument("--requests", type=int, default=24, help="requests at each level")
     parser.add_argument("--pid", type=int, help="the server's process, for CPU and memory")
+    parser.add_argument("--soak", type=int, default=0, help="requests one by one, for leaks")
     parser.add_argument("--leavers", type=int, default=0, help="clients that leave at once")
     args = parser.parse_args()
 
     jpeg = args.image.read_bytes() if args.image else picture(*SIZES[args.size])
-    request = request_of(args.form, jpeg, args.field)
+    request = request_of(args.form, jpeg, args.field, args.data)
     server = ServerProcess(args.pid)
     warm = await run_level(args.url, request, 1, 1, server)
     if warm.errors:
@@ -191,6 +194,15 @@ async def main() -> None:
     for clients in map(int, args.clients.split(",")):
         requests = max(args.requests, clients)
         print(row(await run_level(args.url, request, clients, requests, server)), flush=True)
+    if args.soak:
+        await run_level(args.url, request, 1, 20, server)
+        early = server.resident_bytes()
+        await run_level(args.url, request, 1, args.soak - 20, server)
+        late = server.resident_bytes()
+        print(
+            f"resident after 20 requests one by one: {early / 1e6:.0f} MB, "
+            f"after {args.soak}: {late / 1e6:.0f} MB ({late / early - 1:+.1%})"
+        )
     if args.leavers:
         cpu_s = await leave_at_once(args.url, request, args.leavers, server)
         print(f"{args.leavers} clients left at once: {cpu_s:.2f} CPU seconds spent on them")

@@ -172,8 +172,6 @@ class Engine:
             async with self._decoded_slots:
                 job.stamps.add("queue", time.perf_counter() - waiting_since)
                 source, model_input = await _in_thread(self._codec_pool, lambda: self._decode(job))
-                if self.state is State.FAILED:  # nobody drains the queue any more
-                    raise self.not_ready()
                 matte = await self.worker.predict(job, model_input)
                 plan, inputs = await _in_thread(
                     self._codec_pool, lambda: self._plan(job, source, matte)

@@ -56,6 +56,7 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, "predictor")
         self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
         self._unanswered: set[_Entry] = set()
+        self._refusal: RmbgError | None = None
         self._oom_in_a_row = 0
 
     def queue_depth(self) -> int:
@@ -79,7 +80,9 @@ class Worker:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, job: Job, model_input: ModelInput) -> Matte:
-        """Queue the job and wait for its matte."""
+        """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""
+        if self._refusal is not None:
+            raise self._refusal
         promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
         entry = _Entry(job, model_input, promise, time.perf_counter())
         self._unanswered.add(entry)
@@ -90,7 +93,8 @@ class Worker:
             self._unanswered.discard(entry)
 
     def refuse_all(self, error: RmbgError) -> None:
-        """Answer every waiting job with `error`."""
+        """Answer every waiting job with `error`, and every later one."""
+        self._refusal = error
         for entry in self._unanswered:
             entry.answer(error)
 

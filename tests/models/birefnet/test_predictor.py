@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device, choose_dtype
 from rmbg_service.models.catalog import ModelSpec
@@ -154,3 +154,15 @@ def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> Non
     difference = np.abs(half.predict([picture])[0] - predictor.predict([picture])[0])
     assert half.dtype == "bf16"
     assert difference.mean() < 0.02
+
+
+def test_a_dead_cuda_context_is_not_mistaken_for_a_bad_picture(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(x: Tensor) -> Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with ...")
+
+    monkeypatch.setattr(predictor, "_network", dead)
+    with pytest.raises(DeviceFailure, match="illegal memory access") as lost:
+        predictor.predict([np.zeros((96, 64, 3), np.uint8)])
+    assert "\n" not in str(lost.value)

@@ -7,7 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.errors import (
+    ConfigurationError,
+    DeviceFailure,
+    InferenceError,
+    OutOfDeviceMemory,
+)
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.loading import load_birefnet
 from rmbg_service.models.catalog import ModelSpec
@@ -153,6 +158,10 @@ class BiRefNetPredictor:
         except torch.OutOfMemoryError:
             # Raised below, outside this block: the exception holds the tensors of the failed run.
             pass
+        except RuntimeError as error:
+            if "CUDA error" not in str(error):
+                raise
+            raise DeviceFailure(f"{self.device} is lost: {str(error).splitlines()[0]}") from None
         else:
             return list(mattes)
         raise OutOfDeviceMemory(
