@@ -157,7 +157,7 @@ async def leave_at_once(
     while quiet < 8:
         await asyncio.sleep(0.25)
         now = server.cpu_s()
-        quiet = quiet + 1 if now - last < 0.02 else 0
+        quiet = quiet + 1 if now - last < 0.05 else 0
         last = now
     return last - cpu
 
@@ -173,7 +173,8 @@ async def main() -> None:
     parser.add_argument("--size", choices=sorted(SIZES), default="12mp")
     parser.add_argument("--image", type=Path, help="send this file instead")
     parser.add_argument("--clients", default="1,8,32", help="levels of concurrency")
-    parser.add_argument("--requests", type=int, default=24, help="requests at each level")
+    parser.add_argument("--requests", type=int, default=24, help="requests at each level, at least")
+    parser.add_argument("--per-client", type=int, default=3, help="at least, for each client")
     parser.add_argument("--pid", type=int, help="the server's process, for CPU and memory")
     parser.add_argument("--soak", type=int, default=0, help="requests one by one, for leaks")
     parser.add_argument("--leavers", type=int, default=0, help="clients that leave at once")
@@ -192,7 +193,7 @@ async def main() -> None:
     )
     print("|" + "---|" * 11)
     for clients in map(int, args.clients.split(",")):
-        requests = max(args.requests, clients)
+        requests = max(args.requests, args.per_client * clients)
         print(row(await run_level(args.url, request, clients, requests, server)), flush=True)
     if args.soak:
         await run_level(args.url, request, 1, 20, server)

@@ -64,3 +64,10 @@ def test_by_default_the_embedded_model_is_loaded_once_and_used() -> None:
         alpha = remove_background(picture).alpha
         assert alpha[disc].mean() > 230
         assert alpha[~disc].mean() < 15
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_in_a_plain_picture_the_embedded_model_finds_nothing(level: int) -> None:
+    cutout = remove_background(np.full((300, 400, 3), level, np.uint8))
+    assert cutout.alpha.max() == 0
+    assert cutout.box is None

@@ -148,13 +148,13 @@ def test_pillow_pictures_of_every_mode_are_taken(mode: str) -> None:
         from_pillow(Image.new("F", (8, 6)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(
     kind=st.sampled_from(FORMATS),
     edits=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8),
     cut=st.integers(0, 5000),
 )
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about broken files
 def test_mutated_files_decode_or_are_refused(
     kind: str, edits: list[tuple[int, int]], cut: int
 ) -> None:

@@ -60,9 +60,13 @@ class Budget:
 
     @property
     def retry_after_s(self) -> int:
-        """Whole seconds a refused client should stay away; jittered, so that they spread."""
+        """Whole seconds a refused client should stay away; jittered, so that they spread.
+
+        Half the estimated wait: who comes back then finds room, and the other half of the jobs
+        still keeps the predictor busy. After the whole wait, it would have run idle.
+        """
         least, most = _RETRY_AFTER_S
-        wait = min(max(math.ceil(self.estimated_wait_s), least), most)
+        wait = min(max(math.ceil(self.estimated_wait_s / 2), least), most)
         return math.ceil(wait * random.uniform(1.0, 1.0 + _JITTER)) if wait > least else wait
 
     def reserve(self, wait_limit_s: float) -> "Reservation":

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from rmbg_service.errors import NotReady, RmbgError
 from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
+from rmbg_service.machine import step_back
 from rmbg_service.matting.choice import DetailPlan
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Matte, ModelInput, Predictor
@@ -53,7 +54,7 @@ class Engine:
         )
         self.worker = Worker(predictor, settings, metrics, self.service_time)
         self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
-        self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec")
+        self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec", step_back)
         self._probe_thread = ThreadPoolExecutor(1, "probe")
         self._jobs: set[asyncio.Task[Encoded]] = set()
         self._supervisor: asyncio.Task[None] | None = None

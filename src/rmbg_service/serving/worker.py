@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from rmbg_service.errors import DeviceFailure, InferenceError, OutOfDeviceMemory, RmbgError
+from rmbg_service.machine import step_back
 from rmbg_service.models.predictor import Matte, ModelInput, Predictor
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.job import Abandoned, Job
@@ -53,7 +54,7 @@ class Worker:
         self._settings = settings
         self._metrics = metrics
         self._service_time = service_time
-        self._thread = ThreadPoolExecutor(1, "predictor")
+        self._thread = ThreadPoolExecutor(1, "predictor", step_back)
         self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
         self._unanswered: set[_Entry] = set()
         self._refusal: RmbgError | None = None
