@@ -49,6 +49,8 @@ def test_the_document_describes_all_forms_options_and_answers() -> None:
     statuses = {"200", "400", "401", "408", "413", "415", "422", "429", "500", "503", "504"}
     assert operation["responses"].keys() == statuses
     assert "Retry-After" in operation["responses"]["429"]["headers"]
+    schemes = {name for form in operation["security"] for name in form}
+    assert schemes == {"APIKeyHeader", "HTTPBearer"}
 
 
 @pytest.fixture(scope="module")

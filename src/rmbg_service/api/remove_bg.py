@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
+from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.responses import Response
 
 from rmbg_service.api import answer, wire
@@ -15,6 +16,11 @@ from rmbg_service.serving.engine import Engine
 
 PATH = "/api/remove-bg"
 _REF = "#/components/schemas/{model}"
+# For the document only: the gate has checked the key before the request comes here.
+_KEY_FORMS = [
+    Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="Where keys are set.")),
+    Depends(HTTPBearer(auto_error=False, description="The same key as a bearer token.")),
+]
 _BINARY = {"type": "string", "format": "binary"}
 _OPTIONS = RemovalOptions.model_json_schema(ref_template=_REF)["properties"]
 
@@ -26,6 +32,7 @@ def remove_bg_router(engine: Engine) -> APIRouter:
     @router.post(
         PATH,
         response_class=Response,
+        dependencies=_KEY_FORMS,
         responses=_responses(),
         openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
     )
