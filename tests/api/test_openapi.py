@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 import yaml
@@ -54,9 +55,9 @@ def test_the_document_describes_all_forms_options_and_answers() -> None:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Any]:
-    with running_server(FakePredictor()) as url:
-        yield schemathesis.openapi.from_url(f"{url}/openapi.json")
+def url() -> Iterator[str]:
+    with running_server(FakePredictor()) as address:
+        yield address
 
 
 # Every operation of the document; wrong input only where there is input.
@@ -71,15 +72,23 @@ CASES = [
 
 @pytest.mark.parametrize(("path", "method", "mode"), CASES)
 def test_no_request_finds_a_5xx_or_an_undeclared_answer(
-    served: Any, path: str, method: str, mode: schemathesis.GenerationMode
+    url: str, path: str, method: str, mode: schemathesis.GenerationMode
 ) -> None:
+    document = httpx.get(f"{url}/openapi.json").json()
+    if mode is schemathesis.GenerationMode.NEGATIVE:
+        # Of files there are no wrong values, and schemathesis cannot invent any.
+        content = document["paths"][path][method]["requestBody"]["content"]
+        for media_type in content.keys() - {"application/json"}:
+            del content[media_type]
+    operation: Any = schemathesis.openapi.from_dict(document)[path][method]
+
     @settings(
         max_examples=100 if method == "post" else 5,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=served[path][method].as_strategy(generation_mode=mode))
+    @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Any) -> None:
-        case.call_and_validate(checks=CONFORMANCE)
+        case.call_and_validate(base_url=url, checks=CONFORMANCE)
 
     check()

@@ -140,11 +140,13 @@ def test_connections_that_never_become_a_request_are_closed() -> None:
             with connect(url) as connection:
                 connection.sendall(beginning)
                 assert is_closed(connection)
-        with connect(url) as connection, suppress(ConnectionError):
-            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
-            for _ in range(1000):
-                connection.sendall(b"X-Header: " + b"x" * 1000 + b"\r\n")
-            pytest.fail("a megabyte of headers was taken")
+        with connect(url) as connection:
+            with suppress(ConnectionError):  # closed while it was still sending
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+                for _ in range(1000):
+                    connection.sendall(b"X-Header: " + b"x" * 1000 + b"\r\n")
+                connection.sendall(b"\r\n")
+            assert is_closed(connection)
         assert httpx.get(f"{url}/livez").status_code == 200
 
 
