@@ -11,7 +11,7 @@ for name in [name for name in os.environ if name.startswith("RMBG_")]:
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rmbg-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# CI tries the same examples each time: a change is judged by itself, not by luck. At home, new ones.
+# CI tries the same examples each time: a change is judged by itself, not by luck.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
