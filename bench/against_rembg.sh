@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Load this service and a rembg server with the same u2netp weights, one after the other in one run.
-#   python3 -m venv /tmp/rembg && /tmp/rembg/bin/pip install 'rembg[cpu,cli]'
-#   bench/against_rembg.sh /tmp/rembg/bin/rembg ["12mp 1mp"]
+#   python3 -m venv .rembg && .rembg/bin/pip install 'rembg[cpu,cli]'
+#   bench/against_rembg.sh .rembg/bin/rembg ["12mp 1mp"]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rembg=${1:?path of the rembg command}

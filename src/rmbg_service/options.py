@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rmbg_service.imaging import compose
+from rmbg_service.matting.choice import Detail
 
 OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip"]
 
@@ -33,7 +34,7 @@ class RemovalOptions(BaseModel):
         description="`srgb` converts to sRGB; `keep` leaves the numbers of a picture with an RGB "
         "profile as they are and writes the profile into the output.",
     )
-    detail: Literal["auto", "off", "guided", "crop"] = Field(
+    detail: Detail = Field(
         "auto",
         description="How the network's small matte becomes full size: `off` interpolates; "
         "`guided` follows the picture's edges; `crop` runs the network again on the subject's "

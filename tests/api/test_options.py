@@ -202,3 +202,13 @@ async def test_what_makes_no_sense_is_said(fields: dict[str, Any], says: str) ->
     answer = await post(**fields)
     assert answer.status_code == 400
     assert says in answer.json()["detail"]
+
+
+async def test_json_takes_options_as_json_values_and_the_query_takes_text() -> None:
+    image = base64.b64encode(PNG).decode()
+    body = {"image": image, "crop": True, "quality": 80, "decontaminate": False}
+    async with serving() as (client, _):
+        url = f"{PATH}?max_side=20&format=jpeg"
+        answer = await client.post(url, json=body, headers={"accept": "image/jpeg"})
+    assert picture(answer).format == "JPEG"
+    assert max(picture(answer).size) == 20

@@ -136,8 +136,10 @@ def _from_json(body: bytearray, query: dict[str, str]) -> RemovalRequest:
         raise MalformedRequest(_explain(error)) from None
     given = parsed.model_dump(exclude={"image", "background_image"}, exclude_unset=True)
     data = _not_empty(decode_base64(parsed.image))
-    background = parsed.background_image and _not_empty(decode_base64(parsed.background_image))
-    return _checked(RemovalRequest(data, _options(_merge(given, query)), background or None))
+    background = None
+    if parsed.background_image is not None:
+        background = _not_empty(decode_base64(parsed.background_image))
+    return _checked(RemovalRequest(data, _options(_merge(given, query)), background))
 
 
 async def _from_form(form: FormData, query: dict[str, str]) -> RemovalRequest:
@@ -175,9 +177,9 @@ def _checked(removal: RemovalRequest) -> RemovalRequest:
 
 
 def _options(given: dict[str, Any]) -> RemovalOptions:
-    """Options from text values, as they come in a form or a query."""
+    """Options from JSON values or from text, as it comes in a form or a query."""
     try:
-        return RemovalOptions.model_validate_strings(given)
+        return RemovalOptions.model_validate(given)
     except ValidationError as error:
         raise MalformedRequest(_explain(error)) from None
 

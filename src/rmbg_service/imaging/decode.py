@@ -106,13 +106,12 @@ def from_pillow(image: Image.Image, *, keep_profile: bool = False) -> SourceImag
 
     Raises `InvalidImage` for a mode that cannot be converted.
     """
-    info = ImageInfo("pillow", *image.size)
     try:
         planes = _from_pillow(image.copy(), image.info.get("icc_profile"), keep_profile)
     except Exception as error:  # as above
         raise InvalidImage(f"the picture cannot be converted: {error}") from None
     height, width = planes[0].shape[:2]
-    return SourceImage(ImageInfo(info.format, width, height), *planes)
+    return SourceImage(ImageInfo("pillow", width, height), *planes)
 
 
 def _from_pillow(
@@ -156,7 +155,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _decode_plain_jpeg(data: bytes, image: Image.Image) -> Image.Image | NDArray[np.uint8] | None:
+def _decode_plain_jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     """Upright RGB pixels, three times faster than Pillow; None for a JPEG that is not so plain."""
     if image.format != "JPEG" or image.mode != "RGB" or _orientation(image) != 1:
         return None
