@@ -5,9 +5,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rmbg_service.imaging import compose
+from rmbg_service.imaging.region import parse_region
 from rmbg_service.matting.choice import Detail
 
-OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip"]
+OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip", "auto"]
 
 
 class RemovalOptions(BaseModel):
@@ -24,7 +25,7 @@ class RemovalOptions(BaseModel):
         "png",
         description="`png` and `webp` lose nothing; `webp-lossy` and `avif` are small and keep "
         "alpha; `jpeg` is on a background, white unless you say; `zip` holds `color.jpg` and "
-        "`alpha.png`.",
+        "`alpha.png`; `auto` is `png` where the result has transparency, else `jpeg`.",
     )
     quality: int = Field(
         90, ge=1, le=100, description="Quality of `webp-lossy`, `avif`, `jpeg` and `zip`."
@@ -67,8 +68,22 @@ class RemovalOptions(BaseModel):
         description="Where on the canvas the subject stands: `original`, `center`, `x%` or "
         "`x% y%`. Default: `center` with `scale`, else `original`.",
     )
+    roi: str | None = Field(
+        None,
+        max_length=60,
+        description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`: the subject is looked "
+        "for only there, all around it becomes transparent.",
+    )
+    semitransparency: bool = Field(
+        True,
+        description="`false` makes what is partly transparent inside the subject, such as glass, "
+        "opaque; edges stay soft.",
+    )
     max_side: int | None = Field(
         None, ge=1, le=65_535, description="Shrink so that no side has more px than this."
+    )
+    max_pixels: int | None = Field(
+        None, ge=1, description="Shrink so that the result has no more pixels than this."
     )
     on_empty: Literal["return", "error"] = Field(
         "return",
@@ -100,6 +115,13 @@ class RemovalOptions(BaseModel):
     def _known_position(cls, text: str | None) -> str | None:
         if text is not None:
             compose.parse_position(text)
+        return text
+
+    @field_validator("roi")
+    @classmethod
+    def _known_region(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_region(text)
         return text
 
     @model_validator(mode="after")

@@ -1,21 +1,17 @@
 """A finished job to the response that Accept asks for."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 
-import pybase64
 from fastapi import Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
+from rmbg_service.api.accept import preferred_image
+from rmbg_service.api.pieces import Base64Text, PiecesResponse
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.options import RemovalOptions
 from rmbg_service.serving.pipeline import Encoded
-
-_PIECE_BYTES = 192 * 1024  # a multiple of 3, so that pieces of base64 join without padding
 
 
 class SubjectBox(BaseModel):
@@ -80,7 +76,9 @@ def respond(
         "timings_ms": timings,
     }
     tail = b'", ' + json.dumps(rest).encode()[1:]
-    return PiecesResponse([b'{"image": "', _Base64(result.data), tail], headers, "application/json")
+    return PiecesResponse(
+        [b'{"image": "', Base64Text(result.data), tail], headers, "application/json"
+    )
 
 
 def negotiate(options: RemovalOptions, accept: str) -> RemovalOptions:
@@ -94,66 +92,3 @@ def negotiate(options: RemovalOptions, accept: str) -> RemovalOptions:
                 options.model_dump(exclude_unset=True) | {"format": name}
             )
     return options
-
-
-def preferred_image(accept: str) -> str | None:
-    """The file type that Accept weighs above JSON (RFC 9110, section 12.5.1), None for JSON."""
-    best, json_weight = ("", 0.0), 0.0
-    for item in accept.split(","):
-        media_type, *parameters = (part.strip().lower() for part in item.split(";"))
-        weight = _weight(parameters)
-        if media_type in ("application/json", "application/*"):
-            json_weight = max(json_weight, weight)
-        elif media_type.startswith("image/") or media_type == "application/zip":
-            # A type that cannot be written counts as a wish for an image of any kind.
-            writable = any(encoder.media_type == media_type for encoder in ENCODERS.values())
-            if weight > best[1] or (weight == best[1] and best[0] == "image/*" and writable):
-                best = (media_type if writable else "image/*", weight)
-    return best[0] if best[1] > json_weight else None
-
-
-def _weight(parameters: list[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
-    return 1.0
-
-
-@dataclass(frozen=True)
-class _Base64:
-    """Bytes that go out as base64 text, encoded a piece at a time."""
-
-    data: bytes
-
-    def __len__(self) -> int:
-        return -(-len(self.data) // 3) * 4
-
-
-class PiecesResponse(Response):
-    """A body of known length, sent in pieces, so that a slow reader's memory stays bounded."""
-
-    def __init__(
-        self, parts: list[bytes | _Base64], headers: dict[str, str], media_type: str
-    ) -> None:
-        super().__init__(None, 200, headers, media_type)
-        self.headers["content-length"] = str(sum(map(len, parts)))
-        self._parts = parts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the body piece by piece."""
-        await send(
-            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        )
-        for piece in self._pieces():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    def _pieces(self) -> Iterator[bytes]:
-        for part in self._parts:
-            data = memoryview(part.data if isinstance(part, _Base64) else part)
-            for start in range(0, len(data), _PIECE_BYTES):
-                piece = bytes(data[start : start + _PIECE_BYTES])
-                yield pybase64.b64encode(piece) if isinstance(part, _Base64) else piece

@@ -100,11 +100,25 @@ def place(cutout: Cutout, scale: float | None, position: tuple[float, float] | N
 
 def limit_side(cutout: Cutout, max_side: int) -> Cutout:
     """Shrink so that the longer side has at most `max_side` px; never enlarge."""
-    factor = max_side / max(cutout.size)
+    return _shrink(cutout, max_side / max(cutout.size))
+
+
+def limit_pixels(cutout: Cutout, max_pixels: int) -> Cutout:
+    """Shrink so that the picture has at most `max_pixels`; never enlarge."""
+    width, height = cutout.size
+    return _shrink(cutout, math.sqrt(max_pixels / (width * height)))
+
+
+def _shrink(cutout: Cutout, factor: float) -> Cutout:
     if factor >= 1:
         return cutout
-    width, height = cutout.size
-    return _resize(cutout, max(1, round(width * factor)), max(1, round(height * factor)))
+    width, height = (max(1, math.floor(side * factor + 1e-6)) for side in cutout.size)
+    return _resize(cutout, width, height)
+
+
+def uncut(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:
+    """The cutout of a region back in its picture of `width` x `height`, transparent around it."""
+    return _window(cutout, Box(-region.left, -region.top, width - region.left, height - region.top))
 
 
 def on_colour(cutout: Cutout, colour: Colour) -> Cutout:

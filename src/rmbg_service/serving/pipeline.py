@@ -12,13 +12,15 @@ from rmbg_service.imaging import compose
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_to_srgb
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import SourceImage, decode, probe
+from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.imaging.png import write_grey
+from rmbg_service.imaging.region import parse_region
 from rmbg_service.imaging.resize import shrink
 from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
 from rmbg_service.matting.crops import blend
 from rmbg_service.matting.foreground import estimate_foreground
+from rmbg_service.matting.solid import solidify
 from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.options import RemovalOptions
 
@@ -30,7 +32,8 @@ FOUND = 0.5
 class Encoded:
     """A finished file, and what is known of it.
 
-    `box` is the subject's in the upright input picture, None when nothing was found.
+    `box` is the subject's in the upright input picture, None when nothing was found. `full_size` is
+    the width and height that `max_side` and `max_pixels` may have limited.
     """
 
     data: bytes
@@ -38,14 +41,23 @@ class Encoded:
     media_type: str
     width: int
     height: int
+    full_size: tuple[int, int]
     box: Box | None
     confidence: float
 
 
-def open_image(data: bytes, max_pixels: int, options: RemovalOptions) -> SourceImage:
-    """Probe, then decode; see `imaging.decode` for what is refused."""
-    info = probe(data, max_pixels)
-    return decode(data, info, keep_profile=options.color_profile == "keep")
+def read(data: bytes, info: ImageInfo, options: RemovalOptions) -> SourceImage:
+    """Decode what `options` ask for; see `imaging.decode`."""
+    return restrict(decode(data, info, keep_profile=options.color_profile == "keep"), options)
+
+
+def restrict(source: SourceImage, options: RemovalOptions) -> SourceImage:
+    """The region of interest of a picture. Raises `InvalidRegion`."""
+    if options.roi is None:
+        return source
+    height, width = source.rgb.shape[:2]
+    box = parse_region(options.roi).box(width, height)
+    return source if box is None else source.cut(box)
 
 
 def prepare(source: SourceImage, input_size: tuple[int, int], box: Box | None = None) -> ModelInput:
@@ -77,18 +89,26 @@ def refine(source: SourceImage, matte: Matte, options: RemovalOptions, *, guided
     A matte in which nothing is found becomes an empty cutout, or `NoSubject` where the caller asked
     to be told.
     """
-    size = source.rgb.shape[:2]
     if matte.max() < FOUND:
         if options.on_empty == "error":
             raise NoSubject("nothing was found that could be the subject of this picture")
-        return Cutout(source.rgb, np.zeros(size, np.uint8), source.icc, 0.0)
+        empty = np.zeros(source.rgb.shape[:2], np.uint8)
+        return _uncut(Cutout(source.rgb, empty, source.icc, 0.0), source)
     alpha = to_full_size(source.rgb, matte, guided)
+    if not options.semitransparency:
+        alpha = solidify(alpha)
     if source.alpha is not None:  # what was transparent stays so
         alpha = cv2.multiply(alpha, source.alpha, scale=1 / 255).astype(np.uint8, copy=False)
     rgb = source.rgb
     if options.decontaminate and options.output == "cutout":
         rgb = estimate_foreground(rgb, alpha)
-    return Cutout(rgb, alpha, source.icc, confidence(matte))
+    return _uncut(Cutout(rgb, alpha, source.icc, confidence(matte)), source)
+
+
+def _uncut(cutout: Cutout, source: SourceImage) -> Cutout:
+    if source.region is None:
+        return cutout
+    return compose.uncut(cutout, source.region, source.info.width, source.info.height)
 
 
 def confidence(matte: Matte) -> float:
@@ -108,15 +128,24 @@ def encode(
     position = options.position or ("original" if scale is None else "center")
     if scale is not None or position != "original":
         cutout = compose.place(cutout, scale, compose.parse_position(position))
+    full_size = cutout.size
     if options.max_side is not None:
         cutout = compose.limit_side(cutout, options.max_side)
+    if options.max_pixels is not None:
+        cutout = compose.limit_pixels(cutout, options.max_pixels)
     width, height = cutout.size
-    encoder = ENCODERS[options.format]
-    if options.output == "matte" and options.format == "png":
-        data = write_grey(cutout.alpha)
+    if options.output == "matte" and options.format in ("png", "auto"):
+        name, data = "png", write_grey(cutout.alpha)
     else:
-        data = encoder.write(_finished(cutout, options, background), options.quality)
-    return Encoded(data, options.format, encoder.media_type, width, height, box, found)
+        finished = _finished(cutout, options, background)
+        name = options.format if options.format != "auto" else _fitting_format(finished)
+        data = ENCODERS[name].write(finished, options.quality)
+    media_type = ENCODERS[name].media_type
+    return Encoded(data, name, media_type, width, height, full_size, box, found)
+
+
+def _fitting_format(cutout: Cutout) -> str:
+    return "jpeg" if cutout.alpha.min() == 255 else "png"
 
 
 def _finished(
@@ -130,6 +159,6 @@ def _finished(
         cutout = compose.on_picture(cutout, background)
     elif options.background is not None:
         cutout = compose.on_colour(cutout, compose.parse_colour(options.background))
-    if not ENCODERS[options.format].keeps_alpha:
+    if options.format != "auto" and not ENCODERS[options.format].keeps_alpha:
         cutout = compose.on_colour(cutout, compose.WHITE)
     return cutout
