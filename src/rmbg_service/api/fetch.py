@@ -9,8 +9,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
@@ -25,6 +26,7 @@ _MAX_URL = 4096
 _HEADERS = [("User-Agent", "rmbg-service"), ("Accept", "image/*"), ("Accept-Encoding", "identity")]
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _SPECIAL_V4 = [
+    IPv4Network("192.0.0.0/24"),  # IETF protocol assignments
     IPv4Network("192.88.99.0/24"),  # 6to4 relays
     IPv4Network("168.63.129.16/32"),  # the host of a virtual machine on Azure
 ]
@@ -89,9 +91,9 @@ class Fetcher:
 
     async def _get(self, url: str, max_bytes: int) -> bytes | str:
         """The body, or where it is said to be."""
-        backend = _CheckedBackend(self._backend, self._resolve)
         async with (
-            httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend) as pool,
+            _CheckedBackend(self._backend, self._resolve) as backend,
+            httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
             pool.stream("GET", self._checked(url), headers=_HEADERS) as response,
         ):
             headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
@@ -126,11 +128,15 @@ class Fetcher:
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the addresses of a host, if all of them are public."""
+    """Connects to a host, if all of its addresses are public, and closes what it has connected.
+
+    httpcore leaves a connection open that is cancelled in the middle of its TLS handshake.
+    """
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, resolve: Resolve) -> None:
         self._backend = backend
         self._resolve = resolve
+        self._connections = AsyncExitStack()
 
     async def connect_tcp(
         self, host: str, port: int, *args: Any, **kwargs: Any
@@ -138,7 +144,15 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         addresses = await self._resolve(host, port)
         if not addresses or not all(is_public(address) for address in addresses):
             raise FetchRefused(f"the host {host} has an address that is not public")
-        return await self._backend.connect_tcp(addresses[0], port, *args, **kwargs)
+        stream = await self._backend.connect_tcp(addresses[0], port, *args, **kwargs)
+        self._connections.push_async_callback(stream.aclose)
+        return stream
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connections.aclose()
 
 
 def is_public(address: str) -> bool:

@@ -17,12 +17,9 @@ def solidify(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     width of the rim alpha rises to opaque. Fine hair is thinner than the rim and stays as it is.
     """
     present = cv2.threshold(alpha, _PRESENT - 1, 255, cv2.THRESH_BINARY)[1]
-    # The picture's frame cuts the subject off, it is no rim of it.
-    framed = cv2.copyMakeBorder(present, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    depth = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1]
-    depth = depth.astype(np.float32, copy=False)
+    depth = cv2.distanceTransform(present, cv2.DIST_L2, 5)
     rim = max(1.0, _RIM * float(np.hypot(*alpha.shape)))
-    depth -= rim
-    depth *= 255.0 / rim
-    np.clip(depth, 0.0, 255.0, out=depth)
+    np.clip(depth, rim, 2.0 * rim, out=depth)
+    np.subtract(depth, rim, out=depth)
+    np.multiply(depth, 255.0 / rim, out=depth)
     return np.maximum(alpha, depth.astype(np.uint8))
