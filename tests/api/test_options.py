@@ -212,3 +212,43 @@ async def test_json_takes_options_as_json_values_and_the_query_takes_text() -> N
         answer = await client.post(url, json=body, headers={"accept": "image/jpeg"})
     assert picture(answer).format == "JPEG"
     assert max(picture(answer).size) == 20
+
+
+async def test_auto_is_png_where_there_is_transparency_and_jpeg_elsewhere() -> None:
+    assert (await post(format="auto")).headers["content-type"] == "image/png"
+    assert (await post(format="auto", output="matte")).headers["content-type"] == "image/png"
+    answer = await post(format="auto", background="white", accept="application/json")
+    assert answer.json()["format"] == "jpeg"
+
+
+async def test_a_region_is_all_that_is_looked_at() -> None:
+    answer = await post(roi="50% 0px 100% 24px", accept="application/json")
+    body = answer.json()
+    box = body["box"]
+    assert (box["left"], box["top"], box["height"]) == (32, 0, 24)
+    image = Image.open(io.BytesIO(base64.b64decode(body["image"])))
+    assert image.size == (64, 48)
+    assert image.getpixel((34, 10))[3] == 255  # type: ignore[index]
+    assert image.getpixel((10, 10)) == image.getpixel((34, 40)) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("roi", ["0px 0px 65px 48px", "50% 0% 50% 100%"])
+async def test_a_region_that_does_not_fit_is_told(roi: str) -> None:
+    answer = await post(roi=roi)
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid-region")
+
+
+async def test_max_pixels() -> None:
+    image = picture(await post(max_pixels=768))
+    assert image.size == (32, 24)
+    assert picture(await post(max_pixels=10**6)).size == (64, 48)
+
+
+async def test_semitransparency_false_makes_glass_opaque() -> None:
+    class Glass(FakePredictor):
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            return [np.full(self.input_size, 0.6, np.float32) for _ in batch]
+
+    glass = picture(await post(Glass(), detail="off"))
+    solid = picture(await post(Glass(), detail="off", semitransparency="false"))
+    assert (glass.getpixel((30, 20))[3], solid.getpixel((30, 20))[3]) == (153, 255)  # type: ignore[index]

@@ -176,6 +176,8 @@ async def read_request(
     if len(backgrounds) > 1:
         raise RemoveBgError("multiple_bg_sources", f"give one of {', '.join(_BACKGROUNDS)}")
     parameters = _parameters(fields)
+    if parameters.channels == "alpha" and parameters.format == "zip":
+        raise RemoveBgError("invalid_format", "channels=alpha is one picture, not a zip")
     data = await _picture(fields, sources[0], fetcher, max_body_bytes)
     background = None
     if backgrounds and backgrounds != ["bg_color"]:
@@ -184,8 +186,6 @@ async def read_request(
     options = parameters.options(default_size, has_background=background is not None)
     if options.output == "matte":
         background = None
-    if options.output == "matte" and options.format == "zip":
-        raise RemoveBgError("invalid_format", "channels=alpha is one picture, not a zip")
     return RemoveBgRequest(RemovalRequest(data, options, background), parameters)
 
 
