@@ -331,7 +331,7 @@ async def test_a_wait_longer_than_its_clients_wait_is_refused_at_once() -> None:
 
 
 async def test_the_rate_limit_counts_megapixels_of_each_key_on_both_apis() -> None:
-    body = {"files": {"image_file": ("a.jpg", JPEG)}}
+    body: dict[str, Any] = {"files": {"image_file": ("a.jpg", JPEG)}}
     async with serving(api_keys="one,two", rate_limit_megapixels_per_minute=2) as (client, engine):
         answers = [await client.post(PATH, **body, headers={"x-api-key": "one"}) for _ in "123"]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -367,7 +367,7 @@ async def test_a_repeated_post_of_a_client_that_gave_up_is_a_request_of_its_own(
     """The Ruby client repeats a POST after 20 s; the first one's job ends by itself."""
     predictor = FakePredictor(gated=True)
     async with serving(predictor) as (client, engine):
-        body = {"files": {"image_file": ("a.jpg", JPEG)}, "data": {"format": "zip"}}
+        body: dict[str, Any] = {"files": {"image_file": ("a.jpg", JPEG)}, "data": {"format": "zip"}}
         first = asyncio.create_task(client.post(PATH, **body))
         await predictor.wait_until_entered()
         first.cancel()

@@ -29,8 +29,6 @@ from rmbg_service.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-_EXPOSED_HEADERS = ["*"]
-
 
 def create_app(
     settings: Settings | None = None,
@@ -74,7 +72,7 @@ def create_app(
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=_EXPOSED_HEADERS,
+            expose_headers=["*"],
         )
     return app
 
