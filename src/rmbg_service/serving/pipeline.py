@@ -1,7 +1,7 @@
 """Picture in, cutout out: the same steps for the API, the command line and Python."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,14 +11,16 @@ from rmbg_service.errors import NoSubject
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_to_srgb
-from rmbg_service.imaging.cutout import Cutout
+from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.imaging.decode import SourceImage, decode, probe
-from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.resize import shrink
 from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
 from rmbg_service.matting.crops import blend
+from rmbg_service.matting.drop_shadow import drop_shadow
 from rmbg_service.matting.foreground import estimate_foreground
+from rmbg_service.matting.shadow import keep_shadow
 from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.options import RemovalOptions
 
@@ -30,7 +32,8 @@ FOUND = 0.5
 class Encoded:
     """A finished file, and what is known of it.
 
-    `box` is the subject's in the upright input picture, None when nothing was found.
+    `box` is the subject's in the upright input picture, None when nothing was found. `shadow` says
+    what became of its shadow, without the layer itself; None when none was asked for.
     """
 
     data: bytes
@@ -40,6 +43,7 @@ class Encoded:
     height: int
     box: Box | None
     confidence: float
+    shadow: Shadow | None = None
 
 
 def open_image(data: bytes, max_pixels: int, options: RemovalOptions) -> SourceImage:
@@ -81,14 +85,39 @@ def refine(source: SourceImage, matte: Matte, options: RemovalOptions, *, guided
     if matte.max() < FOUND:
         if options.on_empty == "error":
             raise NoSubject("nothing was found that could be the subject of this picture")
-        return Cutout(source.rgb, np.zeros(size, np.uint8), source.icc, 0.0)
+        none = None if options.shadow == "off" else Shadow("keep", reason="no-subject")
+        return Cutout(source.rgb, np.zeros(size, np.uint8), source.icc, 0.0, none)
     alpha = to_full_size(source.rgb, matte, guided)
     if source.alpha is not None:  # what was transparent stays so
         alpha = cv2.multiply(alpha, source.alpha, scale=1 / 255).astype(np.uint8, copy=False)
+    shadow = _shadow(source, alpha, options)
     rgb = source.rgb
-    if options.decontaminate and options.output == "cutout":
+    if options.decontaminate and options.output != "matte":
         rgb = estimate_foreground(rgb, alpha)
-    return Cutout(rgb, alpha, source.icc, confidence(matte))
+    return Cutout(rgb, alpha, source.icc, confidence(matte), shadow)
+
+
+def _shadow(
+    source: SourceImage, alpha: NDArray[np.uint8], options: RemovalOptions
+) -> Shadow | None:
+    """The shadow that `options` asks for, as strong as it asks for."""
+    if options.shadow == "off":
+        return None
+    shadow = None
+    if options.shadow != "drop":
+        shadow = _kept_shadow(source, alpha)
+    if shadow is None or (options.shadow == "auto" and not shadow.found):
+        shadow = drop_shadow(alpha, options.shadow_angle, options.shadow_softness)
+    if shadow.alpha is None or options.shadow_opacity == 1:
+        return shadow
+    scaled = cv2.convertScaleAbs(shadow.alpha, alpha=options.shadow_opacity)
+    return replace(shadow, alpha=scaled.astype(np.uint8, copy=False))
+
+
+def _kept_shadow(source: SourceImage, alpha: NDArray[np.uint8]) -> Shadow:
+    if source.alpha is not None and cv2.minMaxLoc(source.alpha)[0] < 255:
+        return Shadow("keep", reason="transparent-input")
+    return keep_shadow(source.rgb, alpha)
 
 
 def confidence(matte: Matte) -> float:
@@ -111,12 +140,16 @@ def encode(
     if options.max_side is not None:
         cutout = compose.limit_side(cutout, options.max_side)
     width, height = cutout.size
-    encoder = ENCODERS[options.format]
-    if options.output == "matte" and options.format == "png":
+    name, encoder = options.format, ENCODERS[options.format]
+    if options.output == "layers":
+        name, encoder = "zip", LAYERS
+        data = encoder.write(cutout, options.quality)
+    elif options.output == "matte" and options.format == "png":
         data = write_grey(cutout.alpha)
     else:
         data = encoder.write(_finished(cutout, options, background), options.quality)
-    return Encoded(data, options.format, encoder.media_type, width, height, box, found)
+    shadow = cutout.shadow and replace(cutout.shadow, alpha=None)
+    return Encoded(data, name, encoder.media_type, width, height, box, found, shadow)
 
 
 def _finished(
@@ -132,4 +165,4 @@ def _finished(
         cutout = compose.on_colour(cutout, compose.parse_colour(options.background))
     if not ENCODERS[options.format].keeps_alpha:
         cutout = compose.on_colour(cutout, compose.WHITE)
-    return cutout
+    return cutout.with_shadow()
