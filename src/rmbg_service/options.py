@@ -16,10 +16,11 @@ class RemovalOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    output: Literal["cutout", "matte"] = Field(
+    output: Literal["cutout", "matte", "layers"] = Field(
         "cutout",
         description="`cutout`: the picture with the background transparent (straight alpha). "
-        "`matte`: the alpha channel alone, as a grey picture.",
+        "`matte`: the alpha channel alone, as a grey picture. `layers`: a zip of "
+        "`foreground.png`, `shadow.png` and `matte.png`, all of one size.",
     )
     format: OutputFormat = Field(
         "png",
@@ -43,6 +44,24 @@ class RemovalOptions(BaseModel):
     )
     decontaminate: bool = Field(
         True, description="Take the old background's colour out of soft edges."
+    )
+    shadow: Literal["off", "keep", "drop", "auto"] = Field(
+        "off",
+        description="`keep` leaves the subject the shadow it has in the picture, where one is "
+        "found; `drop` paints one; `auto` paints one where none can be kept.",
+    )
+    shadow_opacity: float = Field(
+        1.0, ge=0, le=2, description="How much of the shadow's alpha is used; 0.5 is half of it."
+    )
+    shadow_angle: float = Field(
+        60.0,
+        ge=-180,
+        le=180,
+        description="Where a painted shadow falls, in degrees: 0 behind the subject, 90 to the "
+        "right, -90 to the left, 180 in front.",
+    )
+    shadow_softness: float = Field(
+        0.5, ge=0, le=1, description="How soft a painted shadow is away from the foot."
     )
     background: str | None = Field(
         None,
@@ -133,4 +152,12 @@ class RemovalOptions(BaseModel):
             raise ValueError("margin needs crop=true")
         if self.output == "matte" and (self.background is not None or self.format == "zip"):
             raise ValueError("a matte has no colours: leave out background and zip")
+        if self.output == "layers" and (
+            self.background is not None or self.format not in ("png", "zip")
+        ):
+            raise ValueError("layers are a zip of PNGs: leave out background and format")
+        if self.output == "matte" and self.shadow != "off":
+            raise ValueError("a matte has no shadow: leave out shadow")
+        if self.shadow == "off" and self.shadow_opacity != 1:
+            raise ValueError("shadow_opacity needs shadow")
         return self

@@ -31,9 +31,9 @@ def remove_background(
 
     `picture` is the bytes or the path of an image file, a Pillow image, or an array of shape
     `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, uint8 sRGB. `options` are those of `RemovalOptions` that
-    make a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency` and
-    `on_empty`. `predictor` is a loaded one; by default the model that `RMBG_MODEL` names is loaded
-    on the first call and kept.
+    make a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency`, `on_empty`
+    and those of the shadow. `predictor` is a loaded one; by default the model that `RMBG_MODEL`
+    names is loaded on the first call and kept.
 
     Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS`), `InvalidRegion`,
     `NoSubject`, `ConfigurationError`, or pydantic's `ValidationError` for an option.

@@ -96,6 +96,8 @@ async def post(
         ({"image_file": FILE, "crop": "perhaps"}, "invalid_crop"),
         ({"image_file": FILE, "type": "ghost"}, "invalid_type"),
         ({"image_file": FILE, "type_level": "3"}, "invalid_type_level"),
+        ({"image_file": FILE, "shadow_type": "long"}, "invalid_shadow_type"),
+        ({"image_file": FILE, "shadow_opacity": "101"}, "invalid_shadow_opacity"),
         ({"image_file": FILE, "roi": "0 0 10 10"}, "invalid_roi"),
         ({"image_file": FILE, "roi": "0% 0% 50%"}, "invalid_roi"),
         ({"image_file": FILE, "roi": "0px 0px 65px 48px"}, "roi_exceeds_bounds"),

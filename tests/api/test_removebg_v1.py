@@ -32,9 +32,12 @@ class Pane(FakePredictor):
         return [matte for _ in batch]
 
 
-async def post(predictor: FakePredictor | None = None, **fields: Any) -> httpx.Response:
+async def post(
+    predictor: FakePredictor | None = None, given: dict[str, Any] | None = None, **fields: Any
+) -> httpx.Response:
     """A multipart request as `requests` and curl send it."""
-    files = {"image_file": ("photo.jpg", JPEG, "image/jpeg")}
+    files: dict[str, Any] = {"image_file": ("photo.jpg", JPEG, "image/jpeg")}
+    fields |= given or {}
     files |= {k: v if isinstance(v, tuple) else (None, str(v)) for k, v in fields.items()}
     async with serving(predictor) as (client, _):
         return await client.post(PATH, files=files)
@@ -190,7 +193,7 @@ async def test_the_size_where_none_is_given_is_a_setting() -> None:
     ],
 )
 async def test_format(given: dict[str, Any], media_type: str) -> None:
-    answer = await post(**given)
+    answer = await post(given=given)
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == media_type
 
@@ -263,14 +266,14 @@ async def test_a_margin_without_crop_and_a_position_with_crop_change_nothing() -
     ],
 )
 async def test_scale_and_position(given: dict[str, str], box: tuple[int, ...]) -> None:
-    alpha = alpha_of(picture(await post(**given)))
+    alpha = alpha_of(picture(await post(given=given)))
     found = Image.fromarray((alpha > 127).astype(np.uint8)).getbbox()
     assert found == pytest.approx(box, abs=14)
 
 
 async def test_channels_alpha_gives_the_matte() -> None:
     for given in ({}, {"bg_color": "red"}):
-        image = picture(await post(channels="alpha", **given))
+        image = picture(await post(given={"channels": "alpha"} | given))
         assert (image.format, image.mode, image.size) == ("PNG", "L", SIZE)
         assert (image.getpixel((100, 100)), image.getpixel((900, 100))) == (255, 0)
 
@@ -282,6 +285,37 @@ async def test_semitransparency() -> None:
     ]
     assert 120 < glass < 200
     assert solid == 255
+
+
+@pytest.mark.parametrize(
+    ("given", "painted"),
+    [
+        ({}, False),
+        ({"shadow_type": "none", "add_shadow": "true"}, False),
+        ({"shadow_type": "drop"}, True),
+        ({"shadow_type": "auto"}, True),  # this picture has none to keep
+        ({"shadow_type": "car"}, True),
+        ({"add_shadow": "true"}, True),
+        ({"shadow_type": "drop", "shadow_opacity": "0"}, False),
+        ({"shadow_type": "drop", "channels": "alpha"}, False),
+    ],
+)
+async def test_shadows(given: dict[str, str], painted: bool) -> None:
+    plain = {"channels": given["channels"]} if "channels" in given else {}
+    without, shadowed = await post(Pane(), plain), await post(Pane(), given)
+    assert (without.content != shadowed.content) == painted
+
+
+async def test_half_the_opacity_is_half_the_shadow() -> None:
+    bare, full, half = [
+        alpha_of(picture(await post(Pane(), given))).astype(int).sum()
+        for given in (
+            {},
+            {"shadow_type": "drop"},
+            {"shadow_type": "drop", "shadow_opacity": "50"},
+        )
+    ]
+    assert half - bare == pytest.approx((full - bare) / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["auto", "person", "product", "car", "animal", "other"])

@@ -1,6 +1,7 @@
 """A finished job to the response that Accept asks for."""
 
 import json
+from typing import Any, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, Field
@@ -9,6 +10,8 @@ from starlette.responses import Response
 from rmbg_service.api.accept import preferred_image
 from rmbg_service.api.pieces import Base64Text, PiecesResponse
 from rmbg_service.api.record import RequestRecord
+from rmbg_service.imaging.box import Box
+from rmbg_service.imaging.cutout import Shadow
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.options import RemovalOptions
 from rmbg_service.serving.pipeline import Encoded
@@ -21,6 +24,24 @@ class SubjectBox(BaseModel):
     top: int
     width: int
     height: int
+
+
+class ShadowReport(BaseModel):
+    """What became of the subject's shadow."""
+
+    found: bool = Field(description="There is a shadow in the result.")
+    kind: Literal["keep", "drop"] = Field(description="Its own one, or a painted one.")
+    box: SubjectBox | None = Field(
+        description="Where it is denser than 10 %, in the upright picture you sent."
+    )
+    density: float = Field(description="Its mean alpha there, 0 to 1, before `shadow_opacity`.")
+    confidence: float = Field(
+        description="How well a kept shadow stands out of the floor's texture, 0 to 1."
+    )
+    reason: str | None = Field(
+        description="Why there is none: `no-subject`, `no-floor`, `textured-floor`, `no-shadow`, "
+        "`too-large` or `transparent-input`."
+    )
 
 
 class RemovalResponse(BaseModel):
@@ -37,6 +58,7 @@ class RemovalResponse(BaseModel):
     confidence: float = Field(
         description="How decided the network was about what it kept, 0 to 1.", examples=[0.97]
     )
+    shadow: ShadowReport | None = Field(description="Null unless `shadow` was asked for.")
     animated: bool = Field(
         description="The file has more frames or pages; only the first one was used."
     )
@@ -57,10 +79,9 @@ def respond(
         "X-RMBG-Confidence": str(result.confidence),
         "Vary": "Accept",
     }
-    box = None
     if result.box is not None:
-        box = [result.box.left, result.box.top, result.box.width, result.box.height]
-        headers["X-RMBG-Box"] = ",".join(map(str, box))
+        headers["X-RMBG-Box"] = _box_header(result.box)
+    headers |= _shadow_headers(result.shadow)
     if animated:
         headers["X-RMBG-Animated"] = "first-frame-only"
     if preferred_image(request.headers.get("accept", "")) is not None:
@@ -69,8 +90,9 @@ def respond(
         "format": result.format,
         "width": result.width,
         "height": result.height,
-        "box": box and dict(zip(SubjectBox.model_fields, box, strict=True)),
+        "box": _box(result.box),
         "confidence": result.confidence,
+        "shadow": _shadow(result.shadow),
         "animated": animated,
         "model": model,
         "timings_ms": timings,
@@ -81,10 +103,45 @@ def respond(
     )
 
 
+def _box(box: Box | None) -> dict[str, int] | None:
+    if box is None:
+        return None
+    return {"left": box.left, "top": box.top, "width": box.width, "height": box.height}
+
+
+def _box_header(box: Box) -> str:
+    return f"{box.left},{box.top},{box.width},{box.height}"
+
+
+def _shadow(shadow: Shadow | None) -> dict[str, Any] | None:
+    if shadow is None:
+        return None
+    return {
+        "found": shadow.found,
+        "kind": shadow.kind,
+        "box": _box(shadow.box),
+        "density": round(shadow.density, 4),
+        "confidence": round(shadow.confidence, 4),
+        "reason": shadow.reason,
+    }
+
+
+def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
+    if shadow is None:
+        return {}
+    if shadow.box is None:
+        return {"X-RMBG-Shadow": f"none; reason={shadow.reason}"}
+    return {
+        "X-RMBG-Shadow": f"{shadow.kind}; density={shadow.density:.4f}; "
+        f"confidence={shadow.confidence:.4f}",
+        "X-RMBG-Shadow-Box": _box_header(shadow.box),
+    }
+
+
 def negotiate(options: RemovalOptions, accept: str) -> RemovalOptions:
     """`options` with the format that Accept names, where the caller named none."""
     wanted = preferred_image(accept)
-    if wanted is None or "format" in options.model_fields_set:
+    if wanted is None or options.output == "layers" or "format" in options.model_fields_set:
         return options
     for name, encoder in ENCODERS.items():
         if encoder.media_type == wanted:

@@ -125,6 +125,9 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         "Server-Timing": text | {"description": "Milliseconds in each stage."},
         "X-RMBG-Box": text | {"description": "left,top,width,height of the subject, in px."},
         "X-RMBG-Confidence": text | {"description": "How decided the network was, 0 to 1."},
+        "X-RMBG-Shadow": text
+        | {"description": "`keep` or `drop` with density and confidence, or `none` and a reason."},
+        "X-RMBG-Shadow-Box": text | {"description": "left,top,width,height of the shadow, in px."},
         "X-RMBG-Animated": text | {"description": "`first-frame-only` for an animated input."},
         "X-RMBG-Model": text | {"description": "The model that predicted the matte."},
         "X-RMBG-Model-License": text | {"description": "SPDX licence of its weights."},

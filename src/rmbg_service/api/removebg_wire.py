@@ -26,6 +26,7 @@ _MAX_MARGIN_PX = 500
 _MAX_MARGIN_PART = 0.5
 _MAX_DETAIL = 300
 _FORMATS = {"jpg": "jpeg"}
+_SHADOWS = {"none": "off", "auto": "auto", "3D": "auto", "car": "auto", "drop": "drop"}
 _PNG_MAX_PIXELS = 10_000_000
 _SIZES = {
     "preview": 250_000,
@@ -84,6 +85,15 @@ class RemoveBgParameters(BaseModel):
     bg_color: str | None = Field(
         None, description="3, 4, 6 or 8 hexadecimal digits, with or without `#`, or a CSS name."
     )
+    add_shadow: bool = Field(False, description="The old form of `shadow_type=auto`.")
+    shadow_type: Literal["none", "auto", "drop", "3D", "car"] | None = Field(
+        None,
+        description="`auto`: the subject's own shadow where it can be kept, else a painted one; "
+        "`3D` and `car` are the same. `drop`: a painted one.",
+    )
+    shadow_opacity: float = Field(
+        100, ge=0, le=100, description="Per cent of the shadow's alpha that is used."
+    )
     semitransparency: bool = Field(
         True, description="`false` makes partly transparent parts of the subject opaque."
     )
@@ -123,6 +133,11 @@ class RemoveBgParameters(BaseModel):
             compose.parse_colour(text)
         return text
 
+    @property
+    def _shadow(self) -> str:
+        kind = self.shadow_type or ("auto" if self.add_shadow else "none")
+        return _SHADOWS[kind]
+
     def options(self, default_size: RemoveBgSize, has_background: bool) -> RemovalOptions:
         """The same wishes in the service's own words."""
         opaque = has_background or (
@@ -142,6 +157,8 @@ class RemoveBgParameters(BaseModel):
                 "margin": self.crop_margin if self.crop else "0",
                 "background": None if matte else self.bg_color,
                 "semitransparency": self.semitransparency,
+                "shadow": "off" if matte else self._shadow,
+                "shadow_opacity": self.shadow_opacity / 100,
                 "max_pixels": pixels,
                 "on_empty": "error",
                 **placed,

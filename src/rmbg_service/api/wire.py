@@ -114,8 +114,9 @@ def _checked(removal: RemovalRequest) -> RemovalRequest:
     if removal.background is not None:
         if removal.options.background is not None:
             raise MalformedRequest("give background or background_image, not both")
-        if removal.options.output == "matte":
-            raise MalformedRequest("a matte has no background: leave out background_image")
+        if removal.options.output != "cutout":
+            what = "a matte has" if removal.options.output == "matte" else "layers have"
+            raise MalformedRequest(f"{what} no background: leave out background_image")
     return removal
 
 
