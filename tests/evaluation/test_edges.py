@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rmbg_service.evaluation.edges import usable_edge, visibly_wrong
+from rmbg_service.evaluation.edges import spoilt_edge, usable_edge, visibly_wrong
 from rmbg_service.models.predictor import Matte
 
 
@@ -103,3 +103,27 @@ def test_stair_steps_on_a_soft_edge_are_seen() -> None:
     stairs = (np.round(soft * 2) / 2).astype(np.float32)
     assert not visibly_wrong(soft, soft, 1).any()
     assert visibly_wrong(stairs, soft, 1)[30].sum() >= 2
+
+
+def test_the_shadow_region_is_the_edge_near_the_shadow(disc: Matte) -> None:
+    shadow = np.zeros((800, 800), np.uint8)
+    shadow[380:420, 660:760] = 255  # begins 10 px from the right end of the disc
+    dented = disc.copy()
+    dented[390:410, 640:] = 0
+    elsewhere = np.fliplr(dented).copy()
+    assert math.isnan(usable_edge(disc, disc).uea_shadow)
+    assert math.isnan(usable_edge(disc, disc, shadow=shadow * 0).uea_shadow)
+    assert usable_edge(disc, disc, shadow=shadow).uea_shadow == 1
+    assert usable_edge(dented, disc, shadow=shadow).uea_shadow < 0.5
+    assert usable_edge(elsewhere, disc, shadow=shadow).uea_shadow == 1
+
+
+def test_the_spoilt_edge_lies_on_the_contour_beside_the_error(disc: Matte) -> None:
+    dented = disc.copy()
+    dented[380:420, 640:] = 0
+    ys, xs = np.nonzero(spoilt_edge(dented, disc))
+    assert len(ys) >= 30
+    assert np.abs(np.hypot(xs - 400, ys - 400) - 250).max() < 1.5
+    assert ys.min() > 350
+    assert ys.max() < 450
+    assert not spoilt_edge(disc, disc).any()

@@ -112,3 +112,44 @@ def test_a_blurred_edge_costs_gradient_but_hardly_area() -> None:
     blurred = cv2.GaussianBlur(square(), (0, 0), 3).astype(np.float32)
     assert iou(blurred, square()) > 0.99
     assert grad(blurred, square()) > grad(shifted(square(), 1), square()) / 10
+
+
+def holed(matte: Matte) -> Matte:
+    matte = matte.copy()
+    matte[90:110, 90:110] = 0
+    return matte
+
+
+def with_speck(matte: Matte) -> Matte:
+    matte = matte.copy()
+    matte[10:20, 10:20] = 1
+    return matte
+
+
+@pytest.mark.parametrize(
+    ("change", "error_px", "iou_is", "uea_is", "far_from_edge"),
+    [
+        (lambda m: shifted(m, 1), 200, 99 / 101, 1.0, False),
+        (lambda m: shifted(m, 3), 600, 97 / 103, None, False),
+        (holed, 400, 9600 / 10_000, 1.0, True),
+        (with_speck, 100, 10_000 / 10_100, 1.0, True),
+    ],
+    ids=["shift 1", "shift 3", "hole", "speck"],
+)
+def test_hand_made_errors(
+    change: Callable[[Matte], Matte],
+    error_px: int,
+    iou_is: float,
+    uea_is: float | None,
+    far_from_edge: bool,
+) -> None:
+    values = measure(change(square()), square())
+    assert values["sad"] == pytest.approx(error_px / 1000)
+    assert values["mae"] == values["mse"] == pytest.approx(error_px / 40_000)
+    assert values["iou"] == values["soft_iou"] == pytest.approx(iou_is)
+    assert 0 < values["biou"] < 1
+    assert 0 < values["bf"] <= 1
+    assert values["grad"] > 0
+    # Only the edges along the shift stay usable where it is 3 px.
+    assert values["uea"] == uea_is if uea_is is not None else 0.1 < values["uea"] < 0.7
+    assert (values["far_bad_px"] > 50) is far_from_edge

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rmbg_service import __version__
+from rmbg_service.cli.evaluate import evaluate
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
 from rmbg_service.cli.serve import serve
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.add_typer(models, name="models")
+app.command()(evaluate)
 app.command()(openapi)
 
 

@@ -1,7 +1,10 @@
 """Photos with known mattes: a folder with `manifest.csv`, or `images/` beside `alphas/`."""
 
 import csv
+import hashlib
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.evaluation.edges import Mask
 from rmbg_service.models.predictor import Matte
 
 REQUIRED_COLUMNS = {"file", "alpha"}
@@ -58,11 +62,30 @@ def read_dataset(folder: Path) -> list[Sample]:
         samples = _from_pairs(folder)
     else:
         raise ConfigurationError(f"{folder}: neither manifest.csv nor images/ and alphas/ in it")
+    repeated = [name for name, times in Counter(s.id for s in samples).items() if times > 1]
+    if repeated:
+        raise ConfigurationError(f"{folder}: more than one photo is called {', '.join(repeated)}")
     for sample in samples:
         for path in (sample.image, sample.alpha, sample.shadow):
             if path is not None and not path.is_file():
                 raise ConfigurationError(f"{folder}: {sample.id} names a missing file, {path}")
     return samples
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def sample_digest(sample: Sample) -> str:
+    """Digest of the files of a sample and of how it is judged; computed once in a process."""
+    parts = [
+        file_digest(path) if path else "" for path in (sample.image, sample.alpha, sample.shadow)
+    ]
+    parts += [sample.id, sample.gt_kind, *sorted(sample.tags)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
@@ -78,6 +101,12 @@ def load_matte(path: Path) -> Matte:
             return np.asarray(image, np.float32) * np.float32(1 / 65535)
         channel = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
         return np.asarray(channel, np.float32) * np.float32(1 / 255)
+
+
+def load_shadow(path: Path) -> Mask:
+    """`(H, W)` uint8, 0 where no shadow is cast."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
 
 
 def _from_manifest(folder: Path) -> list[Sample]:

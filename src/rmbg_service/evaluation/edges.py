@@ -15,7 +15,8 @@ from rmbg_service.models.predictor import Matte
 RUN_PX = 50
 STARTS = range(0, RUN_PX, 10)
 REACH_PX = 25
-"""A wrong pixel farther than this from any edge spoils no run and is counted apart."""
+"""A wrong pixel farther than this from any edge spoils no run and is counted apart; an edge pixel
+at most this far from a cast shadow is in the shadow region."""
 
 FINE_WINDOW_PX = 21
 FINE_SHARE = 0.25
@@ -25,6 +26,8 @@ MIN_CONTOUR_PX = 8
 """Rims shorter than this are specks of the truth, no edge."""
 
 Flags = NDArray[np.bool_]
+Mask = NDArray[np.uint8]
+"""`(H, W)` uint8, 0 or not."""
 Kernel = NDArray[np.uint8]
 
 
@@ -38,32 +41,48 @@ class EdgeReport:
     uea: float
     uea_hair: float
     uea_solid: float
+    uea_shadow: float
     far_bad_px: int
 
 
 def usable_edge(
-    prediction: Matte, truth: Matte, tolerance_px: int = 1, edge_level: float = 0.5
+    prediction: Matte,
+    truth: Matte,
+    tolerance_px: int = 1,
+    edge_level: float = 0.5,
+    shadow: Mask | None = None,
 ) -> EdgeReport:
     """Judge the edge of `prediction`, both `(H, W)` float32 in [0, 1].
 
     `tolerance_px` is the truth's own uncertainty; `edge_level` the truth's value that is its edge.
+    `shadow` is where a shadow is cast (> 0); the edge within 25 px of it is the shadow region.
     """
     wrong = visibly_wrong(prediction, truth, tolerance_px)
     contours = _contours(truth, edge_level)
     spoilt, far = _spoilt_edge(wrong, contours)
     fine = _fine_structure(truth)
-    usable = np.zeros(3)
-    total = np.zeros(3)
+    shaded = _near(shadow) if shadow is not None else np.zeros(truth.shape, bool)
+    usable = np.zeros(4)
+    total = np.zeros(4)
     for contour in contours:
         ys, xs = contour[:, 1], contour[:, 0]
         bad, hair = spoilt[ys, xs], fine[ys, xs]
-        parts = np.stack([np.ones_like(hair), hair, ~hair])
+        parts = np.stack([np.ones_like(hair), hair, ~hair, shaded[ys, xs]])
         for start in STARTS:
             good = _usable_runs(bad, start)
             usable += (parts & good).sum(axis=1)
             total += parts.sum(axis=1)
-    share = np.divide(usable, total, out=np.full(3, np.nan), where=total > 0)
-    return EdgeReport(float(share[0]), float(share[1]), float(share[2]), far)
+    share = np.divide(usable, total, out=np.full(4, np.nan), where=total > 0)
+    uea, uea_hair, uea_solid, uea_shadow = share.tolist()
+    return EdgeReport(uea, uea_hair, uea_solid, uea_shadow, far)
+
+
+def spoilt_edge(
+    prediction: Matte, truth: Matte, tolerance_px: int = 1, edge_level: float = 0.5
+) -> Flags:
+    """`(H, W)` bool: the pixels of the truth's edge that a visibly wrong pixel spoils."""
+    wrong = visibly_wrong(prediction, truth, tolerance_px)
+    return _spoilt_edge(wrong, _contours(truth, edge_level))[0]
 
 
 def visibly_wrong(prediction: Matte, truth: Matte, tolerance_px: int) -> Flags:
@@ -171,6 +190,13 @@ def _spoilt_edge(wrong: Flags, contours: list[NDArray[np.int32]]) -> tuple[Flags
 def _fine_structure(truth: Matte) -> Flags:
     partly = ((truth > 0.02) & (truth < 0.98)).astype(np.float32)
     return np.asarray(cv2.blur(partly, (FINE_WINDOW_PX, FINE_WINDOW_PX)) >= FINE_SHARE)
+
+
+def _near(shadow: Mask) -> Flags:
+    """Pixels at most `REACH_PX` from the shadow."""
+    free = (shadow == 0).astype(np.uint8)
+    distance = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray((distance <= REACH_PX) & bool(np.any(shadow)))
 
 
 def _usable_runs(bad: Flags, start: int) -> Flags:

@@ -15,11 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.evaluation.edges import Flags, usable_edge
+from rmbg_service.evaluation.edges import Flags, Mask, usable_edge
 from rmbg_service.models.predictor import Matte
-
-Mask = NDArray[np.uint8]
-"""`(H, W)` uint8, 0 or 1."""
 
 BOUNDARY_F_TOLERANCE = 0.008
 BOUNDARY_IOU_WIDTH = 0.02
@@ -103,9 +100,10 @@ def measure(
 ) -> dict[str, float]:
     """All measures by their short names; NaN where one does not apply.
 
-    `tolerance_px` and `edge_level` belong to the usable edge accuracy, see `usable_edge`.
+    `tolerance_px` and `edge_level` belong to the usable edge accuracy, see `usable_edge`. `shadow`
+    is where a shadow is cast (> 0).
     """
-    edge = usable_edge(prediction, truth, tolerance_px, edge_level)
+    edge = usable_edge(prediction, truth, tolerance_px, edge_level, shadow)
     return {
         "iou": iou(prediction, truth),
         "soft_iou": soft_iou(prediction, truth),
@@ -119,6 +117,7 @@ def measure(
         "uea": edge.uea,
         "uea_hair": edge.uea_hair,
         "uea_solid": edge.uea_solid,
+        "uea_shadow": edge.uea_shadow,
         "far_bad_px": edge.far_bad_px,
         "shadow_leak": math.nan if shadow is None else shadow_leak(prediction, truth, shadow),
     }

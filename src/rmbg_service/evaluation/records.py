@@ -1,0 +1,77 @@
+"""`per_image.csv`: one row for each judged photo, written as soon as it is known."""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+MEASURES = (
+    "iou",
+    "soft_iou",
+    "mae",
+    "mse",
+    "sad",
+    "grad",
+    "bf",
+    "bf2",
+    "biou",
+    "uea",
+    "uea_hair",
+    "uea_solid",
+    "uea_shadow",
+    "far_bad_px",
+    "shadow_leak",
+    "seconds",
+)
+"""What is known of a judged photo: the measures by their short names, and the removal's time."""
+
+COLUMNS = ("id", *MEASURES, "tags", "gt_kind", "key")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One judged photo: `values` by the names in `MEASURES`, NaN where one does not apply.
+
+    `key` is a digest of everything the values depend on.
+    """
+
+    id: str
+    values: Mapping[str, float]
+    tags: frozenset[str]
+    gt_kind: str
+    key: str
+
+
+def read_records(path: Path) -> list[Record]:
+    """The rows of a file; none when there is no file. A row that was cut off is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return [_record(row) for row in rows if row.get("key")]
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Replace the file by these rows, in one step."""
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *map(_cells, records)])
+    part.replace(path)
+
+
+def append_record(path: Path, record: Record) -> None:
+    """Add one row at the end of a file that `write_records` made."""
+    with path.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerow(_cells(record))
+
+
+def _record(row: dict[str, str]) -> Record:
+    values = {name: float(row[name]) if row.get(name) else math.nan for name in MEASURES}
+    return Record(row["id"], values, frozenset(row["tags"].split()), row["gt_kind"], row["key"])
+
+
+def _cells(record: Record) -> list[str]:
+    values = [record.values[name] for name in MEASURES]
+    numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in values]
+    return [record.id, *numbers, " ".join(sorted(record.tags)), record.gt_kind, record.key]

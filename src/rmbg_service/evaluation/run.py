@@ -1,0 +1,117 @@
+"""Judging one candidate on a dataset: a bad picture is noted, a second run does only the rest."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from rmbg_service.errors import ConfigurationError, DeviceFailure, InvalidImage
+from rmbg_service.evaluation.candidate import Candidate, Predict
+from rmbg_service.evaluation.dataset import Sample, load_matte, load_shadow, sample_digest
+from rmbg_service.evaluation.measures import measure
+from rmbg_service.evaluation.records import Record, append_record, read_records, write_records
+from rmbg_service.models.predictor import Matte
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A photo that could not be judged, and why."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the candidate of that name; records are in the dataset's order."""
+
+    candidate: str
+    source: str
+    folder: Path
+    records: list[Record]
+    failures: list[Failure]
+
+
+def run(
+    candidate: Candidate,
+    samples: Sequence[Sample],
+    folder: Path,
+    on_done: Callable[[], None] = lambda: None,
+) -> Outcome:
+    """Judge every sample; `on_done` is called after each.
+
+    `folder` gets `per_image.csv` and `mattes/<id>.png`. Rows that stand there already are taken
+    over when the photo, its truth, the candidate and this package's version are the same; the model
+    is loaded only if there are others. What is wrong with one photo becomes a `Failure`. Stopped at
+    any point, even by a signal, the folder is fit for the next run.
+    """
+    table = folder / "per_image.csv"
+    (folder / "mattes").mkdir(parents=True, exist_ok=True)
+    known = {(record.id, record.key): record for record in read_records(table)}
+    write_records(table, known.values())  # without a row that was cut off
+    records, failures = [], []
+    with ExitStack() as stack:
+        predict: Predict | None = None
+        for sample in samples:
+            try:
+                key = _key(candidate, sample)
+                record = known.get((sample.id, key))
+                if record is None or not matte_path(folder, sample).is_file():
+                    predict = predict or stack.enter_context(candidate.open())
+                    record = _judge(sample, key, predict, matte_path(folder, sample))
+                    append_record(table, record)
+            except (ConfigurationError, DeviceFailure):
+                raise
+            except Exception as error:  # whatever it is, it concerns this picture
+                failures.append(Failure(sample.id, str(error) or repr(error)))
+            else:
+                records.append(record)
+            on_done()
+    write_records(table, records)
+    return Outcome(candidate.name, candidate.source, folder, records, failures)
+
+
+def matte_path(folder: Path, sample: Sample) -> Path:
+    """Where a candidate's matte of a sample is kept."""
+    return folder / "mattes" / f"{sample.id}.png"
+
+
+def _key(candidate: Candidate, sample: Sample) -> str:
+    """Digest of everything that a record depends on."""
+    version = importlib.metadata.version("rmbg-service")
+    parts = (version, candidate.identity(sample), sample_digest(sample))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _judge(sample: Sample, key: str, predict: Predict, path: Path) -> Record:
+    prediction = predict(sample)
+    matte, truth = prediction.matte, load_matte(sample.alpha)
+    shadow = load_shadow(sample.shadow) if sample.shadow else None
+    for what, array in (("prediction", matte), ("shadow mask", shadow)):
+        if array is not None and array.shape != truth.shape:
+            raise InvalidImage(f"the {what} has {_size(array)} px, the truth {_size(truth)}")
+    values = measure(
+        matte,
+        truth,
+        tolerance_px=sample.tolerance_px,
+        edge_level=sample.edge_level,
+        shadow=shadow,
+    )
+    _save(matte, path)
+    values["seconds"] = prediction.seconds
+    return Record(sample.id, values, sample.tags, sample.gt_kind, key)
+
+
+def _save(matte: Matte, path: Path) -> None:
+    part = path.with_suffix(".part")
+    Image.fromarray(np.rint(matte * 255).astype(np.uint8)).save(part, "PNG")
+    part.replace(path)
+
+
+def _size(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+    return f"{array.shape[1]} x {array.shape[0]}"
