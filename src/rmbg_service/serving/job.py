@@ -14,10 +14,14 @@ STAGES = ("read", "decode", "queue", "predict", "refine", "encode")
 
 
 class Stamps:
-    """Seconds spent in each stage: one struct for the histogram, the log and `Server-Timing`."""
+    """Seconds spent in each stage: one struct for the histogram, the log and `Server-Timing`.
+
+    `stage`, one of `STAGES`, is the one that the request is in.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.stage = STAGES[0]
 
     def add(self, stage: str, seconds: float) -> None:
         """Add `seconds` to `stage`, one of `STAGES`."""
@@ -25,7 +29,8 @@ class Stamps:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to `stage`."""
+        """Be in `stage` and add the time of the block to it."""
+        self.stage = stage
         started = time.perf_counter()
         try:
             yield
