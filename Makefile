@@ -33,7 +33,7 @@ bench: $(READY_DEV)
 	$(BIN)/python bench/codecs.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist tests/page/node_modules
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
