@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.types import ASGIApp, Message
 
 from rmbg_service.api.app import create_app
+from rmbg_service.api.fetch import Fetcher
 from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
@@ -75,11 +76,11 @@ def picture_bytes(size: tuple[int, int] = (64, 48), kind: str = "PNG", **save: A
 
 @asynccontextmanager
 async def serving(
-    predictor: FakePredictor | None = None, **settings: Any
+    predictor: FakePredictor | None = None, fetcher: Fetcher | None = None, **settings: Any
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Engine]]:
     """A running app with a client of it; at the end every gate is opened."""
     predictor = predictor or FakePredictor()
-    app = create_app(Settings(**settings), predictor)
+    app = create_app(Settings(**settings), predictor, fetcher)
     engine: Engine = app.state.engine
     ready = asyncio.Event()
     engine.on_ready = ready.set

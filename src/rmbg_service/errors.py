@@ -6,12 +6,16 @@
     |  |- MalformedRequest       400
     |  |- Unauthorized           401
     |  |- UploadTimeout          408
-    |  |- ImageTooLarge          413  (bytes or pixels that never fit)
+    |  |- ImageTooLarge          413  (pixels that never fit)
+    |  |  |- BodyTooLarge             (bytes)
     |  |- UnsupportedMediaType   415
     |  |- InvalidImage           422
+    |  |  |- UnknownFormat            (nothing that could be decoded)
+    |  |  |- EmptyImage               (no pixels)
+    |  |- InvalidRegion          422  (reason: exceeds | empty)
     |  |- NoSubject              422  (only where the caller asked to be told)
     |- Rejected                  the service cannot take it now; carries retry_after_s
-    |  |- Overloaded             429  (reason: jobs | pixels | deadline)
+    |  |- Overloaded             429  (reason: jobs | pixels | deadline | rate)
     |  |- NotReady               503
     |- DeadlineExceeded          504
     |- InferenceError            500
@@ -78,6 +82,12 @@ class ImageTooLarge(ClientError):
     title = "Image too large"
 
 
+class BodyTooLarge(ImageTooLarge):
+    """More bytes than this service reads."""
+
+    title = "Body too large"
+
+
 class UnsupportedMediaType(ClientError):
     """The request's Content-Type is not one of the accepted forms."""
 
@@ -92,6 +102,26 @@ class InvalidImage(ClientError):
     status = 422
     type = "invalid-image"
     title = "Invalid image"
+
+
+class UnknownFormat(InvalidImage):
+    """The file is of no accepted format."""
+
+
+class EmptyImage(InvalidImage):
+    """The picture has no pixels."""
+
+
+class InvalidRegion(ClientError):
+    """The region of interest is empty or leaves the picture."""
+
+    status = 422
+    type = "invalid-region"
+    title = "Invalid region"
+
+    def __init__(self, detail: str, reason: Literal["exceeds", "empty"]) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class NoSubject(ClientError):
@@ -112,16 +142,17 @@ class Rejected(RmbgError):
         self.retry_after_s = retry_after_s
 
 
+RejectionReason = Literal["jobs", "pixels", "deadline", "rate"]
+
+
 class Overloaded(Rejected):
-    """A bound on the work in flight is reached."""
+    """A bound on the work in flight, or on what one client may ask for, is reached."""
 
     status = 429
     type = "overloaded"
     title = "Overloaded"
 
-    def __init__(
-        self, detail: str, retry_after_s: int, reason: Literal["jobs", "pixels", "deadline"]
-    ) -> None:
+    def __init__(self, detail: str, retry_after_s: int, reason: RejectionReason) -> None:
         super().__init__(detail, retry_after_s)
         self.reason = reason
 

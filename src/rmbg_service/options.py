@@ -5,9 +5,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rmbg_service.imaging import compose
+from rmbg_service.imaging.region import parse_region
 from rmbg_service.matting.choice import Detail
 
-OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip"]
+OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip", "auto"]
 
 
 class RemovalOptions(BaseModel):
@@ -15,16 +16,17 @@ class RemovalOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    output: Literal["cutout", "matte"] = Field(
+    output: Literal["cutout", "matte", "layers"] = Field(
         "cutout",
         description="`cutout`: the picture with the background transparent (straight alpha). "
-        "`matte`: the alpha channel alone, as a grey picture.",
+        "`matte`: the alpha channel alone, as a grey picture. `layers`: a zip of "
+        "`foreground.png`, `shadow.png` and `matte.png`, all of one size.",
     )
     format: OutputFormat = Field(
         "png",
         description="`png` and `webp` lose nothing; `webp-lossy` and `avif` are small and keep "
         "alpha; `jpeg` is on a background, white unless you say; `zip` holds `color.jpg` and "
-        "`alpha.png`.",
+        "`alpha.png`; `auto` is `png` where the result has transparency, else `jpeg`.",
     )
     quality: int = Field(
         90, ge=1, le=100, description="Quality of `webp-lossy`, `avif`, `jpeg` and `zip`."
@@ -42,6 +44,24 @@ class RemovalOptions(BaseModel):
     )
     decontaminate: bool = Field(
         True, description="Take the old background's colour out of soft edges."
+    )
+    shadow: Literal["off", "keep", "drop", "auto"] = Field(
+        "off",
+        description="`keep` leaves the subject the shadow it has in the picture, where one is "
+        "found; `drop` paints one; `auto` paints one where none can be kept.",
+    )
+    shadow_opacity: float = Field(
+        1.0, ge=0, le=2, description="How much of the shadow's alpha is used; 0.5 is half of it."
+    )
+    shadow_angle: float = Field(
+        60.0,
+        ge=-180,
+        le=180,
+        description="Where a painted shadow falls, in degrees: 0 behind the subject, 90 to the "
+        "right, -90 to the left, 180 in front.",
+    )
+    shadow_softness: float = Field(
+        0.5, ge=0, le=1, description="How soft a painted shadow is away from the foot."
     )
     background: str | None = Field(
         None,
@@ -67,8 +87,22 @@ class RemovalOptions(BaseModel):
         description="Where on the canvas the subject stands: `original`, `center`, `x%` or "
         "`x% y%`. Default: `center` with `scale`, else `original`.",
     )
+    roi: str | None = Field(
+        None,
+        max_length=60,
+        description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`: the subject is looked "
+        "for only there, all around it becomes transparent.",
+    )
+    semitransparency: bool = Field(
+        True,
+        description="`false` makes what is partly transparent inside the subject, such as glass, "
+        "opaque; edges stay soft.",
+    )
     max_side: int | None = Field(
         None, ge=1, le=65_535, description="Shrink so that no side has more px than this."
+    )
+    max_pixels: int | None = Field(
+        None, ge=1, description="Shrink so that the result has no more pixels than this."
     )
     on_empty: Literal["return", "error"] = Field(
         "return",
@@ -102,6 +136,13 @@ class RemovalOptions(BaseModel):
             compose.parse_position(text)
         return text
 
+    @field_validator("roi")
+    @classmethod
+    def _known_region(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_region(text)
+        return text
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         placed = self.scale != "original" or self.position not in (None, "original")
@@ -111,4 +152,12 @@ class RemovalOptions(BaseModel):
             raise ValueError("margin needs crop=true")
         if self.output == "matte" and (self.background is not None or self.format == "zip"):
             raise ValueError("a matte has no colours: leave out background and zip")
+        if self.output == "layers" and (
+            self.background is not None or self.format not in ("png", "zip")
+        ):
+            raise ValueError("layers are a zip of PNGs: leave out background and format")
+        if self.output == "matte" and self.shadow != "off":
+            raise ValueError("a matte has no shadow: leave out shadow")
+        if self.shadow == "off" and self.shadow_opacity != 1:
+            raise ValueError("shadow_opacity needs shadow")
         return self

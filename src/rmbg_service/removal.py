@@ -12,7 +12,7 @@ from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, from_pillow
+from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, from_pillow, probe
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.options import RemovalOptions
@@ -31,15 +31,16 @@ def remove_background(
 
     `picture` is the bytes or the path of an image file, a Pillow image, or an array of shape
     `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, uint8 sRGB. `options` are those of `RemovalOptions` that
-    make a cutout: `detail`, `decontaminate`, `color_profile`, `on_empty`. `predictor` is a loaded
-    one; by default the model that `RMBG_MODEL` names is loaded on the first call and kept.
+    make a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency`, `on_empty`
+    and those of the shadow. `predictor` is a loaded one; by default the model that `RMBG_MODEL`
+    names is loaded on the first call and kept.
 
-    Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS`), `NoSubject`,
-    `ConfigurationError`, or pydantic's `ValidationError` for an option.
+    Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS`), `InvalidRegion`,
+    `NoSubject`, `ConfigurationError`, or pydantic's `ValidationError` for an option.
     """
     settings = load_settings()
     wanted = RemovalOptions.model_validate(options)
-    source = _source(picture, settings.max_image_pixels, wanted)
+    source = pipeline.restrict(_source(picture, settings.max_image_pixels, wanted), wanted)
     with _ONE_AT_A_TIME:
         predictor = predictor or _default_predictor(settings)
         size = predictor.input_size
@@ -63,13 +64,15 @@ def _default_predictor(settings: Settings) -> Predictor:
 def _source(picture: Picture, max_pixels: int, options: RemovalOptions) -> SourceImage:
     if isinstance(picture, str | Path):
         picture = Path(picture).read_bytes()
+    keep_profile = options.color_profile == "keep"
     if isinstance(picture, bytes | bytearray):
-        return pipeline.open_image(bytes(picture), max_pixels, options)
+        data = bytes(picture)
+        return decode(data, probe(data, max_pixels), keep_profile=keep_profile)
     pixels = math.prod(picture.size if isinstance(picture, Image.Image) else picture.shape[:2])
     if pixels > max_pixels:
         raise ImageTooLarge(f"{pixels} pixels; at most {max_pixels} are accepted")
     if isinstance(picture, Image.Image):
-        return from_pillow(picture, keep_profile=options.color_profile == "keep")
+        return from_pillow(picture, keep_profile=keep_profile)
     return _source_of_array(picture)
 
 

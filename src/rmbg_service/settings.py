@@ -18,6 +18,7 @@ RESULT_BYTES_PER_PIXEL = 4
 _PARSING_COPIES = 2  # of one body at a time: its base64 text and what that decodes to
 
 PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
+RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
 Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
 Triple = Annotated[tuple[float, float, float], NoDecode]
 
@@ -123,6 +124,38 @@ class Settings(BaseSettings):
         60.0, gt=0, description="How long a whole request body may take to arrive; then 408."
     )
 
+    rate_limit_megapixels_per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Megapixels that each key may send in a minute, an image counting as one at "
+        "least; then 429. Without keys the limit is for all together.",
+    )
+    removebg_default_size: RemoveBgSize = Field(
+        "auto",
+        description="`size` of the remove.bg API where a request gives none; the original's is "
+        "`preview`, a quarter of a megapixel.",
+    )
+    removebg_wait_limit_s: float = Field(
+        20.0,
+        gt=0,
+        description="How long clients of the remove.bg API wait for an answer: a request that "
+        "would have to queue for longer gets 429 at once.",
+    )
+    url_fetch: bool = Field(
+        False,
+        description="`on` lets the remove.bg API fetch `image_url` and `bg_image_url`, from public "
+        "addresses only.",
+    )
+    url_fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Comma-separated hosts that may be fetched from, `*.example.com` with all "
+        "below it. Default: every public one.",
+    )
+    url_fetch_timeout_s: float = Field(
+        10.0, gt=0, description="How long one picture may take to be fetched, redirects included."
+    )
+
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys; when set, every removal needs one."
     )
@@ -137,7 +170,13 @@ class Settings(BaseSettings):
     )
 
     @field_validator(
-        "accept_license", "onnx_mean", "onnx_std", "api_keys", "cors_origins", mode="before"
+        "accept_license",
+        "onnx_mean",
+        "onnx_std",
+        "url_fetch_hosts",
+        "api_keys",
+        "cors_origins",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

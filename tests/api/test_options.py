@@ -212,3 +212,165 @@ async def test_json_takes_options_as_json_values_and_the_query_takes_text() -> N
         answer = await client.post(url, json=body, headers={"accept": "image/jpeg"})
     assert picture(answer).format == "JPEG"
     assert max(picture(answer).size) == 20
+
+
+async def test_auto_is_png_where_there_is_transparency_and_jpeg_elsewhere() -> None:
+    assert (await post(format="auto")).headers["content-type"] == "image/png"
+    assert (await post(format="auto", output="matte")).headers["content-type"] == "image/png"
+    answer = await post(format="auto", background="white", accept="application/json")
+    assert answer.json()["format"] == "jpeg"
+
+
+async def test_a_region_is_all_that_is_looked_at() -> None:
+    answer = await post(roi="50% 0px 100% 24px", accept="application/json")
+    body = answer.json()
+    box = body["box"]
+    assert (box["left"], box["top"], box["height"]) == (32, 0, 24)
+    image = Image.open(io.BytesIO(base64.b64decode(body["image"])))
+    assert image.size == (64, 48)
+    assert image.getpixel((34, 10))[3] == 255  # type: ignore[index]
+    assert image.getpixel((10, 10)) == image.getpixel((34, 40)) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("roi", ["0px 0px 65px 48px", "50% 0% 50% 100%"])
+async def test_a_region_that_does_not_fit_is_told(roi: str) -> None:
+    answer = await post(roi=roi)
+    assert (answer.status_code, answer.json()["type"]) == (422, "invalid-region")
+
+
+async def test_max_pixels() -> None:
+    image = picture(await post(max_pixels=768))
+    assert image.size == (32, 24)
+    assert picture(await post(max_pixels=10**6)).size == (64, 48)
+
+
+async def test_semitransparency_false_makes_glass_opaque() -> None:
+    class Glass(FakePredictor):
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            return [np.full(self.input_size, 0.6, np.float32) for _ in batch]
+
+    glass = picture(await post(Glass(), detail="off"))
+    solid = picture(await post(Glass(), detail="off", semitransparency="false"))
+    assert (glass.getpixel((30, 20))[3], solid.getpixel((30, 20))[3]) == (153, 255)  # type: ignore[index]
+
+
+def standing() -> bytes:
+    """A light floor; a box in the middle, and beside its foot the shadow it casts to the right."""
+    rgb = np.full((160, 240, 3), 200, np.uint8)
+    rgb[100:120, 140:190] = 110
+    rgb[30:120, 100:140] = (180, 40, 30)
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Middle(FakePredictor):
+    """Finds the box of `standing`."""
+
+    input_size = (160, 240)
+
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+        matte = np.zeros(self.input_size, np.float32)
+        matte[30:120, 100:140] = 1
+        return [matte for _ in batch]
+
+
+async def post_standing(**fields: Any) -> httpx.Response:
+    return await post(Middle(), image=standing(), detail="off", **fields)
+
+
+async def test_keep_leaves_the_shadow_as_a_black_layer() -> None:
+    answer = await post_standing(shadow="keep")
+    image = picture(answer)
+    assert image.getpixel((165, 110)) == pytest.approx((0, 0, 0, 255 * 0.45), abs=4)
+    assert image.getpixel((70, 110)) == (0, 0, 0, 0)
+    assert answer.headers["x-rmbg-shadow"].startswith("keep; density=0.4")
+    left, top, width, height = map(int, answer.headers["x-rmbg-shadow-box"].split(","))
+    assert (left, top) == pytest.approx((140, 100), abs=3)
+    assert (left + width, top + height) == pytest.approx((190, 120), abs=3)
+
+
+async def test_json_says_what_became_of_the_shadow() -> None:
+    report = (await post_standing(shadow="keep", accept="application/json")).json()["shadow"]
+    assert report["found"] is True
+    assert report["kind"] == "keep"
+    assert report["reason"] is None
+    assert 0.3 < report["density"] < 0.6
+    plain = (await post_standing(accept="application/json")).json()
+    assert plain["shadow"] is None
+
+
+async def test_without_evidence_keep_gives_none_and_says_why() -> None:
+    answer = await post(shadow="keep")
+    assert answer.headers["x-rmbg-shadow"].startswith("none; reason=")
+    assert "x-rmbg-shadow-box" not in answer.headers
+
+
+async def test_auto_paints_where_none_can_be_kept() -> None:
+    answer = await post(shadow="auto")
+    assert answer.headers["x-rmbg-shadow"].startswith("drop; ")
+    assert (await post_standing(shadow="auto")).headers["x-rmbg-shadow"].startswith("keep; ")
+
+
+async def test_shadow_opacity_scales_it() -> None:
+    full = picture(await post_standing(shadow="keep")).getpixel((165, 110))
+    half = picture(await post_standing(shadow="keep", shadow_opacity=0.5)).getpixel((165, 110))
+    none = picture(await post_standing(shadow="keep", shadow_opacity=0)).getpixel((165, 110))
+    assert isinstance(full, tuple)
+    assert isinstance(half, tuple)
+    assert half[3] == pytest.approx(full[3] / 2, abs=1)
+    assert none == (0, 0, 0, 0)
+
+
+async def test_crop_includes_the_shadow() -> None:
+    without = picture(await post_standing(crop="true")).size
+    cropped = picture(await post_standing(crop="true", shadow="keep")).size
+    assert without == (40, 90)
+    assert cropped == pytest.approx((90, 90), abs=3)
+
+
+async def test_a_jpeg_shows_the_shadow_on_its_background() -> None:
+    answer = await post_standing(shadow="keep", format="jpeg", background="white")
+    grey = picture(answer).getpixel((165, 110))
+    assert grey == pytest.approx((140, 140, 140), abs=5)
+
+
+async def test_layers_are_three_pictures_of_one_size() -> None:
+    answer = await post_standing(shadow="keep", output="layers", accept="image/png")
+    assert answer.headers["content-type"] == "application/zip"
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    images = {name: Image.open(archive.open(name)) for name in archive.namelist()}
+    assert {name: image.mode for name, image in images.items()} == {
+        "foreground.png": "RGBA",
+        "shadow.png": "RGBA",
+        "matte.png": "L",
+    }
+    assert {image.size for image in images.values()} == {(240, 160)}
+    together = Image.alpha_composite(images["shadow.png"], images["foreground.png"])
+    flat = picture(await post_standing(shadow="keep"))
+    assert np.abs(np.asarray(together, int) - np.asarray(flat, int)).max() <= 1
+
+
+async def test_layers_without_a_shadow_have_an_empty_one() -> None:
+    answer = await post_standing(output="layers", format="zip", accept="application/json")
+    assert answer.json()["format"] == "zip"
+    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(answer.json()["image"])))
+    assert Image.open(archive.open("shadow.png")).getextrema() == ((0, 0),) * 4
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"output": "matte", "shadow": "keep"},
+        {"output": "layers", "background": "red"},
+        {"output": "layers", "format": "jpeg"},
+        {"output": "layers", "background_image": ("b.png", PNG)},
+        {"shadow_opacity": "0.5"},
+        {"shadow": "drop", "shadow_opacity": "2.5"},
+        {"shadow": "drop", "shadow_angle": "200"},
+        {"shadow": "drop", "shadow_softness": "-1"},
+        {"shadow": "long"},
+    ],
+)
+async def test_contradictions_about_the_shadow(fields: dict[str, Any]) -> None:
+    assert (await post(**fields)).status_code == 400

@@ -148,8 +148,8 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
         ({"json": {"image": "%%%"}}, 400, "not valid base64"),
         ({"json": {"image": "data:image/png,abc"}}, 400, "data: URI"),
         ({"json": {"image": B64, "colour": "red"}}, 400, "unknown option 'colour'"),
-        ({"json": {"image": B64, "output": "hat"}}, 400, "'cutout' or 'matte'"),
-        ({"files": {"image": ("x", PNG), "output": (None, "hat")}}, 400, "'cutout' or 'matte'"),
+        ({"json": {"image": B64, "output": "hat"}}, 400, "'matte' or 'layers'"),
+        ({"files": {"image": ("x", PNG), "output": (None, "hat")}}, 400, "'matte' or 'layers'"),
         ({"files": {"image": ("x", PNG), "hat": (None, "1")}}, 400, "unknown option 'hat'"),
         ({"files": {"image": ("x", PNG), "output": ("y", PNG)}}, 400, "unexpected file"),
         (

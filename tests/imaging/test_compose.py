@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.box import Box
-from rmbg_service.imaging.cutout import Cutout
+from rmbg_service.imaging.cutout import Cutout, Shadow
 
 
 def disc(width: int = 100, height: int = 80) -> Cutout:
@@ -133,3 +135,57 @@ def test_a_background_picture_covers_the_canvas_from_its_centre() -> None:
     assert (result.alpha == 255).all()
     assert (result.rgb[:, :4] == 0).all()
     assert (result.rgb[:, 5:] == 255).all()
+
+
+def shaded() -> Cutout:
+    """The disc with a half-dense shadow of 40 x 10 px at (50, 25)."""
+    layer = np.zeros((80, 100), np.uint8)
+    layer[25:35, 50:90] = 128
+    return replace(disc(), shadow=Shadow("keep", layer))
+
+
+def test_crop_keeps_the_shadow() -> None:
+    cut = compose.crop(shaded(), compose.parse_margin("0"))
+    assert cut.size == (60, 25)
+    assert cut.box == Box(0, 0, 20, 20)
+    assert cut.extent == Box(0, 0, 60, 25)
+
+
+def test_the_shadow_moves_and_shrinks_with_its_subject() -> None:
+    moved = compose.place(shaded(), None, (1.0, 1.0))
+    assert moved.extent == Box(40, 55, 100, 80)
+    assert moved.box == Box(40, 55, 60, 75)
+    small = compose.limit_side(shaded(), 50)
+    assert small.shadow_alpha is not None
+    assert small.shadow_alpha.shape == small.alpha.shape == (40, 50)
+    assert small.shadow_alpha[15, 40] == pytest.approx(128, abs=2)
+
+
+def test_the_shadow_darkens_the_background_but_not_the_subject() -> None:
+    on_white = compose.on_colour(shaded(), compose.WHITE)
+    assert on_white.rgb[30, 70] == pytest.approx([127, 127, 127], abs=1)
+    assert on_white.rgb[20, 40].tolist() == [200, 200, 200]
+    assert on_white.alpha.min() == 255
+    assert on_white.shadow is None
+
+
+def test_one_layer_over_anything_is_the_same_as_two() -> None:
+    """Straight alpha: compositing the flat cutout gives what compositing both layers gives."""
+    rng = np.random.default_rng(1)
+    cutout = Cutout(
+        rng.integers(0, 256, (90, 40, 3)).astype(np.uint8),
+        rng.integers(0, 256, (90, 40)).astype(np.uint8),
+        shadow=Shadow("drop", rng.integers(0, 256, (90, 40)).astype(np.uint8)),
+    )
+    flat, behind = cutout.with_shadow(), np.array([40, 90, 200])
+    assert cutout.shadow_alpha is not None
+    a, s = cutout.alpha[..., None] / 255, cutout.shadow_alpha[..., None] / 255
+    want = cutout.rgb * a + (1 - a) * (1 - s) * behind
+    got = flat.rgb * (flat.alpha[..., None] / 255) + (1 - flat.alpha[..., None] / 255) * behind
+    assert np.abs(got - want).max() < 1.6
+
+
+def test_without_a_shadow_nothing_is_copied() -> None:
+    assert disc().with_shadow().alpha.any()
+    plain = disc()
+    assert plain.with_shadow() is plain

@@ -4,16 +4,21 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from rmbg_service import __version__
-from rmbg_service.api.gate import Gate
+from rmbg_service.api.fetch import Fetcher
+from rmbg_service.api.gate import Door, Gate
 from rmbg_service.api.ops import ops_router
-from rmbg_service.api.problems import http_exception_response, problem_response
+from rmbg_service.api.problems import problem_of_http_exception, problem_response
 from rmbg_service.api.remove_bg import PATH as REMOVE_BG
 from rmbg_service.api.remove_bg import remove_bg_router
+from rmbg_service.api.removebg_errors import removebg_http_error
+from rmbg_service.api.removebg_v1 import PREFIX as REMOVEBG_PREFIX
+from rmbg_service.api.removebg_v1 import removebg_doors, removebg_router
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.machine import memory_limit_bytes, resident_bytes
 from rmbg_service.models.predictor import Predictor
@@ -24,11 +29,15 @@ from rmbg_service.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-_EXPOSED_HEADERS = ["Retry-After", "Server-Timing", "X-Request-ID", "X-RMBG-Model"]
 
-
-def create_app(settings: Settings | None = None, predictor: Predictor | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    predictor: Predictor | None = None,
+    fetcher: Fetcher | None = None,
+) -> FastAPI:
     """An app that serves `predictor`, or the one that `settings.model` names.
+
+    `fetcher` fetches pictures by URL; by default as `settings.url_fetch` says.
 
     `app.state.engine` is its engine. Raises `ConfigurationError` when it cannot work.
     """
@@ -51,19 +60,35 @@ def create_app(settings: Settings | None = None, predictor: Predictor | None = N
         redirect_slashes=False,
     )
     app.state.engine = engine
-    app.add_exception_handler(HTTPException, http_exception_response)
+    app.add_exception_handler(HTTPException, _http_exception_response)
     app.include_router(remove_bg_router(engine))
+    app.include_router(removebg_router(engine, fetcher or _fetcher(settings)))
     app.include_router(ops_router(engine))
-    app.add_middleware(Gate, engine=engine, guarded={REMOVE_BG: problem_response})
+    doors = {("POST", REMOVE_BG): Door(problem_response)} | removebg_doors(engine)
+    app.add_middleware(Gate, engine=engine, doors=doors)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=_EXPOSED_HEADERS,
+            expose_headers=["*"],
         )
     return app
+
+
+async def _http_exception_response(request: Request, error: Exception) -> Response:
+    """The router's own errors (404, 405) in the form of the API they belong to."""
+    assert isinstance(error, HTTPException)
+    if request.url.path.startswith(REMOVEBG_PREFIX):
+        return removebg_http_error(error)
+    return problem_of_http_exception(request, error)
+
+
+def _fetcher(settings: Settings) -> Fetcher | None:
+    if not settings.url_fetch:
+        return None
+    return Fetcher(settings.url_fetch_hosts, settings.url_fetch_timeout_s)
 
 
 def check_memory(settings: Settings, limit_bytes: int | None) -> None:

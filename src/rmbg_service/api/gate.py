@@ -1,8 +1,8 @@
 """The door, in pure ASGI: who may come in is decided before a byte of the body is read.
 
 Around every request: its id, its log line, its metrics, and the one place where errors become
-responses. Around the guarded ones: API key, state, admission, the bounds on the body and the
-time-outs on both directions.
+responses. Around those with a `Door`: the API key and, where a job is run, state, admission, the
+bounds on the body and the time-outs on both directions.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rmbg_service.api.problems import problem_response
 from rmbg_service.api.record import RequestRecord, outcome_of, request_id
 from rmbg_service.errors import (
-    ImageTooLarge,
+    BodyTooLarge,
     NotReady,
     Overloaded,
     Unauthorized,
@@ -30,18 +31,31 @@ from rmbg_service.serving.engine import Engine
 
 log = logging.getLogger("rmbg_service.request")
 
-ErrorResponse = Callable[[Exception, str], Response]
+ErrorResponse = Callable[[Exception, RequestRecord], Response]
 _MAX_LOGGED_PATH = 200
 _QUIET_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
-class Gate:
-    """ASGI middleware; `guarded` maps the paths whose POST runs a job to their error form."""
+@dataclass(frozen=True)
+class Door:
+    """How a route that needs a key is guarded.
 
-    def __init__(self, app: ASGIApp, engine: Engine, guarded: Mapping[str, ErrorResponse]) -> None:
+    `error_response` is the form of its errors. One that `runs_job` is admitted to the engine first,
+    unless its client would have to queue for longer than `wait_limit_s`.
+    """
+
+    error_response: ErrorResponse
+    runs_job: bool = True
+    wait_limit_s: float = float("inf")
+
+
+class Gate:
+    """ASGI middleware; `doors` are found by method and path."""
+
+    def __init__(self, app: ASGIApp, engine: Engine, doors: Mapping[tuple[str, str], Door]) -> None:
         self._app = app
         self._engine = engine
-        self._guarded = guarded
+        self._doors = doors
         self._keys = [key.get_secret_value().encode() for key in engine.settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,62 +71,59 @@ class Gate:
             wait_limit_s=wait_limit_s(headers),
         )
         scope.setdefault("state", {})["record"] = record
-        guarded = scope["method"] == "POST" and path in self._guarded
-        exchange = _Exchange(record, self._engine, headers, receive, send, limited=guarded)
+        door = self._doors.get((scope["method"], path))
+        runs_job = door is not None and door.runs_job
+        error_response = problem_response if door is None else door.error_response
+        exchange = _Exchange(record, self._engine, headers, receive, send, limited=runs_job)
         try:
-            if guarded:
-                self._admit(record, headers)
+            if door is not None:
+                record.client = self._check_key(headers)
+                if door.runs_job:
+                    self._admit(record, headers, door.wait_limit_s)
             await self._app(scope, exchange.receive, exchange.send)
         except (ClientDisconnect, ClientGone):
             record.outcome, record.status = "cancelled", 499
         except asyncio.CancelledError:  # the server's patience with its last requests is over
             record.outcome = "cancelled"
             if not exchange.response_started:
-                await self._refuse(scope, exchange, path, self._engine.not_ready())
+                await _refuse(scope, exchange, error_response, self._engine.not_ready())
         except Exception as error:
             record.outcome = outcome_of(error)
             if record.outcome == "error":
                 log.exception("request failed", extra={"fields": {"request_id": record.id}})
             if not exchange.response_started:
-                await self._refuse(scope, exchange, path, error)
+                await _refuse(scope, exchange, error_response, error)
             self._count_rejection(error)
         finally:
             if record.reservation is not None:
                 record.reservation.release()
-            self._finish(record, guarded)
+            self._finish(record, runs_job)
         return None
 
-    async def _refuse(
-        self, scope: Scope, exchange: "_Exchange", path: str, error: Exception
-    ) -> None:
-        form = self._guarded.get(path, problem_response)
-        response = form(error, exchange.record.id)
-        if exchange.must_close:
-            response.headers["Connection"] = "close"
-        with suppress(ClientGone):
-            await response(scope, exchange.receive, exchange.send)
-
-    def _admit(self, record: RequestRecord, headers: Headers) -> None:
-        self._check_key(headers)
+    def _admit(self, record: RequestRecord, headers: Headers, wait_limit_s: float) -> None:
         self._engine.require_ready()
         settings = self._engine.settings
         length = _whole_number(headers.get("content-length", ""))
         if length is not None and length > settings.max_body_bytes:
-            raise ImageTooLarge(_too_many_bytes(settings.max_body_bytes))
+            raise BodyTooLarge(_too_many_bytes(settings.max_body_bytes))
+        self._engine.rate_limit.require(record.client)
         record.reservation = self._engine.budget.reserve(
-            min(settings.request_timeout_s, record.wait_limit_s)
+            min(settings.request_timeout_s, record.wait_limit_s, wait_limit_s)
         )
 
-    def _check_key(self, headers: Headers) -> None:
+    def _check_key(self, headers: Headers) -> int:
+        """The number of the key that was sent; 0 where none is needed."""
         if not self._keys:
-            return
+            return 0
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
         # Every key is compared, in constant time each, so that the time tells nothing.
-        if not sum(hmac.compare_digest(given.encode(), key) for key in self._keys):
+        matches = [hmac.compare_digest(given.encode(), key) for key in self._keys]
+        if not any(matches):
             raise Unauthorized(
                 "an API key is required: X-API-Key: KEY or Authorization: Bearer KEY"
             )
+        return matches.index(True)
 
     def _count_rejection(self, error: Exception) -> None:
         if isinstance(error, Overloaded):
@@ -120,10 +131,10 @@ class Gate:
         elif isinstance(error, NotReady):
             self._engine.metrics.rejected.labels("not_ready").inc()
 
-    def _finish(self, record: RequestRecord, guarded: bool) -> None:
+    def _finish(self, record: RequestRecord, runs_job: bool) -> None:
         level = logging.DEBUG if record.path in _QUIET_PATHS else logging.INFO
         log.log(level, "request", extra={"fields": record.fields()})
-        if not guarded:
+        if not runs_job:
             return
         metrics = self._engine.metrics
         metrics.requests.labels(record.outcome).inc()
@@ -134,6 +145,16 @@ class Gate:
             metrics.image_megapixels.observe(record.info.pixels / 1e6)
         if record.outcome == "ok":
             metrics.response_bytes.observe(record.bytes_out)
+
+
+async def _refuse(
+    scope: Scope, exchange: "_Exchange", error_response: ErrorResponse, error: Exception
+) -> None:
+    response = error_response(error, exchange.record)
+    if exchange.must_close:
+        response.headers["Connection"] = "close"
+    with suppress(ClientGone):
+        await response(scope, exchange.receive, exchange.send)
 
 
 class ClientGone(Exception):
@@ -184,7 +205,7 @@ class _Exchange:
             self._body_complete = not message.get("more_body", False)
             if self.record.bytes_in > self._settings.max_body_bytes:
                 self.must_close = True
-                raise ImageTooLarge(_too_many_bytes(self._settings.max_body_bytes))
+                raise BodyTooLarge(_too_many_bytes(self._settings.max_body_bytes))
         return message
 
     async def send(self, message: Message) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from rmbg_service.api.record import RequestRecord
 from rmbg_service.errors import Rejected, RmbgError, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
@@ -23,7 +24,7 @@ class Problem(BaseModel):
     request_id: str = Field(description="The same as in `X-Request-ID` and in the log.")
 
 
-def problem_response(error: Exception, request_id: str) -> Response:
+def problem_response(error: Exception, record: RequestRecord) -> Response:
     """The response for `error`; one that was not raised on purpose says nothing of itself."""
     if not isinstance(error, RmbgError):
         return _respond(
@@ -32,7 +33,7 @@ def problem_response(error: Exception, request_id: str) -> Response:
                 title=RmbgError.title,
                 status=500,
                 detail="an unexpected error; the log has it under this request id",
-                request_id=request_id,
+                request_id=record.id,
             )
         )
     headers = {}
@@ -45,14 +46,13 @@ def problem_response(error: Exception, request_id: str) -> Response:
         title=error.title,
         status=error.status,
         detail=str(error),
-        request_id=request_id,
+        request_id=record.id,
     )
     return _respond(problem, headers)
 
 
-async def http_exception_response(request: Request, error: Exception) -> Response:
+def problem_of_http_exception(request: Request, error: HTTPException) -> Response:
     """The router's own errors (404, 405) in the same form."""
-    assert isinstance(error, HTTPException)
     title = HTTPStatus(error.status_code).phrase
     problem = Problem(
         type=title.lower().replace(" ", "-"),

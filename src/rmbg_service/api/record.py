@@ -15,11 +15,15 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass
 class RequestRecord:
-    """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys."""
+    """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys.
+
+    `client` is the number of the API key that was used.
+    """
 
     id: str
     method: str
     path: str
+    client: int = 0
     wait_limit_s: float = float("inf")
     started: float = field(default_factory=time.perf_counter)
     reservation: Reservation | None = None

@@ -17,11 +17,11 @@ from rmbg_service.serving.engine import Engine
 PATH = "/api/remove-bg"
 _REF = "#/components/schemas/{model}"
 # For the document only: the gate has checked the key before the request comes here.
-_KEY_FORMS = [
+KEY_FORMS = [
     Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="Where keys are set.")),
     Depends(HTTPBearer(auto_error=False, description="The same key as a bearer token.")),
 ]
-_BINARY = {"type": "string", "format": "binary"}
+BINARY = {"type": "string", "format": "binary"}
 _OPTIONS = RemovalOptions.model_json_schema(ref_template=_REF)["properties"]
 
 
@@ -32,7 +32,7 @@ def remove_bg_router(engine: Engine) -> APIRouter:
     @router.post(
         PATH,
         response_class=Response,
-        dependencies=_KEY_FORMS,
+        dependencies=KEY_FORMS,
         responses=_responses(),
         openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
     )
@@ -62,10 +62,10 @@ def _request_body() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "image": _BINARY | {"description": "The image file; `file` is accepted, too."},
-            "file": _BINARY | {"description": "The same under another name."},
+            "image": BINARY | {"description": "The image file; `file` is accepted, too."},
+            "file": BINARY | {"description": "The same under another name."},
             "image_base64": {"type": "string", "description": "Or the file as base64 text."},
-            "background_image": _BINARY | {"description": "A picture to put the cutout on."},
+            "background_image": BINARY | {"description": "A picture to put the cutout on."},
             **_OPTIONS,
         },
         "oneOf": [{"required": [name]} for name in ("image", "file", "image_base64")],
@@ -75,7 +75,7 @@ def _request_body() -> dict[str, Any]:
         "content": {
             "application/json": {"schema": json_schema},
             "multipart/form-data": {"schema": form},
-            "image/*": {"schema": _BINARY},
+            "image/*": {"schema": BINARY},
         },
     }
 
@@ -125,6 +125,9 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         "Server-Timing": text | {"description": "Milliseconds in each stage."},
         "X-RMBG-Box": text | {"description": "left,top,width,height of the subject, in px."},
         "X-RMBG-Confidence": text | {"description": "How decided the network was, 0 to 1."},
+        "X-RMBG-Shadow": text
+        | {"description": "`keep` or `drop` with density and confidence, or `none` and a reason."},
+        "X-RMBG-Shadow-Box": text | {"description": "left,top,width,height of the shadow, in px."},
         "X-RMBG-Animated": text | {"description": "`first-frame-only` for an animated input."},
         "X-RMBG-Model": text | {"description": "The model that predicted the matte."},
         "X-RMBG-Model-License": text | {"description": "SPDX licence of its weights."},
@@ -135,7 +138,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
             "description": "The cutout.",
             "headers": ok_headers,
             "content": {
-                **{encoder.media_type: {"schema": _BINARY} for encoder in ENCODERS.values()},
+                **{encoder.media_type: {"schema": BINARY} for encoder in ENCODERS.values()},
             },
         }
     }

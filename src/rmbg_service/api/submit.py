@@ -9,7 +9,7 @@ from starlette.types import Receive
 from rmbg_service.api.gate import ClientGone
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.wire import RemovalRequest
-from rmbg_service.errors import DeadlineExceeded
+from rmbg_service.errors import DeadlineExceeded, InvalidImage
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.pipeline import Encoded
@@ -29,8 +29,12 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     record.reservation.grow(record.info.pixels)
     background_info = None
     if removal.background is not None:
-        background_info = await engine.probe(removal.background)
+        try:
+            background_info = await engine.probe(removal.background)
+        except InvalidImage as error:
+            raise type(error)(f"the background: {error}") from None
         record.reservation.grow(background_info.pixels)
+    engine.rate_limit.take(record.client, record.info.pixels)
     job = Job(
         id=record.id,
         data=removal.data,

@@ -1,27 +1,23 @@
 """Content-Type to `RemovalRequest`."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pybase64
 from fastapi import Request
 from pydantic import ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
+from rmbg_service.api import body
 from rmbg_service.api.answer import negotiate
+from rmbg_service.api.body import decode_base64
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.options import RemovalOptions
 
 _FILE_FIELDS = ("image", "file")
 _BASE64_FIELD = "image_base64"
 _BACKGROUND_FIELD = "background_image"
-_MAX_FIELDS = 40
-_MAX_JSON_MARKS = 500
 _MAX_ERRORS = 5
 _MAX_NAME = 64
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 @dataclass(frozen=True)
@@ -55,19 +51,19 @@ async def read_request(request: Request, max_body_bytes: int) -> RemovalRequest:
     Raises `UnsupportedMediaType` for a form this service does not speak and `MalformedRequest`,
     which names the option or field, for one it cannot understand.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = body.content_type(request)
     accept = request.headers.get("accept", "")
     query = _without_repeats(request.query_params.multi_items(), "query")
     if content_type == "application/json":
-        removal = _from_json(await _read_all(request), query)
+        removal = _from_json(await body.read_json(request), query)
     elif content_type == "multipart/form-data":
-        form = await _parse_multipart(request, max_body_bytes)
+        form = await body.read_multipart(request, max_body_bytes)
         try:
             removal = await _from_form(form, query)
         finally:
             await form.close()
     elif content_type.startswith("image/") or content_type == "application/octet-stream":
-        removal = RemovalRequest(_not_empty(await _read_all(request)), _options(query))
+        removal = RemovalRequest(_not_empty(await body.read_bytes(request)), _options(query))
     else:
         raise UnsupportedMediaType(
             f"Content-Type is {content_type or 'missing'}; send application/json, "
@@ -76,62 +72,9 @@ async def read_request(request: Request, max_body_bytes: int) -> RemovalRequest:
     return replace(removal, options=negotiate(removal.options, accept))
 
 
-def decode_base64(text: str) -> bytes:
-    """Bytes of base64 text or of a base64 `data:` URI; line breaks and URL-safe text are fine.
-
-    Raises `MalformedRequest` for anything else.
-    """
-    if text.startswith("data:"):
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise MalformedRequest("the data: URI must be base64, as in data:image/png;base64,...")
+def _from_json(text: bytearray, query: dict[str, str]) -> RemovalRequest:
     try:
-        return pybase64.b64decode(text, validate=True)
-    except ValueError:
-        pass
-    try:
-        tidy = text.encode("ascii").translate(_URL_SAFE, delete=b" \t\r\n").rstrip(b"=")
-        return pybase64.b64decode(tidy + b"=" * (-len(tidy) % 4), validate=True)
-    except ValueError:
-        raise MalformedRequest("the image is not valid base64") from None
-
-
-class _InMemoryParser(MultiPartParser):
-    """Starlette's parser without its spool to disk: the body is bounded already."""
-
-    def __init__(self, request: Request, stream: AsyncIterator[bytes], max_bytes: int) -> None:
-        super().__init__(
-            request.headers,
-            stream,  # type: ignore[arg-type]
-            max_files=2,
-            max_fields=_MAX_FIELDS,
-            max_part_size=max_bytes,
-        )
-        self.spool_max_size = max_bytes
-
-
-async def _parse_multipart(request: Request, max_bytes: int) -> FormData:
-    try:
-        return await _InMemoryParser(request, request.stream(), max_bytes).parse()
-    except (MultiPartException, KeyError, UnicodeError) as error:  # UnicodeError: odd charsets
-        reason = error.message if isinstance(error, MultiPartException) else "its Content-Type"
-        raise MalformedRequest(f"the multipart body cannot be read: {reason}") from None
-
-
-async def _read_all(request: Request) -> bytearray:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-    return body
-
-
-def _from_json(body: bytearray, query: dict[str, str]) -> RemovalRequest:
-    # Ours is a flat object of a few members. Counting is a hundred times cheaper than parsing
-    # millions of them and explaining each.
-    if any(body.count(mark) > _MAX_JSON_MARKS for mark in b'",:[{'):
-        raise MalformedRequest("too many JSON members for a request")
-    try:
-        parsed = JsonRemovalRequest.model_validate_json(body)
+        parsed = JsonRemovalRequest.model_validate_json(text)
     except ValidationError as error:
         raise MalformedRequest(_explain(error)) from None
     given = parsed.model_dump(exclude={"image", "background_image"}, exclude_unset=True)
@@ -171,8 +114,9 @@ def _checked(removal: RemovalRequest) -> RemovalRequest:
     if removal.background is not None:
         if removal.options.background is not None:
             raise MalformedRequest("give background or background_image, not both")
-        if removal.options.output == "matte":
-            raise MalformedRequest("a matte has no background: leave out background_image")
+        if removal.options.output != "cutout":
+            what = "a matte has" if removal.options.output == "matte" else "layers have"
+            raise MalformedRequest(f"{what} no background: leave out background_image")
     return removal
 
 
@@ -184,12 +128,12 @@ def _options(given: dict[str, Any]) -> RemovalOptions:
         raise MalformedRequest(_explain(error)) from None
 
 
-def _merge(body: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
-    for name in body.keys() & query.keys():
+def _merge(given: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+    for name in given.keys() & query.keys():
         raise MalformedRequest(
             f"the option {name[:_MAX_NAME]!r} is given twice, in the body and in the query"
         )
-    return body | query
+    return given | query
 
 
 def _without_repeats(items: list[tuple[str, Any]], where: str) -> dict[str, Any]:

@@ -21,6 +21,15 @@ class Box(NamedTuple):
         """Rows."""
         return self.bottom - self.top
 
+    def union(self, other: "Box") -> "Box":
+        """The smallest box around both."""
+        return Box(
+            min(self.left, other.left),
+            min(self.top, other.top),
+            max(self.right, other.right),
+            max(self.bottom, other.bottom),
+        )
+
     @property
     def longest_side(self) -> int:
         """The larger of width and height."""

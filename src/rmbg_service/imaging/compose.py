@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -11,7 +12,7 @@ from PIL import Image, ImageColor, ImageOps
 
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_from_srgb
-from rmbg_service.imaging.cutout import Cutout
+from rmbg_service.imaging.cutout import Cutout, Shadow
 
 Colour = tuple[int, int, int, int]
 WHITE: Colour = (255, 255, 255, 255)
@@ -59,11 +60,11 @@ def _margin_value(text: str) -> float:
 
 
 def crop(cutout: Cutout, margin: tuple[float, float, float, float]) -> Cutout:
-    """Cut to the subject's box and a margin around it, which may lie outside the picture.
+    """Cut to the box of the subject and its shadow, and a margin around it.
 
-    Without a subject the cutout stays as it is.
+    The margin may lie outside the picture. Without a subject the cutout stays as it is.
     """
-    box = cutout.box
+    box = cutout.extent
     if box is None:
         return cutout
     top, right, bottom, left = (
@@ -76,13 +77,13 @@ def crop(cutout: Cutout, margin: tuple[float, float, float, float]) -> Cutout:
 
 
 def place(cutout: Cutout, scale: float | None, position: tuple[float, float] | None) -> Cutout:
-    """Move the subject on its canvas, which keeps its size.
+    """Move the subject with its shadow on its canvas, which keeps its size.
 
-    `scale` in (0, 1] is the part of the canvas that the subject's box fills in the direction in
+    `scale` in (0, 1] is the part of the canvas that the box of both fills in the direction in
     which it fills most; None leaves its size. `position` is `(x, y)` in [0, 1], 0 left and top, 1
     right and bottom, None the centre. Without a subject the cutout stays as it is.
     """
-    box = cutout.box
+    box = cutout.extent
     if box is None:
         return cutout
     subject = _window(cutout, box)
@@ -100,15 +101,35 @@ def place(cutout: Cutout, scale: float | None, position: tuple[float, float] | N
 
 def limit_side(cutout: Cutout, max_side: int) -> Cutout:
     """Shrink so that the longer side has at most `max_side` px; never enlarge."""
-    factor = max_side / max(cutout.size)
+    return _shrink(cutout, max_side / max(cutout.size))
+
+
+def limit_pixels(cutout: Cutout, max_pixels: int) -> Cutout:
+    """Shrink so that the picture has at most `max_pixels`; never enlarge."""
+    width, height = cutout.size
+    return _shrink(cutout, math.sqrt(max_pixels / (width * height)))
+
+
+def _shrink(cutout: Cutout, factor: float) -> Cutout:
     if factor >= 1:
         return cutout
-    width, height = cutout.size
-    return _resize(cutout, max(1, round(width * factor)), max(1, round(height * factor)))
+    width, height = (max(1, math.floor(side * factor + 1e-6)) for side in cutout.size)
+    return _resize(cutout, width, height)
+
+
+def uncut(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:
+    """The cutout of a region back in its picture of `width` x `height`, transparent around it."""
+    left, top = region.left, region.top
+    shadow = cutout.shadow
+    if shadow is not None and shadow.box is not None:
+        box = shadow.box
+        moved = Box(box.left + left, box.top + top, box.right + left, box.bottom + top)
+        cutout = replace(cutout, shadow=replace(shadow, box=moved))
+    return _window(cutout, Box(-left, -top, width - left, height - top))
 
 
 def on_colour(cutout: Cutout, colour: Colour) -> Cutout:
-    """The cutout over a plain colour in sRGB, which may be transparent itself."""
+    """The cutout and its shadow over a plain colour in sRGB, which may be transparent itself."""
     rgb = np.array([[colour[:3]]], np.uint8)
     if cutout.icc is not None:
         rgb = rgb_from_srgb(rgb, cutout.icc)
@@ -117,7 +138,7 @@ def on_colour(cutout: Cutout, colour: Colour) -> Cutout:
 
 
 def on_picture(cutout: Cutout, background: NDArray[np.uint8]) -> Cutout:
-    """The cutout over an sRGB picture `(h, w, 3)` that covers the canvas, centred."""
+    """The cutout and its shadow over an sRGB picture `(h, w, 3)`, which covers the canvas."""
     fitted = np.asarray(ImageOps.fit(Image.fromarray(background), cutout.size))
     if cutout.icc is not None:
         fitted = rgb_from_srgb(fitted, cutout.icc)
@@ -126,6 +147,7 @@ def on_picture(cutout: Cutout, background: NDArray[np.uint8]) -> Cutout:
 
 def _over(cutout: Cutout, background: NDArray[np.uint8], background_alpha: int) -> Cutout:
     """Porter and Duff's `over` (SIGGRAPH 1984), in straight alpha, band by band."""
+    cutout = cutout.with_shadow()
     rgb = np.empty_like(cutout.rgb)
     alpha = np.empty_like(cutout.alpha)
     under = background_alpha / 255.0
@@ -142,32 +164,50 @@ def _over(cutout: Cutout, background: NDArray[np.uint8], background_alpha: int) 
 
 def _window(cutout: Cutout, box: Box) -> Cutout:
     """The part of the cutout inside `box`; what lies outside the picture is transparent."""
-    width, height = cutout.size
+    return replace(
+        cutout,
+        rgb=_cut(cutout.rgb, box),
+        alpha=_cut(cutout.alpha, box),
+        shadow=_changed(cutout.shadow, lambda alpha: _cut(alpha, box)),
+    )
+
+
+def _cut(plane: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    height, width = plane.shape[:2]
     inside = Box(max(box.left, 0), max(box.top, 0), min(box.right, width), min(box.bottom, height))
-    rows, columns = slice(inside.top, inside.bottom), slice(inside.left, inside.right)
-    rgb, alpha = cutout.rgb[rows, columns], cutout.alpha[rows, columns]
-    if inside != box:
-        padding = (
-            inside.top - box.top,
-            box.bottom - inside.bottom,
-            inside.left - box.left,
-            box.right - inside.right,
-        )
-        rgb = cv2.copyMakeBorder(rgb, *padding, cv2.BORDER_CONSTANT).astype(np.uint8, copy=False)
-        alpha = cv2.copyMakeBorder(alpha, *padding, cv2.BORDER_CONSTANT).astype(
-            np.uint8, copy=False
-        )
-    return replace(cutout, rgb=rgb, alpha=alpha)
+    part = plane[inside.top : inside.bottom, inside.left : inside.right]
+    if inside == box:
+        return part
+    padding = (
+        inside.top - box.top,
+        box.bottom - inside.bottom,
+        inside.left - box.left,
+        box.right - inside.right,
+    )
+    return cv2.copyMakeBorder(part, *padding, cv2.BORDER_CONSTANT).astype(np.uint8, copy=False)
+
+
+def _changed(
+    shadow: Shadow | None, change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> Shadow | None:
+    if shadow is None or shadow.alpha is None:
+        return shadow
+    return replace(shadow, alpha=change(shadow.alpha))
 
 
 def _resize(cutout: Cutout, width: int, height: int) -> Cutout:
     """Resize through premultiplied alpha, so that hidden colours do not bleed into the edge."""
-    rgba = Image.fromarray(np.dstack([cutout.rgb, cutout.alpha]))
-    small = np.asarray(rgba.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0))
+
+    def resized(image: Image.Image) -> NDArray[np.uint8]:
+        small = image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        return np.asarray(small)
+
+    small = resized(Image.fromarray(np.dstack([cutout.rgb, cutout.alpha])))
     return replace(
         cutout,
         rgb=np.ascontiguousarray(small[..., :3]),
         alpha=np.ascontiguousarray(small[..., 3]),
+        shadow=_changed(cutout.shadow, lambda alpha: resized(Image.fromarray(alpha))),
     )
 
 

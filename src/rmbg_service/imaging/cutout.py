@@ -1,8 +1,9 @@
 """A picture without its background."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,6 +17,36 @@ BOX_THRESHOLD = 13
 """Alpha, of 255, from which on a pixel belongs to the subject's box: 5 %."""
 
 
+_BAND_ROWS = 64
+
+SHADOW_BOX_THRESHOLD = 26
+"""Alpha, of 255, from which on a pixel belongs to the shadow's box: 10 %."""
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """The subject's shadow, or why there is none.
+
+    `alpha` `(H, W)` uint8 is that of a black layer under the subject, in the encoded values in
+    which pictures are composited; None where there is no shadow (then `reason` says why) and where
+    the layer is not needed any more.
+    `box` is where it is denser than 10 %, `density` its mean in [0, 1] there, both in the input
+    picture. `confidence` in [0, 1] says how well a kept shadow stands out of the floor.
+    """
+
+    kind: Literal["keep", "drop"]
+    alpha: NDArray[np.uint8] | None = None
+    box: Box | None = None
+    density: float = 0.0
+    confidence: float = 0.0
+    reason: str | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a shadow."""
+        return self.reason is None
+
+
 @dataclass(frozen=True)
 class Cutout:
     """A picture without its background, straight alpha.
@@ -23,12 +54,19 @@ class Cutout:
     `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc` or in sRGB where that is None;
     `alpha` is `(H, W)` uint8. Every writer stores RGB as 0 where alpha is 0. `confidence` in [0, 1]
     says how decided the network was about what it kept: sum(m^2) / sum(m) over its matte m.
+    `shadow` is a layer of its own under the subject, None when none was asked for.
     """
 
     rgb: NDArray[np.uint8]
     alpha: NDArray[np.uint8]
     icc: bytes | None = None
     confidence: float = 1.0
+    shadow: Shadow | None = None
+
+    @property
+    def shadow_alpha(self) -> NDArray[np.uint8] | None:
+        """The shadow's alpha `(H, W)` uint8, None without a shadow."""
+        return None if self.shadow is None else self.shadow.alpha
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,13 +77,38 @@ class Cutout:
     @property
     def box(self) -> Box | None:
         """Where alpha reaches `BOX_THRESHOLD`; None where it nowhere does."""
-        inside = cv2.threshold(self.alpha, BOX_THRESHOLD - 1, 255, cv2.THRESH_BINARY)[1]
-        left, top, width, height = cv2.boundingRect(inside)
-        return Box(left, top, left + width, top + height) if width else None
+        return box_of(self.alpha, BOX_THRESHOLD)
+
+    @property
+    def extent(self) -> Box | None:
+        """The box of the subject and its shadow; None without a subject."""
+        subject = self.box
+        if subject is None or self.shadow_alpha is None:
+            return subject
+        shadow = box_of(self.shadow_alpha, SHADOW_BOX_THRESHOLD)
+        return subject if shadow is None else subject.union(shadow)
+
+    def with_shadow(self) -> "Cutout":
+        """Subject and shadow in one layer: Porter and Duff's `over` (SIGGRAPH 1984) on black.
+
+        Done in bands, into new arrays; without a shadow the cutout itself.
+        """
+        if self.shadow is None or self.shadow.alpha is None:
+            return self
+        rgb, alpha = np.empty_like(self.rgb), np.empty_like(self.alpha)
+        for top in range(0, len(alpha), _BAND_ROWS):
+            rows = slice(top, top + _BAND_ROWS)
+            above = self.alpha[rows].astype(np.float32)
+            total = above + (255 - above) * self.shadow.alpha[rows] * np.float32(1 / 255)
+            alpha[rows] = total + 0.5
+            share = above / np.maximum(total, 1)
+            rgb[rows] = self.rgb[rows] * share[..., None] + 0.5
+        return replace(self, rgb=rgb, alpha=alpha, shadow=None)
 
     def png(self) -> bytes:
-        """The cutout as a PNG file."""
-        return write_rgba(self.rgb, self.alpha, self.icc)
+        """The cutout, on its shadow, as a PNG file."""
+        flat = self.with_shadow()
+        return write_rgba(flat.rgb, flat.alpha, flat.icc)
 
     def save(self, path: str | Path) -> None:
         """Write the cutout to a PNG file."""
@@ -54,3 +117,10 @@ class Cutout:
     def to_pil(self) -> Image.Image:
         """The cutout as a Pillow image of mode RGBA, RGB 0 where alpha is 0."""
         return Image.open(BytesIO(self.png()))
+
+
+def box_of(alpha: NDArray[np.uint8], threshold: int) -> Box | None:
+    """Where `alpha` `(H, W)` reaches `threshold`; None where it nowhere does."""
+    inside = cv2.threshold(alpha, threshold - 1, 255, cv2.THRESH_BINARY)[1]
+    left, top, width, height = cv2.boundingRect(inside)
+    return Box(left, top, left + width, top + height) if width else None

@@ -1,6 +1,6 @@
 """Image files to pixels: a header probe that costs nothing, then the full decode."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -9,7 +9,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from rmbg_service.errors import ImageTooLarge, InvalidImage
+from rmbg_service.errors import EmptyImage, ImageTooLarge, InvalidImage, UnknownFormat
+from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import is_srgb, matching_profile, to_srgb
 
 pillow_heif.register_heif_opener()
@@ -48,13 +49,25 @@ class SourceImage:
     """A decoded, upright picture.
 
     `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc` or in sRGB where that is None;
-    `alpha` is the input's own `(H, W)` uint8 transparency or None.
+    `alpha` is the input's own `(H, W)` uint8 transparency or None. `region` is the part of the
+    picture that `rgb` and `alpha` hold; None means all of it.
     """
 
     info: ImageInfo
     rgb: NDArray[np.uint8]
     alpha: NDArray[np.uint8] | None = None
     icc: bytes | None = None
+    region: Box | None = None
+
+    def cut(self, box: Box) -> "SourceImage":
+        """The part of this picture inside `box`."""
+        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+        return replace(
+            self,
+            rgb=self.rgb[rows, columns].copy(),
+            alpha=None if self.alpha is None else self.alpha[rows, columns].copy(),
+            region=box,
+        )
 
 
 def probe(data: bytes, max_pixels: int) -> ImageInfo:
@@ -70,7 +83,7 @@ def probe(data: bytes, max_pixels: int) -> ImageInfo:
                 f"the picture has {width} x {height} pixels; at most {max_pixels} are accepted"
             )
         if width == 0 or height == 0:
-            raise InvalidImage("the picture has no pixels")
+            raise EmptyImage("the picture has no pixels")
         if _orientation(image) >= 5 and image.format not in _UPRIGHT_IN_HEADER:
             width, height = height, width  # turned by a quarter
         animated = bool(getattr(image, "is_animated", False))
@@ -143,7 +156,7 @@ def _open(data: bytes, max_reads: int) -> Image.Image:
         raise ImageTooLarge(str(error)) from None
     except Exception:  # same reason as in decode
         accepted = ", ".join(FORMATS)
-        raise InvalidImage(f"not a readable image; accepted formats: {accepted}") from None
+        raise UnknownFormat(f"not a readable image; accepted formats: {accepted}") from None
 
 
 def _orientation(image: Image.Image) -> int:

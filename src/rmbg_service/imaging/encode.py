@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.png import write_grey
+from rmbg_service.imaging.png import write_grey, write_rgba
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,22 @@ def _zip(cutout: Cutout, quality: int) -> bytes:
         archive.writestr("alpha.png", write_grey(cutout.alpha))
     return buffer.getvalue()
 
+
+def _layers(cutout: Cutout, _: int) -> bytes:
+    """`foreground.png`, `shadow.png` and `matte.png`; the first over the second is the cutout."""
+    shadow = cutout.shadow_alpha
+    if shadow is None:
+        shadow = np.zeros_like(cutout.alpha)
+    black = np.broadcast_to(np.uint8(0), cutout.rgb.shape)
+    buffer = BytesIO()
+    with ZipFile(buffer, "w", ZIP_STORED) as archive:
+        archive.writestr("foreground.png", write_rgba(cutout.rgb, cutout.alpha, cutout.icc))
+        archive.writestr("shadow.png", write_rgba(black, shadow, cutout.icc))
+        archive.writestr("matte.png", write_grey(cutout.alpha))
+    return buffer.getvalue()
+
+
+LAYERS = Encoder("application/zip", "zip", True, _layers)
 
 ENCODERS = {
     "png": Encoder("image/png", "png", True, _png),

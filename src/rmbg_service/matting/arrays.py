@@ -1,6 +1,6 @@
 """The arrays of this package by name, and how they change size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
 import cv2
@@ -20,6 +20,9 @@ Planes: TypeAlias = NDArray[np.float32]
 
 UNIT = np.float32(1 / 255)
 """Brings uint8 values to [0, 1] as float32."""
+
+TILE_PX = 128
+"""Side of the pieces in which work on the full picture is done."""
 
 AnyArray = TypeVar("AnyArray", NDArray[np.uint8], NDArray[np.float32])
 
@@ -65,3 +68,14 @@ def window(
             borderMode=cv2.BORDER_REPLICATE,
         )
     )
+
+
+def touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Top left corners of the tiles of the full picture that the small `band` > 0 may reach."""
+    down, across = band.shape[0] / size[0], band.shape[1] / size[1]
+    for top in range(0, size[0], TILE_PX):
+        rows = slice(max(0, int(top * down) - 1), int((top + TILE_PX) * down) + 2)
+        for left in range(0, size[1], TILE_PX):
+            columns = slice(max(0, int(left * across) - 1), int((left + TILE_PX) * across) + 2)
+            if band[rows, columns].any():
+                yield top, left

@@ -8,14 +8,24 @@ do not explain the matte (a shadow, a striped shirt, a background of the subject
 upsampled matte stays. Only the band where the network itself was not sure is touched.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from rmbg_service.matting import guided
-from rmbg_service.matting.arrays import UNIT, Alpha, Picture, Planes, merge, resize, split, window
+from rmbg_service.matting.arrays import (
+    TILE_PX,
+    UNIT,
+    Alpha,
+    Picture,
+    Planes,
+    merge,
+    resize,
+    split,
+    touched_tiles,
+    window,
+)
 from rmbg_service.models.predictor import Matte
 
 WORKING_SIDE_PX = 640
@@ -27,7 +37,6 @@ UNSURE = 0.02
 
 STEEPEN_BEFORE_FIT = 1.5
 STEEPEN_UNTRUSTED = 1.15
-TILE_PX = 128
 
 
 class _Plan(NamedTuple):
@@ -56,7 +65,7 @@ def refine(rgb: Picture, matte: Matte) -> Alpha:
         return alpha
     band = cv2.dilate(unsure, np.ones((3, 3), np.uint8)).astype(np.float32)
     plan = _plan(rgb, np.clip(matte, 0, 1), band)
-    for top, left in _touched_tiles(band, (height, width)):
+    for top, left in touched_tiles(band, (height, width)):
         tile = alpha[top : top + TILE_PX, left : left + TILE_PX]
         guide = rgb[top : top + TILE_PX, left : left + TILE_PX] * UNIT
         model, mix = (window(p, (height, width), (top, left), tile.shape) for p in plan)
@@ -92,14 +101,3 @@ def _working_size(rgb: Picture, side_px: int) -> tuple[int, int]:
 
 def _steepen(matte: Matte, factor: float) -> Matte:
     return np.asarray(np.clip((matte - 0.5) * factor + 0.5, 0, 1))
-
-
-def _touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Top left corners of the tiles of the full picture that the band may reach."""
-    down, across = band.shape[0] / size[0], band.shape[1] / size[1]
-    for top in range(0, size[0], TILE_PX):
-        rows = slice(max(0, int(top * down) - 1), int((top + TILE_PX) * down) + 2)
-        for left in range(0, size[1], TILE_PX):
-            columns = slice(max(0, int(left * across) - 1), int((left + TILE_PX) * across) + 2)
-            if band[rows, columns].any():
-                yield top, left

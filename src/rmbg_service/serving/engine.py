@@ -26,6 +26,7 @@ from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.pipeline import Encoded
+from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
@@ -52,6 +53,7 @@ class Engine:
         self.budget = Budget(
             settings.max_inflight_jobs, settings.max_inflight_pixels, self.service_time
         )
+        self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
         self.worker = Worker(predictor, settings, metrics, self.service_time)
         self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
         self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec", step_back)
@@ -191,8 +193,7 @@ class Engine:
     def _decode(self, job: Job) -> tuple[SourceImage, ModelInput]:
         job.check()
         with job.stamps.measure("decode"):
-            keep = job.options.color_profile == "keep"
-            source = decode(job.data, job.info, keep_profile=keep)
+            source = pipeline.read(job.data, job.info, job.options)
             job.data = b""
             return source, pipeline.prepare(source, self.predictor.input_size)
 

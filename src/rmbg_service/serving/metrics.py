@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rmbg_service.serving.engine import Engine
 
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
-REJECTIONS = ("jobs", "pixels", "deadline", "not_ready")
+REJECTIONS = ("jobs", "pixels", "deadline", "rate", "not_ready")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _BYTES = (1e4, 1e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8)
 

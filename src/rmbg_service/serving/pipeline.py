@@ -1,7 +1,7 @@
 """Picture in, cutout out: the same steps for the API, the command line and Python."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,14 +11,18 @@ from rmbg_service.errors import NoSubject
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_to_srgb
-from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import SourceImage, decode, probe
-from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.cutout import Cutout, Shadow
+from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode
+from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
+from rmbg_service.imaging.region import parse_region
 from rmbg_service.imaging.resize import shrink
 from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
 from rmbg_service.matting.crops import blend
+from rmbg_service.matting.drop_shadow import drop_shadow
 from rmbg_service.matting.foreground import estimate_foreground
+from rmbg_service.matting.shadow import keep_shadow
+from rmbg_service.matting.solid import solidify
 from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.options import RemovalOptions
 
@@ -30,7 +34,9 @@ FOUND = 0.5
 class Encoded:
     """A finished file, and what is known of it.
 
-    `box` is the subject's in the upright input picture, None when nothing was found.
+    `box` is the subject's in the upright input picture, None when nothing was found. `full_size` is
+    the width and height that `max_side` and `max_pixels` may have limited. `shadow` says what
+    became of its shadow, without the layer itself; None when none was asked for.
     """
 
     data: bytes
@@ -38,14 +44,24 @@ class Encoded:
     media_type: str
     width: int
     height: int
+    full_size: tuple[int, int]
     box: Box | None
     confidence: float
+    shadow: Shadow | None = None
 
 
-def open_image(data: bytes, max_pixels: int, options: RemovalOptions) -> SourceImage:
-    """Probe, then decode; see `imaging.decode` for what is refused."""
-    info = probe(data, max_pixels)
-    return decode(data, info, keep_profile=options.color_profile == "keep")
+def read(data: bytes, info: ImageInfo, options: RemovalOptions) -> SourceImage:
+    """Decode what `options` ask for; see `imaging.decode`."""
+    return restrict(decode(data, info, keep_profile=options.color_profile == "keep"), options)
+
+
+def restrict(source: SourceImage, options: RemovalOptions) -> SourceImage:
+    """The region of interest of a picture. Raises `InvalidRegion`."""
+    if options.roi is None:
+        return source
+    height, width = source.rgb.shape[:2]
+    box = parse_region(options.roi).box(width, height)
+    return source if box is None else source.cut(box)
 
 
 def prepare(source: SourceImage, input_size: tuple[int, int], box: Box | None = None) -> ModelInput:
@@ -77,18 +93,46 @@ def refine(source: SourceImage, matte: Matte, options: RemovalOptions, *, guided
     A matte in which nothing is found becomes an empty cutout, or `NoSubject` where the caller asked
     to be told.
     """
-    size = source.rgb.shape[:2]
     if matte.max() < FOUND:
         if options.on_empty == "error":
             raise NoSubject("nothing was found that could be the subject of this picture")
-        return Cutout(source.rgb, np.zeros(size, np.uint8), source.icc, 0.0)
+        none = None if options.shadow == "off" else Shadow("keep", reason="no-subject")
+        empty = np.zeros(source.rgb.shape[:2], np.uint8)
+        return _uncut(Cutout(source.rgb, empty, source.icc, 0.0, none), source)
     alpha = to_full_size(source.rgb, matte, guided)
+    if not options.semitransparency:
+        alpha = solidify(alpha)
     if source.alpha is not None:  # what was transparent stays so
         alpha = cv2.multiply(alpha, source.alpha, scale=1 / 255).astype(np.uint8, copy=False)
+    kept = _kept_shadow(source, alpha) if options.shadow in ("keep", "auto") else None
     rgb = source.rgb
-    if options.decontaminate and options.output == "cutout":
+    if options.decontaminate and options.output != "matte":
         rgb = estimate_foreground(rgb, alpha)
-    return Cutout(rgb, alpha, source.icc, confidence(matte))
+    cutout = _uncut(Cutout(rgb, alpha, source.icc, confidence(matte), kept), source)
+    return cutout if options.shadow == "off" else _with_shadow(cutout, options)
+
+
+def _uncut(cutout: Cutout, source: SourceImage) -> Cutout:
+    if source.region is None:
+        return cutout
+    return compose.uncut(cutout, source.region, source.info.width, source.info.height)
+
+
+def _kept_shadow(source: SourceImage, alpha: NDArray[np.uint8]) -> Shadow:
+    if source.alpha is not None and cv2.minMaxLoc(source.alpha)[0] < 255:
+        return Shadow("keep", reason="transparent-input")
+    return keep_shadow(source.rgb, alpha)
+
+
+def _with_shadow(cutout: Cutout, options: RemovalOptions) -> Cutout:
+    """The shadow that `options` asks for, as strong as it asks for."""
+    shadow = cutout.shadow
+    if shadow is None or (options.shadow == "auto" and not shadow.found):
+        shadow = drop_shadow(cutout.alpha, options.shadow_angle, options.shadow_softness)
+    if shadow.alpha is not None and options.shadow_opacity != 1:
+        scaled = cv2.convertScaleAbs(shadow.alpha, alpha=options.shadow_opacity)
+        shadow = replace(shadow, alpha=scaled.astype(np.uint8, copy=False))
+    return replace(cutout, shadow=shadow)
 
 
 def confidence(matte: Matte) -> float:
@@ -108,15 +152,29 @@ def encode(
     position = options.position or ("original" if scale is None else "center")
     if scale is not None or position != "original":
         cutout = compose.place(cutout, scale, compose.parse_position(position))
+    full_size = cutout.size
     if options.max_side is not None:
         cutout = compose.limit_side(cutout, options.max_side)
+    if options.max_pixels is not None:
+        cutout = compose.limit_pixels(cutout, options.max_pixels)
     width, height = cutout.size
-    encoder = ENCODERS[options.format]
-    if options.output == "matte" and options.format == "png":
+    if options.output == "layers":
+        name, encoder = "zip", LAYERS
+        data = encoder.write(cutout, options.quality)
+    elif options.output == "matte" and options.format in ("png", "auto"):
+        name, encoder = "png", ENCODERS["png"]
         data = write_grey(cutout.alpha)
     else:
-        data = encoder.write(_finished(cutout, options, background), options.quality)
-    return Encoded(data, options.format, encoder.media_type, width, height, box, found)
+        finished = _finished(cutout, options, background)
+        name = options.format if options.format != "auto" else _fitting_format(finished)
+        encoder = ENCODERS[name]
+        data = encoder.write(finished, options.quality)
+    shadow = cutout.shadow and replace(cutout.shadow, alpha=None)
+    return Encoded(data, name, encoder.media_type, width, height, full_size, box, found, shadow)
+
+
+def _fitting_format(cutout: Cutout) -> str:
+    return "jpeg" if cutout.alpha.min() == 255 else "png"
 
 
 def _finished(
@@ -130,6 +188,6 @@ def _finished(
         cutout = compose.on_picture(cutout, background)
     elif options.background is not None:
         cutout = compose.on_colour(cutout, compose.parse_colour(options.background))
-    if not ENCODERS[options.format].keeps_alpha:
+    if options.format != "auto" and not ENCODERS[options.format].keeps_alpha:
         cutout = compose.on_colour(cutout, compose.WHITE)
-    return cutout
+    return cutout.with_shadow()

@@ -1,0 +1,85 @@
+"""A request's body, read once and bounded, before anyone asks what its fields mean."""
+
+from collections.abc import AsyncIterator
+
+import pybase64
+from fastapi import Request
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from rmbg_service.errors import MalformedRequest
+
+MAX_FIELDS = 40
+_MAX_JSON_MARKS = 500
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def content_type(request: Request) -> str:
+    """The media type of the body, in lower case and without parameters; empty when missing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_bytes(request: Request) -> bytearray:
+    """The whole body."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+    return body
+
+
+async def read_json(request: Request) -> bytearray:
+    """The whole body of a flat JSON object, not parsed yet.
+
+    Raises `MalformedRequest` for one of very many members: counting is a hundred times cheaper than
+    parsing millions of them and explaining each.
+    """
+    body = await read_bytes(request)
+    if any(body.count(mark) > _MAX_JSON_MARKS for mark in b'",:[{'):
+        raise MalformedRequest("too many JSON members for a request")
+    return body
+
+
+async def read_multipart(request: Request, max_bytes: int) -> FormData:
+    """The fields and files of a multipart body; the caller closes them.
+
+    Raises `MalformedRequest`.
+    """
+    try:
+        return await _InMemoryParser(request, request.stream(), max_bytes).parse()
+    except (MultiPartException, KeyError, UnicodeError) as error:  # UnicodeError: odd charsets
+        reason = error.message if isinstance(error, MultiPartException) else "its Content-Type"
+        raise MalformedRequest(f"the multipart body cannot be read: {reason}") from None
+
+
+def decode_base64(text: str) -> bytes:
+    """Bytes of base64 text or of a base64 `data:` URI; line breaks and URL-safe text are fine.
+
+    Raises `MalformedRequest` for anything else.
+    """
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise MalformedRequest("the data: URI must be base64, as in data:image/png;base64,...")
+    try:
+        return pybase64.b64decode(text, validate=True)
+    except ValueError:
+        pass
+    try:
+        tidy = text.encode("ascii").translate(_URL_SAFE, delete=b" \t\r\n").rstrip(b"=")
+        return pybase64.b64decode(tidy + b"=" * (-len(tidy) % 4), validate=True)
+    except ValueError:
+        raise MalformedRequest("the image is not valid base64") from None
+
+
+class _InMemoryParser(MultiPartParser):
+    """Starlette's parser without its spool to disk: the body is bounded already."""
+
+    def __init__(self, request: Request, stream: AsyncIterator[bytes], max_bytes: int) -> None:
+        super().__init__(
+            request.headers,
+            stream,  # type: ignore[arg-type]
+            max_files=2,
+            max_fields=MAX_FIELDS,
+            max_part_size=max_bytes,
+        )
+        self.spool_max_size = max_bytes

@@ -1,0 +1,185 @@
+"""Pictures by URL, without letting anyone use the service to reach what only it can reach.
+
+The defence against server-side request forgery (CWE-918): a host is resolved once, every address it
+has must be a public one, and the connection goes to the very address that was checked, so that a
+name cannot change its mind in between. Redirects are followed here, with the same checks.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Self
+from urllib.parse import urljoin, urlsplit
+
+import httpcore
+
+from rmbg_service.errors import BodyTooLarge, ClientError
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+_MAX_REDIRECTS = 3
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_URL = 4096
+_HEADERS = [("User-Agent", "rmbg-service"), ("Accept", "image/*"), ("Accept-Encoding", "identity")]
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_SPECIAL_V4 = [
+    IPv4Network("192.0.0.0/24"),  # IETF protocol assignments
+    IPv4Network("192.88.99.0/24"),  # 6to4 relays
+    IPv4Network("168.63.129.16/32"),  # the host of a virtual machine on Azure
+]
+_SPECIAL_V6 = [
+    IPv6Network("2001::/23"),  # IETF protocol assignments: Teredo, ORCHID, benchmarking
+    IPv6Network("2001:db8::/32"),  # documentation
+    IPv6Network("2002::/16"),  # 6to4, which embeds an IPv4 address
+    IPv6Network("3fff::/20"),  # documentation
+]
+
+
+class FetchRefused(ClientError):
+    """This URL is not fetched, whatever is behind it."""
+
+    type = "url-refused"
+    title = "URL refused"
+
+
+class FetchFailed(ClientError):
+    """Nothing usable came from this URL."""
+
+    type = "download-failed"
+    title = "Download failed"
+
+
+class Fetcher:
+    """Fetches over http and https. `hosts` restricts it to some; empty means every public one."""
+
+    def __init__(
+        self,
+        hosts: Iterable[str] = (),
+        timeout_s: float = 10.0,
+        resolve: Resolve | None = None,
+        backend: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
+        self._hosts = [host.lower() for host in hosts]
+        self._timeout_s = timeout_s
+        self._resolve = resolve or _resolve
+        self._backend = backend or httpcore.AnyIOBackend()
+        self._tls = ssl.create_default_context()
+
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        """The bytes behind `url`, after at most three redirects.
+
+        Raises `FetchRefused` for a URL that is not fetched, `BodyTooLarge` beyond `max_bytes` and
+        `FetchFailed` for everything that goes wrong on the way.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                for _ in range(1 + _MAX_REDIRECTS):
+                    found = await self._get(url, max_bytes)
+                    if isinstance(found, bytes):
+                        return found
+                    url = urljoin(url, found)
+        except TimeoutError:
+            raise FetchFailed(f"nothing complete came within {self._timeout_s:g} s") from None
+        except (OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
+            raise FetchFailed(f"the host cannot be reached: {_name(error)}") from None
+        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, ValueError) as error:
+            raise FetchFailed(f"the host does not speak HTTP: {_name(error)}") from None
+        raise FetchFailed(f"more than {_MAX_REDIRECTS} redirects")
+
+    async def _get(self, url: str, max_bytes: int) -> bytes | str:
+        """The body, or where it is said to be."""
+        async with (
+            _CheckedBackend(self._backend, self._resolve) as backend,
+            httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
+            pool.stream("GET", self._checked(url), headers=_HEADERS) as response,
+        ):
+            headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+            if response.status in _REDIRECTS and b"location" in headers:
+                return headers[b"location"]
+            if response.status != 200:
+                raise FetchFailed(f"the host answered {response.status}")
+            if headers.get(b"content-encoding", "identity") != "identity":
+                raise FetchFailed("the host answered in a Content-Encoding that was not asked for")
+            data = bytearray()
+            async for chunk in response.aiter_stream():
+                data += chunk
+                if len(data) > max_bytes:
+                    raise BodyTooLarge(f"the picture has more than {max_bytes} bytes")
+            return bytes(data)
+
+    def _checked(self, url: str) -> str:
+        if len(url) > _MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
+            raise FetchRefused("a URL consists of at most 4096 printable ASCII characters")
+        try:
+            parts = urlsplit(url)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise FetchRefused("this is no URL") from None
+        if parts.scheme not in ("http", "https") or not host:
+            raise FetchRefused("only http:// and https:// URLs are fetched")
+        if parts.username is not None or parts.password is not None:
+            raise FetchRefused("a URL with a user name or password is not fetched")
+        if self._hosts and not any(_matches(host, pattern) for pattern in self._hosts):
+            raise FetchRefused(f"the host {host} is not among RMBG_URL_FETCH_HOSTS")
+        return url
+
+
+class _CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to a host, if all of its addresses are public, and closes what it has connected.
+
+    httpcore leaves a connection open that is cancelled in the middle of its TLS handshake.
+    """
+
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, resolve: Resolve) -> None:
+        self._backend = backend
+        self._resolve = resolve
+        self._connections = AsyncExitStack()
+
+    async def connect_tcp(
+        self, host: str, port: int, *args: Any, **kwargs: Any
+    ) -> httpcore.AsyncNetworkStream:
+        addresses = await self._resolve(host, port)
+        if not addresses or not all(is_public(address) for address in addresses):
+            raise FetchRefused(f"the host {host} has an address that is not public")
+        stream = await self._backend.connect_tcp(addresses[0], port, *args, **kwargs)
+        self._connections.push_async_callback(stream.aclose)
+        return stream
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connections.aclose()
+
+
+def is_public(address: str) -> bool:
+    """Whether `address` is one of the public internet's, and not another one in disguise.
+
+    Of IPv6, only global unicast without the blocks that embed or tunnel other addresses; so
+    IPv4-mapped, NAT64, 6to4 and Teredo addresses are not (IANA's special-purpose registries).
+    """
+    try:
+        ip: IPv4Address | IPv6Address = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        return ip in _GLOBAL_UNICAST and not any(ip in block for block in _SPECIAL_V6)
+    return ip.is_global and not ip.is_multicast and not any(ip in block for block in _SPECIAL_V4)
+
+
+async def _resolve(host: str, port: int) -> Sequence[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def _matches(host: str, pattern: str) -> bool:
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:])
+    return host == pattern
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__
