@@ -8,6 +8,7 @@ import typer
 from rmbg_service import __version__
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
+from rmbg_service.cli.remove import remove
 from rmbg_service.cli.serve import serve
 from rmbg_service.errors import RmbgError
 
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(remove)
 app.add_typer(models, name="models")
 app.command()(openapi)
 
