@@ -13,7 +13,9 @@ from rmbg_service.batch.files import is_folder, write
 from rmbg_service.batch.remover import Hopeless
 from rmbg_service.batch.target import target_of
 from rmbg_service.cli.fields import removal_options, with_removal_options
+from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
+from rmbg_service.settings import load_settings
 
 if TYPE_CHECKING:
     from rmbg_service.batch.task import Task
@@ -24,7 +26,8 @@ _STDIO = "-"
 @with_removal_options
 def remove(
     inputs: Annotated[
-        list[str], typer.Argument(help="Files, folders, patterns such as '**/*.jpg'; - is stdin.")
+        list[str],
+        typer.Argument(help="Files, folders, patterns such as '**/*.jpg', a video; -: stdin."),
     ],
     out: Annotated[
         Path | None,
@@ -63,10 +66,18 @@ def remove(
         raise typer.BadParameter("--model and --accept-license are the server's to choose")
     if server is None and parallel is not None:
         raise typer.BadParameter("--parallel is for --server; RMBG_CODEC_THREADS rules here")
+    named = {"model": model, "accept_license": accept_license}
+    overrides = {name: value for name, value in named.items() if value is not None}
+    if any(map(is_video, inputs)):
+        others = {"--server": server, "--watch": watch, "--background-image": background_image}
+        check_video(inputs, others, given)
+        source = Path(inputs[0])
+        path, kind = video_target(source, out)
+        options, settings = removal_options(given), load_settings(**overrides)
+        raise typer.Exit(remove_video(source, path, kind, options, settings, as_json=as_json))
     target = target_of(inputs, out, given.get("format"))
     if target.format is not None:
         given = given | {"format": target.format}
-    overrides = {"model": model, "accept_license": accept_license}
     task = Task(
         inputs=inputs,
         target=target,
@@ -74,7 +85,7 @@ def remove(
         background=_read_background(background_image, given),
         server=server,
         parallel=parallel,
-        settings={name: value for name, value in overrides.items() if value is not None},
+        settings=overrides,
         watch=watch,
         force=force,
         as_json=as_json,
