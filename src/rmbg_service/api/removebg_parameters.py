@@ -5,8 +5,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rmbg_service.imaging import compose
-from rmbg_service.imaging.region import parse_region
-from rmbg_service.options import RemovalOptions
+from rmbg_service.options import (
+    ColourText,
+    MarginText,
+    PositionText,
+    RegionText,
+    RemovalOptions,
+    ScaleText,
+)
 from rmbg_service.settings import RemoveBgSize
 
 _MAX_MARGIN_PX = 500
@@ -48,27 +54,27 @@ class RemoveBgParameters(BaseModel):
         description="`auto` is png where the result has transparency, else jpg; `zip` holds "
         "`color.jpg` and `alpha.png`.",
     )
-    roi: str = Field(
+    roi: RegionText = Field(
         "0% 0% 100% 100%",
         description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`; outside it everything "
         "is background.",
     )
     crop: bool = Field(False, description="Cut to the subject's box.")
-    crop_margin: str = Field(
+    crop_margin: MarginText = Field(
         "0",
         description="With `crop`: 1, 2 or 4 values, in `px` (at most 500) or `%` of the subject "
         "(at most 50).",
     )
-    scale: str = Field(
+    scale: ScaleText = Field(
         "original", description="`10%` to `100%` of the canvas; implies `position=center`."
     )
-    position: str | None = Field(
+    position: PositionText | None = Field(
         None, description="`original`, `center`, `x%` or `x% y%`; has no effect with `crop`."
     )
     channels: Literal["rgba", "alpha"] = Field(
         "rgba", description="`alpha` gives the matte alone, as a grey picture."
     )
-    bg_color: str | None = Field(
+    bg_color: ColourText | None = Field(
         None, description="3, 4, 6 or 8 hexadecimal digits, with or without `#`, or a CSS name."
     )
     add_shadow: bool = Field(False, description="The old form of `shadow_type=auto`.")
@@ -84,39 +90,13 @@ class RemoveBgParameters(BaseModel):
         True, description="`false` makes partly transparent parts of the subject opaque."
     )
 
-    @field_validator("roi")
-    @classmethod
-    def _known_region(cls, text: str) -> str:
-        parse_region(text)
-        return text
-
     @field_validator("crop_margin")
     @classmethod
-    def _known_margin(cls, text: str) -> str:
+    def _allowed_margin(cls, text: str) -> str:
         if not all(
             -_MAX_MARGIN_PART * 100 <= side <= _MAX_MARGIN_PX for side in compose.parse_margin(text)
         ):
             raise ValueError("a margin is at most 500px or 50%")
-        return text
-
-    @field_validator("scale")
-    @classmethod
-    def _known_scale(cls, text: str) -> str:
-        compose.parse_scale(text)
-        return text
-
-    @field_validator("position")
-    @classmethod
-    def _known_position(cls, text: str | None) -> str | None:
-        if text is not None:
-            compose.parse_position(text)
-        return text
-
-    @field_validator("bg_color")
-    @classmethod
-    def _known_colour(cls, text: str | None) -> str | None:
-        if text is not None:
-            compose.parse_colour(text)
         return text
 
     @property
