@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rmbg_service.errors import DeviceFailure
 from rmbg_service.evaluation.dataset import load_matte, load_shadow, read_dataset, sample_digest
@@ -113,6 +114,23 @@ def test_a_broken_truth_and_a_wrong_size_are_noted_and_the_rest_is_judged(tmp_pa
     assert "cannot identify" in outcome.failures[0].error
     assert "prediction has 150 x 120 px, the truth 160 x 120" in outcome.failures[1].error
     assert [record.id for record in outcome.records] == ["p1"]
+
+
+@pytest.mark.parametrize(
+    ("photo", "says"), [(b"no picture", "cannot identify"), (None, "photo has 5 x 5 px")]
+)
+def test_a_photo_that_the_report_could_not_show_is_noted(
+    tmp_path: Path, photo: bytes | None, says: str
+) -> None:
+    samples = make_dataset(tmp_path)
+    if photo is None:
+        Image.new("RGB", (5, 5)).save(tmp_path / "p0.png")
+    else:
+        (tmp_path / "p0.png").write_bytes(photo)
+    outcome = run(Scripted().candidate, samples, tmp_path / "out")
+    (failure,) = outcome.failures
+    assert failure.id == "p0"
+    assert says in failure.error
 
 
 def test_a_lost_device_ends_the_run(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    track,
 )
 
 from rmbg_service.cli.candidates import candidates
@@ -107,7 +108,8 @@ def evaluate(
 
 def _scenes(count: int, out: Path) -> Path:
     folder = out / "scenes"
-    write_scenes(make_scenes(count), folder)
+    scenes = track(make_scenes(count), "scenes", count, console=Console(stderr=True))
+    write_scenes(scenes, folder)
     return folder
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InvalidImage
 from rmbg_service.evaluation.candidate import Candidate, Predict
-from rmbg_service.evaluation.dataset import Sample, load_matte, load_shadow, sample_digest
+from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb, load_shadow, sample_digest
 from rmbg_service.evaluation.measures import measure
 from rmbg_service.evaluation.records import Record, append_record, read_records, write_records
 from rmbg_service.models.predictor import Matte
@@ -92,8 +92,9 @@ def _judge(sample: Sample, key: str, predict: Predict, path: Path) -> Record:
     prediction = predict(sample)
     matte, truth = prediction.matte, load_matte(sample.alpha)
     shadow = load_shadow(sample.shadow) if sample.shadow else None
-    for what, array in (("prediction", matte), ("shadow mask", shadow)):
-        if array is not None and array.shape != truth.shape:
+    photo = load_rgb(sample.image)  # the report shows it, ready predictions do not need it
+    for what, array in (("photo", photo), ("prediction", matte), ("shadow mask", shadow)):
+        if array is not None and array.shape[:2] != truth.shape:
             raise InvalidImage(f"the {what} has {_size(array)} px, the truth {_size(truth)}")
     values = measure(
         matte,
