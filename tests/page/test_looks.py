@@ -145,6 +145,30 @@ def test_a_phone_stacks_everything_and_needs_no_sideways_scrolling(
     assert page.evaluate(SMALL_TARGETS) == []
 
 
+def test_two_fingers_zoom(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, **PHONE)
+    choose(page, PICTURE)
+    process(page)
+    page.locator("#result").scroll_into_view_if_needed()
+    box = page.locator("#result").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *apart: int) -> None:
+        points = [{"x": x + side * gap, "y": y} for gap in apart for side in (-1, 1)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 40)
+    for gap in (60, 80, 100, 120):
+        touch("touchMove", gap)
+    touch("touchEnd")
+    expect(page.locator("#result")).to_have_class(re.compile("free"))
+    after = page.locator("#result > .layer").bounding_box()
+    assert after is not None
+    assert after["width"] == pytest.approx(3 * box["width"], rel=0.1)
+
+
 def test_the_footer_names_the_model_and_its_licence(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

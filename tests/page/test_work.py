@@ -131,6 +131,66 @@ def test_the_options_reach_the_service(open_page: OpenPage, url: str) -> None:
     assert np.asarray(cropped.getchannel("A"))[:20].max() < 13  # the box begins at 5 %
 
 
+def test_a_shadow_is_offered_where_the_service_knows_it(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, file("vase.jpg", PHOTO))
+    page.locator("#options summary").click()
+    shadow, strength = page.locator("[name=shadow]"), page.locator("[name=shadow_opacity]")
+    expect(strength).to_be_hidden()
+    shadow.select_option(label="Draw a soft one")
+    strength.fill("50")
+    with page.expect_request(lambda request: PATH in request.url) as sent:
+        go(page).click()
+    assert "shadow=drop&shadow_opacity=0.5" in sent.value.url
+    wait_until_done(page)
+    shadow.select_option(label="Keep its own")
+    process(page)  # it has none
+    expect(page.locator("#notice")).to_contain_text("No shadow to keep")
+
+
+def test_an_older_service_is_not_asked_for_what_it_does_not_know(
+    open_page: OpenPage, url: str
+) -> None:
+    facts = httpx.get(f"{url}/api/info").json()
+    facts["options"] = {"detail": ["auto", "off"], "crop": [], "margin": []}
+    page = open_page(url)
+    page.route("**/api/info", lambda route: route.fulfill(json=facts))
+    page.reload()
+    page.locator("#options summary").click()
+    choices = page.locator("[name=detail] option")
+    expect(choices).to_have_text(["Automatic", "Plain, fastest"])
+    expect(page.locator("[name=shadow]")).to_be_hidden()
+    expect(page.get_by_label("Clean edge colours")).to_be_hidden()
+
+
+@pytest.mark.parametrize("shadow", ["off", "drop"])
+def test_a_cropped_result_lies_over_its_part_of_the_original(
+    open_page: OpenPage, url: str, shadow: str
+) -> None:
+    page = open_page(url)
+    choose(page, file("vase.jpg", PHOTO))
+    page.locator("#options summary").click()
+    page.locator("[name=shadow]").select_option(shadow)
+    page.get_by_label("Crop to the subject").check()
+    page.locator("[name=margin]").fill("30")
+    with page.expect_response(lambda answer: PATH in answer.url) as answered:
+        process(page)
+    headers = answered.value.headers
+    boxes = [headers[name] for name in ("x-rmbg-box", "x-rmbg-shadow-box") if name in headers]
+    corners = [[int(number) for number in box.split(",")[:2]] for box in boxes]
+    left, top = (min(values) - 30 for values in zip(*corners, strict=True))
+    assert len(boxes) == (1 if shadow == "off" else 2)
+    page.locator("#compare").click()
+    page.locator("#zoom-actual").click()
+    before, after = (
+        page.locator(layer).bounding_box() for layer in (".before .layer", "#result > .layer")
+    )
+    assert before is not None
+    assert after is not None
+    assert after["x"] - before["x"] == pytest.approx(left, abs=1)
+    assert after["y"] - before["y"] == pytest.approx(top, abs=1)
+
+
 @pytest.mark.parametrize(
     ("value", "ending", "mode"),
     [("webp", "webp", "RGBA"), ("jpeg", "jpg", "RGB"), ("matte", "png", "RGBA")],

@@ -1,6 +1,6 @@
 """GET /api/jobs/{request_id}: where a request in flight is, for whoever knows its id."""
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from rmbg_service.api.problems import MEDIA_TYPE, Problem
 from rmbg_service.api.record import InFlight
 from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.job import Stage
 
 PATH = "/api/jobs/{request_id}"
 
@@ -17,7 +18,7 @@ PATH = "/api/jobs/{request_id}"
 class Progress(BaseModel):
     """Where a request is on its way."""
 
-    stage: Literal["read", "queue", "decode", "predict", "refine", "encode"] = Field(
+    stage: Stage = Field(
         description="The stage it is in. `read` lasts until the body is complete, `encode` until "
         "the answer has left; a picture that gets a second pass is in `queue` and `predict` twice."
     )

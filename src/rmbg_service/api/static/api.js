@@ -28,8 +28,9 @@ import { Problem, readProblem } from "./problems.js";
  * @property {Blob} blob the service's own PNG
  * @property {number} width
  * @property {number} height
- * @property {{x: number, y: number} | null} origin where its upper left corner lies in the
- *   upright original, in px; null when that is not known
+ * @property {{x: number, y: number}} origin where its upper left corner lies in the upright
+ *   original, in px
+ * @property {string} noShadow why the picture's own shadow could not be kept; "" otherwise
  * @property {Box | null} box the subject's, in the upright original; null when nothing was found
  */
 
@@ -97,19 +98,41 @@ async function readAnswer(request, options) {
   if (request.status !== 200) {
     throw readProblem(await blob.text(), request.getResponseHeader("Retry-After"));
   }
-  const box = request.getResponseHeader("X-RMBG-Box");
-  const [left = 0, top = 0, width = 0, height = 0] = (box ?? "").split(",").map(Number);
   const size = await pngSize(blob);
-  /** @type {Cutout} */
-  const cutout = { blob, ...size, origin: { x: 0, y: 0 }, box: null };
-  if (!box) return cutout;
-  cutout.box = { left, top, width, height };
-  if (options.crop === "true") {
-    // A crop is the subject's box with the same margin on opposite sides, unless a shadow widens it.
-    const origin = { x: left - (size.width - width) / 2, y: top - (size.height - height) / 2 };
-    cutout.origin = options.shadow ? null : origin;
-  }
-  return cutout;
+  const box = readBox(request.getResponseHeader("X-RMBG-Box"));
+  const shadowBox = readBox(request.getResponseHeader("X-RMBG-Shadow-Box"));
+  const [, noShadow = ""] = /^none; reason=(.+)/.exec(request.getResponseHeader("X-RMBG-Shadow") ?? "") ?? [];
+  // A crop is the box of the subject and its shadow, with the same margin on opposite sides.
+  const cropped = box && options.crop === "true" ? union(box, shadowBox ?? box) : null;
+  const origin = cropped
+    ? {
+        x: cropped.left - (size.width - cropped.width) / 2,
+        y: cropped.top - (size.height - cropped.height) / 2,
+      }
+    : { x: 0, y: 0 };
+  return { blob, ...size, origin, box, noShadow };
+}
+
+/**
+ * @param {string | null} header `left,top,width,height`
+ * @returns {Box | null}
+ */
+function readBox(header) {
+  if (!header) return null;
+  const [left = 0, top = 0, width = 0, height = 0] = header.split(",").map(Number);
+  return { left, top, width, height };
+}
+
+/**
+ * @param {Box} one
+ * @param {Box} other
+ * @returns {Box}
+ */
+function union(one, other) {
+  const [left, top] = [Math.min(one.left, other.left), Math.min(one.top, other.top)];
+  const right = Math.max(one.left + one.width, other.left + other.width);
+  const bottom = Math.max(one.top + one.height, other.top + other.height);
+  return { left, top, width: right - left, height: bottom - top };
 }
 
 /**

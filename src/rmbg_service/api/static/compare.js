@@ -38,12 +38,9 @@ export class Compare {
     new ResizeObserver(() => this.place()).observe(result.element);
   }
 
-  /**
-   * Both previews have changed. There is something to compare when both show a picture.
-   * @param {boolean} aligned whether it is known where in the original the result lies
-   */
-  refresh(aligned) {
-    this.#possible = Boolean(aligned && this.original.frame && this.result.frame);
+  /** Both previews have changed. There is something to compare when both show a picture. */
+  refresh() {
+    this.#possible = Boolean(this.original.frame && this.result.frame);
     setIdle(this.#button, !this.#possible);
     if (this.#possible) this.image.src = this.original.url;
     else this.image.removeAttribute("src");

@@ -78,23 +78,38 @@ export class Controls {
   /** @param {Picture | null} picture */
   #drawNotice(picture) {
     const problem = picture?.problem && !picture.busy ? picture.problem : null;
-    const empty = picture?.state === "done" && !picture.cutout?.box;
-    this.#notice.hidden = !problem && !empty;
+    const texts = problem ? this.#problemTexts(problem) : remarkTexts(picture);
+    this.#notice.hidden = texts.length === 0;
+    this.#notice.classList.toggle("mild", !problem);
     byId("notice-retry", HTMLElement).hidden =
       picture?.state !== "failed" || this.runner.running;
-    this.#notice.classList.toggle("mild", !problem);
-    const id = problem?.requestId ? t("problem.request", { id: problem.requestId }) : "";
-    const texts = problem
-      ? [problem.title, problem.advice(this.limits()), [problem.detail, id].filter(Boolean).join(" · ")]
-      : empty
-        ? [t("empty.title"), t("empty.advice"), ""]
-        : ["", "", ""];
     if (texts.join() === this.#noticed) return;
     this.#noticed = texts.join();
     ["title", "advice", "detail"].forEach((part, place) => {
       byId(`notice-${part}`, HTMLElement).textContent = texts[place] ?? "";
     });
   }
+
+  /**
+   * Title, advice, and what the service itself says.
+   * @param {import("./problems.js").Problem} problem
+   */
+  #problemTexts(problem) {
+    const id = problem.requestId && t("problem.request", { id: problem.requestId });
+    const detail = [problem.detail, id].filter(Boolean).join(" · ");
+    return [problem.title, problem.advice(this.limits()), detail];
+  }
+}
+
+/**
+ * What to know about a result that is not quite what was asked for.
+ * @param {Picture | null} picture
+ */
+function remarkTexts(picture) {
+  if (picture?.state !== "done" || !picture.cutout) return [];
+  const { box, noShadow } = picture.cutout;
+  if (!box) return [t("empty.title"), t("empty.advice")];
+  return noShadow ? [t("no-shadow.title"), t("no-shadow.advice"), noShadow] : [];
 }
 
 /** @param {Picture} picture */

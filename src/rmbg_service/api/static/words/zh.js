@@ -109,6 +109,8 @@ export default {
   "about.nc": "此模型的许可证（{licence}）仅允许非商业用途。",
   "empty.title": "没有找到主体",
   "empty.advice": "模型没有看到突出的主体，所以结果是空的。请换一张主体更大或更清晰的图片。",
+  "no-shadow.title": "没有可保留的阴影",
+  "no-shadow.advice": "无法把主体自己的阴影与地面分开。选择“自动”可改为绘制阴影。",
   "problem.not-an-image.title": "这不是图片",
   "problem.not-an-image.advice": "请选择 JPEG、PNG、WebP、AVIF、HEIC、TIFF、GIF 或 BMP 文件。",
   "problem.file-too-large.title": "文件太大",
