@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import Settings
-from tests.page.tools import chromium
+from tests.programs import chromium
 from tests.server import running_server
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

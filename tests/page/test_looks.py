@@ -9,7 +9,7 @@ from tests.fakes import FakePredictor, picture_bytes
 from tests.page.actions import choose, file, go, process, rows, wait_until_done
 from tests.page.conftest import OpenPage
 from tests.page.pictures import still_life
-from tests.page.tools import npm_file
+from tests.programs import npm_file
 from tests.server import running_server
 
 PICTURE = file("vase.jpg", still_life((800, 600)))

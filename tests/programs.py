@@ -1,4 +1,4 @@
-"""Programs outside Python that check the page: CI must have them, a fresh clone may lack them."""
+"""Programs outside Python that some tests need: CI must have them, a fresh clone may lack them."""
 
 import os
 import shutil
@@ -12,19 +12,24 @@ NODE_MODULES = Path(__file__).parent / "node_modules"
 def chromium() -> str:
     """The path of the browser, from `CHROMIUM` or `PATH`."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    return found or missing("Chromium is not installed (or say where in CHROMIUM)")
+    return found or _missing("Chromium is not installed (or say where in CHROMIUM)")
+
+
+def node() -> str:
+    """The path of Node.js."""
+    return shutil.which("node") or _missing("Node.js is not installed")
 
 
 def npm_file(path: str) -> Path:
-    """A file of the packages in package.json."""
+    """A file or folder of the packages in package.json."""
     file = NODE_MODULES / path
     if not file.exists():
-        missing("its npm packages are not installed: npm ci --prefix tests/page")
+        _missing("npm packages are not installed: npm ci --prefix tests")
     return file
 
 
-def missing(what: str) -> str:
+def _missing(what: str) -> str:
     """Skip the test, or fail it where everything must be there."""
-    if os.environ.get("CI"):
+    if os.environ.get("NO_SKIPS"):
         pytest.fail(what)
     pytest.skip(what)
