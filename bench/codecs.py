@@ -82,7 +82,7 @@ def ours(data: bytes, matte: Any, options: RemovalOptions = OPTIONS) -> bytes:
     pipeline.prepare(source, (SIDE, SIDE))
     plan = pipeline.plan(source, matte, options, (SIDE, SIDE))
     cutout = pipeline.refine(source, matte, options, guided=plan.guided)
-    return pipeline.encode(cutout, options).data
+    return pipeline.encode(cutout, options, LIMIT).data
 
 
 def peak_bytes(data: bytes, options: RemovalOptions) -> int:

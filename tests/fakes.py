@@ -104,8 +104,16 @@ async def until(condition: Callable[[], bool]) -> None:
 class RawRequest:
     """One ASGI request under the test's control: when its body comes, when its client leaves."""
 
-    def __init__(self, app: ASGIApp, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        headers: dict[str, str] | None = None,
+        path: str = PATH,
+        method: str = "POST",
+    ) -> None:
         self._app = app
+        self._path = path
+        self._method = method
         self._headers = headers or {"content-type": "image/png"}
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self.receive_calls = 0
@@ -117,9 +125,9 @@ class RawRequest:
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
-            "method": "POST",
-            "path": PATH,
-            "raw_path": PATH.encode(),
+            "method": self._method,
+            "path": self._path,
+            "raw_path": self._path.encode(),
             "root_path": "",
             "scheme": "http",
             "query_string": b"",

@@ -5,6 +5,7 @@
     |- ClientError               the request is at fault
     |  |- MalformedRequest       400
     |  |- Unauthorized           401
+    |  |- NotFound               404
     |  |- UploadTimeout          408
     |  |- ImageTooLarge          413  (pixels that never fit)
     |  |  |- BodyTooLarge             (bytes)
@@ -13,6 +14,7 @@
     |  |  |- UnknownFormat            (nothing that could be decoded)
     |  |  |- EmptyImage               (no pixels)
     |  |- InvalidRegion          422  (reason: exceeds | empty)
+    |  |- BeyondFormat           422  (a side that the output format cannot have)
     |  |- NoSubject              422  (only where the caller asked to be told)
     |- Rejected                  the service cannot take it now; carries retry_after_s
     |  |- Overloaded             429  (reason: jobs | pixels | deadline | rate)
@@ -64,6 +66,14 @@ class Unauthorized(ClientError):
     status = 401
     type = "unauthorized"
     title = "Unauthorized"
+
+
+class NotFound(ClientError):
+    """There is nothing under this path."""
+
+    status = 404
+    type = "not-found"
+    title = "Not Found"
 
 
 class UploadTimeout(ClientError):
@@ -122,6 +132,14 @@ class InvalidRegion(ClientError):
     def __init__(self, detail: str, reason: Literal["exceeds", "empty"]) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class BeyondFormat(ClientError):
+    """The result has a side that its file format cannot have."""
+
+    status = 422
+    type = "beyond-format"
+    title = "Beyond the format's limits"
 
 
 class NoSubject(ClientError):

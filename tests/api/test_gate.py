@@ -37,6 +37,29 @@ async def test_keys_are_asked_for_when_there_are_any(headers: dict[str, str], st
             assert (await client.get(path)).status_code == 200
 
 
+@pytest.mark.parametrize("path", [PATH, "/v1.0/removebg", "/v1.0/account"])
+async def test_no_door_is_walked_around(path: str) -> None:
+    """Starlette's routes would match before a final line feed."""
+    method = "GET" if path.endswith("account") else "POST"
+    async with serving(api_keys="one") as (client, engine):
+        for tail in ("%0A", "%0a", "%0D", "%00"):
+            answer = await client.request(method, path + tail, content=b"x" * 100)
+            assert (answer.status_code, answer.json()["type"]) == (404, "not-found")
+        app = client._transport.app  # type: ignore[attr-defined]
+        request = RawRequest(app, path=path + "\n", method=method)
+        await request.start()
+        assert (request.status, request.receive_calls) == (404, 0)
+        assert engine.budget.jobs == 0
+
+
+async def test_a_route_that_the_gate_does_not_guard_stays_shut() -> None:
+    async with serving() as (client, _):
+        app: FastAPI = client._transport.app  # type: ignore[attr-defined]
+        app.user_middleware[0].kwargs["doors"].clear()
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 500
+
+
 async def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
     async with serving(api_keys="one") as (client, engine):
         request = RawRequest(client._transport.app)  # type: ignore[attr-defined]

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import io
-import json
 import zipfile
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_service.api.fetch import Fetcher
 from rmbg_service.api.removebg_parameters import RemoveBgParameters
 from rmbg_service.models.predictor import Matte, ModelInput
-from tests.fakes import FakePredictor, picture_bytes, serving, until
+from tests.fakes import FakePredictor, RawRequest, picture_bytes, serving, until
 
 PATH = "/v1.0/removebg"
 SIZE = (1000, 700)
@@ -359,7 +359,7 @@ async def test_a_wait_longer_than_its_clients_wait_is_refused_at_once() -> None:
         answer = await client.post(PATH, files={"image_file": ("a.jpg", JPEG)})
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) >= 1
-        assert "about 22 s" in answer.json()["errors"][0]["detail"]
+        assert "about 33 s" in answer.json()["errors"][0]["detail"]
         predictor.gate.set()
         assert [(await task).status_code for task in running] == [200, 200]
 
@@ -397,19 +397,123 @@ async def test_without_a_rate_limit_the_headers_tell_of_the_room_in_flight() -> 
     assert answer.headers["x-ratelimit-remaining"] == "48"
 
 
-async def test_a_repeated_post_of_a_client_that_gave_up_is_a_request_of_its_own() -> None:
-    """The Ruby client repeats a POST after 20 s; the first one's job ends by itself."""
+async def test_a_client_that_gives_up_and_repeats_its_post() -> None:
+    """The Ruby client does after 20 s; the first one's job ends by itself."""
     predictor = FakePredictor(gated=True)
+    form = httpx.Request(
+        "POST", "http://test", files={"image_file": ("a.jpg", JPEG)}, data={"format": "zip"}
+    )
     async with serving(predictor) as (client, engine):
-        body: dict[str, Any] = {"files": {"image_file": ("a.jpg", JPEG)}, "data": {"format": "zip"}}
-        first = asyncio.create_task(client.post(PATH, **body))
+        app = client._transport.app  # type: ignore[attr-defined]
+        first, second = (RawRequest(app, dict(form.headers), PATH) for _ in range(2))
+        given_up = first.start()
+        first.send_body(form.read())
         await predictor.wait_until_entered()
-        first.cancel()
-        second = asyncio.create_task(client.post(PATH, **body))
+        first.leave()
+        await given_up
+        assert (first.status, engine.budget.jobs) == (None, 1)
+        repeated = second.start()
+        second.send_body(form.read())
         await until(lambda: engine.budget.jobs == 2)
         predictor.gate.set()
-        answer = await second
-        assert json.dumps(zipfile.ZipFile(io.BytesIO(answer.content)).namelist()) == (
-            '["color.jpg", "alpha.png"]'
-        )
+        await repeated
+        archive = b"".join(message.get("body", b"") for message in second.sent)
+        names = zipfile.ZipFile(io.BytesIO(archive)).namelist()
+        assert (second.status, names) == (200, ["color.jpg", "alpha.png"])
         await until(lambda: engine.budget.jobs == 0)
+
+
+async def test_a_client_that_leaves_while_its_url_is_fetched_frees_its_place() -> None:
+    class Slow(Fetcher):
+        stopped = False
+
+        async def fetch(self, url: str, max_bytes: int) -> bytes:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.stopped = True
+            return b""
+
+    fetcher = Slow()
+    form = httpx.Request("POST", "http://test", data={"image_url": "https://a.example/b.png"})
+    async with serving(fetcher=fetcher) as (client, engine):
+        app = client._transport.app  # type: ignore[attr-defined]
+        request = RawRequest(app, dict(form.headers), PATH)
+        running = request.start()
+        request.send_body(form.read())
+        request.leave()
+        await running
+        assert (request.status, engine.budget.jobs) == (None, 0)
+        await until(lambda: fetcher.stopped)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"image_file_b64=" + b"%41" * 300_000, b"junk=" + b"%C3%A9" * 300_000 + b"&size=%41"],
+)
+async def test_a_form_of_nothing_but_escapes_is_refused_without_unescaping_it(text: bytes) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    async with serving() as (client, _):
+        answer = await client.post(PATH, content=text, headers=headers)
+    assert answer.json()["errors"][0]["code"] in ("failed_to_read_image", "missing_source")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"size": "AUTO", "format": "JPEG", "type": " Product "},
+        {"size": "50mp", "shadow_type": "3d"},
+        {"shadow_opacity": "50"},
+        {"shadow_type": "drop", "channels": "alpha", "shadow_opacity": "50"},
+        {"unknown": ("a.bin", b"x"), "more": ("b.bin", b"y")},
+    ],
+)
+async def test_what_clients_also_send(given: dict[str, Any]) -> None:
+    assert picture(await post(given=given)).size == SIZE
+
+
+async def test_numbers_and_false_in_json() -> None:
+    text = base64.b64encode(JPEG).decode()
+    given = {"type_level": 1, "shadow_opacity": 0, "image_url": False, "bg_image_url": None}
+    async with serving() as (client, _):
+        answer = await client.post(PATH, json={"image_file_b64": text} | given)
+    assert picture(answer).size == SIZE
+
+
+async def test_a_file_part_without_a_name() -> None:
+    """As Node's form-data sends a Buffer."""
+    text = (
+        b'--b\r\nContent-Disposition: form-data; name="image_file"\r\n\r\n'
+        + JPEG
+        + b"\r\n--b--\r\n"
+    )
+    headers = {"content-type": "multipart/form-data; boundary=b"}
+    async with serving() as (client, _):
+        assert picture(await client.post(PATH, content=text, headers=headers)).size == SIZE
+
+
+async def test_a_transparent_background_picture_stands_on_white() -> None:
+    background = io.BytesIO()
+    Image.new("RGBA", (40, 40), (0, 255, 0, 0)).save(background, "PNG")
+    image = picture(await post(bg_image_file=("b.png", background.getvalue()), format="png"))
+    assert image.convert("RGB").getpixel((999, 699)) == (255, 255, 255)
+
+
+async def test_a_side_that_the_format_cannot_have() -> None:
+    wide = picture_bytes((20_000, 8))
+    answer = await post(image_file=("wide.png", wide), format="webp")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "invalid_dimensions"
+    assert picture(await post(image_file=("wide.png", wide), format="png")).size == (20_000, 8)
+
+
+async def test_a_crop_never_has_more_pixels_than_a_picture_may() -> None:
+    async with serving(max_image_pixels=800_000) as (client, engine):
+        fields = {"crop": "true", "crop_margin": "500px", "size": "auto"}
+        answer = await client.post(PATH, files={"image_file": ("a.jpg", JPEG)}, data=fields)
+        image = picture(answer)
+        assert 700_000 < image.width * image.height <= 800_000
+        assert (answer.headers["x-max-width"], answer.headers["x-max-height"]) == tuple(
+            map(str, image.size)
+        )
+        assert engine.budget.pixels == 0

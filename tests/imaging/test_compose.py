@@ -17,6 +17,7 @@ def disc(width: int = 100, height: int = 80) -> Cutout:
     return Cutout(rgb, alpha)
 
 
+MANY = 10**9
 EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
 
 
@@ -86,15 +87,15 @@ def test_the_box_begins_at_five_per_cent() -> None:
 
 
 def test_crop_takes_the_box_and_its_margin() -> None:
-    assert compose.crop(disc(), (0, 0, 0, 0)).size == (20, 20)
-    assert compose.crop(disc(), (5, 0, 1, 2)).size == (22, 26)
-    half = compose.crop(disc(), (-50, -50, -50, -50))
+    assert compose.crop(disc(), (0, 0, 0, 0), MANY).size == (20, 20)
+    assert compose.crop(disc(), (5, 0, 1, 2), MANY).size == (22, 26)
+    half = compose.crop(disc(), (-50, -50, -50, -50), MANY)
     assert half.size == (40, 40)
     assert half.box == Box(10, 10, 30, 30)
-    beyond = compose.crop(disc(), (15, 0, 0, 0))  # 5 px above the picture
+    beyond = compose.crop(disc(), (15, 0, 0, 0), MANY)  # 5 px above the picture
     assert beyond.size == (20, 35)
     assert beyond.box == Box(0, 15, 20, 35)
-    assert compose.crop(EMPTY, (5, 5, 5, 5)) is EMPTY
+    assert compose.crop(EMPTY, (5, 5, 5, 5), MANY) is EMPTY
 
 
 def test_place_moves_and_scales_on_the_same_canvas() -> None:
@@ -145,7 +146,7 @@ def shaded() -> Cutout:
 
 
 def test_crop_keeps_the_shadow() -> None:
-    cut = compose.crop(shaded(), compose.parse_margin("0"))
+    cut = compose.crop(shaded(), compose.parse_margin("0"), MANY)
     assert cut.size == (60, 25)
     assert cut.box == Box(0, 0, 20, 20)
     assert cut.extent == Box(0, 0, 60, 25)
@@ -189,3 +190,36 @@ def test_without_a_shadow_nothing_is_copied() -> None:
     assert disc().with_shadow().alpha.any()
     plain = disc()
     assert plain.with_shadow() is plain
+
+
+def test_a_crop_with_wide_margins_is_shrunk_before_they_are_laid_on() -> None:
+    margin = compose.parse_margin("90px 40px")
+    assert compose.crop_size(disc(), margin) == (100, 200)
+    cut = compose.crop(disc(), margin, 5000)
+    assert cut.size == pytest.approx((50, 100), abs=1)
+    assert cut.box is not None
+    assert (cut.box.width, cut.box.height) == pytest.approx((10, 10), abs=1)
+    assert (cut.box.left, cut.box.top) == pytest.approx((20, 45), abs=1)
+
+
+@pytest.mark.parametrize("size", [(300, 1), (1, 300), (40, 30), (31, 7)])
+def test_pixels_are_limited_whatever_the_shape(size: tuple[int, int]) -> None:
+    width, height = size
+    cutout = Cutout(np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8))
+    for most in (1, 10, 100, 1199):
+        fitted = compose.limit_pixels(cutout, most).size
+        assert 1 <= fitted[0] * fitted[1] <= most
+        assert fitted == compose.fit(width, height, most)
+        assert fitted[0] <= width
+
+
+def test_resizing_keeps_the_colour_of_soft_pixels() -> None:
+    rgb = np.zeros((64, 64, 3), np.uint8)
+    rgb[..., 0] = 200
+    rgb[32:] = (0, 255, 0)  # hidden: its alpha is 0
+    alpha = np.zeros((64, 64), np.uint8)
+    alpha[:32] = np.linspace(1, 255, 64).astype(np.uint8)
+    small = compose.limit_side(Cutout(rgb, alpha), 16)
+    visible = small.alpha > 0
+    assert visible.any()
+    assert np.abs(small.rgb[visible].astype(int) - (200, 0, 0)).max() <= 1

@@ -1,6 +1,6 @@
 import pytest
 
-from rmbg_service.errors import Overloaded
+from rmbg_service.errors import ImageTooLarge, Overloaded
 from rmbg_service.serving.admission import Budget, ServiceTime
 
 LONG = 1e9
@@ -40,12 +40,23 @@ def test_a_picture_that_does_not_fit_now_takes_nothing() -> None:
 
 def test_a_wait_longer_than_the_client_allows_is_refused() -> None:
     bounds = budget(max_jobs=9, job_s=4.0)
-    bounds.reserve(5.0)
-    bounds.reserve(5.0)
+    bounds.reserve(1.0)  # nobody is there to wait for
+    bounds.reserve(8.0)
     with pytest.raises(Overloaded) as refused:
-        bounds.reserve(5.0)
+        bounds.reserve(8.0)
     assert refused.value.reason == "deadline"
-    bounds.reserve(9.0)
+    bounds.reserve(12.0)
+
+
+def test_pixels_that_never_fit_are_no_matter_of_waiting() -> None:
+    bounds = budget(max_jobs=9)
+    reservation = bounds.reserve(LONG)
+    reservation.grow(bounds.max_pixels - 1)
+    with pytest.raises(ImageTooLarge):
+        reservation.grow(2)
+    assert bounds.pixels == bounds.max_pixels - 1
+    reservation.release()
+    assert (bounds.jobs, bounds.pixels) == (0, 0)
 
 
 @pytest.mark.parametrize(

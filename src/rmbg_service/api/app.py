@@ -96,7 +96,8 @@ async def _http_exception_response(request: Request, error: Exception) -> Respon
 def _fetcher(settings: Settings) -> Fetcher | None:
     if not settings.url_fetch:
         return None
-    return Fetcher(settings.url_fetch_hosts, settings.url_fetch_timeout_s)
+    at_once = max(1, settings.max_inflight_jobs // 4)  # a slow host holds up no more than these
+    return Fetcher(settings.url_fetch_hosts, settings.url_fetch_timeout_s, at_once)
 
 
 def check_memory(settings: Settings, limit_bytes: int | None) -> None:

@@ -51,22 +51,22 @@ async def read_multipart(request: Request, max_bytes: int) -> FormData:
         raise MalformedRequest(f"the multipart body cannot be read: {reason}") from None
 
 
-def decode_base64(text: str) -> bytes:
+def decode_base64(text: str | bytes) -> bytes:
     """Bytes of base64 text or of a base64 `data:` URI; line breaks and URL-safe text are fine.
 
     Raises `MalformedRequest` for anything else.
     """
-    if text.startswith("data:"):
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise MalformedRequest("the data: URI must be base64, as in data:image/png;base64,...")
     try:
-        return pybase64.b64decode(text, validate=True)
-    except ValueError:
-        pass
-    try:
-        tidy = text.encode("ascii").translate(_URL_SAFE, delete=b" \t\r\n").rstrip(b"=")
-        return pybase64.b64decode(tidy + b"=" * (-len(tidy) % 4), validate=True)
+        text = text.encode("ascii") if isinstance(text, str) else text
+        if text.startswith(b"data:"):
+            head, comma, text = text.partition(b",")
+            if not comma or not head.lower().endswith(b";base64"):
+                raise MalformedRequest("the data: URI must be base64, as in data:image/png;base64,")
+        try:
+            return pybase64.b64decode(text, validate=True)
+        except ValueError:
+            tidy = text.translate(_URL_SAFE, delete=b" \t\r\n").rstrip(b"=")
+            return pybase64.b64decode(tidy + b"=" * (-len(tidy) % 4), validate=True)
     except ValueError:
         raise MalformedRequest("the image is not valid base64") from None
 
@@ -78,7 +78,7 @@ class _InMemoryParser(MultiPartParser):
         super().__init__(
             request.headers,
             stream,  # type: ignore[arg-type]
-            max_files=2,
+            max_files=MAX_FIELDS,
             max_fields=MAX_FIELDS,
             max_part_size=max_bytes,
         )

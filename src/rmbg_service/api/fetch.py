@@ -1,28 +1,45 @@
 """Pictures by URL, without letting anyone use the service to reach what only it can reach.
 
 The defence against server-side request forgery (CWE-918): a host is resolved once, every address it
-has must be a public one, and the connection goes to the very address that was checked, so that a
+has must be a public one, and the connection goes to the very addresses that were checked, so that a
 name cannot change its mind in between. Redirects are followed here, with the same checks.
 """
 
 import asyncio
+import math
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 
-from rmbg_service.errors import BodyTooLarge, ClientError
+from rmbg_service.errors import BodyTooLarge, ClientError, Overloaded
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_URL = 4096
+_MAX_LOOKUPS = 8
+_MAX_ADDRESSES = 4
+_PORTS = (None, 80, 443)
+_LABEL = "[0-9a-z_-]{1,63}"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]+")
+_NETWORK_ERRORS = (
+    OSError,
+    ValueError,
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 _HEADERS = [("User-Agent", "rmbg-service"), ("Accept", "image/*"), ("Accept-Encoding", "identity")]
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _SPECIAL_V4 = [
@@ -53,27 +70,38 @@ class FetchFailed(ClientError):
 
 
 class Fetcher:
-    """Fetches over http and https. `hosts` restricts it to some; empty means every public one."""
+    """Fetches over http and https, at most `max_at_once` pictures at a time.
+
+    `hosts` restricts it to some; empty means every public one.
+    """
 
     def __init__(
         self,
         hosts: Iterable[str] = (),
         timeout_s: float = 10.0,
+        max_at_once: int = 4,
         resolve: Resolve | None = None,
         backend: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._hosts = [host.lower() for host in hosts]
         self._timeout_s = timeout_s
-        self._resolve = resolve or _resolve
+        self._left = max_at_once
+        self._resolve = resolve or Resolver()
         self._backend = backend or httpcore.AnyIOBackend()
         self._tls = ssl.create_default_context()
 
     async def fetch(self, url: str, max_bytes: int) -> bytes:
         """The bytes behind `url`, after at most three redirects.
 
-        Raises `FetchRefused` for a URL that is not fetched, `BodyTooLarge` beyond `max_bytes` and
-        `FetchFailed` for everything that goes wrong on the way.
+        Raises `FetchRefused` for a URL that is not fetched, `BodyTooLarge` beyond `max_bytes`,
+        `Overloaded` while too many are being fetched, and `FetchFailed` for everything that goes
+        wrong on the way.
         """
+        if self._left == 0:
+            raise Overloaded(
+                "too many pictures are being fetched", math.ceil(self._timeout_s / 2), "jobs"
+            )
+        self._left -= 1
         try:
             async with asyncio.timeout(self._timeout_s):
                 for _ in range(1 + _MAX_REDIRECTS):
@@ -83,10 +111,10 @@ class Fetcher:
                     url = urljoin(url, found)
         except TimeoutError:
             raise FetchFailed(f"nothing complete came within {self._timeout_s:g} s") from None
-        except (OSError, httpcore.NetworkError, httpcore.TimeoutException) as error:
-            raise FetchFailed(f"the host cannot be reached: {_name(error)}") from None
-        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, ValueError) as error:
-            raise FetchFailed(f"the host does not speak HTTP: {_name(error)}") from None
+        except _NETWORK_ERRORS:  # one answer for all: which ports are open is nobody's business
+            raise FetchFailed("no picture came from this host") from None
+        finally:
+            self._left += 1
         raise FetchFailed(f"more than {_MAX_REDIRECTS} redirects")
 
     async def _get(self, url: str, max_bytes: int) -> bytes | str:
@@ -101,30 +129,39 @@ class Fetcher:
                 return headers[b"location"]
             if response.status != 200:
                 raise FetchFailed(f"the host answered {response.status}")
-            if headers.get(b"content-encoding", "identity") != "identity":
+            if headers.get(b"content-encoding", "identity").lower() != "identity":
                 raise FetchFailed("the host answered in a Content-Encoding that was not asked for")
-            data = bytearray()
-            async for chunk in response.aiter_stream():
-                data += chunk
-                if len(data) > max_bytes:
-                    raise BodyTooLarge(f"the picture has more than {max_bytes} bytes")
-            return bytes(data)
+            return await _read(response, max_bytes)
 
     def _checked(self, url: str) -> str:
-        if len(url) > _MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
-            raise FetchRefused("a URL consists of at most 4096 printable ASCII characters")
+        url = quote(url.strip(), safe="%/:?#[]@!$&'()*+,;=~")
+        if len(url) > _MAX_URL:
+            raise FetchRefused(f"a URL has at most {_MAX_URL} characters")
         try:
             parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
+            host, port = parts.hostname or "", parts.port
         except ValueError:
             raise FetchRefused("this is no URL") from None
-        if parts.scheme not in ("http", "https") or not host:
+        if parts.scheme not in ("http", "https"):
             raise FetchRefused("only http:// and https:// URLs are fetched")
         if parts.username is not None or parts.password is not None:
             raise FetchRefused("a URL with a user name or password is not fetched")
+        if not _HOST.fullmatch(host):
+            raise FetchRefused("this host is neither a name in ASCII nor an address")
+        if port not in _PORTS:
+            raise FetchRefused("only the ports 80 and 443 are fetched from")
         if self._hosts and not any(_matches(host, pattern) for pattern in self._hosts):
             raise FetchRefused(f"the host {host} is not among RMBG_URL_FETCH_HOSTS")
         return url
+
+
+async def _read(response: httpcore.Response, max_bytes: int) -> bytes:
+    data = bytearray()
+    async for chunk in response.aiter_stream():
+        data += chunk
+        if len(data) > max_bytes:
+            raise BodyTooLarge(f"the picture has more than {max_bytes} bytes")
+    return bytes(data)
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -144,7 +181,15 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         addresses = await self._resolve(host, port)
         if not addresses or not all(is_public(address) for address in addresses):
             raise FetchRefused(f"the host {host} has an address that is not public")
-        stream = await self._backend.connect_tcp(addresses[0], port, *args, **kwargs)
+        for address in addresses[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._connect(address, port, *args, **kwargs)
+        return await self._connect(addresses[-1], port, *args, **kwargs)
+
+    async def _connect(
+        self, address: str, port: int, *args: Any, **kwargs: Any
+    ) -> httpcore.AsyncNetworkStream:
+        stream = await self._backend.connect_tcp(address, port, *args, **kwargs)
         self._connections.push_async_callback(stream.aclose)
         return stream
 
@@ -170,16 +215,22 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not any(ip in block for block in _SPECIAL_V4)
 
 
-async def _resolve(host: str, port: int) -> Sequence[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+class Resolver:
+    """The system's resolver, in threads of its own: one that hangs holds up nobody else."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_MAX_LOOKUPS, "dns")
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of `host`. Raises `OSError` when it has none."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            self._threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        )
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))[:_MAX_ADDRESSES]
 
 
 def _matches(host: str, pattern: str) -> bool:
     if pattern.startswith("*."):
         return host.endswith(pattern[1:])
     return host == pattern
-
-
-def _name(error: Exception) -> str:
-    return type(error).__name__

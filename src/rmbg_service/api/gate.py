@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +22,7 @@ from rmbg_service.api.problems import problem_response
 from rmbg_service.api.record import InFlight, RequestRecord, outcome_of, request_id
 from rmbg_service.errors import (
     BodyTooLarge,
+    NotFound,
     NotReady,
     Overloaded,
     Unauthorized,
@@ -47,6 +48,12 @@ class Door:
     error_response: ErrorResponse
     runs_job: bool = True
     wait_limit_s: float = float("inf")
+
+
+def behind_a_door(request: Request) -> None:
+    """What every route with a door depends on: without the gate it is closed."""
+    if request.state.record.door is None:
+        raise RuntimeError("the gate does not guard this route")
 
 
 class Gate:
@@ -81,11 +88,14 @@ class Gate:
             wait_limit_s=wait_limit_s(headers),
         )
         scope.setdefault("state", {})["record"] = record
-        door = self._doors.get((scope["method"], path))
+        door = record.door = self._doors.get((scope["method"], path))
         runs_job = door is not None and door.runs_job
         error_response = problem_response if door is None else door.error_response
         exchange = _Exchange(record, self._engine, headers, receive, send, limited=runs_job)
         try:
+            if not path.isprintable():
+                # Starlette's routes match before a final line feed; a door is found by the path.
+                raise NotFound("a path has no control characters")
             if door is not None:
                 record.client = self._check_key(headers)
                 if door.runs_job:
@@ -129,7 +139,7 @@ class Gate:
         if not self._keys:
             return 0
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = headers.get("x-api-key") or (token if scheme.lower() == "bearer" else "")
+        given = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
         # Every key is compared, in constant time each, so that the time tells nothing.
         matches = [hmac.compare_digest(given.encode(), key) for key in self._keys]
         if not any(matches):

@@ -17,13 +17,14 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class RequestRecord:
     """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys.
 
-    `client` is the number of the API key that was used.
+    `client` is the number of the API key that was used, `door` what the gate let it in through.
     """
 
     id: str
     method: str
     path: str
     client: int = 0
+    door: object | None = None
     wait_limit_s: float = float("inf")
     started: float = field(default_factory=time.perf_counter)
     reservation: Reservation | None = None

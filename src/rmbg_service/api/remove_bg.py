@@ -7,6 +7,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.responses import Response
 
 from rmbg_service.api import answer, wire
+from rmbg_service.api.gate import behind_a_door
 from rmbg_service.api.problems import MEDIA_TYPE, Problem
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.submit import run_job
@@ -32,7 +33,7 @@ def remove_bg_router(engine: Engine) -> APIRouter:
     @router.post(
         PATH,
         response_class=Response,
-        dependencies=KEY_FORMS,
+        dependencies=[Depends(behind_a_door), *KEY_FORMS],
         responses=_responses(),
         openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
     )

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.errors import (
+    BeyondFormat,
     BodyTooLarge,
     ClientError,
     EmptyImage,
@@ -141,7 +142,7 @@ def _status_and_code(error: Exception) -> tuple[int, str | None]:
             return 400, "resolution_too_high"
         case UnknownFormat():
             return 400, "invalid_file_type"
-        case EmptyImage():
+        case EmptyImage() | BeyondFormat():
             return 400, "invalid_dimensions"
         case InvalidImage():
             return 400, "failed_to_read_image"

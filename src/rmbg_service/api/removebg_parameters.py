@@ -1,8 +1,9 @@
 """The parameters of the remove.bg API, and what they mean in the service's own words."""
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rmbg_service.imaging import compose
 from rmbg_service.options import (
@@ -19,6 +20,8 @@ _MAX_MARGIN_PX = 500
 _MAX_MARGIN_PART = 0.5
 _FORMATS = {"jpg": "jpeg"}
 _SHADOWS = {"none": "off", "auto": "auto", "3D": "auto", "car": "auto", "drop": "drop"}
+_WORDS = ("size", "type", "type_level", "format", "channels", "shadow_type")
+_SPELLINGS = {"50mp": "50MP", "3d": "3D", "jpeg": "jpg"}
 _PNG_MAX_PIXELS = 10_000_000
 _SIZES = {
     "preview": 250_000,
@@ -35,7 +38,7 @@ _SIZES = {
 class RemoveBgParameters(BaseModel):
     """Everything but the pictures; unknown parameters are ignored, as the original does."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     size: RemoveBgSize | None = Field(
         None,
@@ -99,6 +102,18 @@ class RemoveBgParameters(BaseModel):
             raise ValueError("a margin is at most 500px or 50%")
         return text
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: _tidied(name, value) for name, value in given.items()}
+
+    @field_validator("bg_color")
+    @classmethod
+    def _name_or_digits(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"#?[0-9a-zA-Z]+", text):
+            raise ValueError("a colour is hexadecimal digits or a CSS name")
+        return text
+
     @property
     def _shadow(self) -> str:
         kind = self.shadow_type or ("auto" if self.add_shadow else "none")
@@ -113,6 +128,9 @@ class RemoveBgParameters(BaseModel):
         if pixels is not None and (self.format == "png" or (self.format == "auto" and not opaque)):
             pixels = min(pixels, _PNG_MAX_PIXELS)
         matte = self.channels == "alpha"
+        shadow = {"shadow": self._shadow, "shadow_opacity": self.shadow_opacity / 100}
+        if matte or self._shadow == "off":
+            shadow = {}
         placed = {} if self.crop else {"scale": self.scale, "position": self.position}
         return RemovalOptions.model_validate(
             {
@@ -123,10 +141,17 @@ class RemoveBgParameters(BaseModel):
                 "margin": self.crop_margin if self.crop else "0",
                 "background": None if matte else self.bg_color,
                 "semitransparency": self.semitransparency,
-                "shadow": "off" if matte else self._shadow,
-                "shadow_opacity": self.shadow_opacity / 100,
                 "max_pixels": pixels,
                 "on_empty": "error",
                 **placed,
+                **shadow,
             }
         )
+
+
+def _tidied(name: str, value: object) -> object:
+    """`value` as text in the spelling of this file; only true and false stay what they are."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return value
+    text = str(value).strip()
+    return _SPELLINGS.get(text.lower(), text.lower()) if name in _WORDS else text

@@ -6,14 +6,14 @@ says what is the same and what is not.
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from rmbg_service.api import removebg_wire
 from rmbg_service.api.accept import prefers_json
 from rmbg_service.api.fetch import Fetcher
-from rmbg_service.api.gate import Door
+from rmbg_service.api.gate import Door, behind_a_door
 from rmbg_service.api.pieces import Base64Text, PiecesResponse
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.remove_bg import BINARY, KEY_FORMS
@@ -93,7 +93,7 @@ def removebg_doors(engine: Engine) -> dict[tuple[str, str], Door]:
 
 def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
-    router = APIRouter(tags=["remove.bg"], dependencies=KEY_FORMS)
+    router = APIRouter(tags=["remove.bg"], dependencies=[Depends(behind_a_door), *KEY_FORMS])
     settings = engine.settings
 
     @router.post(
@@ -118,7 +118,7 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         headers = _headers(result) | rate_headers(engine, record)
         if type_level != "none":
             headers["X-Type"] = _SUBJECT_TYPE
-        if not prefers_json(request.headers.get("accept", "")):
+        if not prefers_json(", ".join(request.headers.getlist("accept"))):
             return PiecesResponse([result.data], headers, result.media_type)
         box = result.box or _NOWHERE
         tail = (

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import TypeVar
 
 from fastapi import Request
 from starlette.types import Receive
@@ -9,10 +10,13 @@ from starlette.types import Receive
 from rmbg_service.api.gate import ClientGone
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.wire import RemovalRequest
-from rmbg_service.errors import DeadlineExceeded, InvalidImage
+from rmbg_service.errors import DeadlineExceeded, ImageTooLarge, InvalidImage
+from rmbg_service.serving import pipeline
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.pipeline import Encoded
+
+_T = TypeVar("_T")
 
 
 async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
@@ -26,12 +30,13 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     timeout_s = min(engine.settings.request_timeout_s, record.wait_limit_s)
     deadline = time.monotonic() + timeout_s
     record.info = await engine.probe(removal.data)
-    record.reservation.grow(record.info.pixels)
+    limit = engine.settings.max_image_pixels
+    record.reservation.grow(pipeline.reserved_pixels(record.info, removal.options, limit))
     background_info = None
     if removal.background is not None:
         try:
             background_info = await engine.probe(removal.background)
-        except InvalidImage as error:
+        except (InvalidImage, ImageTooLarge) as error:
             raise type(error)(f"the background: {error}") from None
         record.reservation.grow(background_info.pixels)
     engine.rate_limit.take(record.client, record.info.pixels)
@@ -48,20 +53,28 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     )
     del removal  # the job lets go of the file as soon as it is decoded
     running = engine.submit(job)
-    gone = asyncio.create_task(_disconnected(request.receive))
     try:
-        await asyncio.wait(
-            {running, gone},
-            timeout=deadline - time.monotonic(),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if running.done():
-            return running.result()
-        if gone.done():
-            raise ClientGone
-        raise DeadlineExceeded(f"not finished within {timeout_s:g} s")
+        return await unless_gone(request, running, deadline - time.monotonic())
+    except TimeoutError:
+        raise DeadlineExceeded(f"not finished within {timeout_s:g} s") from None
     finally:
         job.abandoned = not running.done()  # the job ends by itself and keeps its memory till then
+
+
+async def unless_gone(request: Request, work: "asyncio.Task[_T]", timeout_s: float | None) -> _T:
+    """What `work` gives, while its client is there; the body has been read.
+
+    Raises `ClientGone` when the client leaves, `TimeoutError` after `timeout_s`; `work` goes on.
+    """
+    gone = asyncio.create_task(_disconnected(request.receive))
+    try:
+        await asyncio.wait({work, gone}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        if gone.done():
+            raise ClientGone
+        raise TimeoutError
+    finally:
         gone.cancel()
 
 

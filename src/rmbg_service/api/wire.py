@@ -1,10 +1,10 @@
 """Content-Type to `RemovalRequest`."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 
 from rmbg_service.api import body
@@ -29,18 +29,22 @@ class RemovalRequest:
     background: bytes | None = None
 
 
+# As bytes, base64 text takes a byte a character; Python's text may take four.
+Base64Field = Annotated[bytes, WithJsonSchema({"type": "string"})]
+
+
 class JsonRemovalRequest(RemovalOptions):
     """The JSON form of a request: the pictures as base64 text, beside the options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image: str = Field(
+    image: Base64Field = Field(
         description="The image file as base64, or as a `data:` URI.",
         examples=[
             "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
         ],
     )
-    background_image: str | None = Field(
+    background_image: Base64Field | None = Field(
         None, description="A picture to put the cutout on, as base64 or `data:` URI."
     )
 

@@ -60,12 +60,14 @@ class SourceImage:
     region: Box | None = None
 
     def cut(self, box: Box) -> "SourceImage":
-        """The part of this picture inside `box`."""
+        """The part of this picture inside `box`, a view; `info` keeps the whole picture's size."""
+        height, width = self.rgb.shape[:2]
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
         return replace(
             self,
-            rgb=self.rgb[rows, columns].copy(),
-            alpha=None if self.alpha is None else self.alpha[rows, columns].copy(),
+            info=replace(self.info, width=width, height=height),
+            rgb=self.rgb[rows, columns],
+            alpha=None if self.alpha is None else self.alpha[rows, columns],
             region=box,
         )
 

@@ -16,12 +16,18 @@ from rmbg_service.imaging.png import write_grey, write_rgba
 
 @dataclass(frozen=True)
 class Encoder:
-    """How to write one format. `write(cutout, quality)` gives the file's bytes."""
+    """How to write one format. `write(cutout, quality)` gives the file's bytes.
+
+    `max_side` is the longest side in px that the format can have. `memory` is how much its writer
+    needs, as a multiple of what is reckoned for a picture.
+    """
 
     media_type: str
     extension: str
     keeps_alpha: bool
     write: Callable[[Cutout, int], bytes]
+    max_side: int = 2**31 - 1
+    memory: int = 1
 
 
 def _png(cutout: Cutout, _: int) -> bytes:
@@ -71,11 +77,11 @@ LAYERS = Encoder("application/zip", "zip", True, _layers)
 
 ENCODERS = {
     "png": Encoder("image/png", "png", True, _png),
-    "webp": Encoder("image/webp", "webp", True, _webp),
-    "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy),
-    "avif": Encoder("image/avif", "avif", True, _avif),
-    "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg),
-    "zip": Encoder("application/zip", "zip", True, _zip),
+    "webp": Encoder("image/webp", "webp", True, _webp, 16_383, memory=2),
+    "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy, 16_383),
+    "avif": Encoder("image/avif", "avif", True, _avif, 65_536),
+    "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg, 65_500),
+    "zip": Encoder("application/zip", "zip", True, _zip, 65_500),
 }
 
 

@@ -7,7 +7,7 @@ import math
 import random
 from typing import Literal
 
-from rmbg_service.errors import Overloaded
+from rmbg_service.errors import ImageTooLarge, Overloaded
 
 _SMOOTHING = 0.2  # weight of the newest observation in the moving average
 _RETRY_AFTER_S = (1, 60)
@@ -72,15 +72,16 @@ class Budget:
     def reserve(self, wait_limit_s: float) -> "Reservation":
         """Take one place, or raise `Overloaded` without having taken anything.
 
-        `wait_limit_s` is how long the client is willing to wait.
+        `wait_limit_s` is how long the client is willing to wait, its own job included; an idle
+        service takes every one.
         """
         if self.jobs >= self.max_jobs:
             raise self._overloaded("jobs", f"{self.jobs} jobs are in flight, as many as allowed")
-        if self.estimated_wait_s > wait_limit_s:
+        wait_s = self.estimated_wait_s + self._service_time.job_s
+        if self.jobs and wait_s > wait_limit_s:
             raise self._overloaded(
                 "deadline",
-                f"the wait would be about {self.estimated_wait_s:.0f} s, "
-                f"more than the {wait_limit_s:g} s allowed",
+                f"the wait would be about {wait_s:.0f} s, more than the {wait_limit_s:g} s allowed",
             )
         self.jobs += 1
         return Reservation(self)
@@ -111,7 +112,15 @@ class Reservation:
         self._pixels = 0
 
     def grow(self, pixels: int) -> None:
-        """Add the picture's pixels, or raise `Overloaded`."""
+        """Add the pixels of a picture.
+
+        Raises `Overloaded`, or `ImageTooLarge` when they would not fit into an idle service either.
+        """
+        if self._pixels + pixels > self._budget.max_pixels:
+            raise ImageTooLarge(
+                f"this request needs {self._pixels + pixels} pixels of memory; at most "
+                f"{self._budget.max_pixels} are there for all together"
+            )
         self._budget._take_pixels(pixels)
         self._pixels += pixels
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from typing import TypeVar
 
-from rmbg_service.errors import NotReady, RmbgError
+from rmbg_service.errors import InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
 from rmbg_service.machine import step_back
 from rmbg_service.matting.choice import DetailPlan
@@ -181,6 +181,7 @@ class Engine:
 
     async def _process(self, job: Job) -> Encoded:
         waiting_since = time.perf_counter()
+        limit = self.settings.max_image_pixels
         job.stamps.stage = "queue"
         try:
             async with self._decoded_slots:
@@ -192,7 +193,7 @@ class Engine:
                 )
                 seconds = [await self.worker.predict(job, again) for again in inputs]
                 result = await _in_thread(
-                    self._codec_pool, lambda: _finish(job, source, matte, plan, seconds)
+                    self._codec_pool, lambda: _finish(job, source, matte, plan, seconds, limit)
                 )
         finally:
             job.reservation.release()
@@ -219,7 +220,12 @@ class Engine:
 
 
 def _finish(
-    job: Job, source: SourceImage, matte: Matte, plan: DetailPlan, seconds: Sequence[Matte]
+    job: Job,
+    source: SourceImage,
+    matte: Matte,
+    plan: DetailPlan,
+    seconds: Sequence[Matte],
+    max_pixels: int,
 ) -> Encoded:
     job.check()
     with job.stamps.measure("refine"):
@@ -229,8 +235,11 @@ def _finish(
     with job.stamps.measure("encode"):
         background = None
         if job.background is not None and job.background_info is not None:
-            background = decode(job.background, job.background_info).rgb
-        return pipeline.encode(cutout, job.options, background)
+            try:
+                background = pipeline.background_of(decode(job.background, job.background_info))
+            except InvalidImage as error:
+                raise InvalidImage(f"the background: {error}") from None
+        return pipeline.encode(cutout, job.options, max_pixels, background)
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:

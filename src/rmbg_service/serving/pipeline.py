@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.errors import NoSubject
+from rmbg_service.errors import BeyondFormat, NoSubject
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_to_srgb
@@ -141,18 +141,41 @@ def confidence(matte: Matte) -> float:
     return float(np.square(matte, dtype=np.float64).sum()) / total if total > 0 else 0.0
 
 
-def encode(
-    cutout: Cutout, options: RemovalOptions, background: NDArray[np.uint8] | None = None
-) -> Encoded:
-    """Compose and write the file that `options` asks for."""
-    box, found = cutout.box, round(cutout.confidence, 4)
+def reserved_pixels(info: ImageInfo, options: RemovalOptions, max_pixels: int) -> int:
+    """What a job takes from the budget: the picture's pixels, or those of a larger result.
+
+    `max_pixels` bounds the result, as in `encode`. A writer that needs more memory counts double.
+    """
+    pixels = info.pixels
     if options.crop:
-        cutout = compose.crop(cutout, compose.parse_margin(options.margin))
+        margin = compose.parse_margin(options.margin)
+        width, height = compose.with_margin(info.width, info.height, margin)
+        pixels = max(pixels, min(width * height, max_pixels))
+    return pixels if options.format == "auto" else pixels * ENCODERS[options.format].memory
+
+
+def encode(
+    cutout: Cutout,
+    options: RemovalOptions,
+    max_pixels: int,
+    background: NDArray[np.uint8] | None = None,
+) -> Encoded:
+    """Compose and write the file that `options` asks for, with at most `max_pixels`.
+
+    Raises `BeyondFormat` for a side that the format cannot have.
+    """
+    box, found = cutout.box, round(cutout.confidence, 4)
+    full_size = cutout.size
+    if options.crop:
+        margin = compose.parse_margin(options.margin)
+        most = min(max_pixels, options.max_pixels or max_pixels)
+        full_size = compose.fit(*compose.crop_size(cutout, margin), max_pixels)
+        cutout = compose.crop(cutout, margin, most)
+        full_size = cutout.size if most == max_pixels else full_size
     scale = compose.parse_scale(options.scale)
     position = options.position or ("original" if scale is None else "center")
     if scale is not None or position != "original":
         cutout = compose.place(cutout, scale, compose.parse_position(position))
-    full_size = cutout.size
     if options.max_side is not None:
         cutout = compose.limit_side(cutout, options.max_side)
     if options.max_pixels is not None:
@@ -168,9 +191,21 @@ def encode(
         finished = _finished(cutout, options, background)
         name = options.format if options.format != "auto" else _fitting_format(finished)
         encoder = ENCODERS[name]
+        if max(finished.size) > encoder.max_side:
+            raise BeyondFormat(
+                f"{name} has at most {encoder.max_side} px a side, the result has {width} x "
+                f"{height}: ask for another format, or for a smaller max_side"
+            )
         data = encoder.write(finished, options.quality)
     shadow = cutout.shadow and replace(cutout.shadow, alpha=None)
     return Encoded(data, name, encoder.media_type, width, height, full_size, box, found, shadow)
+
+
+def background_of(source: SourceImage) -> NDArray[np.uint8]:
+    """The pixels `(h, w, 3)` of a background picture, on white where it is transparent."""
+    if source.alpha is None:
+        return source.rgb
+    return compose.on_colour(Cutout(source.rgb, source.alpha), compose.WHITE).rgb
 
 
 def _fitting_format(cutout: Cutout) -> str:
