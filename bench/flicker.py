@@ -1,6 +1,6 @@
 """How much a matte flickers along the subject's edge, with the temporal filter and without.
 
-    python bench/flicker.py [--model FILE.onnx] [--frames 30]
+    python bench/flicker.py [--model FILE.onnx] [--frames 30] [--seed 1]
 
 A textured subject with a lobed, soft outline moves over a textured background, turning, with
 camera noise; its matte is known exactly. On the edge (where the truth is soft, and 6 px around)
@@ -54,13 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="u2netp")
     parser.add_argument("--frames", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     predictor = select_predictor(load_settings(model=arguments.model))
     predictor.load()
     print("| speed | flicker without | with | | error without | with | |")
     print("|---|---|---|---|---|---|---|")
     for speed in SPEEDS_PX:
-        shots = list(scene(speed, arguments.frames))
+        shots = list(scene(speed, arguments.frames, arguments.seed))
         mattes = predict(shots, predictor)
         alphas = finish(shots, mattes)
         matted = [MattedFrame(s.rgb, a, 0) for s, a in zip(shots, alphas, strict=True)]
@@ -90,17 +91,18 @@ def motion(number: int, speed_px: float) -> NDArray[np.float64]:
     return np.column_stack([turn, shift])
 
 
-def scene(speed_px: float, frames: int) -> Iterator[Shot]:
-    """The frames of a subject that moves by `speed_px` in each."""
-    rng = np.random.default_rng(7)
+def scene(speed_px: float, frames: int, seed: int) -> Iterator[Shot]:
+    """The frames of a subject that moves by `speed_px` in each; `seed` draws shape and textures."""
+    rng = np.random.default_rng(seed)
     background = texture(rng, (HEIGHT, WIDTH), (90, 105, 120), 6)
     skin = texture(rng, (HEIGHT, HEIGHT), (190, 120, 70), 4)
+    lobes = rng.integers(3, 8)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     for number in range(frames):
         left, top, turned_by = place(number, speed_px)
         angle = np.arctan2(y - top, x - left) - turned_by
         radius = np.hypot(x - left, y - top)
-        outline = HEIGHT / 4 * (1 + 0.15 * np.cos(5 * angle) + 0.03 * np.cos(23 * angle))
+        outline = HEIGHT / 4 * (1 + 0.15 * np.cos(lobes * angle) + 0.03 * np.cos(23 * angle))
         truth = np.clip((outline - radius) / 3 + 0.5, 0, 1)
         turned = radius * np.cos(angle) + HEIGHT / 2, radius * np.sin(angle) + HEIGHT / 2
         worn = cv2.remap(skin, *turned, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

@@ -4,6 +4,7 @@ import pytest
 
 from rmbg_service.batch.files import digest
 from rmbg_service.batch.ledger import FILE_NAME, Ledger, wish
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.imaging.box import Box
 from rmbg_service.options import RemovalOptions
 
@@ -52,6 +53,12 @@ def test_what_a_killed_process_left_is_passed_over(tmp_path: Path, torn: bytes) 
     assert ledger.find(first, SOURCE, "w")
     assert ledger.find(second, SOURCE, "w")
     assert len(ledger.owners) == 2
+
+
+def test_a_list_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(ConfigurationError, match=FILE_NAME):
+        Ledger(tmp_path)
 
 
 def test_the_last_line_counts(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from rmbg_service.batch.remote import KEY_VARIABLE
 from rmbg_service.batch.target import Target
 from rmbg_service.batch.task import Task, perform
 from rmbg_service.models.predictor import Predictor
@@ -131,6 +132,20 @@ async def test_a_broken_file_is_told_and_makes_the_status_1(
     assert "failed:" in err
     assert "no such file or folder" in err
     assert list(cutouts(tmp_path / "out")) == ["a.png"]
+
+
+async def test_the_key_comes_from_the_environment_and_hinders_nothing_here(
+    tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    inputs, target = [str(tmp_path / "a.png")], Target(tmp_path / "b.png", True)
+    with running_server(FakePredictor(), api_keys="sesame") as url:
+        there = Task(inputs, target, RemovalOptions(), server=url)
+        assert (await perform(there)).status == 1
+        assert not target.path.exists()
+        monkeypatch.setenv(KEY_VARIABLE, "sesame")
+        assert (await perform(there)).status == 0
+    assert (await perform(Task(inputs, target, RemovalOptions()))).status == 0
 
 
 async def test_a_model_that_does_not_load_ends_the_run(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rmbg_service.batch.files import digest, digest_of_file, place_of
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.imaging.box import Box
 from rmbg_service.options import RemovalOptions
 
@@ -34,7 +35,8 @@ class Ledger:
 
     A line is added, and is on the disk, after its output is: what a killed process leaves is at
     the worst a finished file without a line, or half a line, which is passed over; both are done
-    again. Methods may be called from any thread; a folder belongs to one run at a time.
+    again. Methods may be called from any thread; a folder belongs to one run at a time. Raises
+    `ConfigurationError` when the list is there but cannot be read.
     """
 
     def __init__(self, folder: Path, *, skip: bool = True) -> None:
@@ -47,6 +49,8 @@ class Ledger:
             lines = self._path.read_bytes().splitlines()
         except FileNotFoundError:
             lines = []
+        except OSError as error:
+            raise ConfigurationError(f"{self._path}: {error.strerror or error}") from None
         for line in lines:
             entry = _parse(line)
             if entry is not None:

@@ -18,7 +18,7 @@ from rmbg_service.video import VideoError
 
 AudioPacket: TypeAlias = "av.Packet[Stream]"
 
-_UNKNOWN = 2  # in every field of ITU-T H.273
+_NO_MATRIX = (0, 2)  # RGB, which the outputs cannot hold, and unknown
 _HD_ROWS = 720
 
 
@@ -130,7 +130,7 @@ def _quarter_turns(frame: VideoFrame) -> int:
 
 def _colour(frame: VideoFrame) -> ColourCode:
     matrix = int(frame.colorspace)
-    if matrix == _UNKNOWN:
+    if matrix in _NO_MATRIX:
         short_side = min(frame.width, frame.height)
         matrix = int(Colorspace.ITU709 if short_side >= _HD_ROWS else Colorspace.ITU601)
     return ColourCode(matrix, int(frame.color_primaries), int(frame.color_trc))
