@@ -9,13 +9,21 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import Settings
 from tests.programs import chromium
 from tests.server import running_server
 
+PATIENCE_MS = 30_000
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # Chromium logs every answer of 400 and more as an error; the tests expect those of the API.
 STATUS_LOG = "Failed to load resource:"
@@ -32,6 +40,7 @@ class OpenPage(Protocol):
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = chromium()
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
@@ -56,7 +65,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
                     complaints.append(f"a request to another host: {request.url}")
 
         context = browser.new_context(**{"locale": "en-US"} | options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.add_init_script(TELL_VIOLATIONS)

@@ -25,7 +25,11 @@ def busy_server(**settings: Any) -> Iterator[tuple[str, FakePredictor]]:
         other = threading.Thread(
             target=httpx.post,
             args=(url + PATH,),
-            kwargs={"content": picture_bytes(), "headers": {"content-type": "image/png"}},
+            kwargs={
+                "content": picture_bytes(),
+                "headers": {"content-type": "image/png"},
+                "timeout": 60,
+            },
         )
         other.start()
         assert predictor.entered.acquire(timeout=30)

@@ -98,10 +98,9 @@ function heed(what, picture) {
 /** On a phone the result lies below what can be seen. */
 function revealResult() {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const panel = byId("result-title", HTMLElement);
-  const { top } = panel.getBoundingClientRect();
-  if (top < 0 || top > innerHeight / 2) {
-    panel.scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
+  if (matchMedia("(max-width: 900px)").matches) {
+    const behavior = calm ? "instant" : "smooth";
+    byId("result-title", HTMLElement).scrollIntoView({ block: "start", behavior });
   }
 }
 
