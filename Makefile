@@ -33,7 +33,7 @@ bench: $(READY_DEV)
 	$(BIN)/python bench/codecs.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist tests/node_modules
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,7 @@ $(READY): pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-$(READY_DEV): pyproject.toml constraints.txt | $(VENV)/bin/python
+$(READY_DEV): pyproject.toml constraints.txt tests/package-lock.json | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	! command -v npm >/dev/null || npm ci --prefix tests --silent
 	touch $(READY) $@

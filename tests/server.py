@@ -8,12 +8,13 @@ from typing import Any
 import uvicorn
 
 from rmbg_service.api.app import create_app
+from rmbg_service.models.predictor import Predictor
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
 
 
 @contextmanager
-def running_server(predictor: FakePredictor, **settings: Any) -> Iterator[str]:
+def running_server(predictor: Predictor, **settings: Any) -> Iterator[str]:
     """The base URL of a server of `predictor`, ready."""
     app = create_app(Settings(**settings), predictor)
     server = uvicorn.Server(
@@ -30,6 +31,7 @@ def running_server(predictor: FakePredictor, **settings: Any) -> Iterator[str]:
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
     finally:
-        predictor.gate.set()
+        if isinstance(predictor, FakePredictor):
+            predictor.gate.set()
         server.should_exit = True
         thread.join(30)

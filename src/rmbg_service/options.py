@@ -1,14 +1,32 @@
 """What a caller may ask for in one removal."""
 
-from typing import Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.region import parse_region
 from rmbg_service.matting.choice import Detail
 
 OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip", "auto"]
+
+
+def _readable_by(parse: Callable[[str], object]) -> AfterValidator:
+    """Text that stays as it is, once `parse` has understood it."""
+
+    def check(text: str) -> str:
+        parse(text)
+        return text
+
+    return AfterValidator(check)
+
+
+ColourText = Annotated[str, Field(max_length=40), _readable_by(compose.parse_colour)]
+MarginText = Annotated[str, Field(max_length=60), _readable_by(compose.parse_margin)]
+ScaleText = Annotated[str, Field(max_length=20), _readable_by(compose.parse_scale)]
+PositionText = Annotated[str, Field(max_length=40), _readable_by(compose.parse_position)]
+RegionText = Annotated[str, Field(max_length=60), _readable_by(parse_region)]
 
 
 class RemovalOptions(BaseModel):
@@ -63,33 +81,28 @@ class RemovalOptions(BaseModel):
     shadow_softness: float = Field(
         0.5, ge=0, le=1, description="How soft a painted shadow is away from the foot."
     )
-    background: str | None = Field(
+    background: ColourText | None = Field(
         None,
-        max_length=40,
         description="Put the cutout on a CSS colour: a name, `#rgb`, `#rgba`, `#rrggbb` or "
         "`#rrggbbaa`.",
     )
     crop: bool = Field(False, description="Cut to the subject's box.")
-    margin: str = Field(
+    margin: MarginText = Field(
         "0",
-        max_length=60,
         description="With `crop`: space around the box, 1, 2 or 4 values like CSS, in `px` or in "
         "`%` of the box.",
     )
-    scale: str = Field(
+    scale: ScaleText = Field(
         "original",
-        max_length=20,
         description="`10%` to `100%`: how much of the canvas the subject fills.",
     )
-    position: str | None = Field(
+    position: PositionText | None = Field(
         None,
-        max_length=40,
         description="Where on the canvas the subject stands: `original`, `center`, `x%` or "
         "`x% y%`. Default: `center` with `scale`, else `original`.",
     )
-    roi: str | None = Field(
+    roi: RegionText | None = Field(
         None,
-        max_length=60,
         description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`: the subject is looked "
         "for only there, all around it becomes transparent.",
     )
@@ -109,39 +122,6 @@ class RemovalOptions(BaseModel):
         description="When nothing is found (the matte reaches 0.5 nowhere): an empty cutout, or "
         "the error `no-subject`.",
     )
-
-    @field_validator("background")
-    @classmethod
-    def _known_colour(cls, text: str | None) -> str | None:
-        if text is not None:
-            compose.parse_colour(text)
-        return text
-
-    @field_validator("margin")
-    @classmethod
-    def _known_margin(cls, text: str) -> str:
-        compose.parse_margin(text)
-        return text
-
-    @field_validator("scale")
-    @classmethod
-    def _known_scale(cls, text: str) -> str:
-        compose.parse_scale(text)
-        return text
-
-    @field_validator("position")
-    @classmethod
-    def _known_position(cls, text: str | None) -> str | None:
-        if text is not None:
-            compose.parse_position(text)
-        return text
-
-    @field_validator("roi")
-    @classmethod
-    def _known_region(cls, text: str | None) -> str | None:
-        if text is not None:
-            parse_region(text)
-        return text
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -162,6 +162,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins of web pages that may call the API; `*` for all."
     )
+    page: bool = Field(True, description="Serve the web page at `/`.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_service.api.removebg_wire import RemoveBgParameters
+from rmbg_service.api.removebg_parameters import RemoveBgParameters
 from rmbg_service.models.predictor import Matte, ModelInput
 from tests.fakes import FakePredictor, picture_bytes, serving, until
 

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import os
-import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import requests
 from PIL import Image
 
 from tests.fakes import FakePredictor, picture_bytes
+from tests.programs import node, npm_file
 from tests.server import running_server
 
 HERE = Path(__file__).parent
@@ -79,15 +79,12 @@ class TestNpm:
 
     @pytest.fixture(autouse=True)
     def _installed(self) -> None:
-        if not (HERE / "node_modules").is_dir() and not os.environ.get("CI"):
-            pytest.skip("npm's remove.bg is not installed: npm ci --prefix tests/clients")
+        npm_file("remove.bg")
 
     def run(self, server: str, call: str, **options: Any) -> dict[str, Any]:
-        node = shutil.which("node")
-        assert node is not None
         asked = json.dumps({"call": call, "apiKey": KEY} | options)
         done = subprocess.run(
-            [node, "--require", "./redirect.cjs", "npm_client.cjs", asked],
+            [node(), "--require", "./redirect.cjs", "npm_client.cjs", asked],
             cwd=HERE,
             env=os.environ | {"REMOVEBG_URL": server},
             capture_output=True,

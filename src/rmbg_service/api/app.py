@@ -12,8 +12,11 @@ from starlette.responses import Response
 from rmbg_service import __version__
 from rmbg_service.api.fetch import Fetcher
 from rmbg_service.api.gate import Door, Gate
+from rmbg_service.api.jobs import jobs_router
 from rmbg_service.api.ops import ops_router
+from rmbg_service.api.page import page_router
 from rmbg_service.api.problems import problem_of_http_exception, problem_response
+from rmbg_service.api.record import InFlight
 from rmbg_service.api.remove_bg import PATH as REMOVE_BG
 from rmbg_service.api.remove_bg import remove_bg_router
 from rmbg_service.api.removebg_errors import removebg_http_error
@@ -58,14 +61,19 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # ours loads nothing from other hosts
+        redoc_url=None,
     )
     app.state.engine = engine
     app.add_exception_handler(HTTPException, _http_exception_response)
     app.include_router(remove_bg_router(engine))
     app.include_router(removebg_router(engine, fetcher or _fetcher(settings)))
+    in_flight: InFlight = {}
+    app.include_router(jobs_router(engine, in_flight))
     app.include_router(ops_router(engine))
+    app.include_router(page_router(page=settings.page))
     doors = {("POST", REMOVE_BG): Door(problem_response)} | removebg_doors(engine)
-    app.add_middleware(Gate, engine=engine, doors=doors)
+    app.add_middleware(Gate, engine=engine, doors=doors, in_flight=in_flight)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rmbg_service.api.problems import problem_response
-from rmbg_service.api.record import RequestRecord, outcome_of, request_id
+from rmbg_service.api.record import InFlight, RequestRecord, outcome_of, request_id
 from rmbg_service.errors import (
     BodyTooLarge,
     NotReady,
@@ -33,7 +33,7 @@ log = logging.getLogger("rmbg_service.request")
 
 ErrorResponse = Callable[[Exception, RequestRecord], Response]
 _MAX_LOGGED_PATH = 200
-_QUIET_PATHS = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+_QUIET_PATHS = ("/livez", "/readyz", "/health", "/metrics", "/api/jobs/", "/static/")
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,22 @@ class Door:
 
 
 class Gate:
-    """ASGI middleware; `doors` are found by method and path."""
+    """ASGI middleware; `doors` are found by method and path.
 
-    def __init__(self, app: ASGIApp, engine: Engine, doors: Mapping[tuple[str, str], Door]) -> None:
+    `in_flight` has the records of the admitted requests, by their id, as long as they last.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        engine: Engine,
+        doors: Mapping[tuple[str, str], Door],
+        in_flight: InFlight,
+    ) -> None:
         self._app = app
         self._engine = engine
         self._doors = doors
+        self._in_flight = in_flight
         self._keys = [key.get_secret_value().encode() for key in engine.settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -97,6 +107,8 @@ class Gate:
         finally:
             if record.reservation is not None:
                 record.reservation.release()
+                if self._in_flight.get(record.id) is record:  # two may have chosen the same id
+                    del self._in_flight[record.id]
             self._finish(record, runs_job)
         return None
 
@@ -110,6 +122,7 @@ class Gate:
         record.reservation = self._engine.budget.reserve(
             min(settings.request_timeout_s, record.wait_limit_s, wait_limit_s)
         )
+        self._in_flight[record.id] = record
 
     def _check_key(self, headers: Headers) -> int:
         """The number of the key that was sent; 0 where none is needed."""
@@ -132,7 +145,7 @@ class Gate:
             self._engine.metrics.rejected.labels("not_ready").inc()
 
     def _finish(self, record: RequestRecord, runs_job: bool) -> None:
-        level = logging.DEBUG if record.path in _QUIET_PATHS else logging.INFO
+        level = logging.DEBUG if record.path.startswith(_QUIET_PATHS) else logging.INFO
         log.log(level, "request", extra={"fields": record.fields()})
         if not runs_job:
             return

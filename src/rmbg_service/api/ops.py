@@ -7,8 +7,14 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from rmbg_service import __version__
+from rmbg_service.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
+
+_OPTIONS: dict[str, list[str]] = {
+    name: schema.get("enum", [])
+    for name, schema in RemovalOptions.model_json_schema()["properties"].items()
+}
 
 
 class Status(BaseModel):
@@ -64,6 +70,10 @@ class Info(BaseModel):
     version: str
     model: ModelFacts
     limits: Limits
+    options: dict[str, list[str]] = Field(
+        description="The options of `POST /api/remove-bg`, each with its values where those are a "
+        "fixed list of names."
+    )
     api_key_required: bool
 
 
@@ -134,6 +144,7 @@ def ops_router(engine: Engine) -> APIRouter:
             version=__version__,
             model=model(),
             limits=Limits.model_validate(settings, from_attributes=True),
+            options=_OPTIONS,
             api_key_required=bool(settings.api_keys),
         )
 

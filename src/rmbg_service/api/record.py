@@ -56,6 +56,10 @@ class RequestRecord:
         return fields
 
 
+InFlight = dict[str, RequestRecord]
+"""The admitted requests by their id."""
+
+
 def request_id(proposed: str) -> str:
     """The client's own id if it is a safe one, else a new one."""
     return proposed if _REQUEST_ID.fullmatch(proposed) else secrets.token_hex(8)

@@ -18,7 +18,7 @@ from rmbg_service.api.pieces import Base64Text, PiecesResponse
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.remove_bg import BINARY, KEY_FORMS
 from rmbg_service.api.removebg_errors import RemoveBgErrors, error_response, rate_headers
-from rmbg_service.api.removebg_wire import RemoveBgParameters
+from rmbg_service.api.removebg_parameters import RemoveBgParameters
 from rmbg_service.api.submit import run_job
 from rmbg_service.imaging.box import Box
 from rmbg_service.serving.engine import Engine

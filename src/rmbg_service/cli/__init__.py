@@ -9,6 +9,7 @@ from rmbg_service import __version__
 from rmbg_service.cli.evaluate import evaluate
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
+from rmbg_service.cli.remove import remove
 from rmbg_service.cli.serve import serve
 from rmbg_service.errors import RmbgError
 
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(remove)
 app.add_typer(models, name="models")
 app.command()(evaluate)
 app.command()(openapi)

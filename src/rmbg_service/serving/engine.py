@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from typing import TypeVar
 
 from rmbg_service.errors import NotReady, RmbgError
@@ -23,7 +24,7 @@ from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Matte, ModelInput, Predictor
 from rmbg_service.serving import pipeline
 from rmbg_service.serving.admission import Budget, ServiceTime
-from rmbg_service.serving.job import Job
+from rmbg_service.serving.job import Job, Stamps
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.pipeline import Encoded
 from rmbg_service.serving.rate_limit import RateLimit
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_AFTER_RESTART_S = 10
 _STOP_WAIT_S = 5.0
+_BEFORE_THE_MATTE = frozenset({"queue", "decode", "predict"})
 _T = TypeVar("_T")
 
 
@@ -58,7 +60,7 @@ class Engine:
         self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
         self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec", step_back)
         self._probe_thread = ThreadPoolExecutor(1, "probe")
-        self._jobs: set[asyncio.Task[Encoded]] = set()
+        self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
         metrics.watch(self)
 
@@ -160,17 +162,26 @@ class Engine:
         """Start `job`; from here on it holds its reservation until it has ended."""
         job.reservation.hold()
         task = asyncio.create_task(self._process(job))
-        self._jobs.add(task)
+        self._jobs[task] = job
         task.add_done_callback(self._forget)
         return task
 
+    def jobs_ahead(self, stamps: Stamps) -> int:
+        """How many jobs came before the one with these `stamps` and have no matte yet.
+
+        For a request that is still being read there is no job: then it is all of them.
+        """
+        earlier = takewhile(lambda job: job.stamps is not stamps, self._jobs.values())
+        return sum(job.stamps.stage in _BEFORE_THE_MATTE for job in earlier)
+
     def _forget(self, task: asyncio.Task[Encoded]) -> None:
-        self._jobs.discard(task)
+        del self._jobs[task]
         if not task.cancelled():
             task.exception()  # fetched, so that asyncio does not report an abandoned job's error
 
     async def _process(self, job: Job) -> Encoded:
         waiting_since = time.perf_counter()
+        job.stamps.stage = "queue"
         try:
             async with self._decoded_slots:
                 job.stamps.add("queue", time.perf_counter() - waiting_since)

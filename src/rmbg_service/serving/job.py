@@ -4,28 +4,35 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from rmbg_service.errors import DeadlineExceeded
 from rmbg_service.imaging.decode import ImageInfo
 from rmbg_service.options import RemovalOptions
 from rmbg_service.serving.admission import Reservation
 
-STAGES = ("read", "decode", "queue", "predict", "refine", "encode")
+Stage = Literal["read", "decode", "queue", "predict", "refine", "encode"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class Stamps:
-    """Seconds spent in each stage: one struct for the histogram, the log and `Server-Timing`."""
+    """Seconds spent in each stage: one struct for the histogram, the log and `Server-Timing`.
+
+    `stage` is the one that the request is in.
+    """
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[Stage, float] = {}
+        self.stage: Stage = "read"
 
-    def add(self, stage: str, seconds: float) -> None:
-        """Add `seconds` to `stage`, one of `STAGES`."""
+    def add(self, stage: Stage, seconds: float) -> None:
+        """Add `seconds` to `stage`."""
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     @contextmanager
-    def measure(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to `stage`."""
+    def measure(self, stage: Stage) -> Iterator[None]:
+        """Be in `stage` and add the time of the block to it."""
+        self.stage = stage
         started = time.perf_counter()
         try:
             yield

@@ -86,6 +86,7 @@ class Worker:
             raise self._refusal
         promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
         entry = _Entry(job, model_input, promise, time.perf_counter())
+        job.stamps.stage = "queue"
         self._unanswered.add(entry)
         self._queue.put_nowait(entry)
         try:
@@ -130,6 +131,8 @@ class Worker:
         Errors are returned without their traceback, whose frames would keep tensors alive.
         """
         started = time.perf_counter()
+        for entry in batch:
+            entry.job.stamps.stage = "predict"
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._thread, self._predictor.predict, inputs)

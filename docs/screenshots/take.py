@@ -1,0 +1,90 @@
+"""Take the pictures of the page that the README shows, into this folder.
+
+    make serve                                   # in another terminal
+    .venv/bin/python docs/screenshots/take.py [http://127.0.0.1:7860]
+
+Needs Chromium: `chromium` on the path, or its path in CHROMIUM.
+"""
+
+import os
+import shutil
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import scenes
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FOLDER = Path(__file__).parent
+DESKTOP = {"viewport": {"width": 1280, "height": 820}, "device_scale_factor": 1.5}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+DRAW_MS = 600  # thumbnails and previews follow the result
+QUALITY = 82
+
+
+def main() -> None:
+    """Take every picture."""
+    url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:7860"
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    plant, mug, vase = (
+        _file(scene.__name__, scene()) for scene in (scenes.plant, scenes.mug, scenes.vase)
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+
+        page = _done(browser, url, [mug, vase, plant], **DESKTOP)
+        _keep(page, "light")
+
+        page = _done(browser, url, [vase, plant, mug], color_scheme="dark", **DESKTOP)
+        _keep(page, "dark")
+
+        page = _done(browser, url, [mug, vase, plant], locale="zh-CN", **DESKTOP)
+        page.locator("#options summary").click()
+        _keep(page, "chinese")
+
+        page = _done(browser, url, [plant], **DESKTOP)
+        page.locator("#compare").click()
+        page.get_by_label("Colour", exact=True).check(force=True)
+        _keep(page, "compare")
+
+        page = _done(browser, url, [plant], **PHONE)
+        _keep(page, "phone", full_page=True)
+        browser.close()
+
+
+def _file(name: str, picture: Image.Image) -> dict[str, Any]:
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=92)
+    return {"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": buffer.getvalue()}
+
+
+def _done(browser: Browser, url: str, files: list[Any], **context: Any) -> Page:
+    """The page with the results of `files`."""
+    page = browser.new_context(**{"locale": "en-US"} | context).new_page()
+    page.goto(url)
+    page.locator("#files").set_input_files(files)
+    page.locator("#go").click()
+    page.locator("#go[data-state=done]").wait_for(timeout=120_000)
+    page.evaluate("scrollTo(0, 0)")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(DRAW_MS)
+    return page
+
+
+def _keep(page: Page, name: str, **options: Any) -> None:
+    page.wait_for_timeout(DRAW_MS)
+    picture = Image.open(BytesIO(page.screenshot(**options)))
+    path = FOLDER / f"{name}.webp"
+    picture.convert("RGB").save(path, quality=QUALITY, method=6)
+    print(f"{path.name}: {picture.width} x {picture.height}, {path.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+/** The pictures on the page, and which one is shown. */
+
+import { Problem } from "./problems.js";
+
+/**
+ * `refused`: by the page itself, never to be sent.
+ * @typedef {"waiting" | "working" | "backoff" | "done" | "failed" | "cancelled" | "refused"} State
+ */
+
+let lastId = 0;
+
+/** A file and what has become of it. Holds no pixels: the browser keeps files and results. */
+export class Picture {
+  /** @param {File} file */
+  constructor(file) {
+    this.id = ++lastId;
+    this.file = file;
+    /** @type {State} */
+    this.state = "waiting";
+    /** @type {import("./api.js").Progress | null} */
+    this.progress = null;
+    /** Seconds until the next try, in the state `backoff`. */
+    this.seconds = 0;
+    /** @type {Problem | null} */
+    this.problem = null;
+    /** @type {import("./api.js").Cutout | null} */
+    this.cutout = null;
+    /** The options that `cutout` was made with, as a query. */
+    this.madeWith = "";
+    /** A small drawing of the original, then of the result. @type {HTMLCanvasElement | null} */
+    this.thumb = null;
+  }
+
+  get name() {
+    return this.file.name || "picture.png";
+  }
+
+  get busy() {
+    return this.state === "working" || this.state === "backoff";
+  }
+}
+
+/** The pictures in their order. Tells with `change` that something about them is new. */
+export class Album extends EventTarget {
+  /** @type {Picture[]} */
+  pictures = [];
+  /** @type {Picture | null} */
+  shown = null;
+
+  /** @param {Picture[]} pictures */
+  add(pictures) {
+    this.pictures.push(...pictures);
+    this.shown = pictures[0] ?? this.shown;
+    this.changed();
+  }
+
+  /** @param {Picture} picture */
+  remove(picture) {
+    const place = this.pictures.indexOf(picture);
+    this.pictures.splice(place, 1);
+    if (this.shown === picture) {
+      this.shown = this.pictures[Math.min(place, this.pictures.length - 1)] ?? null;
+    }
+    this.changed();
+  }
+
+  /** Remove all but the one that is being worked on. */
+  clear() {
+    this.pictures = this.pictures.filter((picture) => picture.busy);
+    this.shown = this.pictures[0] ?? null;
+    this.changed();
+  }
+
+  /** @param {Picture} picture */
+  show(picture) {
+    this.shown = picture;
+    this.changed();
+  }
+
+  /**
+   * Change some members of a picture.
+   * @param {Picture} picture
+   * @param {Partial<Picture>} members
+   */
+  update(picture, members) {
+    Object.assign(picture, members);
+    this.changed();
+  }
+
+  changed() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

@@ -1,0 +1,171 @@
+/** The service's API, as far as the page needs it. */
+
+import { Problem, readProblem } from "./problems.js";
+
+/**
+ * @typedef {object} Limits
+ * @property {number} max_body_bytes
+ * @property {number} max_image_pixels
+ */
+/**
+ * @typedef {object} Info
+ * @property {string} version
+ * @property {{name: string, licence: string}} model
+ * @property {Limits} limits
+ * @property {Record<string, string[]>} options each option and its values, where they are a list
+ * @property {boolean} api_key_required
+ */
+/** @typedef {"upload" | "read" | "queue" | "decode" | "predict" | "refine" | "encode" | "download"} StageName */
+/**
+ * @typedef {object} Progress
+ * @property {StageName} stage
+ * @property {number} [fraction] of the bytes, while uploading or downloading
+ * @property {number} [ahead] jobs ahead in the queue
+ */
+/** @typedef {{left: number, top: number, width: number, height: number}} Box in px */
+/**
+ * @typedef {object} Cutout
+ * @property {Blob} blob the service's own PNG
+ * @property {number} width
+ * @property {number} height
+ * @property {{x: number, y: number}} origin where its upper left corner lies in the upright
+ *   original, in px
+ * @property {string} noShadow why the picture's own shadow could not be kept; "" otherwise
+ * @property {Box | null} box the subject's, in the upright original; null when nothing was found
+ */
+
+const POLL_MS = 250;
+
+/** @returns {Promise<Info>} */
+export async function fetchInfo() {
+  const answer = await fetch("api/info");
+  if (!answer.ok) throw new Problem("network", `GET /api/info: ${answer.status}`);
+  return answer.json();
+}
+
+/**
+ * Remove the background of `file`. Rejects with a `Problem`, or with an `AbortError` when
+ * `signal` ends the request; the service then drops the job.
+ * @param {File} file
+ * @param {Record<string, string>} options
+ * @param {string} key the API key, "" for none
+ * @param {(progress: Progress) => void} watch
+ * @param {AbortSignal} signal
+ * @returns {Promise<Cutout>}
+ */
+export function removeBackground(file, options, key, watch, signal) {
+  const request = new XMLHttpRequest(); // fetch does not tell how much is uploaded
+  const id = newRequestId();
+  const polling = new AbortController();
+  request.open("POST", `api/remove-bg?${new URLSearchParams(options)}`);
+  request.responseType = "blob";
+  request.setRequestHeader("Accept", "image/png");
+  request.setRequestHeader("Content-Type", "application/octet-stream"); // its content tells
+  request.setRequestHeader("X-Request-ID", id);
+  if (key) request.setRequestHeader("X-API-Key", key);
+  request.upload.onprogress = ({ loaded, total }) =>
+    watch({ stage: "upload", fraction: total ? loaded / total : 0 });
+  request.upload.onload = () => poll(id, watch, polling.signal);
+  request.onreadystatechange = () => {
+    if (request.readyState >= XMLHttpRequest.HEADERS_RECEIVED) polling.abort();
+  };
+  request.onprogress = ({ loaded, total }) =>
+    watch({ stage: "download", fraction: total ? loaded / total : 0 });
+  const cancel = () => request.abort();
+  signal.addEventListener("abort", cancel);
+  /** @type {Promise<Cutout>} */
+  const answered = new Promise((resolve, reject) => {
+    request.onload = () => readAnswer(request, options).then(resolve, reject);
+    request.onerror = () => reject(new Problem("network"));
+    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+  });
+  watch({ stage: "upload", fraction: 0 });
+  request.send(file);
+  return answered.finally(() => {
+    polling.abort();
+    signal.removeEventListener("abort", cancel);
+  });
+}
+
+/**
+ * @param {XMLHttpRequest} request
+ * @param {Record<string, string>} options that it was sent with
+ * @returns {Promise<Cutout>}
+ */
+async function readAnswer(request, options) {
+  /** @type {Blob} */
+  const blob = request.response;
+  if (request.status !== 200) {
+    throw readProblem(await blob.text(), request.getResponseHeader("Retry-After"));
+  }
+  const size = await pngSize(blob);
+  const box = readBox(request.getResponseHeader("X-RMBG-Box"));
+  const shadowBox = readBox(request.getResponseHeader("X-RMBG-Shadow-Box"));
+  const [, noShadow = ""] = /^none; reason=(.+)/.exec(request.getResponseHeader("X-RMBG-Shadow") ?? "") ?? [];
+  // A crop is the box of the subject and its shadow, with the same margin on opposite sides.
+  const cropped = box && options.crop === "true" ? union(box, shadowBox ?? box) : null;
+  const origin = cropped
+    ? {
+        x: cropped.left - (size.width - cropped.width) / 2,
+        y: cropped.top - (size.height - cropped.height) / 2,
+      }
+    : { x: 0, y: 0 };
+  return { blob, ...size, origin, box, noShadow };
+}
+
+/**
+ * @param {string | null} header `left,top,width,height`
+ * @returns {Box | null}
+ */
+function readBox(header) {
+  if (!header) return null;
+  const [left = 0, top = 0, width = 0, height = 0] = header.split(",").map(Number);
+  return { left, top, width, height };
+}
+
+/**
+ * @param {Box} one
+ * @param {Box} other
+ * @returns {Box}
+ */
+function union(one, other) {
+  const [left, top] = [Math.min(one.left, other.left), Math.min(one.top, other.top)];
+  const right = Math.max(one.left + one.width, other.left + other.width);
+  const bottom = Math.max(one.top + one.height, other.top + other.height);
+  return { left, top, width: right - left, height: bottom - top };
+}
+
+/**
+ * Ask for the stage until `signal` ends it.
+ * @param {string} id
+ * @param {(progress: Progress) => void} watch
+ * @param {AbortSignal} signal
+ */
+async function poll(id, watch, signal) {
+  for (;;) {
+    await new Promise((wake) => setTimeout(wake, POLL_MS));
+    if (signal.aborted) return;
+    try {
+      const answer = await fetch(`api/jobs/${id}`, { signal });
+      const progress = answer.ok ? await answer.json() : null;
+      if (progress && !signal.aborted) watch(progress);
+    } catch {
+      // Ended, or the network failed: the request itself will tell.
+    }
+  }
+}
+
+/**
+ * Width and height from a PNG's header (PNG specification, section 11.2.1).
+ * @param {Blob} blob
+ */
+async function pngSize(blob) {
+  const header = new DataView(await blob.slice(16, 24).arrayBuffer());
+  return { width: header.getUint32(0), height: header.getUint32(4) };
+}
+
+/** 128 random bits; `crypto.randomUUID` would need HTTPS. */
+function newRequestId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

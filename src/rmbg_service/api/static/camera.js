@@ -1,0 +1,36 @@
+/**
+ * Which part of the picture is seen, and how large; shared by both previews.
+ *
+ * Points are in px of the original picture, also for a result that was cropped.
+ */
+
+const LEAST_ZOOM = 0.02;
+const MOST_ZOOM = 16;
+
+/** Tells with `change` that it was moved. `zoom` is screen pixels for each of the picture's. */
+export class Camera extends EventTarget {
+  /** Each preview shows the whole of its own picture. */
+  fits = true;
+  zoom = 1;
+  centre = { x: 0, y: 0 };
+
+  fit() {
+    this.fits = true;
+    this.#moved();
+  }
+
+  /**
+   * @param {number} zoom
+   * @param {{x: number, y: number}} centre
+   */
+  look(zoom, centre) {
+    this.fits = false;
+    this.zoom = Math.min(Math.max(zoom, LEAST_ZOOM), MOST_ZOOM);
+    this.centre = centre;
+    this.#moved();
+  }
+
+  #moved() {
+    this.dispatchEvent(new Event("change"));
+  }
+}

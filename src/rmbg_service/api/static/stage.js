@@ -1,0 +1,147 @@
+/** One of the two previews: a picture under the shared camera. */
+
+import { within } from "./dom.js";
+
+/** @typedef {{x: number, y: number, width: number, height: number}} Frame a rectangle in the original, px */
+
+const PIXELS_FROM_ZOOM = 3;
+
+export class Stage {
+  /** @type {Frame | null} */
+  frame = null;
+  /** @type {Blob | null} */
+  #blob = null;
+  #url = "";
+
+  /**
+   * @param {HTMLElement} element
+   * @param {import("./camera.js").Camera} camera
+   */
+  constructor(element, camera) {
+    this.element = element;
+    this.camera = camera;
+    this.image = within(element, ":scope > .layer", HTMLImageElement);
+    this.empty = within(element, ".empty", HTMLElement);
+    camera.addEventListener("change", () => this.place());
+    new ResizeObserver(() => this.place()).observe(element);
+  }
+
+  get url() {
+    return this.#url;
+  }
+
+  /**
+   * Show `blob`, or `text` in its place when there is none or the browser cannot show it. The
+   * picture that was shown before is let go.
+   * @param {Blob | null} blob
+   * @param {string} alt
+   * @param {string} text
+   * @param {{x: number, y: number}} [origin] of a cropped picture
+   * @returns {Promise<boolean>} whether it is shown
+   */
+  async show(blob, alt, text, origin = { x: 0, y: 0 }) {
+    if (blob && blob === this.#blob && this.frame) {
+      this.image.alt = alt; // in another language
+      return true;
+    }
+    const url = blob ? URL.createObjectURL(blob) : "";
+    URL.revokeObjectURL(this.#url);
+    [this.#blob, this.#url] = [blob, url];
+    this.frame = null;
+    this.image.hidden = true;
+    this.empty.textContent = blob ? "" : text;
+    if (!blob) {
+      this.image.removeAttribute("src");
+      this.place();
+      return false;
+    }
+    this.image.alt = alt;
+    this.image.src = url;
+    const decoded = await this.image.decode().then(
+      () => true,
+      () => false,
+    );
+    if (url !== this.#url) return false; // another picture was chosen meanwhile
+    if (decoded) {
+      const { naturalWidth: width, naturalHeight: height } = this.image;
+      this.frame = { ...origin, width, height };
+    }
+    this.image.hidden = !decoded;
+    this.empty.textContent = decoded ? "" : text;
+    this.place();
+    return decoded;
+  }
+
+  /** Screen pixels for each pixel of the picture. */
+  get zoom() {
+    const { frame, element, camera } = this;
+    if (!camera.fits || !frame) return camera.zoom;
+    const least = Math.min(element.clientWidth / frame.width, element.clientHeight / frame.height);
+    return Math.min(least * devicePixelRatio, 1);
+  }
+
+  /** The point of the picture in the middle of the preview. */
+  get centre() {
+    const { frame, camera } = this;
+    if (!camera.fits || !frame) return camera.centre;
+    return { x: frame.x + frame.width / 2, y: frame.y + frame.height / 2 };
+  }
+
+  /** Where the picture's pixel (x, y) stands in the preview, in CSS px. @param {number} x @param {number} y */
+  toScreen(x, y) {
+    const scale = this.zoom / devicePixelRatio;
+    return {
+      x: this.element.clientWidth / 2 + (x - this.centre.x) * scale,
+      y: this.element.clientHeight / 2 + (y - this.centre.y) * scale,
+    };
+  }
+
+  /**
+   * Zoom, keeping the point under (x, y) of the preview, in CSS px, where it is.
+   * @param {number} zoom
+   * @param {number} [x]
+   * @param {number} [y]
+   */
+  zoomTo(zoom, x = this.element.clientWidth / 2, y = this.element.clientHeight / 2) {
+    if (!this.frame) return;
+    const centre = this.centre;
+    const [right, down] = [x - this.element.clientWidth / 2, y - this.element.clientHeight / 2];
+    const before = devicePixelRatio / this.zoom;
+    const after = devicePixelRatio / zoom;
+    this.#look(zoom, centre.x + right * (before - after), centre.y + down * (before - after));
+  }
+
+  /** Move the picture by CSS px. @param {number} right @param {number} down */
+  pan(right, down) {
+    if (!this.frame) return;
+    const scale = this.zoom / devicePixelRatio;
+    this.#look(this.zoom, this.centre.x - right / scale, this.centre.y - down / scale);
+  }
+
+  /** @param {number} zoom @param {number} x @param {number} y */
+  #look(zoom, x, y) {
+    const frame = this.frame;
+    if (!frame) return;
+    this.camera.look(zoom, {
+      x: Math.min(Math.max(x, frame.x), frame.x + frame.width),
+      y: Math.min(Math.max(y, frame.y), frame.y + frame.height),
+    });
+  }
+
+  place() {
+    this.element.classList.toggle("free", !this.camera.fits);
+    if (this.frame) this.put(this.image, this.frame);
+  }
+
+  /**
+   * Put an image whose own pixels are the picture's into its place.
+   * @param {HTMLImageElement} image
+   * @param {{x: number, y: number}} origin
+   */
+  put(image, origin) {
+    const { x, y } = this.toScreen(origin.x, origin.y);
+    const scale = this.zoom / devicePixelRatio;
+    image.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    image.classList.toggle("pixels", this.zoom >= PIXELS_FROM_ZOOM);
+  }
+}

@@ -1,0 +1,87 @@
+/** Both previews, their zoom, comparison, background and matte. */
+
+import { Backdrop } from "./backdrop.js";
+import { Camera } from "./camera.js";
+import { Compare } from "./compare.js";
+import { byId } from "./dom.js";
+import { startGestures } from "./gestures.js";
+import { languageChanges, t } from "./i18n.js";
+import { Stage } from "./stage.js";
+
+const STEP = 1.5;
+
+export class Viewer {
+  #camera = new Camera();
+  #original = new Stage(byId("original", HTMLElement), this.#camera);
+  #result = new Stage(byId("result", HTMLElement), this.#camera);
+  #compare = new Compare(this.#original, this.#result);
+  backdrop = new Backdrop(this.#result);
+  /** What is shown. @type {{file: File | null, cutout: import("./api.js").Cutout | null, failed: boolean}} */
+  #shown = { file: null, cutout: null, failed: false };
+
+  constructor() {
+    startGestures(this.#original);
+    startGestures(this.#result);
+    const actual = byId("zoom-actual", HTMLButtonElement);
+    const inView = () => (this.#result.frame ? this.#result : this.#original);
+    /** @param {string} id @param {() => void} act */
+    const onPress = (id, act) => byId(id, HTMLButtonElement).addEventListener("click", act);
+    onPress("zoom-in", () => inView().zoomTo(inView().zoom * STEP));
+    onPress("zoom-out", () => inView().zoomTo(inView().zoom / STEP));
+    onPress("zoom-actual", () => inView().zoomTo(1));
+    onPress("zoom-fit", () => this.#camera.fit());
+    const matte = byId("matte", HTMLButtonElement);
+    matte.addEventListener("click", () => {
+      const on = this.#result.element.classList.toggle("matte");
+      matte.setAttribute("aria-pressed", String(on));
+    });
+    const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)} %`);
+    this.#camera.addEventListener("change", tell);
+    new ResizeObserver(tell).observe(this.#result.element);
+    languageChanges.addEventListener("change", () => this.#draw());
+    this.#draw();
+  }
+
+  /**
+   * Show a picture and its result, if there is one; null for no picture.
+   * @param {import("./album.js").Picture | null} picture
+   */
+  show(picture) {
+    const [file, cutout] = [picture?.file ?? null, picture?.cutout ?? null];
+    const failed = picture?.state === "failed" || picture?.state === "refused";
+    const before = this.#shown;
+    if (file === before.file && cutout === before.cutout && failed === before.failed) return;
+    if (file !== before.file) this.#camera.fits = true;
+    this.#shown = { file, cutout, failed };
+    this.#draw();
+  }
+
+  async #draw() {
+    const { file, cutout, failed } = this.#shown;
+    const name = file?.name ?? "";
+    const kind = name.includes(".") ? name.slice(name.lastIndexOf(".") + 1).toUpperCase() : "";
+    const unseen = failed ? t("original.none") : t("original.unseen", { format: kind });
+    const shown = [
+      this.#original.show(file, t("original.alt", { name }), file ? unseen : t("original.empty")),
+      this.#result.show(
+        cutout?.blob ?? null,
+        t("result.alt", { name }),
+        t("result.empty"),
+        cutout?.origin ?? undefined,
+      ),
+    ];
+    await Promise.all(shown);
+    this.#original.element.classList.toggle("blank", !this.#original.frame);
+    this.#result.element.classList.toggle("blank", !this.#result.frame);
+    byId("original-facts", HTMLElement).textContent = sizeText(this.#original.frame);
+    byId("result-facts", HTMLElement).textContent = sizeText(this.#result.frame);
+    byId("zoom", HTMLElement).hidden = !this.#original.frame && !this.#result.frame;
+    this.#compare.refresh();
+    this.#camera.dispatchEvent(new Event("change"));
+  }
+}
+
+/** @param {{width: number, height: number} | null} size */
+function sizeText(size) {
+  return size ? `${size.width} × ${size.height}` : "";
+}

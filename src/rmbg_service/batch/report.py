@@ -1,0 +1,127 @@
+"""What a run tells: lines of JSON for scripts, a bar and a table for people."""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from rmbg_service.batch.run import Result, Status
+
+
+class Report:
+    """Counts results as they come; a context manager, which shows and ends the bar.
+
+    The bar stands on stderr and only on a terminal; `unit` names what it counts. With `as_json`
+    every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`.
+    """
+
+    def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
+        self.counts: Counter[Status] = Counter()
+        self._as_json = as_json
+        self._console = Console(stderr=True)
+        self._started = time.perf_counter()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            redirect_stdout=False,
+        )
+        self._task = self._bar.add_task(unit, total=total)
+
+    def __enter__(self) -> Self:
+        """Show the bar."""
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the bar."""
+        self._bar.stop()
+
+    @property
+    def failed(self) -> bool:
+        """Whether any file failed."""
+        return self.counts[Status.FAILED] > 0
+
+    def advance(self) -> None:
+        """One more is finished."""
+        self._bar.advance(self._task)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(escape(text), soft_wrap=True, highlight=False)
+
+    def add(self, result: Result) -> None:
+        """Count a result and tell it."""
+        self.counts[result.status] += 1
+        self.advance()
+        if result.status is Status.FAILED:
+            self.say(f"failed: {_shown(result.source)}: {result.error}")
+        if self._as_json:
+            sys.stdout.write(json.dumps(_members(result)) + "\n")
+            sys.stdout.flush()
+
+    def summarise(self) -> None:
+        """The table at the end."""
+        seconds = time.perf_counter() - self._started
+        table = Table(box=None, pad_edge=False)
+        for status in Status:
+            table.add_column(status.value, justify="right")
+        table.add_column("time", justify="right")
+        table.add_column("done a second", justify="right")
+        done = self.counts[Status.DONE]
+        counts = [str(self.counts[status]) for status in Status]
+        table.add_row(*counts, f"{seconds:.1f} s", f"{done / seconds:.2f}" if done else "")
+        self._console.print(table)
+
+
+class _Rate(ProgressColumn):
+    """How many a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+
+def _members(result: Result) -> dict[str, object]:
+    box = result.box
+    return {
+        "input": str(result.source),
+        "output": None if result.output is None else str(result.output),
+        "status": result.status.value,
+        "ms": round(result.seconds * 1e3, 1),
+        "box": box and {"left": box.left, "top": box.top, "width": box.width, "height": box.height},
+        "error": result.error or None,
+    }
+
+
+def _shown(path: Path) -> str:
+    """A path's name, fit for any terminal: not every one is text."""
+    return os.fsencode(path).decode("utf-8", "replace")

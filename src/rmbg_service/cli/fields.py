@@ -1,0 +1,59 @@
+"""Command-line options made from `RemovalOptions`: one source for names, defaults and help."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Optional
+
+import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from rmbg_service.options import RemovalOptions
+
+_PANEL = "The cutout (the same options as the API's)"
+
+
+def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with an option for each field of `RemovalOptions`.
+
+    Its keyword argument `given` is a dict of those that stand on the command line.
+    """
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
+    made = [_parameter(name, field) for name, field in RemovalOptions.model_fields.items()]
+
+    def call(**arguments: Any) -> None:
+        values = {parameter.name: arguments.pop(parameter.name) for parameter in made}
+        given = {name: value for name, value in values.items() if value is not None}
+        command(**arguments, given=given)
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *made]}
+    return call
+
+
+def removal_options(given: dict[str, Any]) -> RemovalOptions:
+    """The options, or `typer.BadParameter`, which names those that are wrong."""
+    try:
+        return RemovalOptions.model_validate(given)
+    except ValidationError as error:
+        reasons = []
+        for item in error.errors():
+            name = "".join(f"--{part}: ".replace("_", "-") for part in item["loc"])
+            reasons.append(name + item["msg"].removeprefix("Value error, "))
+        raise typer.BadParameter("; ".join(reasons)) from None
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """An option without a default of its own: only what is given goes into the options."""
+    default = field.default
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
+    shown = False if default is None else str(default)
+    option = typer.Option(help=field.description, show_default=shown, rich_help_panel=_PANEL)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[Optional[field.annotation], option],  # noqa: UP045 - at run time
+    )

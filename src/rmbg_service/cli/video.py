@@ -1,0 +1,100 @@
+"""`rmbg-service remove` for a video clip."""
+
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from rmbg_service.batch.files import replacing
+from rmbg_service.batch.report import Report
+from rmbg_service.batch.run import Result, Status
+from rmbg_service.errors import ConfigurationError, RmbgError
+from rmbg_service.models.select import select_predictor
+from rmbg_service.options import RemovalOptions
+from rmbg_service.settings import Settings
+from rmbg_service.video import VIDEOS
+
+_OPTIONS = {"detail", "decontaminate"}
+_SEQUENCE = "frame-%05d.png"
+_CTRL_C = 130
+
+
+def is_video(path: str) -> bool:
+    """Whether its suffix is one of `VIDEOS`."""
+    return Path(path).suffix.lower() in VIDEOS
+
+
+def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str, Any]) -> None:
+    """Raise `typer.BadParameter` for what goes with pictures only; `others` by their names."""
+    if len(inputs) > 1:
+        raise typer.BadParameter("a video stands alone")
+    wrong = [name for name, value in others.items() if value]
+    wrong += [f"--{name.replace('_', '-')}" for name in given if name not in _OPTIONS]
+    if wrong:
+        raise typer.BadParameter(f"a video is done here, without {', '.join(wrong)}")
+
+
+def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
+    """The output's path, for PNG files a numbered one, and its kind: `.webm`, `.mov` or `.png`."""
+    suffix = "" if out is None else out.suffix.lower()
+    if out is None or (suffix == ".png" and not _is_numbered(out.name)):
+        raise typer.BadParameter("name the output with -o: clip.webm, clip.mov or a folder")
+    if suffix in (".webm", ".mov"):
+        if out.exists() and out.samefile(source):
+            raise typer.BadParameter("the output would replace its own input")
+        return out, suffix
+    if suffix == ".png":
+        return out, suffix
+    if suffix and not out.is_dir():
+        raise typer.BadParameter(f"a video cannot be written to {suffix}; .webm and .mov can")
+    return out / _SEQUENCE, ".png"
+
+
+def remove_video(
+    source: Path,
+    out: Path,
+    kind: str,
+    options: RemovalOptions,
+    settings: Settings,
+    *,
+    as_json: bool,
+) -> int:
+    """Convert the clip, with a bar of its frames; the exit status."""
+    try:
+        from rmbg_service.video.convert import convert
+        from rmbg_service.video.read import open_clip
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise
+        raise ConfigurationError("video needs PyAV: pip install 'rmbg-service[video]'") from None
+    started = time.perf_counter()
+    clip = open_clip(source)
+    predictor = select_predictor(settings)
+    with Report(clip.frames or None, as_json=as_json, unit="frames") as report:
+        # A sequence consists of many files; each is written as it comes.
+        place = nullcontext(out) if kind == ".png" else replacing(out)
+        try:
+            predictor.load()
+            with place as part:
+                convert(
+                    clip, part, kind, predictor, options, settings.codec_threads, report.advance
+                )
+        except KeyboardInterrupt:
+            return _CTRL_C
+        except RmbgError as error:
+            result = Result(source, None, Status.FAILED, error=str(error))
+        else:
+            result = Result(source, out, Status.DONE, time.perf_counter() - started)
+        report.add(result)
+    report.summarise()
+    return int(report.failed)
+
+
+def _is_numbered(name: str) -> bool:
+    try:
+        return name % 1 != name % 2
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from rmbg_service.batch.report import Report
+from rmbg_service.batch.run import Result, Status
+from rmbg_service.imaging.box import Box
+
+DONE = Result(Path("a.jpg"), Path("out/a.png"), Status.DONE, 0.1234, Box(1, 2, 4, 6))
+FAILED = Result(Path("b.jpg"), None, Status.FAILED, error="not an [image]")
+
+
+def test_each_result_is_a_line_of_json_and_only_that_is_on_stdout(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Report(2, as_json=True) as report:
+        report.add(DONE)
+        report.add(FAILED)
+    report.summarise()
+    out, err = capsys.readouterr()
+    assert [json.loads(line) for line in out.splitlines()] == [
+        {
+            "input": "a.jpg",
+            "output": "out/a.png",
+            "status": "done",
+            "ms": 123.4,
+            "box": {"left": 1, "top": 2, "width": 3, "height": 4},
+            "error": None,
+        },
+        {
+            "input": "b.jpg",
+            "output": None,
+            "status": "failed",
+            "ms": 0.0,
+            "box": None,
+            "error": "not an [image]",
+        },
+    ]
+    assert "failed: b.jpg: not an [image]" in err
+    assert err.splitlines()[-1].split()[:3] == ["1", "0", "1"]
+    assert report.failed
+
+
+def test_off_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    with Report(1) as report:
+        report.add(DONE)
+    assert capsys.readouterr() == ("", "")
+    assert not report.failed
+
+
+def test_on_a_terminal_the_bar_shows_rate_and_remaining_time(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with Report(4, as_json=True) as report:
+        for _ in range(3):
+            report.add(DONE)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 3
+    assert "3/4" in err
+    assert "/s" in err
+    assert "0:00:0" in err
+
+
+def test_names_that_are_no_text_are_shown_and_come_through_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    with Report(1, as_json=True) as report:
+        report.add(Result(Path(name), None, Status.FAILED, error="no"))
+    out, err = capsys.readouterr()
+    assert json.loads(out)["input"] == name
+    assert "caf\ufffd.jpg" in err

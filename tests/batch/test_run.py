@@ -1,0 +1,164 @@
+"""The run, with a remover whose gate the tests hold."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from rmbg_service.batch.ledger import Ledger
+from rmbg_service.batch.remover import Dropped, Hopeless, Removed
+from rmbg_service.batch.run import Item, Result, Run, Status
+from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.box import Box
+from tests.fakes import until
+
+BOX = Box(0, 0, 1, 1)
+
+
+class FakeRemover:
+    """Turns the file `x` into `cutout of x`; raises what `errors` has for it."""
+
+    model = "fake"
+    parallel = 3
+    max_bytes = 100
+
+    def __init__(self, gated: bool = False) -> None:
+        self.gate = asyncio.Event()
+        if not gated:
+            self.gate.set()
+        self.errors: dict[bytes, Exception] = {}
+        self.seen: list[bytes] = []
+
+    async def remove(self, data: bytes) -> Removed:
+        self.seen.append(data)
+        await self.gate.wait()
+        if data in self.errors:
+            raise self.errors[data]
+        return Removed(b"cutout of " + data, BOX)
+
+
+def pictures(folder: Path, count: int) -> list[Item]:
+    (folder / "in").mkdir(exist_ok=True)
+    items = []
+    for number in range(count):
+        source = folder / "in" / f"{number}.jpg"
+        source.write_bytes(str(number).encode())
+        items.append(Item(source, folder / "out" / f"{number}.png"))
+    return items
+
+
+async def each(items: list[Item]) -> AsyncIterator[Item]:
+    for item in items:
+        yield item
+
+
+async def run(
+    folder: Path, items: list[Item], remover: FakeRemover, *, ledger: bool = True
+) -> list[Result]:
+    results: list[Result] = []
+    book = Ledger(folder / "out") if ledger else None
+    await Run(remover, asyncio.Event(), results.append, book, "wanted").over(each(items))
+    return sorted(results, key=lambda result: result.source)
+
+
+def statuses(results: list[Result]) -> list[str]:
+    return [result.status.value for result in results]
+
+
+async def test_the_second_run_does_only_what_is_not_done(tmp_path: Path) -> None:
+    items = pictures(tmp_path, 4)
+    assert statuses(await run(tmp_path, items, FakeRemover())) == ["done"] * 4
+    assert items[2].output.read_bytes() == b"cutout of 2"
+    items[0].output.write_bytes(b"touched up by hand")
+    items[1].output.unlink()
+    items[3].source.write_bytes(b"a new photo")
+    remover = FakeRemover()
+    results = await run(tmp_path, items, remover)
+    assert statuses(results) == ["done", "done", "skipped", "done"]
+    assert sorted(remover.seen) == [b"0", b"1", b"a new photo"]
+    assert results[2].box == BOX
+    assert items[3].output.read_bytes() == b"cutout of a new photo"
+
+
+async def test_without_a_ledger_all_is_done_again(tmp_path: Path) -> None:
+    items = pictures(tmp_path, 1)
+    for _ in range(2):
+        assert statuses(await run(tmp_path, items, FakeRemover(), ledger=False)) == ["done"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["0.png"]
+
+
+async def test_a_file_that_cannot_be_read_removed_or_written_fails_alone(tmp_path: Path) -> None:
+    items = pictures(tmp_path, 6)
+    remover = FakeRemover()
+    remover.errors = {b"1": InvalidImage("broken"), b"2": ValueError("a bug")}
+    items[0].source.unlink()
+    items[3].source.write_bytes(b"x" * 101)
+    items[4].output.mkdir(parents=True)
+    results = await run(tmp_path, items, remover)
+    assert statuses(results) == ["failed"] * 5 + ["done"]
+    reasons = [result.error for result in results]
+    assert reasons[0] == "No such file or directory"
+    assert reasons[1] == "broken"
+    assert "a bug" in reasons[2]
+    assert "100 bytes" in reasons[3]
+    assert "directory" in reasons[4]
+    assert [result.output for result in results[:5]] == [None] * 5
+
+
+async def test_an_input_is_never_replaced(tmp_path: Path) -> None:
+    (item,) = pictures(tmp_path, 1)
+    alias = tmp_path / "alias.png"
+    alias.symlink_to(item.source)
+    remover = FakeRemover()
+    (result,) = await run(tmp_path, [Item(item.source, alias)], remover, ledger=False)
+    assert result.status is Status.FAILED
+    assert "its own input" in result.error
+    assert item.source.read_bytes() == b"0"
+
+
+async def test_no_more_than_parallel_are_under_way(tmp_path: Path) -> None:
+    remover = FakeRemover(gated=True)
+    running = asyncio.create_task(run(tmp_path, pictures(tmp_path, 9), remover))
+    await until(lambda: len(remover.seen) == 3)
+    await asyncio.sleep(0)
+    assert len(remover.seen) == 3
+    remover.gate.set()
+    assert statuses(await running) == ["done"] * 9
+
+
+async def test_after_the_stop_what_is_in_flight_is_finished_and_nothing_begun(
+    tmp_path: Path,
+) -> None:
+    remover, stop, results = FakeRemover(gated=True), asyncio.Event(), list[Result]()
+    run = Run(remover, stop, results.append)
+    running = asyncio.create_task(run.over(each(pictures(tmp_path, 9))))
+    await until(lambda: len(remover.seen) == 3)
+    stop.set()
+    remover.gate.set()
+    await running
+    assert statuses(results) == ["done"] * 3
+
+
+async def test_what_is_dropped_is_not_told(tmp_path: Path) -> None:
+    remover = FakeRemover()
+    remover.errors = {b"0": Dropped()}
+    assert statuses(await run(tmp_path, pictures(tmp_path, 2), remover)) == ["done"]
+
+
+async def test_a_cancelled_run_leaves_no_half_files(tmp_path: Path) -> None:
+    remover = FakeRemover(gated=True)
+    running = asyncio.create_task(run(tmp_path, pictures(tmp_path, 9), remover))
+    await until(lambda: len(remover.seen) == 3)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not (tmp_path / "out").exists()
+
+
+async def test_when_going_on_is_in_vain_it_ends(tmp_path: Path) -> None:
+    remover = FakeRemover()
+    remover.errors = {b"1": Hopeless("the device is lost")}
+    with pytest.raises(Hopeless, match="device"):
+        await run(tmp_path, pictures(tmp_path, 50), remover)
+    assert len(remover.seen) < 10

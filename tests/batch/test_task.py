@@ -1,0 +1,170 @@
+"""Folders through the whole command, here and through a real service."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from rmbg_service.batch.remote import KEY_VARIABLE
+from rmbg_service.batch.target import Target
+from rmbg_service.batch.task import Task, perform
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.options import RemovalOptions
+from rmbg_service.settings import Settings
+from tests.fakes import FakePredictor, picture_bytes
+from tests.server import running_server
+
+
+@pytest.fixture
+def predictor(monkeypatch: pytest.MonkeyPatch) -> FakePredictor:
+    """The model of this process, in place of the one the settings name."""
+    fake = FakePredictor()
+
+    def select(_: Settings) -> Predictor:
+        return fake
+
+    monkeypatch.setattr("rmbg_service.batch.task.select_predictor", select)
+    return fake
+
+
+def forty_photos(folder: Path) -> Path:
+    for number in range(40):
+        path = folder / f"{number % 4}" / f"{number}.{'jpg' if number % 2 else 'png'}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kind = "JPEG" if number % 2 else "PNG"
+        path.write_bytes(picture_bytes((50 + number, 40), kind))
+    return folder
+
+
+def cutouts(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*.png")
+        if not path.name.startswith(".")
+    }
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+async def metric(url: str, name: str) -> float:
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"{url}/metrics")).text
+    found = re.search(rf"^{re.escape(name)} (\S+)", text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+async def test_40_photos_here_and_through_a_service_of_4_places_give_the_same_bytes(
+    tmp_path: Path, predictor: FakePredictor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = str(forty_photos(tmp_path / "photos"))
+    options = RemovalOptions(crop=True, margin="2px")
+    here = Task([photos], Target(tmp_path / "here", False), options, as_json=True)
+    assert (await perform(here)).status == 0
+    assert [line["status"] for line in lines(capsys)] == ["done"] * 40
+
+    served = FakePredictor(gated=True)
+    with running_server(served, max_inflight_jobs=4) as url:
+        there = Task(
+            [photos],
+            Target(tmp_path / "there", False),
+            options,
+            server=url,
+            parallel=12,
+            as_json=True,
+        )
+        running = asyncio.create_task(perform(there))
+        # 12 at once knock at 4 places.
+        while await metric(url, 'rmbg_rejected_total{reason="jobs"}') < 8:
+            assert not running.done()
+        served.gate.set()
+        assert (await running).status == 0
+        assert await metric(url, 'rmbg_requests_total{outcome="ok"}') == 40
+    told = lines(capsys)
+    assert [line["status"] for line in told] == ["done"] * 40
+    assert len({line["input"] for line in told}) == 40
+    assert all(line["box"] is not None for line in told)
+    assert cutouts(tmp_path / "there") == cutouts(tmp_path / "here")
+    assert len(cutouts(tmp_path / "here")) == 40
+
+    again = Task([photos], Target(tmp_path / "there", False), options, as_json=True)
+    assert (await perform(again)).status == 0  # what the service has done counts here, too
+    assert [line["status"] for line in lines(capsys)] == ["skipped"] * 40
+
+
+async def test_other_options_and_force_do_all_again(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    target = Target(tmp_path / "out", False)
+    for options, force, predictions in [
+        (RemovalOptions(), False, 1),
+        (RemovalOptions(), False, 1),
+        (RemovalOptions(background="red"), False, 2),
+        (RemovalOptions(background="red"), True, 3),
+    ]:
+        task = Task([str(tmp_path / "a.png")], target, options, force=force)
+        assert (await perform(task)).status == 0
+        assert len(predictor.predicted) == predictions
+
+
+async def test_a_broken_file_is_told_and_makes_the_status_1(
+    tmp_path: Path, predictor: FakePredictor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    (tmp_path / "b.png").write_bytes(picture_bytes()[:100])
+    inputs = [str(tmp_path / name) for name in ("a.png", "b.png", "none.png")]
+    task = Task(inputs, Target(tmp_path / "out", False), RemovalOptions(), as_json=True)
+    assert (await perform(task)).status == 1
+    out, err = capsys.readouterr()
+    told = {Path(str(line["input"])).name: line for line in map(json.loads, out.splitlines())}
+    assert {name: line["status"] for name, line in told.items()} == {
+        "a.png": "done",
+        "b.png": "failed",
+        "none.png": "failed",
+    }
+    assert told["a.png"].keys() == {"input", "output", "status", "ms", "box", "error"}
+    assert "failed:" in err
+    assert "no such file or folder" in err
+    assert list(cutouts(tmp_path / "out")) == ["a.png"]
+
+
+async def test_the_key_comes_from_the_environment_and_hinders_nothing_here(
+    tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    inputs, target = [str(tmp_path / "a.png")], Target(tmp_path / "b.png", True)
+    with running_server(FakePredictor(), api_keys="sesame") as url:
+        there = Task(inputs, target, RemovalOptions(), server=url)
+        assert (await perform(there)).status == 1
+        assert not target.path.exists()
+        monkeypatch.setenv(KEY_VARIABLE, "sesame")
+        assert (await perform(there)).status == 0
+    assert (await perform(Task(inputs, target, RemovalOptions()))).status == 0
+
+
+async def test_a_model_that_does_not_load_ends_the_run(
+    tmp_path: Path, predictor: FakePredictor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictor.load = lambda: (_ for _ in ()).throw(OSError("no weights"))  # type: ignore[method-assign]
+    photos = forty_photos(tmp_path / "photos")
+    ending = await perform(Task([str(photos)], Target(tmp_path / "out", False), RemovalOptions()))
+    assert ending == (1, True)
+    assert "no weights" in capsys.readouterr().err
+
+
+async def test_one_file_goes_where_it_is_told_and_leaves_no_ledger(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    target = Target(tmp_path / "out" / "b.png", True)
+    for times in (1, 2):
+        task = Task([str(tmp_path / "a.png")], target, RemovalOptions())
+        assert (await perform(task)).status == 0
+        assert len(predictor.predicted) == times
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]

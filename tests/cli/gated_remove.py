@@ -1,0 +1,10 @@
+"""`rmbg-service remove` with a predictor that waits for one line on stdin for each prediction."""
+
+from unittest.mock import patch
+
+from rmbg_service.batch import task
+from rmbg_service.cli import main
+from tests.cli.gated_server import gated
+
+with patch.object(task, "select_predictor", gated):
+    main()

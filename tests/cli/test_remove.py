@@ -1,0 +1,200 @@
+"""`rmbg-service remove` as a user starts it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rmbg_service.cli import app
+from tests.fakes import FakePredictor, picture_bytes
+
+ROOT = Path(__file__).parents[2]
+
+
+def invoke(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, ["remove", *map(str, arguments)], input=stdin)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(8):
+        (folder / f"{number}.png").write_bytes(picture_bytes((50 + number, 40)))
+    return folder
+
+
+@pytest.fixture
+def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rmbg_service.batch.task.select_predictor", lambda _: FakePredictor())
+
+
+@contextmanager
+def started(*arguments: str | Path) -> Iterator["subprocess.Popen[str]"]:
+    """The gated command, its files told on stdout; a line on stdin lets one prediction go."""
+    process = subprocess.Popen(
+        [sys.executable, "tests/cli/gated_remove.py", "remove", *map(str, arguments), "--json"],
+        cwd=ROOT,
+        env=os.environ
+        | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "RMBG_CODEC_THREADS": "1", "NO_COLOR": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def let(process: "subprocess.Popen[str]", predictions: int) -> None:
+    stdin = stream(process.stdin)
+    stdin.write("\n" * predictions)
+    stdin.flush()
+
+
+def stream(one: IO[str] | None) -> IO[str]:
+    assert one is not None
+    return one
+
+
+def told(text: str) -> list[tuple[str, str]]:
+    records = [json.loads(line) for line in text.splitlines()]
+    return sorted((Path(record["input"]).name, record["status"]) for record in records)
+
+
+def interrupt(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    """Send the signal and wait until it has come to the command."""
+    process.send_signal(number)
+    assert stream(process.stderr).readline().startswith("stopping")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_half_way_and_run_again_only_the_rest_is_done(
+    photos: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = (photos, "-o", tmp_path / "out", "--detail", "off")
+    with started(*command) as process:
+        let(process, 3)
+        first = "".join(stream(process.stdout).readline() for _ in range(3))
+        interrupt(process, number)
+        let(process, 8)
+        rest, _ = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+    done = told(first + rest)
+    assert 3 <= len(done) < 8
+    assert {status for _, status in done} == {"done"}
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(done)
+
+    with started(*command) as process:
+        let(process, 8)
+        again, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    skipped = [name for name, status in told(again) if status == "skipped"]
+    finished = [name for name, status in told(again) if status == "done"]
+    assert skipped == [name for name, _ in done]
+    assert len(skipped) + len(finished) == 8
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+
+
+def test_a_second_signal_drops_what_is_in_flight(photos: Path, tmp_path: Path) -> None:
+    with started(photos, "-o", tmp_path / "out", "--detail", "off") as process:
+        let(process, 1)
+        first = stream(process.stdout).readline()
+        interrupt(process, signal.SIGINT)
+        process.send_signal(signal.SIGINT)  # the next prediction is never let go
+        rest, _ = process.communicate(timeout=60)
+        assert process.returncode == 130
+    assert told(first + rest) == [(Path(json.loads(first)["input"]).name, "done")]
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".jsonl", ".png"]
+
+
+def test_killed_at_any_time_and_run_again_all_are_there(photos: Path, tmp_path: Path) -> None:
+    with started(photos, "-o", tmp_path / "out", "--detail", "off") as process:
+        let(process, 4)
+        for _ in range(4):
+            stream(process.stdout).readline()
+        process.kill()
+    with started(photos, "-o", tmp_path / "out", "--detail", "off") as process:
+        let(process, 8)
+        again, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert [status for _, status in told(again)].count("skipped") == 4
+    assert len(told(again)) == 8
+
+
+def test_watching_takes_what_comes_and_ends_with_0(photos: Path, tmp_path: Path) -> None:
+    command = (photos, "-o", tmp_path / "out", "--detail", "off", "--watch")
+    with started(*command) as process:
+        let(process, 9)
+        for _ in range(8):
+            stream(process.stdout).readline()
+        (photos / "late.png").write_bytes(picture_bytes())
+        late = stream(process.stdout).readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert told(late) == [("late.png", "done")]
+    assert (tmp_path / "out" / "late.png").exists()
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_stdin_to_stdout_and_to_a_file(tmp_path: Path) -> None:
+    photo = picture_bytes()
+    piped = invoke("-", stdin=photo)
+    assert piped.exit_code == 0
+    assert piped.stdout_bytes.startswith(b"\x89PNG")
+    assert invoke("-", "-o", tmp_path / "a.webp", stdin=photo).exit_code == 0
+    assert (tmp_path / "a.webp").read_bytes()[8:12] == b"WEBP"
+    assert piped.stdout_bytes == invoke("-", "--format", "png", stdin=photo).stdout_bytes
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_the_suffix_of_the_output_is_its_format(photos: Path, tmp_path: Path) -> None:
+    assert invoke(photos / "1.png", "-o", tmp_path / "a.jpg").exit_code == 0
+    assert (tmp_path / "a.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_a_background_picture_changes_the_result(photos: Path, tmp_path: Path) -> None:
+    beach = tmp_path / "beach.bmp"
+    beach.write_bytes(picture_bytes((8, 8), "BMP"))
+    photo = photos / "1.png"
+    assert invoke(photo, "-o", tmp_path / "plain.png").exit_code == 0
+    on_beach = invoke(photo, "-o", tmp_path / "beach.png", "--background-image", beach)
+    assert on_beach.exit_code == 0
+    assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "beach.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-", "a.png"], "stands alone"),
+        (["-", "--json"], "stands alone"),
+        (["-", "-o", "folder"], "name with a suffix"),
+        (["a.png", "--watch"], "--watch is for folders"),
+        (["a.png", "--quality", "0"], "--quality"),
+        (["a.png", "--parallel", "3"], "--parallel is for --server"),
+        (["a.png", "--server", "http://x", "--model", "u2netp"], "--model"),
+        (["a.png", "--background-image", "b.png", "--background", "red"], "excludes"),
+    ],
+)
+def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_missing_background_is_one_clear_error(tmp_path: Path) -> None:
+    result = invoke("a.png", "--background-image", tmp_path / "none.png")
+    assert "No such file" in str(result.exception)

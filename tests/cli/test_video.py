@@ -1,0 +1,108 @@
+"""`rmbg-service remove` for a clip."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rmbg_service.cli import app
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.predictor import Matte, ModelInput
+from tests.fakes import FakePredictor
+from tests.video.clips import TIMES, read, write_clip
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["remove", *map(str, arguments)])
+
+
+def use(monkeypatch: pytest.MonkeyPatch, predictor: FakePredictor) -> None:
+    monkeypatch.setattr("rmbg_service.cli.video.select_predictor", lambda _: predictor)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4")
+
+
+def test_a_clip_goes_where_it_is_told(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, FakePredictor())
+    for name in ("a.webm", "deep/a.mov"):
+        result = invoke(clip, "-o", tmp_path / "out" / name, "--json", "--detail", "off")
+        assert result.exit_code == 0, result.output
+        assert len(read(tmp_path / "out" / name).frames) == len(TIMES)
+        line = json.loads(result.stdout)
+        assert (line["status"], line["output"]) == ("done", str(tmp_path / "out" / name))
+    for out, first in [("frames", "frame-00001.png"), ("own/f%02d.png", "f01.png")]:
+        assert invoke(clip, "-o", tmp_path / out).exit_code == 0
+        folder = tmp_path / out.partition("/")[0]
+        assert sorted(path.name for path in folder.iterdir())[0] == first
+        assert len(list(folder.iterdir())) == len(TIMES)
+
+
+def test_a_failure_leaves_nothing_half_and_the_status_1(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(FakePredictor):
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            if len(self.predicted) == 2:
+                raise ConfigurationError("the device is lost")
+            return super().predict(batch)
+
+    use(monkeypatch, Failing())
+    result = invoke(clip, "-o", tmp_path / "out" / "a.webm", "--detail", "off")
+    assert result.exit_code == 1
+    assert "the device is lost" in result.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing_half_and_the_status_130(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(FakePredictor):
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            raise KeyboardInterrupt
+
+    use(monkeypatch, Interrupted())
+    assert invoke(clip, "-o", tmp_path / "out" / "a.webm").exit_code == 130
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["clip.mp4", "b.jpg", "-o", "a.webm"], "stands alone"),
+        (["clip.mp4", "-o", "a.webm", "--server", "http://x"], "without --server"),
+        (["clip.mp4", "-o", "a.webm", "--watch"], "without --watch"),
+        (["clip.mp4", "-o", "a.webm", "--crop", "--max-side", "9"], "--crop, --max-side"),
+        (["clip.mp4"], "name the output with -o"),
+        (["clip.mp4", "-o", "a.png"], "name the output with -o"),
+        (["clip.mp4", "-o", "a.mp4"], "cannot be written to .mp4"),
+    ],
+)
+def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_clip_is_not_replaced_by_itself(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mov")
+    before = clip.read_bytes()
+    assert invoke(clip, "-o", clip).exit_code == 2
+    assert clip.read_bytes() == before
+
+
+def test_without_pyav_it_says_how_to_get_it(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("rmbg_service.video.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "av", None)
+    result = invoke(clip, "-o", tmp_path / "a.webm")
+    assert "rmbg-service[video]" in str(result.exception)

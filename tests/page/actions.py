@@ -1,0 +1,69 @@
+"""What a person does on the page."""
+
+import base64
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import FilePayload, Locator, Page, expect
+
+DONE_MS = 60_000
+
+
+def file(name: str, data: bytes, kind: str = "image/jpeg") -> FilePayload:
+    return {"name": name, "mimeType": kind, "buffer": data}
+
+
+def choose(page: Page, *files: FilePayload) -> None:
+    page.locator("#files").set_input_files(list(files))
+
+
+def drop(page: Page, *files: FilePayload) -> None:
+    """Drop files, as a person would drag them in from a folder."""
+    transfer = page.evaluate_handle(
+        """async (files) => {
+            const transfer = new DataTransfer();
+            for (const { name, mimeType, data } of files) {
+                const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type: mimeType }));
+            }
+            return transfer;
+        }""",
+        [
+            {**each, "buffer": None, "data": base64.b64encode(each["buffer"]).decode()}
+            for each in files
+        ],
+    )
+    page.dispatch_event("#drop", "dragover", {"dataTransfer": transfer})
+    page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+
+
+def go(page: Page) -> Locator:
+    return page.locator("#go")
+
+
+def process(page: Page) -> None:
+    """Press the button and wait until everything is done."""
+    go(page).click()
+    wait_until_done(page)
+
+
+def wait_until_done(page: Page) -> None:
+    expect(go(page)).to_have_attribute("data-state", "done", timeout=DONE_MS)
+
+
+def downloaded(page: Page, button: str = "#download") -> tuple[str, bytes]:
+    """The name and content of the file that a button gives."""
+    with page.expect_download() as started:
+        page.locator(button).click()
+    return started.value.suggested_filename, started.value.path().read_bytes()
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(BytesIO(data))
+    image.load()
+    return image
+
+
+def rows(page: Page, **filters: Any) -> Locator:
+    return page.locator("#strip > li").filter(**filters)

@@ -1,0 +1,215 @@
+"""Languages, keyboard, phone, zoom, comparison, accessibility, and /docs."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.fakes import FakePredictor, picture_bytes
+from tests.page.actions import choose, file, go, process, rows, wait_until_done
+from tests.page.conftest import OpenPage
+from tests.page.pictures import still_life
+from tests.programs import npm_file
+from tests.server import running_server
+
+PICTURE = file("vase.jpg", still_life((800, 600)))
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+# WCAG 2.2, 2.5.8: a target has 24 by 24 CSS px; links in a text and hidden inputs are exempt.
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, select, label:has(input)")]
+    .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width > 0 && (width < 24 || height < 24))
+    .map(([html]) => html)"""
+
+
+def test_chinese_by_the_browser_and_by_the_switch(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, locale="zh-CN")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(go(page)).to_have_text("生成透明背景")
+    choose(page, PICTURE)
+    process(page)
+    expect(go(page)).to_have_text("已处理")
+    page.get_by_role("button", name="English").click()
+    expect(go(page)).to_have_text("Done")
+    page.reload()
+    expect(go(page)).to_have_text("Remove background")  # remembered
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_chinese_while_working(open_page: OpenPage) -> None:
+    predictor = FakePredictor(gated=True)
+    with running_server(predictor) as url:
+        page = open_page(url, locale="zh-TW")
+        choose(page, PICTURE)
+        go(page).click()
+        expect(go(page)).to_have_text("处理中…")
+        expect(page.locator("#progress-text")).to_have_text("正在识别主体")
+        predictor.gate.set()
+        wait_until_done(page)
+
+
+def test_everything_works_with_the_keyboard_alone(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            if page.locator(selector).evaluate("element => element === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not come to {selector}")
+
+    tab_to("#files")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([PICTURE])
+    tab_to("#go")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    expect(go(page)).to_be_focused()  # a locked button keeps the focus
+    tab_to("#result")
+    page.keyboard.press("1")
+    expect(page.locator("#zoom-actual")).to_have_text("100 %")
+    page.keyboard.press("+")
+    expect(page.locator("#zoom-actual")).to_have_text("125 %")
+    before = place(page)
+    page.keyboard.press("ArrowRight")
+    assert place(page) != before
+    page.keyboard.press("0")
+    expect(page.locator("#zoom-actual")).not_to_have_text("125 %")
+    tab_to("#compare")
+    page.keyboard.press("Space")
+    expect(page.locator("#split")).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#result").evaluate("e => e.style.getPropertyValue('--split')") == "51%"
+    tab_to("#file summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#file-form")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#file-form")).to_be_hidden()
+    tab_to("#download")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
+def place(page: Page) -> str:
+    transform = page.locator("#result > .layer").evaluate("e => e.style.transform")
+    return str(transform)
+
+
+def test_wheel_and_drag_move_both_previews(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    process(page)
+    box = page.locator("#result").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -400)
+    expect(page.locator("#result")).to_have_class(re.compile("free"))
+    zoomed = place(page)
+    page.mouse.down()
+    page.mouse.move(x + 50, y + 30)
+    page.mouse.up()
+    assert place(page) != zoomed
+    expect(page.locator("#original")).to_have_class(re.compile("free"))
+    page.get_by_role("button", name="Fit").click()
+    expect(page.locator("#original")).not_to_have_class(re.compile("free"))
+
+
+def test_backgrounds_and_matte_change_the_preview_only(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    process(page)
+    backdrop = page.locator("#result > .backdrop")
+    for label, colour in {"White": "rgb(255, 255, 255)", "Black": "rgb(0, 0, 0)"}.items():
+        page.get_by_label(label, exact=True).check(force=True)
+        expect(backdrop).to_have_css("background-color", colour)
+    page.locator("#backdrop-file").set_input_files([file("sky.png", picture_bytes(), "image/png")])
+    expect(backdrop).to_have_css("background-image", re.compile("blob:"))
+    page.get_by_role("button", name="Matte").click()
+    expect(page.locator("#result > .layer")).to_have_css("filter", "brightness(0) invert(1)")
+    expect(go(page)).to_have_text("Done")
+
+
+def test_a_phone_stacks_everything_and_needs_no_sideways_scrolling(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url, **PHONE)
+    choose(page, PICTURE)
+    go(page).tap()
+    wait_until_done(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    places = [page.locator(name).bounding_box() for name in ("#go", "#original", "#result")]
+    tops = [box["y"] for box in places if box is not None]
+    assert len(tops) == 3
+    assert tops == sorted(tops)
+    assert page.evaluate(SMALL_TARGETS) == []
+
+
+def test_two_fingers_zoom(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, **PHONE)
+    choose(page, PICTURE)
+    process(page)
+    page.locator("#result").scroll_into_view_if_needed()
+    box = page.locator("#result").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *apart: int) -> None:
+        points = [{"x": x + side * gap, "y": y} for gap in apart for side in (-1, 1)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 40)
+    for gap in (60, 80, 100, 120):
+        touch("touchMove", gap)
+    touch("touchEnd")
+    expect(page.locator("#result")).to_have_class(re.compile("free"))
+    after = page.locator("#result > .layer").bounding_box()
+    assert after is not None
+    assert after["width"] == pytest.approx(3 * box["width"], rel=0.1)
+
+
+def test_the_footer_names_the_model_and_its_licence(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakePredictor, "name", "RMBG-2.0")
+    with running_server(FakePredictor()) as url:
+        page = open_page(url)
+        expect(page.locator("#about")).to_contain_text("Model RMBG-2.0 · licence CC-BY-NC-4.0")
+        expect(page.locator("#about strong")).to_contain_text("non-commercial use only")
+
+
+def test_the_api_document_works_without_any_other_host(open_page: OpenPage, url: str) -> None:
+    page = open_page(f"{url}/docs")
+    expect(page.locator("#swagger-ui")).to_contain_text("/api/remove-bg")
+    page.get_by_text("/livez").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table tbody .response-col_status")).to_contain_text("200")
+
+
+@pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
+def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, locale: str) -> None:
+    axe = npm_file("axe-core/axe.min.js")
+    page = open_page(url, color_scheme=scheme, locale=locale, bypass_csp=True)
+
+    def violations() -> list[str]:
+        page.add_script_tag(path=axe)
+        found = page.evaluate("axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] })")
+        return [
+            f"{rule['id']}: {node['html']}"
+            for rule in found["violations"]
+            for node in rule["nodes"]
+        ]
+
+    assert violations() == []
+    choose(page, PICTURE, file("notes.txt", b"hello", "text/plain"))
+    page.locator("#options summary").click()
+    go(page).click()
+    expect(rows(page).nth(0)).to_have_attribute("data-state", "done", timeout=60_000)
+    expect(page.locator("#notice")).to_be_visible()
+    assert violations() == []
+    rows(page).nth(0).locator(".pick").click()
+    page.locator("#compare").click()
+    page.locator("#file summary").click()
+    assert violations() == []

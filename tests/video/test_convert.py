@@ -1,0 +1,157 @@
+"""Clips there and back: the left half is the subject, says the fake predictor."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from av.video.reformatter import Colorspace
+from PIL import Image
+
+from rmbg_service.models.predictor import Matte, ModelInput
+from rmbg_service.options import RemovalOptions
+from rmbg_service.video import VideoError
+from rmbg_service.video.convert import convert
+from rmbg_service.video.read import open_clip
+from tests.fakes import FakePredictor
+from tests.video.clips import BLUE, HEIGHT, RED, TICK, TIMES, WIDTH, Content, read, turn, write_clip
+
+SECONDS = [float(time * TICK) for time in TIMES]
+OFF = RemovalOptions(detail="off")
+
+
+def convert_file(source: Path, out: Path, predictor: FakePredictor | None = None) -> int:
+    advances: list[None] = []
+    convert(
+        open_clip(source),
+        out,
+        out.suffix,
+        predictor or FakePredictor(),
+        OFF,
+        2,
+        lambda: advances.append(None),
+    )
+    return len(advances)
+
+
+def converted(source: Path, name: str) -> Content:
+    out = source.with_name(name)
+    assert convert_file(source, out) == len(TIMES)
+    return read(out)
+
+
+def check_picture(content: Content) -> None:
+    assert len(content.frames) == len(TIMES)
+    for rgba in content.frames:
+        assert rgba.shape == (HEIGHT, WIDTH, 4)
+        assert (rgba[:, : WIDTH // 2 - 8, 3] >= 253).all()
+        assert (rgba[:, WIDTH // 2 + 8 :, 3] <= 2).all()
+        assert np.abs(rgba[4:-4, 4:30, :3].astype(int) - RED).max() <= 8
+
+
+def test_webm_has_alpha_times_colours_and_sound(tmp_path: Path) -> None:
+    content = converted(write_clip(tmp_path / "a.mp4"), "b.webm")
+    check_picture(content)
+    assert content.times == pytest.approx(SECONDS, abs=0.001)  # what the container can say
+    assert content.audio_codec == "opus"
+    assert content.audio_s == pytest.approx(0.2, abs=0.05)
+    assert content.peak > 0.1
+
+
+def test_mov_has_alpha_exact_times_and_the_sound_as_it_was(tmp_path: Path) -> None:
+    content = converted(write_clip(tmp_path / "a.mp4"), "b.mov")
+    check_picture(content)
+    assert content.times == SECONDS
+    assert content.audio_codec == "aac"
+    assert content.audio_s == pytest.approx(0.2, abs=0.05)
+    assert content.peak > 0.1
+
+
+def test_sound_that_a_file_cannot_hold_is_encoded_anew(tmp_path: Path) -> None:
+    content = converted(write_clip(tmp_path / "a.mkv", audio="flac"), "b.mov")
+    assert content.audio_codec == "pcm_s16le"
+    assert content.audio_s == pytest.approx(0.2, abs=0.05)
+    assert content.peak > 3000  # of 32767
+
+
+def test_opus_stays_opus(tmp_path: Path) -> None:
+    once = tmp_path / "once.webm"
+    convert_file(write_clip(tmp_path / "a.mp4"), once)
+    twice = converted(once, "twice.webm")
+    assert twice.audio_codec == "opus"
+    assert twice.audio_s == pytest.approx(read(once).audio_s, abs=0.01)
+
+
+def test_a_silent_clip_stays_silent(tmp_path: Path) -> None:
+    assert converted(write_clip(tmp_path / "a.mp4", audio=None), "b.webm").audio_codec is None
+
+
+@pytest.mark.parametrize(
+    ("matrix", "written"),
+    [(Colorspace.ITU709, {1}), (Colorspace.ITU601, {5, 6})],  # two numbers of one matrix
+)
+def test_the_matrix_stays_what_it_was(
+    tmp_path: Path, matrix: Colorspace, written: set[int]
+) -> None:
+    content = converted(write_clip(tmp_path / "a.mp4", matrix=matrix), "b.mov")
+    assert content.matrix in written
+    check_picture(content)
+
+
+def test_the_old_background_does_not_hide_under_alpha_0(tmp_path: Path) -> None:
+    for name in ("b.webm", "b.mov"):
+        content = converted(write_clip(tmp_path / "a.mp4"), name)
+        hidden = content.frames[2][:, WIDTH // 2 + 12 :, :3].astype(int)
+        assert np.abs(hidden - BLUE).max(axis=2).min() > 60
+        beside = content.frames[2][:, WIDTH // 2 - 8 : WIDTH // 2 - 4, :3].astype(int)
+        assert np.abs(beside - RED).max() <= 12  # the edge is not darkened
+
+
+def test_a_turned_clip_is_written_upright(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "a.mp4")
+    turn(source)
+    out = tmp_path / "b.mov"
+    convert_file(source, out)
+    rgba = read(out).frames[0]
+    assert rgba.shape == (WIDTH, HEIGHT, 4)
+    assert (rgba[:, -10:, 3] == 0).all()
+
+
+def test_a_sequence_is_one_png_a_frame(tmp_path: Path) -> None:
+    pattern = tmp_path / "frames" / "f-%03d.png"
+    convert_file(write_clip(tmp_path / "a.mp4"), pattern)
+    names = sorted(path.name for path in pattern.parent.iterdir())
+    assert names == [f"f-{number:03d}.png" for number in range(1, 6)]
+    rgba = np.asarray(Image.open(pattern.parent / names[0]))
+    assert rgba.shape == (HEIGHT, WIDTH, 4)
+    assert (rgba[:, 60:] == 0).all()
+
+
+def test_frames_stream_through(tmp_path: Path) -> None:
+    class Watching(FakePredictor):
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            lead.append(len(self.predicted) - len(written))
+            return super().predict(batch)
+
+    lead: list[int] = []
+    written: list[None] = []
+    clip = open_clip(write_clip(tmp_path / "a.mp4"))
+    out, kind = tmp_path / "b.mov", ".mov"
+    convert(clip, out, kind, Watching(), OFF, 1, lambda: written.append(None))
+    assert len(written) == 5
+    assert max(lead) <= 4  # one at each of two pools, one held by the filter, one at hand
+
+
+def test_a_clip_without_a_subject_is_empty(tmp_path: Path) -> None:
+    class Blind(FakePredictor):
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            return [np.full(self.input_size, 0.4, np.float32) for _ in batch]
+
+    out = tmp_path / "b.mov"
+    convert_file(write_clip(tmp_path / "a.mp4"), out, Blind())
+    assert all((rgba[..., 3] == 0).all() for rgba in read(out).frames)
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="cannot be written"):
+        convert_file(write_clip(tmp_path / "a.mp4"), tmp_path / "none" / "b.webm")
