@@ -35,7 +35,10 @@ from rmbg_service.models.predictor import Matte
 WORKING_SIDE_PX = 384
 LEAST_ALPHA = 1 / 510
 
-SUBJECT_FREE = 0.04
+SUBJECT_FREE, FREE_LEVEL = 0.04, 5
+"""Alpha up to which a pixel shows the floor: at the working size, and of 255 at full size."""
+
+CARRIED_PX = 4.0
 FOOT = 0.3
 """The lower part of the subject's height that may touch the floor."""
 
@@ -52,13 +55,17 @@ LEAST_DEPTH = 0.07
 """Darkening, in logarithms of light, below which nothing is called a shadow."""
 
 LEAST_FLOOR = 0.35
-LEAST_LIT = 0.1
+LEAST_LIT, ENOUGH_LIT = 0.1, 0.2
 LARGEST_AREA = 3.0
 """Areas of the subject."""
 
 MOST_TINT = 0.4
+MOST_THING = 0.15
+"""Share of a dark part that may have another colour than the floor, or be black."""
+
 SMOOTHING_PX = (1.0, 2.5, 5.0)
-LITTLE_TEXTURE, MOST_TEXTURE = 0.06, 0.3
+LITTLE_TEXTURE, MOST_TEXTURE = 0.06, 0.4
+WORTH_SMOOTHING = 1.25
 DIRECTIONS = 12
 
 TINT_TOLERANCE, TINT_SHARE = 0.08, 0.28
@@ -70,13 +77,13 @@ class _Estimate(NamedTuple):
 
     `project` `(h, w, 3)` gives the light that is left as `sum(project * rgb)`; `smooth` `(h, w)` is
     the alpha without the floor's texture, also under the subject's edge; `gate` `(h, w)` where the
-    shadow is; `sharp` the share of the picture's own detail.
+    shadow may be; `sharp` says whether the floor is so plain that the picture's own detail counts.
     """
 
     project: Planes
     smooth: Matte
     gate: Matte
-    sharp: Matte
+    sharp: bool
 
 
 def keep_shadow(rgb: Picture, alpha: Alpha) -> Shadow:
@@ -85,9 +92,7 @@ def keep_shadow(rgb: Picture, alpha: Alpha) -> Shadow:
     if isinstance(estimate, str):
         return Shadow("keep", reason=estimate)
     found, confidence = estimate
-    layer = _full_size(rgb, found)
-    cv2.copyTo(np.zeros_like(layer), cv2.inRange(alpha, 255, 255), layer)
-    return measured("keep", layer, confidence)
+    return measured("keep", _full_size(rgb, alpha, found), confidence)
 
 
 def measured(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> Shadow:
@@ -110,8 +115,8 @@ def _estimate(rgb: Picture, alpha: Alpha) -> tuple[_Estimate, float] | str:
         return "no-subject"
     _, top, width, height = cv2.boundingRect(subject.astype(np.uint8))
     reach = float(np.sqrt(width * height))
-    covered = cv2.dilate((matte > SUBJECT_FREE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    rim = (cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~covered
+    covered = _grown(matte > SUBJECT_FREE, 1)
+    rim = _grown(covered, 1) & ~covered
     foot = rim.copy()
     foot[: round(top + (1 - FOOT) * height)] = False
     if not foot.any():
@@ -145,13 +150,14 @@ def _shadow_of(
     soft, texture, sigma = _without_texture(rest, free, (seen > LEAST_LIT) & ~covered, foot, away)
     if texture > MOST_TEXTURE:
         return "textured-floor"
-    depth = soft.mean(axis=2)
-    tint = soft.max(axis=2) - soft.min(axis=2)
-    low, high = max(LEAST_DEPTH, 1.2 * texture), max(0.12, 2 * texture)
-    possible = (depth > low) & ~covered & (seen > LEAST_LIT)
-    possible &= tint < np.minimum(TINT_TOLERANCE + TINT_SHARE * depth, MOST_TINT) + 0.5 * texture
-    object_like = (depth > -np.log(DARKEST_AWAY)) & (away > 0.1)
-    kept = _attached(possible, depth > high, object_like, foot)
+    depth, tint = _depth_and_tint(soft)
+    low, high = max(LEAST_DEPTH, 1.4 * texture), max(0.12, 2.5 * texture)
+    dark = (depth > low) & ~covered & (seen > LEAST_LIT)
+    tolerated = np.minimum(TINT_TOLERANCE + TINT_SHARE * depth, MOST_TINT) + 0.5 * texture
+    black = (depth > -np.log(DARKEST_AWAY)) & (away > 0.1)
+    thing = dark & ((tint > tolerated) | black)
+    kept = _attached(dark, thing, depth > high, foot)
+    kept &= ~_grown(thing, 3)
     if not kept.any():
         return "no-shadow"
     if np.count_nonzero(kept) > LARGEST_AREA * area:
@@ -160,35 +166,43 @@ def _shadow_of(
     confidence = float(np.clip(1 - np.exp(-strength / (2 * texture)), 0, 1))
     sure = np.clip((depth - 0.5 * low) / (0.5 * low), 0, 1)
     fade = np.clip((TOO_FAR - away) / (TOO_FAR - FAR), 0, 1)
-    near = cv2.dilate(kept.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    gate = cv2.GaussianBlur((near & ~covered).astype(np.float32), (0, 0), 1.0) * fade
+    fade *= np.clip((seen - LEAST_LIT) / (ENOUGH_LIT - LEAST_LIT), 0, 1)
+    near = _grown(kept, 2)
+    gate = cv2.GaussianBlur(near.astype(np.float32), (0, 0), 1.0) * fade
     lit = to_encoded(np.exp(floor.log_light) - np.float32(0.003))
     lit = np.clip(lit, 0.02, 1)
     project = lit / np.square(lit).sum(axis=2, keepdims=True)
     here = np.clip(1 - (project * encoded).sum(axis=2), 0, 1) * sure
     inside = (near & ~covered) * here * fade
-    smooth = _filled(inside.astype(np.float32), free, min(sigma, 2.5))
-    sharp = float(sigma == SMOOTHING_PX[0]) * free
-    return _Estimate(project, smooth, gate.astype(np.float32), sharp.astype(np.float32)), confidence
+    smooth = _filled(inside.astype(np.float32), covered, min(sigma, 2.5))
+    sharp = sigma == SMOOTHING_PX[0]
+    return _Estimate(project, smooth, gate.astype(np.float32), sharp), confidence
 
 
 def _seen_floor(lit: Flags, free: Matte, side: float) -> Matte:
     """The share of lit floor in a wide window around each pixel, of what the subject leaves."""
-    high = max(9, int(0.4 * side) | 1)
-    wide = 8 * high + 1
-    return np.asarray(cv2.blur(lit * free, (wide, high)) / (cv2.blur(free, (wide, high)) + 1e-3))
+    sigmas = (0.6 * side, 0.15 * side)  # wide along the floor, narrow up the wall
+
+    def mean(plane: Matte) -> Matte:
+        small = cv2.resize(plane, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        wide = cv2.GaussianBlur(small, (0, 0), sigmas[0] / 4 + 1, sigmaY=sigmas[1] / 4 + 1)
+        return np.asarray(cv2.resize(wide, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+    return np.asarray(mean(lit * free) / (mean(free) + 1e-3), np.float32)
 
 
 def _without_texture(
     rest: Planes, free: Matte, ground: Flags, foot: Flags, away: Matte
 ) -> tuple[Planes, float, float]:
-    """`rest` smoothed as much as the floor's texture needs, what is left of it, and the blur."""
-    for sigma in SMOOTHING_PX:
-        soft = _blurred(rest, free, sigma)
-        texture = _texture(soft.mean(axis=2), ground, foot, away)
-        if texture < LITTLE_TEXTURE:
-            break
-    return soft, texture, sigma
+    """`rest` smoothed as much as the floor's texture needs, what is left of it, and the blur.
+
+    Smoothing helps against grain, not against what is as wide as a shadow itself.
+    """
+    smoothed = [_blurred(rest, free, sigma) for sigma in SMOOTHING_PX]
+    textures = [_texture(_depth_and_tint(soft)[0], ground, foot, away) for soft in smoothed]
+    enough = max(LITTLE_TEXTURE, WORTH_SMOOTHING * textures[-1])
+    chosen = next(i for i, texture in enumerate(textures) if texture <= enough)
+    return smoothed[chosen], textures[chosen], SMOOTHING_PX[chosen]
 
 
 def _texture(depth: Matte, ground: Flags, foot: Flags, away: Matte) -> float:
@@ -210,14 +224,26 @@ def _texture(depth: Matte, ground: Flags, foot: Flags, away: Matte) -> float:
     return float(max(np.median(levels), 0.01)) if len(levels) > 2 else 1.0
 
 
-def _attached(possible: Flags, strong: Flags, object_like: Flags, foot: Flags) -> Flags:
-    """The parts of `possible` that touch the foot, are strong somewhere and look like no object."""
-    count, labels = cv2.connectedComponents(possible.astype(np.uint8), connectivity=8)
+def _depth_and_tint(rest: Planes) -> tuple[Matte, Matte]:
+    """The mean of the channels and how far they are apart."""
+    r, g, b = split(rest)
+    darkest, brightest = np.minimum(np.minimum(r, g), b), np.maximum(np.maximum(r, g), b)
+    return (r + g + b) / 3, brightest - darkest
+
+
+def _grown(flags: Flags, pixels: int) -> Flags:
+    kernel = np.ones((2 * pixels + 1,) * 2, np.uint8)
+    return np.asarray(cv2.dilate(flags.astype(np.uint8), kernel) > 0)
+
+
+def _attached(dark: Flags, thing: Flags, strong: Flags, foot: Flags) -> Flags:
+    """The parts of `dark` that touch the foot, are strong somewhere and are not things."""
+    count, labels = cv2.connectedComponents(dark.astype(np.uint8), connectivity=8)
     touches = np.bincount(labels[foot], minlength=count) >= 3
-    deep = np.bincount(labels[strong & possible], minlength=count) >= 6
+    deep = np.bincount(labels[strong & dark], minlength=count) >= 6
     sizes = np.bincount(labels.ravel(), minlength=count)
-    objects = np.bincount(labels[object_like], minlength=count) > 0.05 * sizes
-    keep = touches & deep & ~objects
+    things = np.bincount(labels[thing], minlength=count) > MOST_THING * sizes
+    keep = touches & deep & ~things
     keep[0] = False
     return np.asarray(keep[labels])
 
@@ -228,27 +254,30 @@ def _blurred(planes: Planes, weight: Matte, sigma: float) -> Planes:
     return np.asarray(blurred / total[..., None], np.float32)
 
 
-def _filled(values: Matte, known: Matte, sigma: float) -> Matte:
-    """`values` smoothed, and carried on a little to where they are not known."""
-    total = cv2.GaussianBlur(known, (0, 0), sigma)
-    inside = cv2.GaussianBlur(values * known, (0, 0), sigma) / (total + 1e-3)
-    wide = cv2.GaussianBlur(values * known, (0, 0), 3.0)
-    wide = wide / (cv2.GaussianBlur(known, (0, 0), 3.0) + 1e-2)
-    return np.where(known > 0, inside, wide).astype(np.float32)
+def _filled(values: Matte, covered: Flags, sigma: float) -> Matte:
+    """`values` smoothed, and carried on a little under what is covered."""
+    away, nearest = cv2.distanceTransformWithLabels(
+        covered.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_label = np.zeros(int(nearest.max()) + 1, np.float32)
+    by_label[nearest[~covered]] = values[~covered]
+    carried = by_label[nearest] * np.exp(-np.square(away / CARRIED_PX))
+    return np.asarray(cv2.GaussianBlur(carried, (0, 0), sigma), np.float32)
 
 
-def _full_size(rgb: Picture, estimate: _Estimate) -> Alpha:
-    """The alpha of the whole picture, tile by tile where there is a shadow."""
+def _full_size(rgb: Picture, alpha: Alpha, estimate: _Estimate) -> Alpha:
+    """The shadow's alpha for the whole picture, tile by tile where there is any; 0 under `alpha`."""
     size = rgb.shape[0], rgb.shape[1]
-    alpha = np.zeros(size, np.uint8)
-    planes = merge([*split(estimate.project), estimate.smooth, estimate.gate, estimate.sharp])
+    layer = np.zeros(size, np.uint8)
     reached = (np.maximum(estimate.smooth, estimate.gate) > LEAST_ALPHA).astype(np.float32)
+    planes = merge([*split(estimate.project), estimate.smooth, estimate.gate])
     for top, left in touched_tiles(reached, size):
-        tile = rgb[top : top + TILE_PX, left : left + TILE_PX] * UNIT
+        part = slice(top, top + TILE_PX), slice(left, left + TILE_PX)
+        tile, subject = rgb[part] * UNIT, alpha[part]
         here = window(planes, size, (top, left), tile.shape)
-        *project, smooth, gate, sharp = split(here)
-        left_over = sum(p * c for p, c in zip(project, split(tile), strict=True))
-        own = gate * np.clip(1 - left_over, 0, 1)
-        mixed = 255 * (smooth + sharp * (own - smooth))
-        alpha[top : top + TILE_PX, left : left + TILE_PX] = np.rint(mixed)
-    return alpha
+        *project, shadow, gate = split(here)
+        if estimate.sharp:
+            light = sum(p * c for p, c in zip(project, split(tile), strict=True))
+            shadow = np.where(subject <= FREE_LEVEL, gate * np.clip(1 - light, 0, 1), shadow)
+        layer[part] = np.where(subject < 255, np.rint(255 * shadow), 0)
+    return layer
