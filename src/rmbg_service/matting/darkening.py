@@ -92,7 +92,8 @@ def find_darkening(log_light: Planes, floor: Floor, stand: Stand) -> Darkening |
     confidence = float(1 - np.exp(-np.median(depth[kept]) / (2 * texture)))
     if confidence < LEAST_CONFIDENCE:
         return "weak-evidence"
-    sure = np.clip(2 * depth / low - 1, 0, 1)
+    doubtful = max(LEAST_DEPTH / 2, OVER_TEXTURE * texture)
+    sure = np.clip(depth / doubtful - 1, 0, 1)
     sure *= np.clip((seen - LEAST_LIT) / (ENOUGH_LIT - LEAST_LIT), 0, 1)
     return Darkening(kept, sure, blur, blur > SMOOTHING_PX[0], confidence)
 

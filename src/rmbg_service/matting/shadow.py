@@ -107,9 +107,9 @@ def _estimate(encoded: Planes, lit: Planes, stand: Stand, found: Darkening) -> _
     project = [c / norm for c in channels]
     light = sum(p * c for p, c in zip(project, split(encoded), strict=True))
     near = grown(found.kept, 2)
-    fade = np.clip((TOO_FAR - stand.away) / (TOO_FAR - FAR), 0, 1)
-    alpha = np.clip(1 - light, 0, 1) * found.share * fade * (near & ~stand.covered)
-    gate = cv2.GaussianBlur(near.astype(np.float32), (0, 0), 1.0) * fade
+    share = found.share * np.clip((TOO_FAR - stand.away) / (TOO_FAR - FAR), 0, 1)
+    alpha = np.clip(1 - light, 0, 1) * share * (near & ~stand.covered)
+    gate = cv2.GaussianBlur(share * near, (0, 0), 1.0)
     smooth = _carried_on(alpha.astype(np.float32), stand.covered, min(found.blur, MOST_BLUR_PX))
     return _Estimate(merge(project), smooth, gate.astype(np.float32), not found.grained)
 
