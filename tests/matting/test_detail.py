@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from rmbg_service.matting.detail import TILE_PX, refine, upsample
+from rmbg_service.matting.arrays import TILE_PX
+from rmbg_service.matting.detail import refine, upsample
 from rmbg_service.models.predictor import Matte
 
 SIDE = 960
