@@ -37,7 +37,7 @@ def compared(scene: Scene) -> tuple[float, float, float]:
 @pytest.mark.parametrize("light", ["hard", "soft"])
 def test_the_shadow_on_a_plain_floor_is_found(light: str) -> None:
     errors, precisions, recalls = zip(
-        *(compared(scene) for scene in scenes(light, PLAIN, 6)), strict=True
+        *(compared(scene) for scene in scenes(light, PLAIN, 3)), strict=True
     )
     assert max(errors) < 0.02
     assert np.mean(precisions) > 0.9
@@ -61,7 +61,7 @@ def test_on_its_own_floor_the_layer_gives_the_picture_back() -> None:
 
 
 def test_there_is_no_shadow_where_there_is_none() -> None:
-    found = [keep_shadow(s.rgb, s.alpha).found for s in scenes("none", (*PLAIN, "noisy"), 12)]
+    found = [keep_shadow(s.rgb, s.alpha).found for s in scenes("none", (*PLAIN, "noisy"), 6)]
     assert not any(found)
 
 

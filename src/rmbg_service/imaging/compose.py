@@ -198,19 +198,19 @@ def on_picture(cutout: Cutout, background: NDArray[np.uint8]) -> Cutout:
 
 def _over(cutout: Cutout, background: NDArray[np.uint8], background_alpha: int) -> Cutout:
     """Porter and Duff's `over` (SIGGRAPH 1984), in straight alpha, band by band."""
-    cutout = cutout.with_shadow()
     rgb = np.empty_like(cutout.rgb)
     alpha = np.empty_like(cutout.alpha)
     under = background_alpha / 255.0
     for top in range(0, len(alpha), _BAND_ROWS):
         rows = slice(top, top + _BAND_ROWS)
-        above = cutout.alpha[rows, :, None].astype(np.float32) / 255.0
+        colours, opaque = cutout.rows_with_shadow(rows)
+        above = opaque[..., None].astype(np.float32) / 255.0
         below = (1.0 - above) * under
         total = above + below
-        mixed = cutout.rgb[rows] * above + background[rows] * below
+        mixed = colours * above + background[rows] * below
         rgb[rows] = (mixed / np.maximum(total, 1e-6) + 0.5).astype(np.uint8)
         alpha[rows] = (total[..., 0] * 255.0 + 0.5).astype(np.uint8)
-    return replace(cutout, rgb=rgb, alpha=alpha)
+    return replace(cutout, rgb=rgb, alpha=alpha, shadow=None)
 
 
 def _window(cutout: Cutout, box: Box) -> Cutout:

@@ -98,12 +98,18 @@ class Cutout:
         rgb, alpha = np.empty_like(self.rgb), np.empty_like(self.alpha)
         for top in range(0, len(alpha), _BAND_ROWS):
             rows = slice(top, top + _BAND_ROWS)
-            above = self.alpha[rows].astype(np.float32)
-            total = above + (255 - above) * self.shadow.alpha[rows] * np.float32(1 / 255)
-            alpha[rows] = total + 0.5
-            share = above / np.maximum(total, 1)
-            rgb[rows] = self.rgb[rows] * share[..., None] + 0.5
+            rgb[rows], alpha[rows] = self.rows_with_shadow(rows)
         return replace(self, rgb=rgb, alpha=alpha, shadow=None)
+
+    def rows_with_shadow(self, rows: slice) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """RGB and alpha of some rows, subject and shadow in one layer."""
+        if self.shadow_alpha is None:
+            return self.rgb[rows], self.alpha[rows]
+        above = self.alpha[rows].astype(np.float32)
+        total = above + (255 - above) * self.shadow_alpha[rows] * np.float32(1 / 255)
+        share = above / np.maximum(total, 1)
+        rgb = self.rgb[rows] * share[..., None] + 0.5
+        return rgb.astype(np.uint8), (total + 0.5).astype(np.uint8)
 
     def png(self) -> bytes:
         """The cutout, on its shadow, as a PNG file."""

@@ -18,6 +18,9 @@ Picture: TypeAlias = NDArray[np.uint8]
 Planes: TypeAlias = NDArray[np.float32]
 """`(h, w, n)` float32."""
 
+Flags: TypeAlias = NDArray[np.bool_]
+"""`(h, w)` bool."""
+
 UNIT = np.float32(1 / 255)
 """Brings uint8 values to [0, 1] as float32."""
 

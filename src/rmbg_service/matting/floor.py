@@ -11,13 +11,9 @@ one, because then the fit has taken the shadow for the floor.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rmbg_service.matting.arrays import Planes
+from rmbg_service.matting.arrays import Flags, Planes
 from rmbg_service.models.predictor import Matte
-
-Flags = NDArray[np.bool_]
-"""`(h, w)` bool."""
 
 STARTS = (25, 45, 65, 85)
 """Percentiles of the brightness around the foot from which a fit is begun."""

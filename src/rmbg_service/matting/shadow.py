@@ -2,10 +2,11 @@
 
 A shadow takes away a share of the floor's light. The floor as it would be lit is estimated at a
 small working size (`matting/floor.py`); what is darker than it, has kept its colour, and hangs
-together with the subject's foot is the shadow. Its alpha is such that black over the lit floor, in
-the encoded values in which pictures are composited, comes closest to what was seen. The estimate is
-small, the picture large: what is applied to the picture is the floor, so the shadow's own edges
-stay sharp; on a textured floor, whose texture would be taken for shadow, a smoothed alpha is.
+together with the subject's foot is the shadow (`matting/darkening.py`). Its alpha is such that
+black over the lit floor, in the encoded values in which pictures are composited, comes closest to
+what was seen. The estimate is small, the picture large: what is applied to the picture is the
+floor, so the shadow's own edges stay sharp; on a grained floor, whose grain would be taken for
+shadow, a smoothed alpha is.
 
 A wrong shadow is worse than none, so poor evidence means no shadow, and a reason.
 """
@@ -21,6 +22,7 @@ from rmbg_service.matting.arrays import (
     TILE_PX,
     UNIT,
     Alpha,
+    Flags,
     Picture,
     Planes,
     merge,
@@ -29,40 +31,27 @@ from rmbg_service.matting.arrays import (
     touched_tiles,
     window,
 )
-from rmbg_service.matting.floor import Flags, Floor, fit_floor
+from rmbg_service.matting.darkening import Darkening, find_darkening
+from rmbg_service.matting.floor import fit_floor
+from rmbg_service.matting.stand import Stand, find_stand, grown
 from rmbg_service.models.predictor import Matte
 
 WORKING_SIDE_PX = 384
-LEAST_ALPHA = 1 / 510
+BLACK = np.float32(0.003)
+"""Light added before logarithms are taken, so that noise in black does not count."""
 
-SUBJECT_FREE = 0.04
-FOOT = 0.3
-"""The lower part of the subject's height that may touch the floor."""
-
-REACH = 0.9
-"""How far around the foot the floor is looked for, in sizes of the subject."""
-
+LEAST_FLOOR = 0.35
 FAR, TOO_FAR = 1.5, 2.5
 """Sizes of the subject between which a shadow fades out."""
 
-DARKEST_AWAY = 0.1
-"""Away from the foot no shadow takes more light than all but this; a darker thing is an object."""
+MOST_BLUR_PX = 2.5
+CARRIED_PX = 4.0
+"""How far a shadow is carried on under the subject's soft edge."""
 
-LEAST_DEPTH = 0.07
-"""Darkening, in logarithms of light, below which nothing is called a shadow."""
+FREE_LEVEL = 5
+"""Alpha, of 255, up to which a pixel of the full picture shows the floor."""
 
-LEAST_FLOOR = 0.35
-LEAST_LIT = 0.1
-LARGEST_AREA = 3.0
-"""Areas of the subject."""
-
-MOST_TINT = 0.4
-SMOOTHING_PX = (1.0, 2.5, 5.0)
-LITTLE_TEXTURE, MOST_TEXTURE = 0.06, 0.3
-DIRECTIONS = 12
-
-TINT_TOLERANCE, TINT_SHARE = 0.08, 0.28
-"""How far the channels may be apart, absolutely and as a share of the darkening."""
+LEAST_ALPHA = 1 / 510
 
 
 class _Estimate(NamedTuple):
@@ -70,24 +59,35 @@ class _Estimate(NamedTuple):
 
     `project` `(h, w, 3)` gives the light that is left as `sum(project * rgb)`; `smooth` `(h, w)` is
     the alpha without the floor's texture, also under the subject's edge; `gate` `(h, w)` where the
-    shadow is; `sharp` the share of the picture's own detail.
+    shadow may be; `sharp` says whether the floor is so plain that the picture's own detail counts.
     """
 
     project: Planes
     smooth: Matte
     gate: Matte
-    sharp: Matte
+    sharp: bool
 
 
 def keep_shadow(rgb: Picture, alpha: Alpha) -> Shadow:
     """Find the shadow of the subject `alpha` `(H, W)` in the picture `rgb` `(H, W, 3)`."""
-    estimate = _estimate(rgb, alpha)
-    if isinstance(estimate, str):
-        return Shadow("keep", reason=estimate)
-    found, confidence = estimate
-    layer = _full_size(rgb, found)
-    cv2.copyTo(np.zeros_like(layer), cv2.inRange(alpha, 255, 255), layer)
-    return measured("keep", layer, confidence)
+    skip = max(1, max(alpha.shape) // (2 * WORKING_SIDE_PX))
+    rows = slice(min(skip // 2, alpha.shape[0] - 1), None, skip)
+    scale = min(1.0, WORKING_SIDE_PX / max(alpha.shape))
+    size = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
+    stand = find_stand(resize(alpha[rows], size) * UNIT)
+    if stand is None:
+        return Shadow("keep", reason="no-subject")
+    encoded = resize(rgb[rows], size) * UNIT
+    log_light = np.log(to_linear(encoded) + BLACK)
+    floor = fit_floor(log_light, stand.zone)
+    if floor is None or floor.share < LEAST_FLOOR:
+        return Shadow("keep", reason="no-floor")
+    found = find_darkening(log_light, floor, stand)
+    if isinstance(found, str):
+        return Shadow("keep", reason=found)
+    lit = np.clip(to_encoded(np.exp(floor.log_light) - BLACK), 0.02, 1)
+    estimate = _estimate(encoded, lit, stand, found)
+    return measured("keep", _full_size(rgb, alpha, estimate), found.confidence)
 
 
 def measured(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> Shadow:
@@ -95,160 +95,49 @@ def measured(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> 
     box = box_of(alpha, SHADOW_BOX_THRESHOLD)
     if box is None:
         return Shadow(kind, reason="no-shadow")
-    dense = cv2.inRange(alpha, SHADOW_BOX_THRESHOLD, 255).astype(np.uint8, copy=False)
-    return Shadow(kind, alpha, box, cv2.mean(alpha, dense)[0] / 255, confidence)
+    inside = alpha[box.top : box.bottom, box.left : box.right]
+    dense = cv2.inRange(inside, SHADOW_BOX_THRESHOLD, 255).astype(np.uint8, copy=False)
+    return Shadow(kind, alpha, box, cv2.mean(inside, dense)[0] / 255, confidence)
 
 
-def _estimate(rgb: Picture, alpha: Alpha) -> tuple[_Estimate, float] | str:
-    """The shadow at the working size and how sure it is, or the reason why there is none."""
-    scale = min(1.0, WORKING_SIDE_PX / max(alpha.shape))
-    size = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
-    matte = resize(alpha, size) * UNIT
-    encoded = resize(rgb, size) * UNIT
-    subject = matte > 0.5
-    if np.count_nonzero(subject) < 30:
-        return "no-subject"
-    _, top, width, height = cv2.boundingRect(subject.astype(np.uint8))
-    reach = float(np.sqrt(width * height))
-    covered = cv2.dilate((matte > SUBJECT_FREE).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    rim = (cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & ~covered
-    foot = rim.copy()
-    foot[: round(top + (1 - FOOT) * height)] = False
-    if not foot.any():
-        return "no-floor"
-    away = cv2.distanceTransform((~foot).astype(np.uint8), cv2.DIST_L2, 3)
-    rows = np.arange(size[0], dtype=np.float32)[:, None]
-    floorward = np.clip((rows - (top + 0.5 * height)) / (0.3 * height), 0, 1)
-    zone = np.exp(-0.5 * np.square(away / (REACH * reach))) * floorward * ~covered
-    log_light = np.log(to_linear(encoded) + np.float32(0.003))
-    floor = fit_floor(log_light, zone.astype(np.float32))
-    if floor is None or floor.share < LEAST_FLOOR:
-        return "no-floor"
-    return _shadow_of(
-        encoded, matte, log_light, floor, covered, foot, np.asarray(away / reach, np.float32)
+def _estimate(encoded: Planes, lit: Planes, stand: Stand, found: Darkening) -> _Estimate:
+    """The alpha of black over `lit` that comes closest to `encoded`, where the shadow is."""
+    channels = split(lit)
+    norm = sum(c * c for c in channels)
+    project = [c / norm for c in channels]
+    light = sum(p * c for p, c in zip(project, split(encoded), strict=True))
+    near = grown(found.kept, 2)
+    share = found.share * np.clip((TOO_FAR - stand.away) / (TOO_FAR - FAR), 0, 1)
+    alpha = np.clip(1 - light, 0, 1) * share * (near & ~stand.covered)
+    gate = cv2.GaussianBlur(share * near, (0, 0), 1.0)
+    smooth = _carried_on(alpha.astype(np.float32), stand.covered, min(found.blur, MOST_BLUR_PX))
+    return _Estimate(merge(project), smooth, gate.astype(np.float32), not found.grained)
+
+
+def _carried_on(values: Matte, covered: Flags, sigma: float) -> Matte:
+    """`values` smoothed, and carried on a little under what is covered."""
+    away, nearest = cv2.distanceTransformWithLabels(
+        covered.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
+    by_label = np.zeros(int(nearest.max()) + 1, np.float32)
+    by_label[nearest[~covered]] = values[~covered]
+    carried = by_label[nearest] * np.exp(-np.square(away / CARRIED_PX))
+    return np.asarray(cv2.GaussianBlur(carried, (0, 0), sigma), np.float32)
 
 
-def _shadow_of(
-    encoded: Planes,
-    matte: Matte,
-    log_light: Planes,
-    floor: Floor,
-    covered: Flags,
-    foot: Flags,
-    away: Matte,
-) -> tuple[_Estimate, float] | str:
-    rest = floor.log_light - log_light
-    free = (~covered).astype(np.float32)
-    area = np.count_nonzero(matte > 0.5)
-    seen = _seen_floor(floor.lit, free, area**0.5)
-    soft, texture, sigma = _without_texture(rest, free, (seen > LEAST_LIT) & ~covered, foot, away)
-    if texture > MOST_TEXTURE:
-        return "textured-floor"
-    depth = soft.mean(axis=2)
-    tint = soft.max(axis=2) - soft.min(axis=2)
-    low, high = max(LEAST_DEPTH, 1.2 * texture), max(0.12, 2 * texture)
-    possible = (depth > low) & ~covered & (seen > LEAST_LIT)
-    possible &= tint < np.minimum(TINT_TOLERANCE + TINT_SHARE * depth, MOST_TINT) + 0.5 * texture
-    object_like = (depth > -np.log(DARKEST_AWAY)) & (away > 0.1)
-    kept = _attached(possible, depth > high, object_like, foot)
-    if not kept.any():
-        return "no-shadow"
-    if np.count_nonzero(kept) > LARGEST_AREA * area:
-        return "too-large"
-    strength = float(np.median(depth[kept]))
-    confidence = float(np.clip(1 - np.exp(-strength / (2 * texture)), 0, 1))
-    sure = np.clip((depth - 0.5 * low) / (0.5 * low), 0, 1)
-    fade = np.clip((TOO_FAR - away) / (TOO_FAR - FAR), 0, 1)
-    near = cv2.dilate(kept.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    gate = cv2.GaussianBlur((near & ~covered).astype(np.float32), (0, 0), 1.0) * fade
-    lit = to_encoded(np.exp(floor.log_light) - np.float32(0.003))
-    lit = np.clip(lit, 0.02, 1)
-    project = lit / np.square(lit).sum(axis=2, keepdims=True)
-    here = np.clip(1 - (project * encoded).sum(axis=2), 0, 1) * sure
-    inside = (near & ~covered) * here * fade
-    smooth = _filled(inside.astype(np.float32), free, min(sigma, 2.5))
-    sharp = float(sigma == SMOOTHING_PX[0]) * free
-    return _Estimate(project, smooth, gate.astype(np.float32), sharp.astype(np.float32)), confidence
-
-
-def _seen_floor(lit: Flags, free: Matte, side: float) -> Matte:
-    """The share of lit floor in a wide window around each pixel, of what the subject leaves."""
-    high = max(9, int(0.4 * side) | 1)
-    wide = 8 * high + 1
-    return np.asarray(cv2.blur(lit * free, (wide, high)) / (cv2.blur(free, (wide, high)) + 1e-3))
-
-
-def _without_texture(
-    rest: Planes, free: Matte, ground: Flags, foot: Flags, away: Matte
-) -> tuple[Planes, float, float]:
-    """`rest` smoothed as much as the floor's texture needs, what is left of it, and the blur."""
-    for sigma in SMOOTHING_PX:
-        soft = _blurred(rest, free, sigma)
-        texture = _texture(soft.mean(axis=2), ground, foot, away)
-        if texture < LITTLE_TEXTURE:
-            break
-    return soft, texture, sigma
-
-
-def _texture(depth: Matte, ground: Flags, foot: Flags, away: Matte) -> float:
-    """How dark the floor gets without a shadow.
-
-    A shadow lies to one side of the foot, texture to all: the median over the directions of the
-    darkness that 5 % of the pixels exceed.
-    """
-    rows, columns = np.nonzero(foot)
-    y, x = np.nonzero(ground & (away > 0.08) & (away < 1.5))
-    if y.size < 200:
-        return 1.0
-    turn = np.arctan2(2 * (y - rows.mean()), x - columns.mean())
-    sector = ((turn / (2 * np.pi) + 0.5) * DIRECTIONS).astype(int) % DIRECTIONS
-    values = depth[y, x]
-    levels = [
-        np.percentile(v, 95) for k in range(DIRECTIONS) if (v := values[sector == k]).size > 40
-    ]
-    return float(max(np.median(levels), 0.01)) if len(levels) > 2 else 1.0
-
-
-def _attached(possible: Flags, strong: Flags, object_like: Flags, foot: Flags) -> Flags:
-    """The parts of `possible` that touch the foot, are strong somewhere and look like no object."""
-    count, labels = cv2.connectedComponents(possible.astype(np.uint8), connectivity=8)
-    touches = np.bincount(labels[foot], minlength=count) >= 3
-    deep = np.bincount(labels[strong & possible], minlength=count) >= 6
-    sizes = np.bincount(labels.ravel(), minlength=count)
-    objects = np.bincount(labels[object_like], minlength=count) > 0.05 * sizes
-    keep = touches & deep & ~objects
-    keep[0] = False
-    return np.asarray(keep[labels])
-
-
-def _blurred(planes: Planes, weight: Matte, sigma: float) -> Planes:
-    total = cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-4
-    blurred = cv2.GaussianBlur(planes * weight[..., None], (0, 0), sigma)
-    return np.asarray(blurred / total[..., None], np.float32)
-
-
-def _filled(values: Matte, known: Matte, sigma: float) -> Matte:
-    """`values` smoothed, and carried on a little to where they are not known."""
-    total = cv2.GaussianBlur(known, (0, 0), sigma)
-    inside = cv2.GaussianBlur(values * known, (0, 0), sigma) / (total + 1e-3)
-    wide = cv2.GaussianBlur(values * known, (0, 0), 3.0)
-    wide = wide / (cv2.GaussianBlur(known, (0, 0), 3.0) + 1e-2)
-    return np.where(known > 0, inside, wide).astype(np.float32)
-
-
-def _full_size(rgb: Picture, estimate: _Estimate) -> Alpha:
-    """The alpha of the whole picture, tile by tile where there is a shadow."""
+def _full_size(rgb: Picture, alpha: Alpha, estimate: _Estimate) -> Alpha:
+    """The shadow's alpha for the whole picture, tile by tile; 0 under what is opaque."""
     size = rgb.shape[0], rgb.shape[1]
-    alpha = np.zeros(size, np.uint8)
-    planes = merge([*split(estimate.project), estimate.smooth, estimate.gate, estimate.sharp])
+    layer = np.zeros(size, np.uint8)
     reached = (np.maximum(estimate.smooth, estimate.gate) > LEAST_ALPHA).astype(np.float32)
+    planes = merge([*split(estimate.project), estimate.smooth, estimate.gate])
     for top, left in touched_tiles(reached, size):
-        tile = rgb[top : top + TILE_PX, left : left + TILE_PX] * UNIT
+        part = slice(top, top + TILE_PX), slice(left, left + TILE_PX)
+        tile, subject = rgb[part] * UNIT, alpha[part]
         here = window(planes, size, (top, left), tile.shape)
-        *project, smooth, gate, sharp = split(here)
-        left_over = sum(p * c for p, c in zip(project, split(tile), strict=True))
-        own = gate * np.clip(1 - left_over, 0, 1)
-        mixed = 255 * (smooth + sharp * (own - smooth))
-        alpha[top : top + TILE_PX, left : left + TILE_PX] = np.rint(mixed)
-    return alpha
+        *project, shadow, gate = split(here)
+        if estimate.sharp:
+            light = sum(p * c for p, c in zip(project, split(tile), strict=True))
+            shadow = np.where(subject <= FREE_LEVEL, gate * np.clip(1 - light, 0, 1), shadow)
+        layer[part] = np.where(subject < 255, np.rint(255 * shadow), 0)
+    return layer
