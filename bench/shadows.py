@@ -15,12 +15,11 @@ import math
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import cv2
 import numpy as np
 
-from detail import EMBEDDED, Network, load_network, mean  # type: ignore[import-not-found]
 from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb, read_dataset
 from rmbg_service.evaluation.edges import usable_edge
 from rmbg_service.evaluation.measures import shadow_leak
@@ -29,13 +28,13 @@ from rmbg_service.evaluation.scenes.grounds import FLOORS
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.matting.arrays import UNIT, Alpha, Picture
-from rmbg_service.matting.choice import plan_detail, to_full_size
-from rmbg_service.matting.crops import blend
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.matting.shadow import keep_shadow
-from rmbg_service.models.predictor import Matte
+from rmbg_service.models.predictor import Matte, Predictor
+from rmbg_service.models.select import select_predictor
+from rmbg_service.removal import remove_background
+from rmbg_service.settings import Settings
 
-SIDE = 320
 FREE = 26
 DENSE = 0.1
 BLUE = (90, 140, 230, 255)
@@ -43,11 +42,19 @@ SHEET_WIDTH_PX = 480
 NEAR_SHADOW_PX = 8
 
 
-def predicted(rgb: Picture, network: Network) -> Alpha:
-    first, size = network(rgb), (rgb.shape[0], rgb.shape[1])
-    plan = plan_detail("auto", first, size, (SIDE, SIDE))
-    seconds = [network(rgb[b.top : b.bottom, b.left : b.right]) for b in plan.boxes]
-    return to_full_size(rgb, blend(first, size, plan.boxes, seconds), plan.guided)
+def embedded() -> Predictor:
+    predictor = select_predictor(Settings(model="u2netp"))
+    predictor.load()
+    return predictor
+
+
+def predicted(rgb: Picture, predictor: Predictor) -> Alpha:
+    return remove_background(rgb, predictor=predictor, decontaminate=False).alpha
+
+
+def mean(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return fmean(known) if known else math.nan
 
 
 def layer(shadow: Shadow, shape: tuple[int, ...]) -> Matte:
@@ -72,13 +79,13 @@ def errors(scene: Scene, shadow: Shadow) -> dict[str, float]:
 
 
 def measure_scenes(count: int, seed: int) -> None:
-    network = load_network(EMBEDDED, SIDE)
+    predictor = embedded()
     rows: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     false: dict[tuple[str, str], list[bool]] = defaultdict(list)
     reasons: Counter[str] = Counter()
     for scene in make_scenes(count, seed):
         floor, _, light, _ = scene.id.split("-")
-        for matte, alpha in ("true", scene.alpha), ("u2netp", predicted(scene.rgb, network)):
+        for matte, alpha in ("true", scene.alpha), ("u2netp", predicted(scene.rgb, predictor)):
             shadow = keep_shadow(scene.rgb, alpha)
             if scene.shadow is None:
                 for key in floor, light:
@@ -103,14 +110,14 @@ def measure_scenes(count: int, seed: int) -> None:
 
 
 def measure_photos(dataset: Path, sheet: Path | None) -> None:
-    network = load_network(EMBEDDED, SIDE)
+    predictor = embedded()
     print("| photo | kept | IoU | density | confidence | UEA at the shadow | shadow_leak |")
     print("|---" * 7 + "|")
     samples = [s for s in read_dataset(dataset) if s.shadow is not None]
     kept: list[tuple[float, float, float]] = []
     for sample in samples:
         rgb = load_rgb(sample.image)
-        alpha = predicted(rgb, network)
+        alpha = predicted(rgb, predictor)
         shadow = keep_shadow(rgb, alpha)
         iou, uea, leak = photo_values(sample, alpha, shadow)
         kept.append((iou, uea, leak))
