@@ -185,10 +185,17 @@ def test_tags_and_ambiguous_photos(tmp_path: Path) -> None:
         evaluate(tmp_path, "--model", "u2netp", "--out", out, *arguments)
         return [row["id"] for row in rows(out / "per_image.csv")]
 
-    assert ids() == ["p1", "p2"]
-    assert ids("--keep-ambiguous") == ["p0", "p1", "p2"]
-    assert ids("--tag", "hair") == ["p2"]
-    assert ids("--tag", "hair", "--tag", "toy") == ["p1", "p2"]
+    def counted(*arguments: str) -> int:
+        out = tmp_path / "out"
+        evaluate(tmp_path, "--model", "u2netp", "--out", out, *arguments)
+        summary = json.loads((out / "summary.json").read_text())
+        number: int = summary["models"][0]["tags"]["all"]["iou"]["n"]
+        return number
+
+    assert ids() == ["p0", "p1", "p2"]
+    assert (counted(), counted("--keep-ambiguous")) == (2, 3)
+    assert ids("--tag", "hair") == ["p0", "p2"]
+    assert ids("--tag", "hair", "--tag", "toy") == ["p0", "p1", "p2"]
 
 
 def test_made_up_scenes_need_no_dataset(tmp_path: Path) -> None:

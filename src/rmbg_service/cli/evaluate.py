@@ -69,7 +69,10 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
     keep_ambiguous: Annotated[
-        bool, typer.Option("--keep-ambiguous", help="Also photos without one clear subject.")
+        bool,
+        typer.Option(
+            "--keep-ambiguous", help="Count photos without one clear subject in the figures, too."
+        ),
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("evaluation"),
 ) -> None:
@@ -85,8 +88,9 @@ def evaluate(
         raise typer.BadParameter(f"one DATASET, please; {rest[0]!r} is one too many")
     details = _details(detail or ["auto"])
     judged = candidates(model, [*(compare or ()), *rest], predictions or (), details)
-    samples = _chosen(folder, set(tag or ()), limit, keep_ambiguous)
-    outcomes = _run(judged, samples, out)
+    chosen = _chosen(folder, set(tag or ()), limit)
+    samples = [sample for sample in chosen if keep_ambiguous or sample.unambiguous] or chosen
+    outcomes = [outcome.on(samples) for outcome in _run(judged, chosen, out)]
     options = {
         "detail": details,
         "tag": tag or [],
@@ -128,14 +132,8 @@ def _dataset(words: list[str]) -> Path:
     return Path(words.pop(0))
 
 
-def _chosen(
-    folder: Path, tags: set[str], limit: int | None, keep_ambiguous: bool
-) -> Sequence[Sample]:
-    samples = [
-        sample
-        for sample in read_dataset(folder)
-        if (keep_ambiguous or sample.unambiguous) and (not tags or tags & sample.tags)
-    ]
+def _chosen(folder: Path, tags: set[str], limit: int | None) -> Sequence[Sample]:
+    samples = [s for s in read_dataset(folder) if not tags or tags & s.tags]
     if not samples:
         raise ConfigurationError(f"{folder} has no photo of that kind")
     return samples[:limit]

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,11 @@ class Outcome:
     folder: Path
     records: list[Record]
     failures: list[Failure]
+
+    def on(self, samples: Sequence[Sample]) -> "Outcome":
+        """The same with the records of `samples` only."""
+        ids = {sample.id for sample in samples}
+        return replace(self, records=[record for record in self.records if record.id in ids])
 
 
 def run(
