@@ -11,7 +11,7 @@ from rmbg_service.errors import ConfigurationError
 from rmbg_service.machine import cpu_count
 
 ENV_PREFIX = "RMBG_"
-BYTES_PER_PIXEL = 18
+BYTES_PER_PIXEL = 20
 """Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
 RESULT_BYTES_PER_PIXEL = 4
 """An encoded result that waits for its client: RGBA that could not be compressed at all."""

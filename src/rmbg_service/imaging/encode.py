@@ -78,8 +78,8 @@ LAYERS = Encoder("application/zip", "zip", True, _layers)
 ENCODERS = {
     "png": Encoder("image/png", "png", True, _png),
     "webp": Encoder("image/webp", "webp", True, _webp, 16_383, memory=2),
-    "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy, 16_383),
-    "avif": Encoder("image/avif", "avif", True, _avif, 65_536),
+    "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy, 16_383, memory=2),
+    "avif": Encoder("image/avif", "avif", True, _avif, 65_536, memory=2),
     "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg, 65_500),
     "zip": Encoder("application/zip", "zip", True, _zip, 65_500),
 }

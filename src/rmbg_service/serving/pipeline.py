@@ -144,14 +144,18 @@ def confidence(matte: Matte) -> float:
 def reserved_pixels(info: ImageInfo, options: RemovalOptions, max_pixels: int) -> int:
     """What a job takes from the budget: the picture's pixels, or those of a larger result.
 
-    `max_pixels` bounds the result, as in `encode`. A writer that needs more memory counts double.
+    `max_pixels` bounds the result, as in `encode`. A writer that needs more memory counts double,
+    and so does a subject that is moved on its canvas.
     """
     pixels = info.pixels
+    factor = 1 if options.format == "auto" else ENCODERS[options.format].memory
+    if options.scale != "original" or options.position not in (None, "original"):
+        factor = 2
     if options.crop:
         margin = compose.parse_margin(options.margin)
         width, height = compose.with_margin(info.width, info.height, margin)
         pixels = max(pixels, min(width * height, max_pixels))
-    return pixels if options.format == "auto" else pixels * ENCODERS[options.format].memory
+    return pixels * factor
 
 
 def encode(
