@@ -223,7 +223,8 @@ class Settings(BaseSettings):
     @property
     def peak_job_bytes(self) -> int:
         """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
-        decoded = min(self.max_inflight_pixels, self.max_decoded_images * self.max_image_pixels)
+        largest = 2 * self.max_image_pixels  # some formats and layouts count double
+        decoded = min(self.max_inflight_pixels, self.max_decoded_images * largest)
         bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes
         return (
             decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL + bodies
