@@ -88,7 +88,8 @@ def create_app(
 async def _http_exception_response(request: Request, error: Exception) -> Response:
     """The router's own errors (404, 405) in the form of the API they belong to."""
     assert isinstance(error, HTTPException)
-    if request.url.path.startswith(REMOVEBG_PREFIX):
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    if path.startswith(REMOVEBG_PREFIX):
         return removebg_http_error(error)
     return problem_of_http_exception(request, error)
 
