@@ -39,6 +39,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV): a few minutes, 1.6 GB; PyTorch is most of it."
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 

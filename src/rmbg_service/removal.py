@@ -24,6 +24,15 @@ _ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread
 Picture: TypeAlias = bytes | bytearray | str | Path | Image.Image | NDArray[np.uint8]
 
 
+USED_OPTIONS = frozenset(
+    {
+        "output", "detail", "decontaminate", "color_profile", "roi", "semitransparency", "on_empty",
+        "shadow", "shadow_opacity", "shadow_angle", "shadow_softness",
+    }
+)  # fmt: skip
+"""The options of `RemovalOptions` that make a cutout; the others are about writing its file."""
+
+
 def remove_background(
     picture: Picture, *, predictor: Predictor | None = None, **options: object
 ) -> Cutout:
@@ -36,9 +45,13 @@ def remove_background(
     names is loaded on the first call and kept.
 
     Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS`), `InvalidRegion`,
-    `NoSubject`, `ConfigurationError`, or pydantic's `ValidationError` for an option.
+    `NoSubject`, `ConfigurationError`, or `ValueError` for an option, also for one
+    that is about the file, such as `format` or `crop`.
     """
     settings = load_settings()
+    unused = options.keys() & (RemovalOptions.model_fields.keys() - USED_OPTIONS)
+    if unused:
+        raise ValueError(f"these options need a file to be written: {', '.join(sorted(unused))}")
     wanted = RemovalOptions.model_validate(options)
     source = pipeline.restrict(_source(picture, settings.max_image_pixels, wanted), wanted)
     with _ONE_AT_A_TIME:

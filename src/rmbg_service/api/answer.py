@@ -40,7 +40,7 @@ class ShadowReport(BaseModel):
     )
     reason: str | None = Field(
         description="Why there is none: `no-subject`, `no-floor`, `textured-floor`, `no-shadow`, "
-        "`too-large`, `weak-evidence` or `transparent-input`."
+        "`too-large`, `weak-evidence`, `transparent-input` or `too-faint`."
     )
 
 

@@ -2,15 +2,21 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rmbg_service.errors import ImageTooLarge
+from rmbg_service.errors import ImageTooLarge, InvalidImage
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """The file's bytes; `ImageTooLarge` when there are more than `max_bytes`."""
+    """The file's bytes.
+
+    Raises `ImageTooLarge` when there are more than `max_bytes`, `InvalidImage` for what is no file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InvalidImage("this is no ordinary file")  # reading a pipe would wait for ever
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:

@@ -40,7 +40,7 @@ def find(inputs: Sequence[str], out: Path) -> Iterator[Found | Missing]:
     """
     paths: list[Path | Missing] = []
     for text in inputs:
-        paths += _expand(text)
+        paths += _expand(text, out)
     several = sum(isinstance(path, Path) and is_folder(path) for path in paths) > 1
     seen: set[str] = set()
     for path in paths:
@@ -51,11 +51,12 @@ def find(inputs: Sequence[str], out: Path) -> Iterator[Found | Missing]:
                 yield found
 
 
-def _expand(text: str) -> list[Path | Missing]:
+def _expand(text: str, out: Path) -> list[Path | Missing]:
     if os.path.lexists(text):
         return [Path(text)]
-    matches = sorted(glob(text, recursive=True))  # noqa: PTH207 - also absolute patterns
-    return [Path(match) for match in matches] or [Missing(Path(text), "no such file or folder")]
+    matches = map(Path, sorted(glob(text, recursive=True)))  # noqa: PTH207 - also absolute patterns
+    inputs = [match for match in matches if not match.resolve().is_relative_to(out.resolve())]
+    return [*inputs] or [Missing(Path(text), "no such file or folder")]
 
 
 def _below(path: Path, several: bool, out: Path) -> Iterator[Found | Missing]:

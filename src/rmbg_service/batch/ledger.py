@@ -102,7 +102,9 @@ def _parse(line: bytes) -> Entry | None:
     try:
         fields = json.loads(line)
         box = fields.pop("box")
-        texts = Entry(**fields, box=None if box is None else Box(*box))
-    except (ValueError, TypeError, KeyError, AttributeError):
+        entry = Entry(**fields, box=None if box is None else Box(*box))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return texts
+    texts = all(isinstance(value, str) for value in fields.values())
+    numbers = box is None or all(isinstance(side, int) for side in box)
+    return entry if texts and numbers else None

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from rmbg_service.batch.remover import Dropped, Hopeless, Removed
 from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.imaging.box import Box
-from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.options import RemovalOptions
 
 KEY_VARIABLE = "RMBG_SERVER_KEY"
@@ -56,7 +56,8 @@ class RemoteRemover:
         # By default half of what the service admits: others shall find room beside this run.
         self.parallel = parallel or max(1, info.limits.max_inflight_jobs // 2)
         self._query = _query(options)
-        self._accept = ENCODERS[options.format].media_type
+        layers = options.output == "layers"
+        self._accept = (LAYERS if layers else ENCODERS[options.format]).media_type
         self._background = background
         self._stop = stop
 
@@ -71,6 +72,9 @@ class RemoteRemover:
                 answer, reason = None, f"no answer: {error or type(error).__name__}"
             if answer is not None:
                 if answer.status_code == 200:
+                    kind = answer.headers.get("content-type", "").partition(";")[0]
+                    if kind != self._accept or not answer.content:
+                        raise ServiceError(f"what the service answers is no cutout but {kind!r}")
                     return Removed(answer.content, _box(answer.headers.get("x-rmbg-box")))
                 reason = _detail(answer)
                 if answer.status_code == 401:
@@ -184,7 +188,8 @@ def _seconds(retry_after: str | None) -> int:
 
 
 def _box(text: str | None) -> Box | None:
-    if text is None:
+    try:
+        left, top, width, height = map(int, (text or "").split(","))
+    except ValueError:
         return None
-    left, top, width, height = map(int, text.split(","))
     return Box(left, top, left + width, top + height)

@@ -75,9 +75,13 @@ class Report:
         """One more is finished."""
         self._bar.advance(self._task)
 
+    def expect(self, total: int | None) -> None:
+        """How many there will be."""
+        self._bar.update(self._task, total=total)
+
     def say(self, text: str) -> None:
         """A line above the bar."""
-        self._console.print(escape(text), soft_wrap=True, highlight=False)
+        self._console.print(escape(text), soft_wrap=True, highlight=False, emoji=False)
 
     def add(self, result: Result) -> None:
         """Count a result and tell it."""
@@ -123,5 +127,6 @@ def _members(result: Result) -> dict[str, object]:
 
 
 def _shown(path: Path) -> str:
-    """A path's name, fit for any terminal: not every one is text."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A path's name, fit for any terminal: not every one is text, and some hold commands."""
+    name = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in name)

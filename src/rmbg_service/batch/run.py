@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,6 +67,8 @@ class Run:
         self._ledger = ledger
         self._wanted = wanted
         self._hopeless: Hopeless | None = None
+        # A watched file may change while it is worked on; its newer content waits for its turn.
+        self._turns: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def over(self, items: AsyncIterable[Item]) -> None:
         """Bring every item to an end and report it; raises `Hopeless` when going on is in vain.
@@ -85,7 +88,8 @@ class Run:
     async def _one(self, item: Item) -> None:
         started = time.perf_counter()
         try:
-            status, box = await self._finish(item)
+            async with self._turns[item.output]:
+                status, box = await self._finish(item)
             error = ""
         except Dropped:
             return

@@ -28,6 +28,8 @@ def target_of(inputs: Sequence[str], out: Path | None, format_: str | None) -> T
     Raises `ConfigurationError` for a suffix that cannot be written or contradicts the format, and
     for a folder that is an input, too: there, cutouts would be taken for pictures.
     """
+    if format_ == "auto":
+        raise ConfigurationError("the format names the files beforehand: say png or jpeg, not auto")
     out = DEFAULT_FOLDER if out is None else out
     one_file = len(inputs) == 1 and not is_folder(inputs[0]) and not _is_pattern(inputs[0])
     if one_file and out.suffix and not is_folder(out):

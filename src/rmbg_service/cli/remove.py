@@ -123,7 +123,7 @@ def _pipe(task: "Task", *, to_stdout: bool) -> int:
         raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
     if not to_stdout and not task.target.is_file:
         raise typer.BadParameter("the output of - is a file: give -o a name with a suffix")
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(load_settings(**task.settings).max_body_bytes + 1)
 
     async def removed() -> bytes:
         stop = asyncio.Event()

@@ -43,7 +43,7 @@ def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
     if out is None or (suffix == ".png" and not _is_numbered(out.name)):
         raise typer.BadParameter("name the output with -o: clip.webm, clip.mov or a folder")
     if suffix in (".webm", ".mov"):
-        if out.exists() and out.samefile(source):
+        if source.exists() and out.exists() and out.samefile(source):
             raise typer.BadParameter("the output would replace its own input")
         return out, suffix
     if suffix == ".png":
@@ -69,14 +69,15 @@ def remove_video(
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise
-        raise ConfigurationError("video needs PyAV: pip install 'rmbg-service[video]'") from None
+        raise ConfigurationError("video needs PyAV: pip install -e '.[video]'") from None
     started = time.perf_counter()
-    clip = open_clip(source)
     predictor = select_predictor(settings)
-    with Report(clip.frames or None, as_json=as_json, unit="frames") as report:
+    with Report(None, as_json=as_json, unit="frames") as report:
         # A sequence consists of many files; each is written as it comes.
         place = nullcontext(out) if kind == ".png" else replacing(out)
         try:
+            clip = open_clip(source)
+            report.expect(clip.frames or None)
             predictor.load()
             with place as part:
                 convert(

@@ -99,7 +99,12 @@ def load_matte(path: Path) -> Matte:
     with Image.open(path) as image:
         if image.mode.startswith("I"):
             return np.asarray(image, np.float32) * np.float32(1 / 65535)
-        channel = image.getchannel("A") if "A" in image.getbands() else image.convert("L")
+        if image.mode == "F":
+            return np.clip(np.asarray(image, np.float32), 0, 1)
+        if image.has_transparency_data:
+            channel = image.convert("RGBA").getchannel("A")
+        else:
+            channel = image.convert("L")
         return np.asarray(channel, np.float32) * np.float32(1 / 255)
 
 
@@ -110,15 +115,21 @@ def load_shadow(path: Path) -> Mask:
 
 
 def _from_manifest(folder: Path) -> list[Sample]:
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = REQUIRED_COLUMNS - set(reader.fieldnames or ())
-        if missing:
-            raise ConfigurationError(f"{folder}/manifest.csv: no column {', '.join(missing)}")
-        return [_from_row(folder, row) for row in reader]
+    table = folder / "manifest.csv"
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark
+            reader = csv.DictReader(file)
+            missing = REQUIRED_COLUMNS - set(reader.fieldnames or ())
+            if missing:
+                raise ConfigurationError(f"{table}: no column {', '.join(missing)}")
+            return [_from_row(folder, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigurationError(f"{table} is no CSV file in UTF-8: {error}") from None
 
 
 def _from_row(folder: Path, row: dict[str, str]) -> Sample:
+    if not row["file"] or not row["alpha"]:
+        raise ConfigurationError(f"{folder}/manifest.csv: a row without file or alpha: {row}")
     kind = row.get("gt_kind") or "alpha"
     if kind not in TOLERANCE_PX:
         raise ConfigurationError(f"{folder}/manifest.csv: {row['file']} has gt_kind {kind!r}")

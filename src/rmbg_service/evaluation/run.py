@@ -57,7 +57,7 @@ def run(
     """
     table = folder / "per_image.csv"
     (folder / "mattes").mkdir(parents=True, exist_ok=True)
-    known = {(record.id, record.key): record for record in read_records(table)}
+    known = {record.id: record for record in read_records(table)}  # the last one of an id counts
     write_records(table, known.values())  # without a row that was cut off
     records, failures = [], []
     with ExitStack() as stack:
@@ -65,8 +65,8 @@ def run(
         for sample in samples:
             try:
                 key = _key(candidate, sample)
-                record = known.get((sample.id, key))
-                if record is None or not matte_path(folder, sample).is_file():
+                record = known.get(sample.id)
+                if record is None or record.key != key or not matte_path(folder, sample).is_file():
                     predict = predict or stack.enter_context(candidate.open())
                     record = _judge(sample, key, predict, matte_path(folder, sample))
                     append_record(table, record)

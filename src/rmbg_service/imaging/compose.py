@@ -74,8 +74,11 @@ def crop(cutout: Cutout, margin: Margin, max_pixels: int) -> Cutout:
     around = _around(box.width, box.height, margin)
     factor = _fitting_factor(*crop_size(cutout, margin), max_pixels)
     if factor < 1:
-        cutout = _shrink(_window(cutout, box), factor)
-        box = Box(0, 0, *cutout.size)
+        cutout = _shrink(cutout, factor)
+        left, top, width, height = (
+            math.floor(side * factor) for side in (box.left, box.top, box.width, box.height)
+        )
+        box = Box(left, top, left + max(1, width), top + max(1, height))
         around = Box(*(math.floor(side * factor) for side in around))
     return _window(
         cutout,
@@ -121,16 +124,17 @@ def place(cutout: Cutout, scale: float | None, position: tuple[float, float] | N
     box = cutout.extent
     if box is None:
         return cutout
-    subject = _window(cutout, box)
     width, height = cutout.size
+    factor = 1.0 if scale is None else scale * min(width / box.width, height / box.height)
+    drawn = cutout.visible or box  # the faint end of a shadow lies outside its box
+    subject = _window(cutout, drawn)
     if scale is not None:
-        factor = scale * min(width / box.width, height / box.height)
         subject = _resize(
-            subject, max(1, round(box.width * factor)), max(1, round(box.height * factor))
+            subject, max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor))
         )
     x, y = position or (0.5, 0.5)
-    left = round((width - subject.size[0]) * x)
-    top = round((height - subject.size[1]) * y)
+    left = round((width - box.width * factor) * x - (box.left - drawn.left) * factor)
+    top = round((height - box.height * factor) * y - (box.top - drawn.top) * factor)
     return _window(subject, Box(-left, -top, width - left, height - top))
 
 

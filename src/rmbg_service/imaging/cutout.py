@@ -88,6 +88,15 @@ class Cutout:
         shadow = box_of(self.shadow_alpha, SHADOW_BOX_THRESHOLD)
         return subject if shadow is None else subject.union(shadow)
 
+    @property
+    def visible(self) -> Box | None:
+        """Where anything of the subject or its shadow can be seen at all."""
+        subject = box_of(self.alpha, 1)
+        shadow = None if self.shadow_alpha is None else box_of(self.shadow_alpha, 1)
+        if subject is None or shadow is None:
+            return subject or shadow
+        return subject.union(shadow)
+
     def with_shadow(self) -> "Cutout":
         """Subject and shadow in one layer: Porter and Duff's `over` (SIGGRAPH 1984) on black.
 
@@ -117,7 +126,9 @@ class Cutout:
         return write_rgba(flat.rgb, flat.alpha, flat.icc)
 
     def save(self, path: str | Path) -> None:
-        """Write the cutout to a PNG file."""
+        """Write the cutout to a PNG file; `ValueError` for another suffix than `.png`."""
+        if Path(path).suffix.lower() != ".png":
+            raise ValueError("save() writes PNG files; for other formats use to_pil().save()")
         Path(path).write_bytes(self.png())
 
     def to_pil(self) -> Image.Image:

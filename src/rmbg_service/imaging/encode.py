@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import cv2
 import numpy as np
@@ -52,11 +52,9 @@ def _jpeg(cutout: Cutout, quality: int) -> bytes:
 
 def _zip(cutout: Cutout, quality: int) -> bytes:
     """`color.jpg`, the colours on their own, and `alpha.png`; together the cutout, and small."""
-    buffer = BytesIO()
-    with ZipFile(buffer, "w", ZIP_STORED) as archive:
-        archive.writestr("color.jpg", _jpeg(_hide(cutout), quality))
-        archive.writestr("alpha.png", write_grey(cutout.alpha))
-    return buffer.getvalue()
+    return _archive(
+        {"color.jpg": _jpeg(_hide(cutout), quality), "alpha.png": write_grey(cutout.alpha)}
+    )
 
 
 def _layers(cutout: Cutout, _: int) -> bytes:
@@ -65,11 +63,21 @@ def _layers(cutout: Cutout, _: int) -> bytes:
     if shadow is None:
         shadow = np.zeros_like(cutout.alpha)
     black = np.broadcast_to(np.uint8(0), cutout.rgb.shape)
+    return _archive(
+        {
+            "foreground.png": write_rgba(cutout.rgb, cutout.alpha, cutout.icc),
+            "shadow.png": write_rgba(black, shadow, cutout.icc),
+            "matte.png": write_grey(cutout.alpha),
+        }
+    )
+
+
+def _archive(files: dict[str, bytes]) -> bytes:
+    """A zip of them without a time, so that equal cutouts are equal files."""
     buffer = BytesIO()
     with ZipFile(buffer, "w", ZIP_STORED) as archive:
-        archive.writestr("foreground.png", write_rgba(cutout.rgb, cutout.alpha, cutout.icc))
-        archive.writestr("shadow.png", write_rgba(black, shadow, cutout.icc))
-        archive.writestr("matte.png", write_grey(cutout.alpha))
+        for name, data in files.items():
+            archive.writestr(ZipInfo(name), data)
     return buffer.getvalue()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rmbg_service.errors import InvalidRegion
 from rmbg_service.imaging.box import Box
 
-_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)(px|%)")
+_LENGTH = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(px|%)|(?P<zero>0)")
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Region:
 
 
 def parse_region(text: str) -> Region:
-    """`x1 y1 x2 y2`, each in `px` or `%`. Raises `ValueError`."""
+    """`x1 y1 x2 y2`, each in `px` or `%`, or 0. Raises `ValueError`."""
     matches = [_LENGTH.fullmatch(part) for part in text.split()]
-    edges = tuple((float(match[1]), match[2] == "%") for match in matches if match is not None)
+    edges = tuple((float(match[1] or 0), match[2] == "%") for match in matches if match is not None)
     if len(matches) != 4 or len(edges) != 4:
         raise ValueError(
             "a region is four lengths, as in `10% 0% 90% 100%` or `0px 0px 200px 99px`"

@@ -4,6 +4,8 @@ The subject is taken for a flat figure standing on its lowest row. A light throw
 along a floor seen at an angle, the farther and the softer the higher the point is.
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -17,6 +19,7 @@ LENGTH = 0.6
 """Of the shadow, in heights of the subject, along the floor."""
 
 TILT = 0.45
+LEAST_DEPTH = 0.2
 """What the floor's depth is shortened to in the picture."""
 
 SOFTEST = 0.12
@@ -50,7 +53,9 @@ def drop_shadow(alpha: Alpha, angle: float, softness: float) -> Shadow:
 
 def _cast(matte: Matte, base: int, height: int, turn: float, softness: float) -> Matte:
     """The figure laid on the floor, `(h, w)` in [0, 1], its upper parts softer than its lower."""
-    along, up = LENGTH * float(np.sin(turn)), LENGTH * TILT * float(np.cos(turn))
+    along, depth = LENGTH * float(np.sin(turn)), float(np.cos(turn))
+    # Straight to the side the figure would have no width; the light is never quite there.
+    up = LENGTH * TILT * math.copysign(max(abs(depth), LEAST_DEPTH), depth)
     size = matte.shape[1], matte.shape[0]
     # A point z above the base goes to (x + along z, base - up z).
     to_floor = np.array([[1, -along, along * base], [0, up, base - up * base]])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from rmbg_service.errors import BeyondFormat, NoSubject
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_to_srgb
-from rmbg_service.imaging.cutout import Cutout, Shadow
+from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Cutout, Shadow, box_of
 from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode
 from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
@@ -96,7 +97,8 @@ def refine(source: SourceImage, matte: Matte, options: RemovalOptions, *, guided
     if matte.max() < FOUND:
         if options.on_empty == "error":
             raise NoSubject("nothing was found that could be the subject of this picture")
-        none = None if options.shadow == "off" else Shadow("keep", reason="no-subject")
+        kind: Literal["keep", "drop"] = "drop" if options.shadow == "drop" else "keep"
+        none = None if options.shadow == "off" else Shadow(kind, reason="no-subject")
         empty = np.zeros(source.rgb.shape[:2], np.uint8)
         return _uncut(Cutout(source.rgb, empty, source.icc, 0.0, none), source)
     alpha = to_full_size(source.rgb, matte, guided)
@@ -130,8 +132,12 @@ def _with_shadow(cutout: Cutout, options: RemovalOptions) -> Cutout:
     if shadow is None or (options.shadow == "auto" and not shadow.found):
         shadow = drop_shadow(cutout.alpha, options.shadow_angle, options.shadow_softness)
     if shadow.alpha is not None and options.shadow_opacity != 1:
-        scaled = cv2.convertScaleAbs(shadow.alpha, alpha=options.shadow_opacity)
-        shadow = replace(shadow, alpha=scaled.astype(np.uint8, copy=False))
+        faint = cv2.convertScaleAbs(shadow.alpha, alpha=options.shadow_opacity)
+        scaled: NDArray[np.uint8] = faint.astype(np.uint8, copy=False)
+        box = box_of(scaled, SHADOW_BOX_THRESHOLD)
+        if box is None:
+            return replace(cutout, shadow=Shadow(shadow.kind, reason="too-faint"))
+        shadow = replace(shadow, alpha=scaled, box=box)
     return replace(cutout, shadow=shadow)
 
 

@@ -109,7 +109,10 @@ def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame |
                 pts = last + step if frame.pts is None else frame.pts
                 pts = max(pts - round(begin_s / clip.time_base), last + 1)
                 last = pts
-                yield Frame(_upright_rgb(frame, clip.colour), pts)
+                rgb = _upright_rgb(frame, clip.colour)
+                if rgb.shape[:2] != (clip.height, clip.width):
+                    raise VideoError("the video's frames change their size")
+                yield Frame(rgb, pts)
     except av.FFmpegError as error:
         raise VideoError(f"the video is damaged: {error.strerror or error}") from None
 

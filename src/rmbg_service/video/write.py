@@ -60,7 +60,7 @@ KINDS = {
         codec="prores_ks",
         pixels="yuva444p10le",
         audio="pcm_s16le",
-        keeps=frozenset({"aac", "mp3", "ac3", "alac", "pcm_s16le", "pcm_s24le"}),
+        keeps=frozenset({"aac", "mp3", "mp3float", "ac3", "alac", "pcm_s16le", "pcm_s24le"}),
         options={"profile": "4444", "alpha_bits": "16"},
     ),
 }

@@ -76,7 +76,14 @@ export function removeBackground(file, options, key, watch, signal) {
   /** @type {Promise<Cutout>} */
   const answered = new Promise((resolve, reject) => {
     request.onload = () => readAnswer(request, options).then(resolve, reject);
-    request.onerror = () => reject(new Problem("network"));
+    request.onerror = () =>
+      file
+        .slice(0, 1)
+        .arrayBuffer()
+        .then(
+          () => reject(new Problem("network")),
+          () => reject(new Problem("unreadable-file")),
+        );
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
   });
   watch({ stage: "upload", fraction: 0 });
@@ -98,6 +105,7 @@ async function readAnswer(request, options) {
   if (request.status !== 200) {
     throw readProblem(await blob.text(), request.getResponseHeader("Retry-After"));
   }
+  if (blob.type !== "image/png") throw new Problem("other", blob.type);
   const size = await pngSize(blob);
   const box = readBox(request.getResponseHeader("X-RMBG-Box"));
   const shadowBox = readBox(request.getResponseHeader("X-RMBG-Shadow-Box"));

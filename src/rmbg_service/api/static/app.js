@@ -62,8 +62,10 @@ learn();
 function admit(file) {
   const picture = new Picture(file);
   const problem =
-    file.type && !file.type.startsWith("image/")
+    file.type && !file.type.startsWith("image/") && file.type !== "application/octet-stream"
       ? new Problem("not-an-image", file.type)
+      : file.size === 0
+        ? new Problem("invalid-image")
       : file.size > limits().max_body_bytes
         ? new Problem("file-too-large", bytesText(file.size))
         : null;

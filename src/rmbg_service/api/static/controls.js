@@ -41,8 +41,12 @@ export class Controls {
       runner.cancel();
       this.#go.focus();
     });
-    onClick(byId("now", HTMLButtonElement), () => runner.tryNow());
+    onClick(byId("now", HTMLButtonElement), () => {
+      byId("cancel", HTMLButtonElement).focus(); // this one is about to be hidden
+      runner.tryNow();
+    });
     onClick(byId("notice-retry", HTMLButtonElement), () => {
+      this.#go.focus();
       if (album.shown) runner.start([album.shown]);
     });
   }
@@ -63,7 +67,9 @@ export class Controls {
 
   /** @param {Picture | undefined} picture */
   #drawProgress(picture) {
+    const focused = this.#progress.contains(document.activeElement);
     this.#progress.hidden = !picture;
+    if (!picture && focused) this.#go.focus();
     if (!picture) return;
     const waits = picture.state === "backoff";
     const text = waits ? waitText(picture) : stageText(picture);

@@ -28,6 +28,8 @@ export function startIntake(take) {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    take([...(event.dataTransfer?.files ?? [])]);
+    const items = [...(event.dataTransfer?.items ?? [])];
+    const folders = new Set(items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry?.isDirectory).map((entry) => entry?.name));
+    take([...(event.dataTransfer?.files ?? [])].filter((file) => !folders.has(file.name)));
   });
 }

@@ -23,7 +23,7 @@ export class Key {
 
   /** ASCII only: a header carries nothing else, and no key has other characters. */
   get value() {
-    return this.#input.value.trim().replace(/[^\x21-\x7e]/g, "");
+    return this.#input.value.trim().replace(/[^\x20-\x7e]/g, "");
   }
 
   /** Show the field. */

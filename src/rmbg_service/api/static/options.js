@@ -54,6 +54,8 @@ export class Options extends EventTarget {
       chosen.crop = "true";
       const margin = this.#field("margin", HTMLInputElement);
       const unit = this.#field("margin-unit", HTMLSelectElement).value;
+      margin.max = unit === "%" ? "100" : "1000";
+      margin.reportValidity();
       if (margin.valueAsNumber > 0 && margin.validity.valid) chosen.margin = margin.value + unit;
     }
     if (chosen.shadow && "shadow_opacity" in this.#known) {

@@ -45,9 +45,9 @@ export class Problem extends Error {
  * @param {string | null} retryAfter
  */
 export function readProblem(body, retryAfter) {
-  const more = { retryAfter: Number(retryAfter) || 0 };
+  const more = { retryAfter: Math.ceil(Number(retryAfter)) || 0 };
   try {
-    const { type, detail, request_id: requestId } = JSON.parse(body);
+    const { type = "other", detail = "", request_id: requestId = "" } = JSON.parse(body);
     return new Problem(String(type), String(detail), { ...more, requestId: String(requestId) });
   } catch {
     return new Problem("other", body.slice(0, 200), more);

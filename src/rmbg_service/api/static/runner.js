@@ -137,7 +137,7 @@ export class Runner extends EventTarget {
       };
       const timer = setInterval(() => {
         this.album.update(picture, { seconds: picture.seconds - 1 });
-        if (picture.seconds === 0) end();
+        if (picture.seconds <= 0) end();
       }, 1000);
       this.#tryNow = end;
       signal.addEventListener("abort", end);

@@ -136,10 +136,11 @@ export class Save {
  * @param {Set<string>} taken names of the same archive, and now this one
  */
 function fileName(picture, format, taken) {
-  const stem = picture.name.replace(/\.[^.]*$/, "") + (format === "matte" ? "-matte" : "-cutout");
+  const safe = picture.name.replace(/[\\/:*?"<>|\x00-\x1f]/g, "_"); // what file systems refuse
+  const stem = safe.replace(/\.[^.]*$/, "") + (format === "matte" ? "-matte" : "-cutout");
   let name = `${stem}.${ENDINGS[format]}`;
-  for (let count = 2; taken.has(name); count++) name = `${stem}-${count}.${ENDINGS[format]}`;
-  taken.add(name);
+  for (let count = 2; taken.has(name.toLowerCase()); count++) name = `${stem}-${count}.${ENDINGS[format]}`;
+  taken.add(name.toLowerCase());
   return name;
 }
 

@@ -62,7 +62,10 @@ export class Strip {
     remove.append(icon("close"));
     row.append(pick, retry, remove);
     onClick(pick, () => this.album.show(picture));
-    onClick(retry, () => this.runner.start([picture]));
+    onClick(retry, () => {
+      pick.focus(); // this one is about to be hidden
+      this.runner.start([picture]);
+    });
     onClick(remove, () => {
       const next = row.nextElementSibling ?? row.previousElementSibling;
       this.album.remove(picture);

@@ -133,6 +133,8 @@ export default {
   "problem.beyond-format.advice": "Crop the picture or choose PNG.",
   "problem.not-found.title": "There is nothing at this address",
   "problem.not-found.advice": "Reload the page and try again.",
+  "problem.unreadable-file.title": "This file cannot be read any more",
+  "problem.unreadable-file.advice": "It was moved, renamed or deleted. Choose it again.",
   "problem.no-subject.title": "No subject found",
   "problem.no-subject.advice": "Try a picture in which the subject is larger or clearer.",
   "problem.invalid-image.title": "The picture cannot be read",

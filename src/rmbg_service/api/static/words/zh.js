@@ -133,6 +133,8 @@ export default {
   "problem.beyond-format.advice": "请裁剪图片，或选择 PNG。",
   "problem.not-found.title": "此地址没有内容",
   "problem.not-found.advice": "请刷新页面后重试。",
+  "problem.unreadable-file.title": "无法再读取此文件",
+  "problem.unreadable-file.advice": "它已被移动、重命名或删除。请重新选择。",
   "problem.no-subject.title": "没有找到主体",
   "problem.no-subject.advice": "请换一张主体更大或更清晰的图片。",
   "problem.invalid-image.title": "无法读取图片",
