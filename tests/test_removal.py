@@ -71,3 +71,17 @@ def test_in_a_plain_picture_the_embedded_model_finds_nothing(level: int) -> None
     cutout = remove_background(np.full((300, 400, 3), level, np.uint8))
     assert cutout.alpha.max() == 0
     assert cutout.box is None
+
+
+@pytest.mark.parametrize("given", [{"crop": True}, {"format": "webp"}, {"background": "red"}])
+def test_options_about_the_file_are_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(given))):
+        remove_background(np.zeros((8, 8, 3), np.uint8), predictor=FakePredictor(), **given)
+
+
+def test_save_writes_png_and_nothing_else(tmp_path: Path) -> None:
+    cutout = remove_background(np.zeros((8, 8, 3), np.uint8), predictor=FakePredictor())
+    cutout.save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="PNG"):
+        cutout.save(tmp_path / "a.webp")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

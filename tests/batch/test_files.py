@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_service.batch.files import digest, digest_of_file, read_bounded, replacing, write
-from rmbg_service.errors import ImageTooLarge
+from rmbg_service.errors import ImageTooLarge, InvalidImage
 
 
 def test_what_is_written_is_there_whole_with_ordinary_rights(tmp_path: Path) -> None:
@@ -58,6 +58,12 @@ def test_reading_is_bounded(tmp_path: Path) -> None:
     assert read_bounded(path, 5) == b"12345"
     with pytest.raises(ImageTooLarge, match="4 bytes"):
         read_bounded(path, 4)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.jpg")
+    with pytest.raises(InvalidImage):
+        read_bounded(tmp_path / "b.jpg", 10)
 
 
 def test_digests_agree_and_a_missing_file_has_none(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ def test_patterns_that_the_shell_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path, tmp_path / "**" / "*.jpg") == ["a.jpg", "c.jpg"]
 
 
+def test_a_pattern_does_not_take_what_an_earlier_run_made(tmp_path: Path) -> None:
+    touch(tmp_path / "a.jpg", tmp_path / "out" / "a.jpg", tmp_path / "out" / "deep" / "b.jpg")
+    assert names(tmp_path, tmp_path / "**" / "*.jpg") == ["a.jpg"]
+
+
 def test_a_name_with_brackets_is_a_name_first(tmp_path: Path) -> None:
     touch(tmp_path / "photo[1].jpg", tmp_path / "photo1.jpg")
     assert names(tmp_path, tmp_path / "photo[1].jpg") == ["photo[1].jpg"]

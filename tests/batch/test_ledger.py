@@ -43,7 +43,21 @@ def test_an_output_that_was_changed_or_deleted_does_not_count(tmp_path: Path) ->
     assert Ledger(tmp_path).find(output, SOURCE, "w") is None
 
 
-@pytest.mark.parametrize("torn", [b'{"output": "b.p', b"[]\n", b"\xff\xfe\n", b'{"output": 1}\n'])
+TEXTS = b'"input": "i", "source": "s", "wanted": "w", "written": "d", "box": null}\n'
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        b'{"output": "b.p',
+        b"[]\n",
+        b"\xff\xfe\n",
+        b'{"output": 1}\n',
+        b'{"output": 5, ' + TEXTS,
+        b'{"output": ["b.png"], ' + TEXTS,
+        b"[" * 200_000 + b"\n",
+    ],
+)
 def test_what_a_killed_process_left_is_passed_over(tmp_path: Path, torn: bytes) -> None:
     first = done(tmp_path)
     with (tmp_path / FILE_NAME).open("ab") as file:

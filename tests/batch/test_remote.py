@@ -82,14 +82,17 @@ def record_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-OK = httpx.Response(200, content=b"cutout", headers={"x-rmbg-box": "1,2,3,4"})
+PNG = {"content-type": "image/png"}
+WEBP = {"content-type": "image/webp"}
+OK = httpx.Response(200, content=b"cutout", headers=PNG | {"x-rmbg-box": "1,2,3,4"})
 
 
 async def test_a_request_says_what_was_asked_for_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = RemovalOptions(crop=True, margin="5%", decontaminate=False, format="webp-lossy")
-    async with service(monkeypatch, OK, options=options) as (remover, requests):
+    webp = httpx.Response(200, content=b"cutout", headers=dict(OK.headers) | WEBP)
+    async with service(monkeypatch, webp, options=options) as (remover, requests):
         assert await remover.remove(b"photo") == (b"cutout", Box(1, 2, 4, 6))
         assert (remover.model, remover.max_bytes, remover.parallel) == ("u2netp", 1000, 8)
     (request,) = requests
@@ -106,7 +109,7 @@ async def test_a_request_says_what_was_asked_for_and_no_more(
 
 
 async def test_a_background_picture_goes_along_as_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    reply = httpx.Response(200, content=b"cutout")
+    reply = httpx.Response(200, content=b"cutout", headers=PNG)
     async with service(monkeypatch, reply, background=b"beach") as (remover, requests):
         assert (await remover.remove(b"photo")).box is None
     assert requests[0].headers["content-type"].startswith("multipart/form-data")
@@ -151,6 +154,8 @@ async def test_a_service_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyP
     [
         (problem(422, "the png file cannot be decoded"), "cannot be decoded"),
         (problem(500, "the model failed"), "the model failed"),
+        (httpx.Response(200, html="<html>Please log in"), "no cutout but 'text/html'"),
+        (httpx.Response(200, content=b"", headers=PNG), "no cutout"),
         (httpx.Response(413, text="<html>nginx"), "answered 413"),
         (httpx.Response(400, json=["odd"]), "answered 400"),
     ],

@@ -105,4 +105,4 @@ def test_without_pyav_it_says_how_to_get_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "av", None)
     result = invoke(clip, "-o", tmp_path / "a.webm")
-    assert "rmbg-service[video]" in str(result.exception)
+    assert "'.[video]'" in str(result.exception)

@@ -84,3 +84,34 @@ def test_load_rgb_obeys_the_orientation(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.new("RGB", (4, 2), (200, 10, 10)).save(tmp_path / "a.jpg", exif=exif)
     assert load_rgb(tmp_path / "a.jpg").shape == (4, 2, 3)
+
+
+def test_a_table_as_spreadsheets_save_it(tmp_path: Path) -> None:
+    for name in ("a.jpg", "m.png"):
+        Image.new("L", (4, 3)).save(tmp_path / name)
+    table = tmp_path / "manifest.csv"
+    table.write_text("\ufefffile,alpha\r\na.jpg,m.png\r\n", "utf-8")
+    assert [sample.id for sample in read_dataset(tmp_path)] == ["a"]
+    for broken in ("file,alpha\na.jpg\n", "file,alpha\n,m.png\n"):
+        table.write_text(broken)
+        with pytest.raises(ConfigurationError):
+            read_dataset(tmp_path)
+    table.write_bytes("file,alpha,tags\na.jpg,m.png,café\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match="UTF-8"):
+        read_dataset(tmp_path)
+
+
+def test_mattes_of_every_kind_of_file(tmp_path: Path) -> None:
+    alpha = np.array([[0, 64, 255]], np.uint8)
+    rgba = np.dstack([np.full_like(alpha, 200)] * 3 + [alpha])
+    path = tmp_path / "m"
+    palette = Image.fromarray(rgba, "RGBA").quantize(8)
+    for image, kind in (
+        (Image.fromarray(alpha), "PNG"),
+        (Image.fromarray(rgba), "PNG"),
+        (palette, "PNG"),
+        (Image.fromarray((alpha / np.float32(255)).astype(np.float32)), "TIFF"),
+        (Image.fromarray(alpha.astype(np.uint16) * 257), "PNG"),
+    ):
+        image.save(path, kind)
+        np.testing.assert_allclose(load_matte(path), alpha / 255, atol=0.01)

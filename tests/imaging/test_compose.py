@@ -223,3 +223,35 @@ def test_resizing_keeps_the_colour_of_soft_pixels() -> None:
     visible = small.alpha > 0
     assert visible.any()
     assert np.abs(small.rgb[visible].astype(int) - (200, 0, 0)).max() <= 1
+
+
+def tailed() -> Cutout:
+    """A square subject, and a shadow to its right that gets fainter to the last."""
+    rgb, alpha = np.full((100, 200, 3), 80, np.uint8), np.zeros((100, 200), np.uint8)
+    alpha[30:70, 20:60] = 255
+    shadow = np.zeros((100, 200), np.uint8)
+    shadow[50:70, 60:160] = np.linspace(90, 1, 100).astype(np.uint8)
+    box = Box(60, 50, 130, 70)
+    return Cutout(rgb, alpha, shadow=Shadow("drop", shadow, box, 0.2, 1.0))
+
+
+@pytest.mark.parametrize("scale", [None, 0.3, 0.5])
+def test_a_moved_shadow_keeps_its_faint_end(scale: float | None) -> None:
+    placed = compose.place(tailed(), scale, (0.0, 0.0))
+    layer = placed.shadow_alpha
+    assert layer is not None
+    row = layer[:, : np.flatnonzero(layer.max(axis=0)).max() + 2].max(axis=0).astype(int)
+    assert row[-1] == 0
+    assert row[-2] <= 4, "it ends softly, not at the box of its denser part"
+    assert placed.box is not None
+    assert (placed.box.left, placed.box.top) == pytest.approx((0, 0), abs=1)
+
+
+def test_a_crop_that_is_shrunk_keeps_its_margins() -> None:
+    margin = compose.parse_margin("40px")
+    cut = compose.crop(tailed(), margin, 5000)
+    width, height = compose.crop_size(tailed(), margin)
+    assert cut.size[0] * cut.size[1] <= 5000
+    assert cut.size[0] / cut.size[1] == pytest.approx(width / height, rel=0.05)
+    assert cut.box is not None
+    assert cut.box.left == pytest.approx(40 * cut.size[0] / width, abs=2)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.encode import ENCODERS, LAYERS, Encoder
 from tests import icc
 
 SECRET = (250, 5, 250)  # the colour of the removed background
@@ -62,3 +62,13 @@ def test_a_kept_profile_is_in_the_file(name: str) -> None:
 def test_jpeg_quality_is_a_size() -> None:
     write = ENCODERS["jpeg"].write
     assert len(write(cutout(), 30)) < len(write(cutout(), 95))
+
+
+@pytest.mark.parametrize("encoder", [ENCODERS["zip"], LAYERS])
+def test_equal_cutouts_are_equal_archives(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cutout = Cutout(np.full((4, 5, 3), 9, np.uint8), np.full((4, 5), 200, np.uint8))
+    first = encoder.write(cutout, 90)
+    monkeypatch.setattr("time.localtime", lambda *_: (2030, 1, 2, 3, 4, 5, 0, 0, 0))
+    assert encoder.write(cutout, 90) == first
