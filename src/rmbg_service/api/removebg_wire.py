@@ -127,14 +127,18 @@ def _form_members(text: bytearray) -> _Fields:
     if text.count(b"&") >= body.MAX_FIELDS:
         raise MalformedRequest(f"a form has at most {body.MAX_FIELDS} fields")
     members: _Fields = {}
-    for part in text.split(b"&"):
-        name, _, value = part.partition(b"=")
-        field = unquote_plus(name[:_MAX_TEXT].decode("latin-1"))
+    parts = text.split(b"&")
+    text.clear()  # here and below: a body is large, so no copy outlives its use
+    while parts:
+        value = parts.pop()
+        name, equals = value[:_MAX_TEXT].partition(b"=")[:2]
+        del value[: len(name) + len(equals)]
+        field = unquote_plus(name.decode("latin-1"))
         if field not in _KNOWN:
             continue
         if field == "image_file_b64":
             # Base64 has no blanks: where one seems to be, a client has not escaped its plus sign.
-            members[field] = _unescaped(value).replace(b" ", b"+")
+            members[field] = bytes(_unescaped(value).replace(b" ", b"+"))
         elif len(value) > _MAX_TEXT:
             raise MalformedRequest(f"the field {field} is too long")
         else:
@@ -142,11 +146,12 @@ def _form_members(text: bytearray) -> _Fields:
     return members
 
 
-def _unescaped(value: bytearray) -> bytes:
-    plain = bytes(value)
+def _unescaped(value: bytearray) -> bytearray:
     for escape, character in _ESCAPES.items():
-        plain = plain.replace(escape, character).replace(escape.lower(), character)
-    return plain
+        for spelling in {escape, escape.lower()}:
+            if spelling in value:
+                value = value.replace(spelling, character)
+    return value
 
 
 async def _parts(request: Request, max_body_bytes: int) -> _Fields:
