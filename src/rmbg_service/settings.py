@@ -232,14 +232,18 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """`Settings` from the environment and `overrides`, or one clear `ConfigurationError`."""
+    """`Settings` from the environment and `overrides`, or one clear `ConfigurationError`.
+
+    An override of None leaves the setting to the environment.
+    """
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
     for variable in os.environ:
         close = get_close_matches(variable, known, n=1, cutoff=0.85)
         if variable.startswith(ENV_PREFIX) and variable not in known and close:
             raise ConfigurationError(f"{variable} is not a setting; did you mean {close[0]}?")
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        given = {name: value for name, value in overrides.items() if value is not None}
+        return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = []
         for item in error.errors():

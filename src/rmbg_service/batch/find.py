@@ -38,6 +38,7 @@ def find(inputs: Sequence[str], out: Path) -> Iterator[Found | Missing]:
     are no loops. A folder's pictures keep their path below it; of several folders, each has its
     own name before that.
     """
+    out = out.resolve()
     paths: list[Path | Missing] = []
     for text in inputs:
         paths += _expand(text, out)
@@ -55,7 +56,7 @@ def _expand(text: str, out: Path) -> list[Path | Missing]:
     if os.path.lexists(text):
         return [Path(text)]
     matches = map(Path, sorted(glob(text, recursive=True)))  # noqa: PTH207 - also absolute patterns
-    inputs = [match for match in matches if not match.resolve().is_relative_to(out.resolve())]
+    inputs = [match for match in matches if not match.resolve().is_relative_to(out)]
     return [*inputs] or [Missing(Path(text), "no such file or folder")]
 
 
@@ -69,7 +70,7 @@ def _below(path: Path, several: bool, out: Path) -> Iterator[Found | Missing]:
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and Path(folder, name).resolve() != out.resolve()
+            if not name.startswith(".") and Path(folder, name).resolve() != out
         )
         for name in sorted(files):
             file = Path(folder, name)

@@ -38,7 +38,7 @@ class Task:
     background: bytes | None = None
     server: str | None = None
     parallel: int | None = None
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str | None] = field(default_factory=dict)
     watch: bool = False
     force: bool = False
     as_json: bool = False

@@ -43,7 +43,7 @@ def candidates(
     name.
     """
     models = [] if folders and not model and not compared else [model, *compared]
-    settings = [load_settings(**({"model": name} if name else {})) for name in models]
+    settings = [load_settings(model=name or None) for name in models]
     found = [_of_model(one, detail, len(details) > 1) for one in settings for detail in details]
     found += [_of_folder(text) for text in folders]
     by_name: dict[str, Candidate] = {}

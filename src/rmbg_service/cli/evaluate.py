@@ -19,6 +19,7 @@ from rich.progress import (
 
 from rmbg_service.cli.candidates import candidates
 from rmbg_service.cli.figures import print_figures
+from rmbg_service.cli.words import ModelOption
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.candidate import Candidate
 from rmbg_service.evaluation.dataset import Sample, read_dataset
@@ -43,9 +44,7 @@ def evaluate(
     synthetic: Annotated[
         int | None, typer.Option(min=1, help="Judge on this many made-up scenes, not on DATASET.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A model's name, hub id, folder or file [RMBG_MODEL].")
-    ] = None,
+    model: ModelOption = None,
     compare: Annotated[
         list[str] | None,
         typer.Option(metavar="MODEL...", help="Models to judge on the same photos as well."),

@@ -14,6 +14,7 @@ from rmbg_service.batch.remover import Hopeless
 from rmbg_service.batch.target import target_of
 from rmbg_service.cli.fields import removal_options, with_removal_options
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
+from rmbg_service.cli.words import LicenseOption, ModelOption
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
 from rmbg_service.settings import load_settings
 
@@ -40,12 +41,8 @@ def remove(
     parallel: Annotated[
         int | None, typer.Option(min=1, help="Requests at once. Default: half of what it admits.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A model's name, hub id, folder or file [RMBG_MODEL].")
-    ] = None,
-    accept_license: Annotated[
-        str | None, typer.Option(help="Licences you accept [RMBG_ACCEPT_LICENSE].")
-    ] = None,
+    model: ModelOption = None,
+    accept_license: LicenseOption = None,
     background_image: Annotated[
         Path | None, typer.Option(help="Put the cutouts on this picture.")
     ] = None,
@@ -66,8 +63,7 @@ def remove(
         raise typer.BadParameter("--model and --accept-license are the server's to choose")
     if server is None and parallel is not None:
         raise typer.BadParameter("--parallel is for --server; RMBG_CODEC_THREADS rules here")
-    named = {"model": model, "accept_license": accept_license}
-    overrides = {name: value for name, value in named.items() if value is not None}
+    overrides = {"model": model, "accept_license": accept_license}
     if any(map(is_video, inputs)):
         others = {"--server": server, "--watch": watch, "--background-image": background_image}
         check_video(inputs, others, given)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from rmbg_service.cli.words import LicenseOption, ModelOption
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.logs import configure_logging
@@ -23,19 +24,14 @@ _DRAIN_MARGIN_S = 5
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [RMBG_HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [RMBG_PORT].")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A model's name, hub id, folder or file [RMBG_MODEL].")
-    ] = None,
-    accept_license: Annotated[
-        str | None, typer.Option(help="Licences you accept [RMBG_ACCEPT_LICENSE].")
-    ] = None,
+    model: ModelOption = None,
+    accept_license: LicenseOption = None,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl+C; what was admitted is finished first."""
     from rmbg_service.api.app import create_app
     from rmbg_service.api.protocol import BoundedHeadProtocol
 
-    given = {"host": host, "port": port, "model": model, "accept_license": accept_license}
-    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    settings = load_settings(host=host, port=port, model=model, accept_license=accept_license)
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     engine: Engine = app.state.engine

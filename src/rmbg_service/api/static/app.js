@@ -66,9 +66,9 @@ function admit(file) {
       ? new Problem("not-an-image", file.type)
       : file.size === 0
         ? new Problem("invalid-image")
-      : file.size > limits().max_body_bytes
-        ? new Problem("file-too-large", bytesText(file.size))
-        : null;
+        : file.size > limits().max_body_bytes
+          ? new Problem("file-too-large", bytesText(file.size))
+          : null;
   if (problem) Object.assign(picture, { state: "refused", problem });
   return picture;
 }

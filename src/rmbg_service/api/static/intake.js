@@ -29,7 +29,8 @@ export function startIntake(take) {
     event.preventDefault();
     zone.classList.remove("over");
     const items = [...(event.dataTransfer?.items ?? [])];
-    const folders = new Set(items.map((item) => item.webkitGetAsEntry()).filter((entry) => entry?.isDirectory).map((entry) => entry?.name));
+    const entries = items.map((item) => item.webkitGetAsEntry());
+    const folders = new Set(entries.flatMap((entry) => (entry?.isDirectory ? [entry.name] : [])));
     take([...(event.dataTransfer?.files ?? [])].filter((file) => !folders.has(file.name)));
   });
 }

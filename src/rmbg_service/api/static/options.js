@@ -16,6 +16,7 @@ export class Options extends EventTarget {
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#form.addEventListener("input", () => {
       this.#fold();
+      this.#field("margin", HTMLInputElement).reportValidity();
       this.dispatchEvent(new Event("change"));
     });
     languageChanges.addEventListener("change", () => this.offer(this.#known));
@@ -54,8 +55,6 @@ export class Options extends EventTarget {
       chosen.crop = "true";
       const margin = this.#field("margin", HTMLInputElement);
       const unit = this.#field("margin-unit", HTMLSelectElement).value;
-      margin.max = unit === "%" ? "100" : "1000";
-      margin.reportValidity();
       if (margin.valueAsNumber > 0 && margin.validity.valid) chosen.margin = margin.value + unit;
     }
     if (chosen.shadow && "shadow_opacity" in this.#known) {
@@ -68,6 +67,8 @@ export class Options extends EventTarget {
   /** Show only the fields that mean something now. */
   #fold() {
     const shadow = this.#field("shadow", HTMLSelectElement).value;
+    const unit = this.#field("margin-unit", HTMLSelectElement).value;
+    this.#field("margin", HTMLInputElement).max = unit === "%" ? "100" : "1000";
     /** @type {Record<string, boolean>} */
     const met = {
       crop: this.#field("crop", HTMLInputElement).checked,
