@@ -129,7 +129,8 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
         description="Megapixels that each key may send in a minute, an image counting as one at "
-        "least; then 429. Without keys the limit is for all together.",
+        "least; then 429. A background does not count, nor does what the service fails on. "
+        "Without keys the limit is for all together.",
     )
     removebg_default_size: RemoveBgSize = Field(
         "auto",

@@ -14,6 +14,7 @@ from PIL import Image
 
 from rmbg_service.api.fetch import Fetcher
 from rmbg_service.api.removebg_parameters import RemoveBgParameters
+from rmbg_service.errors import InferenceError
 from rmbg_service.models.predictor import Matte, ModelInput
 from tests.fakes import FakePredictor, RawRequest, picture_bytes, serving, until
 
@@ -383,6 +384,16 @@ async def test_the_rate_limit_counts_megapixels_of_each_key_on_both_apis() -> No
         metrics = (await client.get("/metrics")).text
         assert 'rmbg_rejected_total{reason="rate"} 2.0' in metrics
         assert engine.budget.jobs == 0
+
+
+async def test_a_picture_that_the_service_fails_on_does_not_count() -> None:
+    predictor = FakePredictor([InferenceError("NaN")])
+    async with serving(predictor, rate_limit_megapixels_per_minute=10) as (client, _):
+        upload = {"image_file": ("a.jpg", TWELVE_MEGAPIXELS)}
+        failed = await client.post(PATH, files=upload)
+        assert failed.status_code == 500
+        answer = await client.post(PATH, files=upload)  # more than what a moment brings
+        assert (answer.status_code, answer.headers["x-ratelimit-remaining"]) == (200, "0")
 
 
 async def test_without_a_rate_limit_the_headers_tell_of_the_room_in_flight() -> None:

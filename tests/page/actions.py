@@ -2,6 +2,7 @@
 
 import base64
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -36,6 +37,18 @@ def drop(page: Page, *files: FilePayload) -> None:
     )
     page.dispatch_event("#drop", "dragover", {"dataTransfer": transfer})
     page.dispatch_event("#drop", "drop", {"dataTransfer": transfer})
+
+
+def drop_path(page: Page, path: Path) -> None:
+    """Drop a file or a folder of this machine, by the browser's own protocol."""
+    box = page.locator("#drop").bounding_box()
+    assert box is not None
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    browser = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.send("Input.dispatchDragEvent", {"type": kind, "data": data} | place)
+    browser.detach()
 
 
 def go(page: Page) -> Locator:

@@ -2,6 +2,7 @@
 
 import zipfile
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -13,6 +14,7 @@ from tests.page.actions import (
     choose,
     downloaded,
     drop,
+    drop_path,
     file,
     go,
     opened,
@@ -102,6 +104,36 @@ def test_several_pictures_are_done_one_after_another_and_leave_as_a_zip(
         assert archive.namelist() == ["a-cutout.png", "a-cutout-2.png", "花-cutout.png"]
         sizes = [opened(archive.read(name)).size for name in archive.namelist()]
     assert sizes == [(400, 300), (400, 300), (1200, 900)]
+
+
+@pytest.mark.parametrize("way", ["dropped", "chosen"])
+def test_a_folder_is_taken_with_all_pictures_below_it(
+    open_page: OpenPage, url: str, tmp_path: Path, way: str
+) -> None:
+    (tmp_path / "shoes/red").mkdir(parents=True)
+    for name in ("shoes/10.jpg", "shoes/9.jpg", "shoes/red/9.jpg", "shoes/.hidden.jpg"):
+        (tmp_path / name).write_bytes(still_life((80, 60)))
+    (tmp_path / "shoes/prices.csv").write_text("9;12.50")
+    (tmp_path / "empty").mkdir()
+    page = open_page(url)
+
+    def bring(folder: Path) -> None:
+        if way == "chosen":
+            page.locator("#folder").set_input_files(folder)
+        else:
+            drop_path(page, folder)
+
+    bring(tmp_path / "empty")
+    expect(page.locator("#drop-none")).to_have_text("There are no pictures in it.")
+    bring(tmp_path / "shoes")
+    expect(rows(page)).to_have_count(3)
+    expect(page.locator("#drop-none")).to_be_empty()
+    process(page)
+    _, data = downloaded(page, "#zip")
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        assert archive.namelist() == [
+            "shoes/9-cutout.png", "shoes/10-cutout.png", "shoes/red/9-cutout.png"
+        ]  # fmt: skip
 
 
 def test_a_format_that_the_browser_cannot_show_is_processed(open_page: OpenPage, url: str) -> None:

@@ -46,6 +46,18 @@ def test_beyond_the_limit_it_says_when_the_picture_will_fit() -> None:
         limit.require(0)
 
 
+def test_a_failed_picture_is_given_back_but_never_more_than_there_was() -> None:
+    clock = Clock()
+    limit = RateLimit(60, clock)
+    limit.take(0, 12 * MP)
+    clock.now += 5
+    limit.give_back(0, 12 * MP)
+    assert limit.allowance(0) == (60, 60, 0.0)
+    limit.take(0, 60 * MP)
+    limit.give_back(0, 12 * MP)
+    assert limit.allowance(0) == (60, 12, 48.0)
+
+
 def test_each_client_has_its_own() -> None:
     limit = RateLimit(10, Clock())
     limit.take(0, 10 * MP)
@@ -66,5 +78,6 @@ def test_a_picture_above_the_limit_takes_a_whole_minute() -> None:
 def test_without_a_limit_nothing_is_counted() -> None:
     limit = RateLimit(None)
     limit.take(0, 10**9)
+    limit.give_back(0, 10**9)
     limit.require(0)
     assert limit.allowance(0) is None

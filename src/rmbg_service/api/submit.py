@@ -10,13 +10,22 @@ from starlette.types import Receive
 from rmbg_service.api.gate import ClientGone
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.api.wire import RemovalRequest
-from rmbg_service.errors import DeadlineExceeded, ImageTooLarge, InvalidImage
+from rmbg_service.errors import (
+    DeadlineExceeded,
+    DeviceFailure,
+    ImageTooLarge,
+    InferenceError,
+    InvalidImage,
+    NotReady,
+    OutOfDeviceMemory,
+)
 from rmbg_service.serving import pipeline
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.pipeline import Encoded
 
 _T = TypeVar("_T")
+_OUR_FAULT = (InferenceError, OutOfDeviceMemory, DeviceFailure, NotReady)
 
 
 async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
@@ -57,6 +66,9 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
         return await unless_gone(request, running, deadline - time.monotonic())
     except TimeoutError:
         raise DeadlineExceeded(f"not finished within {timeout_s:g} s") from None
+    except _OUR_FAULT:
+        engine.rate_limit.give_back(record.client, record.info.pixels)
+        raise
     finally:
         job.abandoned = not running.done()  # the job ends by itself and keeps its memory till then
 

@@ -41,6 +41,14 @@ class RateLimit:
         cost = min(cost_megapixels(pixels), self._limit)
         self._buckets[client] = self._check(client, cost) - cost, self._clock()
 
+    def give_back(self, client: int, pixels: int) -> None:
+        """Undo `take` for a picture that the service failed on."""
+        if self._limit is None:
+            return
+        cost = min(cost_megapixels(pixels), self._limit)
+        tokens = min(float(self._limit), self._tokens(client) + cost)
+        self._buckets[client] = tokens, self._clock()
+
     def allowance(self, client: int) -> Allowance | None:
         """What `client` has left; None when nothing is limited."""
         if self._limit is None:

@@ -11,10 +11,14 @@ let lastId = 0;
 
 /** A file and what has become of it. Holds no pixels: the browser keeps files and results. */
 export class Picture {
-  /** @param {File} file */
-  constructor(file) {
+  /**
+   * @param {File} file
+   * @param {string} [folder] that it came in: `shoes/red/`
+   */
+  constructor(file, folder = "") {
     this.id = ++lastId;
     this.file = file;
+    this.folder = folder;
     /** @type {State} */
     this.state = "waiting";
     /** @type {import("./api.js").Progress | null} */

@@ -35,8 +35,9 @@ const controls = new Controls(album, runner, limits);
 const viewer = new Viewer();
 new Save(album, viewer.backdrop, say);
 
-startIntake((files) => {
-  const pictures = files.map(admit);
+startIntake((arrivals) => {
+  byId("drop-none", HTMLElement).textContent = arrivals.length ? "" : t("drop.none");
+  const pictures = arrivals.map(admit);
   if (pictures.length > 0) album.add(pictures);
   for (const picture of pictures) {
     if (picture.state === "waiting") drawThumb(picture.file).then((thumb) => keep(picture, thumb));
@@ -57,10 +58,10 @@ learn();
 
 /**
  * A picture, refused right away when the service would never take it.
- * @param {File} file
+ * @param {import("./intake.js").Arrival} arrival
  */
-function admit(file) {
-  const picture = new Picture(file);
+function admit({ file, folder }) {
+  const picture = new Picture(file, folder);
   const problem =
     file.type && !file.type.startsWith("image/") && file.type !== "application/octet-stream"
       ? new Problem("not-an-image", file.type)

@@ -1,20 +1,28 @@
-/** Pictures come in: dropped, chosen or pasted. */
+/** Pictures come in: dropped, chosen or pasted; folders with every picture below them. */
 
 import { byId } from "./dom.js";
 
-/** @param {(files: File[]) => void} take */
+/** A file, and the folder it came in: `shoes/red/`, or "". @typedef {{file: File, folder: string}} Arrival */
+
+/** What is taken from a folder, which may hold anything. */
+const PICTURE_NAME = /^[^.].*\.(jpe?g|jfif|png|webp|avif|hei[cf]|tiff?|gif|bmp)$/i;
+
+/** @param {(arrivals: Arrival[]) => void} take what came, also when it is nothing */
 export function startIntake(take) {
   const zone = byId("drop", HTMLElement);
-  const input = byId("files", HTMLInputElement);
-  input.addEventListener("change", () => {
-    take([...(input.files ?? [])]);
-    input.value = ""; // so that the same file can be chosen again
+  const files = byId("files", HTMLInputElement);
+  const folder = byId("folder", HTMLInputElement);
+  files.addEventListener("change", () => take(emptied(files).map(alone)));
+  folder.addEventListener("change", () => {
+    const inside = emptied(folder).filter(({ name }) => PICTURE_NAME.test(name));
+    const arrivals = inside.map((file) => ({ file, folder: folderOf(file.webkitRelativePath) }));
+    take(arrivals.sort((a, b) => inOrder(a.folder + a.file.name, b.folder + b.file.name)));
   });
   document.addEventListener("paste", (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length > 0) {
+    const pasted = [...(event.clipboardData?.files ?? [])];
+    if (pasted.length > 0) {
       event.preventDefault();
-      take(files);
+      take(pasted.map(alone));
     }
   });
   // The whole page takes a drop: a miss would make the browser leave the page for the file.
@@ -25,12 +33,94 @@ export function startIntake(take) {
   document.addEventListener("dragleave", (event) => {
     if (event.relatedTarget === null) zone.classList.remove("over");
   });
-  document.addEventListener("drop", (event) => {
+  document.addEventListener("drop", async (event) => {
     event.preventDefault();
     zone.classList.remove("over");
-    const items = [...(event.dataTransfer?.items ?? [])];
-    const entries = items.map((item) => item.webkitGetAsEntry());
-    const folders = new Set(entries.flatMap((entry) => (entry?.isDirectory ? [entry.name] : [])));
-    take([...(event.dataTransfer?.files ?? [])].filter((file) => !folders.has(file.name)));
+    take(await dropped([...(event.dataTransfer?.items ?? [])]));
   });
+}
+
+/**
+ * The files of `input`, which forgets them, so that the same ones can be chosen again.
+ * @param {HTMLInputElement} input
+ */
+function emptied(input) {
+  const files = [...(input.files ?? [])];
+  input.value = "";
+  return files;
+}
+
+/**
+ * @param {File} file
+ * @returns {Arrival}
+ */
+function alone(file) {
+  return { file, folder: "" };
+}
+
+/**
+ * @param {DataTransferItem[]} items
+ * @returns {Promise<Arrival[]>}
+ */
+async function dropped(items) {
+  // What an item is can only be asked during the event: so first all of them, then what is below.
+  const found = items
+    .filter(({ kind }) => kind === "file")
+    .map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  const arrivals = found.map(({ entry, file }) =>
+    entry?.isDirectory ? below(/** @type {FileSystemDirectoryEntry} */ (entry)) : file ? [alone(file)] : [],
+  );
+  return (await Promise.all(arrivals)).flat();
+}
+
+/**
+ * Every picture below `folder`, in the order in which people count.
+ * @param {FileSystemDirectoryEntry} folder
+ * @returns {Promise<Arrival[]>}
+ */
+async function below(folder) {
+  /** @type {Arrival[]} */
+  const arrivals = [];
+  for (const entry of (await entriesOf(folder)).sort((a, b) => inOrder(a.name, b.name))) {
+    if (entry.isDirectory) arrivals.push(...(await below(/** @type {FileSystemDirectoryEntry} */ (entry))));
+    else if (PICTURE_NAME.test(entry.name)) {
+      const file = await fileOf(/** @type {FileSystemFileEntry} */ (entry));
+      arrivals.push({ file, folder: folderOf(entry.fullPath) });
+    }
+  }
+  return arrivals;
+}
+
+/**
+ * @param {FileSystemDirectoryEntry} folder
+ * @returns {Promise<FileSystemEntry[]>}
+ */
+async function entriesOf(folder) {
+  const reader = folder.createReader();
+  const entries = [];
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return entries;
+    entries.push(...some); // browsers give about a hundred at a time
+  }
+}
+
+/**
+ * The file of `entry`; an empty one, which is then refused by name, where it cannot be read.
+ * @param {FileSystemFileEntry} entry
+ * @returns {Promise<File>}
+ */
+function fileOf(entry) {
+  return new Promise((resolve) => entry.file(resolve, () => resolve(new File([], entry.name))));
+}
+
+/** `shoes/red/` of `/shoes/red/1.jpg`. @param {string} path */
+function folderOf(path) {
+  return path.slice(0, path.lastIndexOf("/") + 1).replace(/^\//, "");
+}
+
+/** 2 before 10. @param {string} one @param {string} other */
+function inOrder(one, other) {
+  return one.localeCompare(other, undefined, { numeric: true });
 }

@@ -11,6 +11,8 @@ import { zip } from "./zip.js";
 const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg", matte: "png" };
 const FREE_AFTER_MS = 60_000;
 const COPIED_MS = 2000;
+/** What file systems refuse in a name. */
+const UNSAFE = /[\\/:*?"<>|\x00-\x1f]/g;
 
 export class Save {
   #form = byId("file-form", HTMLFormElement);
@@ -94,8 +96,7 @@ export class Save {
   async #download() {
     const picture = this.album.shown;
     if (!picture?.cutout) return;
-    const name = fileName(picture, this.#format, new Set());
-    offer(await this.#make(picture.cutout.blob), name);
+    offer(await this.#make(picture.cutout.blob), fileName(picture, this.#format));
   }
 
   async #toClipboard() {
@@ -118,7 +119,7 @@ export class Save {
       const taken = new Set();
       for (const picture of this.album.pictures) {
         if (!picture.cutout) continue;
-        const name = fileName(picture, this.#format, taken);
+        const name = archiveName(picture, this.#format, taken);
         files.push({ name, blob: await this.#make(picture.cutout.blob) });
       }
       offer(await zip(files), "cutouts.zip");
@@ -130,16 +131,29 @@ export class Save {
 }
 
 /**
- * `photo.jpg` becomes `photo-cutout.png`; a second one `photo-cutout-2.png`.
+ * `photo.jpg` becomes `photo-cutout.png`.
+ * @param {Picture} picture
+ * @param {Format} format
+ * @param {string} [more] after its stem
+ */
+function fileName(picture, format, more = "") {
+  const stem = picture.name.replace(UNSAFE, "_").replace(/\.[^.]*$/, "");
+  return `${stem}-${format === "matte" ? "matte" : "cutout"}${more}.${ENDINGS[format]}`;
+}
+
+/**
+ * The same in an archive, in the folder that the picture came in; of equal names the second one is
+ * `photo-cutout-2.png`.
  * @param {Picture} picture
  * @param {Format} format
  * @param {Set<string>} taken names of the same archive, and now this one
  */
-function fileName(picture, format, taken) {
-  const safe = picture.name.replace(/[\\/:*?"<>|\x00-\x1f]/g, "_"); // what file systems refuse
-  const stem = safe.replace(/\.[^.]*$/, "") + (format === "matte" ? "-matte" : "-cutout");
-  let name = `${stem}.${ENDINGS[format]}`;
-  for (let count = 2; taken.has(name.toLowerCase()); count++) name = `${stem}-${count}.${ENDINGS[format]}`;
+function archiveName(picture, format, taken) {
+  const folder = picture.folder.split("/").map((part) => part.replace(UNSAFE, "_")).join("/");
+  let name = folder + fileName(picture, format);
+  for (let count = 2; taken.has(name.toLowerCase()); count++) {
+    name = folder + fileName(picture, format, `-${count}`);
+  }
   taken.add(name.toLowerCase());
   return name;
 }

@@ -8,6 +8,8 @@ export default {
   "drop.more": "Add more pictures",
   "drop.choose": "choose files",
   "drop.paste": "or paste with Ctrl+V",
+  "drop.folder": "Choose a whole folder",
+  "drop.none": "There are no pictures in it.",
   "drop.formats": "JPEG, PNG, WebP, AVIF, HEIC, TIFF, GIF, BMP · up to {size} each",
   tally: "{count} pictures, {done} done",
   "tally.one": "1 picture",

@@ -8,6 +8,8 @@ export default {
   "drop.more": "添加更多图片",
   "drop.choose": "选择文件",
   "drop.paste": "或按 Ctrl+V 粘贴",
+  "drop.folder": "选择整个文件夹",
+  "drop.none": "里面没有图片。",
   "drop.formats": "JPEG、PNG、WebP、AVIF、HEIC、TIFF、GIF、BMP · 每张最大 {size}",
   tally: "{count} 张图片，已完成 {done} 张",
   "tally.one": "1 张图片",
