@@ -135,6 +135,41 @@ def test_twenty_pictures_hold_only_what_is_shown(open_page: OpenPage) -> None:
         wait_until_done(page)
         expect(page.locator("#tally")).to_have_text("20 pictures, 20 done")
         assert page.evaluate("held.size") == 2  # one original, one result
+        page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Clear").click()
         expect(rows(page)).to_have_count(0)
         assert page.evaluate("held.size") == 0
+
+
+def test_a_run_does_not_take_away_what_somebody_looks_at(open_page: OpenPage) -> None:
+    predictor = FakePredictor(gated=True)
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
+        expect(go(page)).to_have_text("Remove 3 backgrounds")
+        current = page.locator(".row:has([aria-current]) .row-name")
+        go(page).click()
+        expect(page.locator("#progress-text")).to_have_text("1/3 · Finding the subject")
+        expect(page).to_have_title("1/3 · Remove background")
+        expect(current).to_have_text("0.png")
+        rows(page).nth(2).locator(".pick").click()
+        choose(page, file("late.png", picture_bytes(), "image/png"))
+        predictor.gate.set()
+        wait_until_done(page)
+        expect(current).to_have_text("2.png")
+        expect(page).to_have_title("Remove background")
+        expect(page.locator("#tally")).to_have_text("4 pictures, 4 done")
+        choose(page, file("new.png", picture_bytes(), "image/png"))
+        expect(current).to_have_text("new.png")  # the run is over
+
+
+def test_a_proxy_s_refusal_without_a_time_is_waited_for(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.route(f"**{PATH}*", lambda route: route.fulfill(status=429, body="<h1>Slow down</h1>"))
+    choose(page, PICTURE)
+    go(page).click()
+    expect(page.locator("#progress-text")).to_contain_text("The service is busy. Trying again in")
+    expect(page.locator("#progress-more")).to_have_text("<h1>Slow down</h1>")
+    page.unroute_all()
+    page.get_by_role("button", name="Try now").click()
+    wait_until_done(page)

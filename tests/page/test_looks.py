@@ -1,8 +1,11 @@
 """Languages, keyboard, phone, zoom, comparison, accessibility, and /docs."""
 
 import re
+from io import BytesIO
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.fakes import FakePredictor, picture_bytes
@@ -79,8 +82,13 @@ def test_everything_works_with_the_keyboard_alone(open_page: OpenPage, url: str)
     tab_to("#compare")
     page.keyboard.press("Space")
     expect(page.locator("#split")).to_be_focused()
+    expect(page.locator("#split")).to_have_value("50")
+    line = split_at(page)
     page.keyboard.press("ArrowRight")
-    assert page.locator("#result").evaluate("e => e.style.getPropertyValue('--split')") == "51%"
+    expect(page.locator("#split")).to_have_value("51")
+    shown = page.locator("#result > .layer").bounding_box()
+    assert shown is not None
+    assert split_at(page) - line == pytest.approx(shown["width"] / 100, abs=0.1)
     tab_to("#file summary")
     page.keyboard.press("Enter")
     expect(page.locator("#file-form")).to_be_visible()
@@ -91,8 +99,14 @@ def test_everything_works_with_the_keyboard_alone(open_page: OpenPage, url: str)
         page.keyboard.press("Enter")
 
 
-def place(page: Page) -> str:
-    transform = page.locator("#result > .layer").evaluate("e => e.style.transform")
+def split_at(page: Page) -> float:
+    return float(
+        page.locator("#result").evaluate("e => parseFloat(e.style.getPropertyValue('--split'))")
+    )
+
+
+def place(page: Page, stage: str = "#result") -> str:
+    transform = page.locator(f"{stage} > .layer").evaluate("e => e.style.transform")
     return str(transform)
 
 
@@ -114,6 +128,88 @@ def test_wheel_and_drag_move_both_previews(open_page: OpenPage, url: str) -> Non
     expect(page.locator("#original")).to_have_class(re.compile("free"))
     page.get_by_role("button", name="Fit").click()
     expect(page.locator("#original")).not_to_have_class(re.compile("free"))
+
+
+@pytest.mark.parametrize("pixel_ratio", [1, 1.25, 2])
+def test_at_actual_size_every_pixel_is_one_of_the_screen(
+    open_page: OpenPage, url: str, pixel_ratio: float
+) -> None:
+    stripes = np.zeros((601, 801, 3), np.uint8)
+    stripes[:, ::2] = 255
+    buffer = BytesIO()
+    Image.fromarray(stripes).save(buffer, "PNG")
+    page = open_page(
+        url,
+        viewport={"width": 1283, "height": 801},
+        device_scale_factor=pixel_ratio,
+    )
+    choose(page, file("stripes.png", buffer.getvalue(), "image/png"))
+    expect(page.locator("#original-facts")).to_have_text("801 × 601")
+    page.locator("#zoom-actual").click()
+
+    def seen() -> set[int]:
+        shot = np.asarray(Image.open(BytesIO(page.locator("#original").screenshot())).convert("L"))
+        middle = shot[shot.shape[0] // 2, shot.shape[1] // 2 - 40 : shot.shape[1] // 2 + 40]
+        return set(middle.tolist())
+
+    assert seen() == {0, 255}
+    box = page.locator("#original").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = place(page, "#original")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 7.3, y + 5.9)
+    page.mouse.up()
+    assert place(page, "#original") != before
+    assert seen() == {0, 255}
+
+
+def test_the_list_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, *(file(f"{n}.jpg", still_life((80, 60))) for n in range(30)))
+    page.locator("#strip .pick").first.focus()
+    current = page.locator(".pick[aria-current]")
+    for key, name in {"ArrowDown": "1.jpg", "End": "29.jpg", "ArrowUp": "28.jpg"}.items():
+        page.keyboard.press(key)
+        expect(current).to_be_focused()
+        expect(current).to_contain_text(name)
+        expect(current).to_be_in_viewport()
+    page.keyboard.press("Delete")
+    expect(rows(page)).to_have_count(29)
+    expect(current).to_be_focused()
+    for _ in range(2):  # its remove button, then out of the list
+        page.keyboard.press("Tab")
+    assert not page.evaluate("document.querySelector('#strip').contains(document.activeElement)")
+    page.keyboard.press("Control+Enter")
+    expect(go(page)).to_have_text("Processing…")
+    page.get_by_role("button", name="Cancel").click()
+    expect(go(page)).not_to_have_text("Processing…")
+
+
+def test_the_result_can_take_the_whole_area(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    process(page)
+    before = page.locator("#result").bounding_box()
+    page.get_by_role("button", name="Result over the whole area").click()
+    expect(page.locator("#original")).to_be_hidden()
+    after = page.locator("#result").bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["height"] > before["height"] + 150
+    page.keyboard.press("Escape")
+    expect(page.locator("#original")).to_be_visible()
+
+
+def test_contrast_themes_keep_the_backgrounds(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, forced_colors="active")
+    choose(page, PICTURE)
+    process(page)
+    page.get_by_label("Black", exact=True).check(force=True)
+    backdrop = page.locator("#result > .backdrop")
+    expect(backdrop).to_have_css("background-color", "rgb(0, 0, 0)")
+    expect(go(page)).to_have_css("border-top-style", "solid")
 
 
 def test_backgrounds_and_matte_change_the_preview_only(open_page: OpenPage, url: str) -> None:
@@ -181,8 +277,18 @@ def test_the_footer_names_the_model_and_its_licence(
         expect(page.locator("#about strong")).to_contain_text("non-commercial use only")
 
 
-def test_the_api_document_works_without_any_other_host(open_page: OpenPage, url: str) -> None:
-    page = open_page(f"{url}/docs")
+@pytest.mark.parametrize("prefix", ["", "/tools/cutout"])
+def test_the_api_document_works_without_any_other_host(
+    open_page: OpenPage, url: str, prefix: str
+) -> None:
+    page = open_page(url)
+    page.route(  # a proxy that takes the prefix away
+        f"{url}{prefix}/**",
+        lambda route: route.fulfill(
+            response=route.fetch(url=route.request.url.replace(prefix, "", 1) if prefix else None)
+        ),
+    )
+    page.goto(f"{url}{prefix}/docs")
     expect(page.locator("#swagger-ui")).to_contain_text("/api/remove-bg")
     page.get_by_text("/livez").click()
     page.get_by_role("button", name="Try it out").click()

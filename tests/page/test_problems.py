@@ -1,7 +1,8 @@
 """What the page says when something is wrong: what it is, and what to do."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Dialog, expect
 
+from rmbg_service.errors import InferenceError
 from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.page.actions import choose, file, go, rows, wait_until_done
 from tests.page.conftest import OpenPage
@@ -77,7 +78,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> No
 
 def test_an_answer_that_is_not_the_service_s_is_shown(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
-    page.route(f"**{PATH}*", lambda route: route.fulfill(status=502, body="Bad gateway"))
+    page.route(f"**{PATH}*", lambda route: route.fulfill(status=501, body="Bad gateway"))
     choose(page, PICTURE)
     go(page).click()
     expect(page.locator("#notice")).to_contain_text("Something went wrong")
@@ -88,11 +89,79 @@ def test_without_a_connection_the_run_ends_and_can_be_taken_up(
     open_page: OpenPage, url: str
 ) -> None:
     page = open_page(url)
+    tries: list[str] = []
+    page.on("requestfailed", lambda request: tries.append(request.url))
     page.route(f"**{PATH}*", lambda route: route.abort())
     choose(page, PICTURE, file("second.png", picture_bytes(), "image/png"))
     go(page).click()
+    expect(page.locator("#progress-text")).to_contain_text("No connection to the service. Trying")
+    while not page.locator("#notice").is_visible():
+        page.locator("#now").dispatch_event("click")
     expect(page.locator("#notice")).to_contain_text("No connection to the service")
+    assert len(tries) == 4
     expect(rows(page).nth(1)).to_contain_text("Ready")
     page.unroute_all()
     go(page).click()
     wait_until_done(page)
+
+
+def test_a_connection_that_comes_back_is_used_by_itself(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.route(f"**{PATH}*", lambda route: route.abort(), times=1)
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+
+
+def test_what_failed_is_counted_shown_and_tried_again(open_page: OpenPage) -> None:
+    predictor = FakePredictor(errors=[InferenceError("NaN")])
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
+        go(page).click()
+        failed = page.get_by_role("button", name="1 failed")
+        expect(failed).to_be_visible()
+        expect(page.locator("#notice")).to_contain_text("The model failed on this picture")
+        expect(page.locator("#status")).to_have_text("3 pictures, 2 done 1 failed")
+        rows(page).nth(2).locator(".pick").click()
+        failed.click()
+        expect(page.locator(".row:has([aria-current])")).to_contain_text("0.png")
+        expect(go(page)).to_have_text("Try again")
+        go(page).click()
+        wait_until_done(page)
+        expect(failed).to_be_hidden()
+
+
+def test_results_are_not_thrown_away_unasked(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    asked: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
+    choose(page, PICTURE, file("second.png", picture_bytes(), "image/png"))
+    go(page).click()
+    wait_until_done(page)
+    page.get_by_role("button", name="Clear").click()
+    expect(rows(page)).to_have_count(2)
+    page.close(run_before_unload=True)
+    page.wait_for_function("true")
+    assert asked == ["confirm", "beforeunload"]
+    with page.expect_download():
+        page.locator("#zip").click()
+    page.get_by_role("button", name="Clear").click()
+    expect(rows(page)).to_have_count(0)
+    assert len(asked) == 2
+
+
+def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    scan = file("scan.tiff", picture_bytes(kind="TIFF"), "image/tiff")
+    page.locator("#backdrop-file").set_input_files([scan])
+    expect(page.locator("#save-problem")).to_contain_text("cannot show that picture")
+    expect(page.get_by_label("Checkerboard")).to_be_checked()

@@ -163,6 +163,50 @@ def test_the_options_reach_the_service(open_page: OpenPage, url: str) -> None:
     assert np.asarray(cropped.getchannel("A"))[:20].max() < 13  # the box begins at 5 %
 
 
+def test_what_was_chosen_is_there_again_and_can_be_reset(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.locator("#options summary").click()
+    page.get_by_label("Crop to the subject").check()
+    page.get_by_label("Margin", exact=True).fill("5")
+    page.locator("[name=margin-unit]").select_option("%")
+    page.locator("[name=shadow]").select_option("auto")
+    page.locator("#file-form [value=jpeg]").evaluate("e => e.click()")  # before there is a result
+    page.reload()
+    expect(page.locator("#options-changed")).to_have_text("2 changed")
+    choose(page, file("vase.jpg", still_life((400, 300))))
+    with page.expect_request(lambda request: PATH in request.url) as sent:
+        process(page)
+    assert "shadow=auto&crop=true&margin=5%25" in sent.value.url
+    expect(page.locator("#format-name")).to_have_text("JPEG")
+    page.locator("#options summary").click()
+    page.get_by_role("button", name="Back to the defaults").click()
+    expect(page.locator("#options-changed")).to_be_empty()
+    expect(rows(page)).to_contain_text("Done, with other options")
+    rows(page).get_by_role("button", name="Try vase.jpg again").click()
+    wait_until_done(page)
+    assert opened(downloaded(page)[1]).size == (400, 300)
+
+
+def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, file("vase.jpg", still_life((400, 300))))
+    page.locator("#options summary").click()
+    page.locator("[name=shadow]").select_option("drop")
+    process(page)
+    page.locator("#file summary").click()
+    page.locator("input[name=format][value=layers]").check()
+    name, data = downloaded(page)
+    assert name == "vase-layers.zip"
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        assert archive.namelist() == ["foreground.png", "shadow.png", "matte.png"]
+        shadow = np.asarray(opened(archive.read("shadow.png")))
+    assert shadow.shape == (300, 400, 4)
+    assert shadow[..., 3].max() > 30
+    page.route(f"**{PATH}*", lambda route: route.fulfill(status=503, body="later"))
+    page.locator("#download").click()
+    expect(page.locator("#save-problem")).to_contain_text("The service is not ready")
+
+
 def test_a_shadow_is_offered_where_the_service_knows_it(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, file("vase.jpg", PHOTO))

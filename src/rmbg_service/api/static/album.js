@@ -31,6 +31,8 @@ export class Picture {
     this.cutout = null;
     /** The options that `cutout` was made with, as a query. */
     this.madeWith = "";
+    /** Whether `cutout` has left the page. */
+    this.saved = false;
     /** A small drawing of the original, then of the result. @type {HTMLCanvasElement | null} */
     this.thumb = null;
   }
@@ -42,6 +44,10 @@ export class Picture {
   get busy() {
     return this.state === "working" || this.state === "backoff";
   }
+
+  get failed() {
+    return this.state === "failed" || this.state === "refused";
+  }
 }
 
 /** The pictures in their order. Tells with `change` that something about them is new. */
@@ -50,11 +56,18 @@ export class Album extends EventTarget {
   pictures = [];
   /** @type {Picture | null} */
   shown = null;
+  /** Whether what is in work or new is shown, or what a person looks at stays. */
+  following = true;
+
+  /** Results that would be lost with the page. */
+  get unsaved() {
+    return this.pictures.filter(({ cutout, saved }) => cutout && !saved);
+  }
 
   /** @param {Picture[]} pictures */
   add(pictures) {
     this.pictures.push(...pictures);
-    this.shown = pictures[0] ?? this.shown;
+    this.#follow(pictures[0]);
     this.changed();
   }
 
@@ -75,9 +88,16 @@ export class Album extends EventTarget {
     this.changed();
   }
 
-  /** @param {Picture} picture */
-  show(picture) {
+  /** Show what a person has chosen, and stay there. @param {Picture} picture */
+  choose(picture) {
+    this.following = false;
     this.shown = picture;
+    this.changed();
+  }
+
+  /** Show what happens, unless a person looks at something else. @param {Picture} picture */
+  show(picture) {
+    this.#follow(picture);
     this.changed();
   }
 
@@ -93,5 +113,10 @@ export class Album extends EventTarget {
 
   changed() {
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** @param {Picture | undefined} picture */
+  #follow(picture) {
+    if (picture && (this.following || !this.shown)) this.shown = picture;
   }
 }

@@ -95,6 +95,25 @@ export function removeBackground(file, options, key, watch, signal) {
 }
 
 /**
+ * The subject, its shadow and the matte as a ZIP of layers. Rejects with a `Problem`.
+ * @param {File} file
+ * @param {string} query the options of its cutout
+ * @param {string} key
+ */
+export async function fetchLayers(file, query, key) {
+  const options = new URLSearchParams(query);
+  options.set("output", "layers");
+  options.delete("format");
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/zip", "Content-Type": "application/octet-stream" };
+  if (key) headers["X-API-Key"] = key;
+  const sent = fetch(`api/remove-bg?${options}`, { method: "POST", headers, body: file });
+  const answer = await sent.catch(() => Promise.reject(new Problem("network")));
+  if (answer.ok) return answer.blob();
+  throw readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+}
+
+/**
  * @param {XMLHttpRequest} request
  * @param {Record<string, string>} options that it was sent with
  * @returns {Promise<Cutout>}
@@ -103,13 +122,14 @@ async function readAnswer(request, options) {
   /** @type {Blob} */
   const blob = request.response;
   if (request.status !== 200) {
-    throw readProblem(await blob.text(), request.getResponseHeader("Retry-After"));
+    throw readProblem(request.status, await blob.text(), request.getResponseHeader("Retry-After"));
   }
   if (blob.type !== "image/png") throw new Problem("other", blob.type);
   const size = await pngSize(blob);
   const box = readBox(request.getResponseHeader("X-RMBG-Box"));
   const shadowBox = readBox(request.getResponseHeader("X-RMBG-Shadow-Box"));
-  const [, noShadow = ""] = /^none; reason=(.+)/.exec(request.getResponseHeader("X-RMBG-Shadow") ?? "") ?? [];
+  const shadow = request.getResponseHeader("X-RMBG-Shadow") ?? "";
+  const [, noShadow = ""] = /^none; reason=(.+)/.exec(shadow) ?? [];
   // A crop is the box of the subject and its shadow, with the same margin on opposite sides.
   const cropped = box && options.crop === "true" ? union(box, shadowBox ?? box) : null;
   const origin = cropped

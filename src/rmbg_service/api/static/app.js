@@ -20,6 +20,7 @@ let info = null;
 /** What every service has, until it has told. @type {import("./api.js").Limits} */
 const UNTOLD = { max_body_bytes: Infinity, max_image_pixels: Infinity };
 const limits = () => info?.limits ?? UNTOLD;
+const LEARN_AGAIN_MS = 10_000;
 
 startLanguages();
 const album = new Album();
@@ -32,26 +33,40 @@ const runner = new Runner(
 );
 const strip = new Strip(album, runner);
 const controls = new Controls(album, runner, limits);
-const viewer = new Viewer();
-new Save(album, viewer.backdrop, say);
+const viewer = new Viewer(() => {
+  byId("save-problem", HTMLElement).textContent = t("backdrop.unreadable");
+});
+const save = new Save(album, viewer.backdrop, () => key.value, say);
 
 startIntake((arrivals) => {
   byId("drop-none", HTMLElement).textContent = arrivals.length ? "" : t("drop.none");
   const pictures = arrivals.map(admit);
+  if (!runner.running) album.following = true;
   if (pictures.length > 0) album.add(pictures);
   for (const picture of pictures) {
     if (picture.state === "waiting") drawThumb(picture.file).then((thumb) => keep(picture, thumb));
   }
 });
 onClick(byId("clear", HTMLButtonElement), () => {
+  const count = album.unsaved.length;
+  if (count > 1 && !confirm(t("clear.sure", { count }))) return;
   album.clear();
   byId("files", HTMLInputElement).focus();
+});
+addEventListener("beforeunload", (event) => {
+  if (runner.running || album.unsaved.length > 1) event.preventDefault(); // the browser asks
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) runner.start(runner.pending);
 });
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
 languageChanges.addEventListener("change", draw);
 runner.addEventListener("step", (event) => {
   if (event instanceof CustomEvent) heed(event.detail.what, event.detail.picture);
+});
+viewer.moves.addEventListener("change", () => {
+  if (runner.running && viewer.zoomed) album.following = false; // somebody is judging an edge
 });
 draw();
 learn();
@@ -62,8 +77,10 @@ learn();
  */
 function admit({ file, folder }) {
   const picture = new Picture(file, folder);
+  const kind = file.type || "application/octet-stream";
+  const picturesque = kind.startsWith("image/") && kind !== "image/svg+xml";
   const problem =
-    file.type && !file.type.startsWith("image/") && file.type !== "application/octet-stream"
+    !picturesque && kind !== "application/octet-stream"
       ? new Problem("not-an-image", file.type)
       : file.size === 0
         ? new Problem("invalid-image")
@@ -83,10 +100,15 @@ function keep(picture, thumb) {
 }
 
 /**
- * @param {"start" | "done" | "failed" | "backoff" | "cancelled"} what
- * @param {Picture} picture
+ * @param {"start" | "done" | "failed" | "backoff" | "cancelled" | "end"} what
+ * @param {Picture | null} picture at the end the first one that failed
  */
 function heed(what, picture) {
+  if (what === "end") {
+    if (picture) album.show(picture);
+    if (album.pictures.length > 1) say([tallyText(), failedText()].join(" "));
+  }
+  if (what === "end" || !picture) return;
   say(t(`say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
   if (what === "done" && runner.pending.length === 0) revealResult();
   if (what === "done" && picture.cutout) {
@@ -109,9 +131,11 @@ function revealResult() {
 
 /** Learn from the service what it is; until it answers the page works without. */
 async function learn() {
+  if (info) return;
   try {
     info = await fetchInfo();
   } catch {
+    setTimeout(learn, LEARN_AGAIN_MS);
     return; // the first picture will tell what is wrong
   }
   options.offer(info.options);
@@ -133,18 +157,31 @@ function drawSoon() {
 
 function draw() {
   const { pictures, shown } = album;
-  const done = pictures.filter((picture) => picture.cutout).length;
   document.body.classList.toggle("started", pictures.length > 0);
   byId("drop-title", HTMLElement).textContent = t(pictures.length ? "drop.more" : "drop.title");
   byId("album", HTMLElement).hidden = pictures.length === 0;
-  byId("zip", HTMLElement).hidden = done < 2;
+  byId("zip", HTMLElement).hidden = pictures.filter(({ cutout }) => cutout).length < 2;
   byId("tools", HTMLElement).hidden = !shown?.cutout;
-  byId("tally", HTMLElement).textContent =
-    pictures.length === 1 ? t("tally.one") : t("tally", { count: pictures.length, done });
+  byId("tally", HTMLElement).textContent = tallyText();
+  byId("failed", HTMLElement).textContent = failedText();
+  byId("failed", HTMLElement).hidden = pictures.length < 2 || failedText() === "";
   strip.draw();
   controls.draw();
+  save.draw();
   viewer.show(shown);
   drawFacts();
+}
+
+function tallyText() {
+  const { pictures } = album;
+  const done = pictures.filter((picture) => picture.cutout).length;
+  return pictures.length === 1 ? t("tally.one") : t("tally", { count: pictures.length, done });
+}
+
+/** "" when none has failed. */
+function failedText() {
+  const count = album.pictures.filter(({ failed }) => failed).length;
+  return count ? t("tally.failed", { count }) : "";
 }
 
 function drawFacts() {
@@ -158,6 +195,7 @@ function drawFacts() {
     strong.textContent = t("about.nc", { licence: model.licence });
     about.append(" ", strong);
   }
-  const size = bytesText(info.limits.max_body_bytes);
-  byId("formats", HTMLElement).textContent = t("drop.formats", { size });
+  const { max_body_bytes: bytes, max_image_pixels: pixels } = info.limits;
+  const most = { size: bytesText(bytes), pixels: Math.floor(pixels / 1e5) / 10 };
+  byId("formats", HTMLElement).textContent = t("drop.formats", most);
 }

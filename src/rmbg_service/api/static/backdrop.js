@@ -4,7 +4,8 @@ import { byId, within } from "./dom.js";
 
 /** @typedef {{colour: string} | {picture: Blob} | null} Chosen null for the checkerboard */
 
-export class Backdrop {
+/** Tells with `change` that another one is chosen. */
+export class Backdrop extends EventTarget {
   #fieldset = within(document, ".backdrops", HTMLElement);
   #colour = byId("colour", HTMLInputElement);
   #file = byId("backdrop-file", HTMLInputElement);
@@ -13,8 +14,12 @@ export class Backdrop {
   #picture = null;
   #url = "";
 
-  /** @param {import("./stage.js").Stage} stage */
-  constructor(stage) {
+  /**
+   * @param {import("./stage.js").Stage} stage
+   * @param {() => void} unreadable what to do when a picture of one's own cannot be shown
+   */
+  constructor(stage, unreadable) {
+    super();
     this.stage = stage;
     this.element = within(stage.element, ".backdrop", HTMLElement);
     this.#fieldset.addEventListener("change", () => this.#paint());
@@ -24,14 +29,8 @@ export class Backdrop {
     });
     this.#file.addEventListener("change", () => {
       const [file] = this.#file.files ?? [];
-      if (!file) return;
-      URL.revokeObjectURL(this.#url);
-      this.#picture = file;
-      this.#url = URL.createObjectURL(file);
-      this.#own.hidden = false;
-      byId("own-swatch", HTMLElement).style.backgroundImage = `url("${this.#url}")`;
-      this.#check("picture");
-      this.#paint();
+      this.#file.value = ""; // so that the same file can be chosen again
+      if (file) this.#take(file).catch(unreadable);
     });
     stage.camera.addEventListener("change", () => this.place());
     new ResizeObserver(() => this.place()).observe(stage.element);
@@ -54,6 +53,18 @@ export class Backdrop {
     }
   }
 
+  /** Rejects when the browser cannot show `file`. @param {File} file */
+  async #take(file) {
+    (await createImageBitmap(file)).close();
+    URL.revokeObjectURL(this.#url);
+    this.#picture = file;
+    this.#url = URL.createObjectURL(file);
+    this.#own.hidden = false;
+    byId("own-swatch", HTMLElement).style.backgroundImage = `url("${this.#url}")`;
+    this.#check("picture");
+    this.#paint();
+  }
+
   get #value() {
     return within(this.#fieldset, "input[name=backdrop]:checked", HTMLInputElement).value;
   }
@@ -69,6 +80,7 @@ export class Backdrop {
     this.element.className = `backdrop ${value}`;
     this.element.style.backgroundColor = value === "colour" ? this.#colour.value : "";
     this.element.style.backgroundImage = value === "picture" ? `url("${this.#url}")` : "";
+    this.dispatchEvent(new Event("change"));
   }
 
   /** Lie exactly under the result; the pattern keeps its size whatever the zoom. */
@@ -77,11 +89,11 @@ export class Backdrop {
     this.element.hidden = !frame;
     if (!frame) return;
     const { x, y } = this.stage.toScreen(frame.x, frame.y);
-    const end = this.stage.toScreen(frame.x + frame.width, frame.y + frame.height);
+    const { scale } = this.stage;
     const style = this.element.style;
     style.left = `${x}px`;
     style.top = `${y}px`;
-    style.width = `${end.x - x}px`;
-    style.height = `${end.y - y}px`;
+    style.width = `${frame.width * scale}px`;
+    style.height = `${frame.height * scale}px`;
   }
 }

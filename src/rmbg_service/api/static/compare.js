@@ -30,8 +30,9 @@ export class Compare {
     });
     this.line.addEventListener("pointermove", (event) => {
       if (!this.line.hasPointerCapture(event.pointerId)) return;
-      const { left, width } = result.element.getBoundingClientRect();
-      this.#range.value = String(((event.clientX - left) / width) * 100);
+      const { left, width } = this.#span;
+      const x = event.clientX - result.element.getBoundingClientRect().left;
+      this.#range.value = String(((x - left) / width) * 100);
       this.#draw();
     });
     result.camera.addEventListener("change", () => this.place());
@@ -48,14 +49,27 @@ export class Compare {
   }
 
   place() {
-    if (this.#possible) this.result.put(this.image, { x: 0, y: 0 });
+    if (!this.#possible) return;
+    this.result.put(this.image, { x: 0, y: 0 });
+    const { left, width } = this.#span;
+    const split = left + (this.#range.valueAsNumber / 100) * width;
+    this.result.element.style.setProperty("--split", `${split}px`);
+  }
+
+  /** From where to where the line goes: over what is seen of the result, in CSS px. */
+  get #span() {
+    const { frame, element, scale } = this.result;
+    if (!frame) return { left: 0, width: element.clientWidth };
+    const start = this.result.toScreen(frame.x, frame.y).x;
+    const left = Math.max(start, 0);
+    const right = Math.min(start + frame.width * scale, element.clientWidth);
+    return { left, width: Math.max(right - left, 1) };
   }
 
   #draw() {
     const shown = this.#on && this.#possible;
     this.#button.setAttribute("aria-pressed", String(this.#on));
     this.before.hidden = this.line.hidden = this.#range.hidden = !shown;
-    this.result.element.style.setProperty("--split", `${this.#range.value}%`);
     this.place();
   }
 }

@@ -1,7 +1,7 @@
 /** The button, the progress below it, and what to do when something went wrong. */
 
 import { byId, onClick, setIdle, within } from "./dom.js";
-import { isWord, t } from "./i18n.js";
+import { isWord, t, timeText } from "./i18n.js";
 
 /** @typedef {import("./album.js").Picture} Picture */
 
@@ -59,26 +59,36 @@ export class Controls {
     this.#go.dataset.state = state;
     setIdle(this.#go, idle || state !== "ready");
     within(this.#go, ".icon", SVGElement).toggleAttribute("hidden", state !== "done");
-    const texts = { busy: t("go.busy"), done: t("go.done"), ready: t("go") };
+    const texts = { busy: t("go.busy"), done: t("go.done"), ready: readyText(runner.pending) };
     byId("go-text", HTMLElement).textContent = texts[state];
     this.#drawProgress(album.pictures.find((picture) => picture.busy));
     this.#drawNotice(album.shown);
   }
 
-  /** @param {Picture | undefined} picture */
+  /**
+   * The bar is that of the whole run, and so is the tab's title.
+   * @param {Picture | undefined} picture
+   */
   #drawProgress(picture) {
     const focused = this.#progress.contains(document.activeElement);
     this.#progress.hidden = !picture;
     if (!picture && focused) this.#go.focus();
+    document.title = t("title");
     if (!picture) return;
     const waits = picture.state === "backoff";
+    const { ended } = this.runner;
+    const left = this.album.pictures.filter(({ state }) => state === "waiting").length + 1;
+    const total = ended + left;
+    const place = total > 1 ? `${ended + 1}/${total} · ` : "";
     const text = waits ? waitText(picture) : stageText(picture);
-    const { pictures } = this.album;
-    const place = pictures.length > 1 ? `${pictures.indexOf(picture) + 1}/${pictures.length} · ` : "";
+    document.title = place + document.title;
     byId("progress-text", HTMLElement).textContent = place + text;
+    const seconds = left > 1 ? this.runner.secondsFor(left) : null;
+    const rest = seconds === null ? "" : t("progress.left", { time: timeText(seconds) });
+    byId("progress-more", HTMLElement).textContent = waits ? (picture.problem?.detail ?? "") : rest;
     byId("now", HTMLElement).hidden = !waits;
     this.#bar.hidden = waits;
-    this.#bar.value = percent(picture.progress);
+    this.#bar.value = (ended * 100 + percent(picture.progress)) / total;
   }
 
   /** @param {Picture | null} picture */
@@ -88,7 +98,7 @@ export class Controls {
     this.#notice.hidden = texts.length === 0;
     this.#notice.classList.toggle("mild", !problem);
     byId("notice-retry", HTMLElement).hidden =
-      picture?.state !== "failed" || this.runner.running;
+      picture?.state !== "failed" || !problem || problem.final || this.runner.running;
     if (texts.join() === this.#noticed) return;
     this.#noticed = texts.join();
     ["title", "advice", "detail"].forEach((part, place) => {
@@ -115,7 +125,21 @@ function remarkTexts(picture) {
   if (picture?.state !== "done" || !picture.cutout) return [];
   const { box, noShadow } = picture.cutout;
   if (!box) return [t("empty.title"), t("empty.advice")];
-  return noShadow ? [t("no-shadow.title"), t("no-shadow.advice"), noShadow] : [];
+  if (!noShadow) return [];
+  const why = `no-shadow.${noShadow}`;
+  return [t("no-shadow.title"), t("no-shadow.advice"), isWord(why) ? t(why) : noShadow];
+}
+
+/**
+ * What the button would do.
+ * @param {Picture[]} pending
+ */
+function readyText(pending) {
+  const count = pending.length;
+  if (count > 0 && pending.every(({ state }) => state === "failed")) {
+    return count === 1 ? t("retry") : t("go.retry", { count });
+  }
+  return count > 1 ? t("go.count", { count }) : t("go");
 }
 
 /** @param {Picture} picture */
@@ -129,6 +153,7 @@ export function stageText({ progress }) {
 
 /** @param {Picture} picture */
 function waitText({ seconds, problem }) {
+  if (problem?.type === "network") return t("backoff.network", { seconds });
   return t(problem?.type === "overloaded" ? "backoff" : "backoff.starting", { seconds });
 }
 

@@ -13,7 +13,8 @@ export function startGestures(stage) {
       event.preventDefault();
       const { x, y } = pointIn(element, event);
       const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
-      stage.zoomTo(stage.zoom * Math.exp((-event.deltaY * lines) / 400), x, y);
+      const reach = event.ctrlKey ? 100 : 400; // a pinch on a trackpad comes as small steps with Ctrl
+      stage.zoomTo(stage.zoom * Math.exp((-event.deltaY * lines) / reach), x, y);
     },
     { passive: false },
   );

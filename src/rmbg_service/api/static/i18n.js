@@ -37,13 +37,25 @@ export function isWord(word) {
 
 /** @param {number} bytes */
 export function bytesText(bytes) {
-  const [value, unit] = bytes < 1e6 ? [bytes / 1e3, "kilobyte"] : [bytes / 1e6, "megabyte"];
+  const [value, unit] =
+    bytes < 1e3 ? [bytes, "byte"] : bytes < 1e6 ? [bytes / 1e3, "kilobyte"] : [bytes / 1e6, "megabyte"];
   const digits = value < 10 ? 1 : 0;
   return new Intl.NumberFormat(locale(), {
     style: "unit",
     unit,
     unitDisplay: "short",
     maximumFractionDigits: digits,
+  }).format(value);
+}
+
+/** @param {number} seconds */
+export function timeText(seconds) {
+  const [value, unit] = seconds < 90 ? [seconds, "second"] : [seconds / 60, "minute"];
+  return new Intl.NumberFormat(locale(), {
+    style: "unit",
+    unit,
+    unitDisplay: "short",
+    maximumFractionDigits: 0,
   }).format(value);
 }
 
@@ -63,7 +75,6 @@ export function startLanguages() {
 
 function translate() {
   document.documentElement.lang = locale();
-  document.title = t("title");
   for (const button of document.querySelectorAll("[data-language]")) {
     const chosen = button.getAttribute("data-language") === language;
     button.setAttribute("aria-pressed", String(chosen));

@@ -7,9 +7,8 @@ import { byId } from "./dom.js";
 /** What is taken from a folder, which may hold anything. */
 const PICTURE_NAME = /^[^.].*\.(jpe?g|jfif|png|webp|avif|hei[cf]|tiff?|gif|bmp)$/i;
 
-/** @param {(arrivals: Arrival[]) => void} take what came, also when it is nothing */
+/** @param {(arrivals: Arrival[]) => void} take what came, which of a folder may be nothing */
 export function startIntake(take) {
-  const zone = byId("drop", HTMLElement);
   const files = byId("files", HTMLInputElement);
   const folder = byId("folder", HTMLInputElement);
   files.addEventListener("change", () => take(emptied(files).map(alone)));
@@ -28,15 +27,16 @@ export function startIntake(take) {
   // The whole page takes a drop: a miss would make the browser leave the page for the file.
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
-    zone.classList.add("over");
+    document.body.classList.add("over");
   });
   document.addEventListener("dragleave", (event) => {
-    if (event.relatedTarget === null) zone.classList.remove("over");
+    if (event.relatedTarget === null) document.body.classList.remove("over");
   });
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
-    zone.classList.remove("over");
-    take(await dropped([...(event.dataTransfer?.items ?? [])]));
+    document.body.classList.remove("over");
+    const items = [...(event.dataTransfer?.items ?? [])].filter(({ kind }) => kind === "file");
+    if (items.length > 0) take(await dropped(items)); // and not a text that was dropped by mistake
   });
 }
 
@@ -64,9 +64,7 @@ function alone(file) {
  */
 async function dropped(items) {
   // What an item is can only be asked during the event: so first all of them, then what is below.
-  const found = items
-    .filter(({ kind }) => kind === "file")
-    .map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  const found = items.map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   const arrivals = found.map(({ entry, file }) =>
     entry?.isDirectory ? below(/** @type {FileSystemDirectoryEntry} */ (entry)) : file ? [alone(file)] : [],
   );

@@ -1,9 +1,11 @@
 /** The options of a removal that a person wants, as far as this service knows them. */
 
-import { byId, within } from "./dom.js";
+import { byId, onClick, within } from "./dom.js";
 import { isWord, languageChanges, t } from "./i18n.js";
+import { keepFields, restoreFields } from "./storage.js";
 
 const DEFAULTS = { detail: "auto", shadow: "off" };
+const KEPT = "rmbg.options";
 
 /** Tells with `change` that they are others. */
 export class Options extends EventTarget {
@@ -14,12 +16,19 @@ export class Options extends EventTarget {
   constructor() {
     super();
     this.#form.addEventListener("submit", (event) => event.preventDefault());
-    this.#form.addEventListener("input", () => {
-      this.#fold();
-      this.#field("margin", HTMLInputElement).reportValidity();
-      this.dispatchEvent(new Event("change"));
+    this.#form.addEventListener("input", ({ target }) => {
+      this.#changed();
+      if (target === this.#margin) this.#margin.reportValidity();
+      keepFields(this.#form, KEPT);
+    });
+    onClick(byId("options-reset", HTMLButtonElement), () => {
+      this.#form.reset();
+      this.#changed();
+      keepFields(this.#form, KEPT);
+      within(byId("options", HTMLDetailsElement), "summary", HTMLElement).focus();
     });
     languageChanges.addEventListener("change", () => this.offer(this.#known));
+    this.#draw();
   }
 
   /**
@@ -27,6 +36,7 @@ export class Options extends EventTarget {
    * @param {Record<string, string[]>} known each option and its values, where they are a list
    */
   offer(known) {
+    const first = Object.keys(this.#known).length === 0;
     this.#known = known;
     for (const [name, standard] of Object.entries(DEFAULTS)) {
       const select = this.#field(name, HTMLSelectElement);
@@ -39,7 +49,13 @@ export class Options extends EventTarget {
       );
       select.value = chosen;
     }
-    this.#fold();
+    if (first) restoreFields(this.#form, KEPT);
+    this.#changed();
+  }
+
+  /** Whether the service knows `value` of the option `name`. @param {string} name @param {string} value */
+  knows(name, value) {
+    return this.#known[name]?.includes(value) ?? false;
   }
 
   /** The options that differ from the service's defaults, as they stand in a query. */
@@ -53,9 +69,9 @@ export class Options extends EventTarget {
     if (!this.#field("decontaminate", HTMLInputElement).checked) chosen.decontaminate = "false";
     if (this.#field("crop", HTMLInputElement).checked) {
       chosen.crop = "true";
-      const margin = this.#field("margin", HTMLInputElement);
       const unit = this.#field("margin-unit", HTMLSelectElement).value;
-      if (margin.valueAsNumber > 0 && margin.validity.valid) chosen.margin = margin.value + unit;
+      const { valueAsNumber: margin, validity } = this.#margin;
+      if (margin > 0 && validity.valid) chosen.margin = margin + unit;
     }
     if (chosen.shadow && "shadow_opacity" in this.#known) {
       const percent = this.#field("shadow_opacity", HTMLInputElement).valueAsNumber;
@@ -64,16 +80,25 @@ export class Options extends EventTarget {
     return chosen;
   }
 
-  /** Show only the fields that mean something now. */
-  #fold() {
-    const shadow = this.#field("shadow", HTMLSelectElement).value;
+  get #margin() {
+    return this.#field("margin", HTMLInputElement);
+  }
+
+  #changed() {
+    this.#draw();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Show only the fields that mean something now, and how many differ from the defaults. */
+  #draw() {
     const unit = this.#field("margin-unit", HTMLSelectElement).value;
-    this.#field("margin", HTMLInputElement).max = unit === "%" ? "100" : "1000";
+    this.#margin.max = unit === "%" ? "100" : "1000";
+    const { output: _, format: __, ...changed } = this.chosen;
+    const count = ["crop", "shadow", "detail", "decontaminate"].filter((name) => name in changed).length;
+    byId("options-changed", HTMLElement).textContent = count ? t("options.changed", { count }) : "";
+    byId("options-reset", HTMLElement).hidden = count === 0;
     /** @type {Record<string, boolean>} */
-    const met = {
-      crop: this.#field("crop", HTMLInputElement).checked,
-      shadow: shadow !== "" && shadow !== "off",
-    };
+    const met = { crop: "crop" in changed, shadow: "shadow" in changed };
     for (const field of this.#form.querySelectorAll("[data-option]")) {
       if (!(field instanceof HTMLElement)) continue;
       const { option = "", needs = "" } = field.dataset;

@@ -2,6 +2,16 @@
 
 import { bytesText, isWord, t } from "./i18n.js";
 
+/** Sending the same picture again would fail again. */
+const FINAL = new Set([
+  "not-an-image", "file-too-large", "image-too-large", "invalid-image", "unsupported-media-type",
+  "beyond-format", "invalid-region", "malformed-request", "unreadable-file",
+]); // prettier-ignore
+/** What a proxy means that does not speak as the service does. @type {Record<number, string>} */
+const PROXY = { 413: "file-too-large", 429: "overloaded", 502: "not-ready", 503: "not-ready", 504: "deadline-exceeded" };
+/** Seconds to wait where whatever refuses the request does not say how long. */
+const WAIT_S = 5;
+
 /** An error with the stable name that the service (RFC 9457) or this page gives it. */
 export class Problem extends Error {
   /**
@@ -15,6 +25,11 @@ export class Problem extends Error {
     this.detail = detail;
     this.retryAfter = retryAfter;
     this.requestId = requestId;
+  }
+
+  /** Whether another try is of no use. */
+  get final() {
+    return FINAL.has(this.type);
   }
 
   get title() {
@@ -40,16 +55,27 @@ export class Problem extends Error {
 }
 
 /**
- * The problem that an answer tells of, whatever stands in its way to the service.
+ * The problem that an answer tells of, be it the service's or that of a proxy before it.
+ * @param {number} status
  * @param {string} body
  * @param {string | null} retryAfter
  */
-export function readProblem(body, retryAfter) {
-  const more = { retryAfter: Math.ceil(Number(retryAfter)) || 0 };
+export function readProblem(status, body, retryAfter) {
+  const more = { retryAfter: status === 429 || status === 503 ? secondsOf(retryAfter) : 0 };
   try {
     const { type = "other", detail = "", request_id: requestId = "" } = JSON.parse(body);
     return new Problem(String(type), String(detail), { ...more, requestId: String(requestId) });
   } catch {
-    return new Problem("other", body.slice(0, 200), more);
+    return new Problem(PROXY[status] ?? "other", body.slice(0, 200), more);
   }
+}
+
+/**
+ * Seconds or a date (RFC 9110, section 10.2.3).
+ * @param {string | null} retryAfter
+ */
+function secondsOf(retryAfter) {
+  const seconds = Number(retryAfter ?? NaN);
+  const left = Number.isNaN(seconds) ? (Date.parse(retryAfter ?? "") - Date.now()) / 1000 : seconds;
+  return left > 0 ? Math.ceil(left) : WAIT_S;
 }

@@ -7,12 +7,17 @@ import { Problem } from "./problems.js";
 
 /** After these the next picture would fare no better. */
 const ENDS_THE_RUN = new Set(["unauthorized", "network", "device-failure"]);
+/** Seconds to wait for a lost connection before each new try. */
+const RECONNECT_S = [2, 5, 15];
 
 /** Tells with `step` what a listener who cannot see the page should hear. */
 export class Runner extends EventTarget {
   /** @type {AbortController | null} */
   #run = null;
   #tryNow = () => {};
+  /** Pictures that the run has ended with, and when it began, in ms. */
+  #ended = 0;
+  #began = 0;
 
   /**
    * @param {import("./album.js").Album} album
@@ -24,10 +29,24 @@ export class Runner extends EventTarget {
     this.album = album;
     this.options = options;
     this.key = key;
+    addEventListener("online", () => this.tryNow());
   }
 
   get running() {
     return this.#run !== null;
+  }
+
+  /** Those that the run has ended with. */
+  get ended() {
+    return this.#ended;
+  }
+
+  /**
+   * Seconds for `count` more pictures at the run's pace so far; null before there is one.
+   * @param {number} count
+   */
+  secondsFor(count) {
+    return this.#ended ? ((performance.now() - this.#began) / 1000 / this.#ended) * count : null;
   }
 
   /**
@@ -38,18 +57,25 @@ export class Runner extends EventTarget {
   get pending() {
     const query = queryOf(this.options());
     return this.album.pictures.filter(
-      ({ state, madeWith }) => state !== "refused" && (state !== "done" || madeWith !== query),
+      (picture) => picture.state !== "refused" && (picture.state !== "done" || picture.madeWith !== query),
     );
   }
 
+  /** Whether a result is of other options than those chosen now. @param {Picture} picture */
+  stale({ state, madeWith }) {
+    return state === "done" && madeWith !== queryOf(this.options());
+  }
+
   /**
-   * Process `pictures`, and those that are added meanwhile.
+   * Process `pictures`, and those that are added meanwhile, all with the options of this moment.
    * @param {Picture[]} pictures
    */
   async start(pictures) {
     if (this.#run || pictures.length === 0) return;
     const run = new AbortController();
-    this.#run = run;
+    const options = this.options();
+    [this.#run, this.#ended, this.#began] = [run, 0, performance.now()];
+    this.album.following = true;
     const others = new Set(this.album.pictures);
     for (const picture of pictures) {
       others.delete(picture);
@@ -58,9 +84,16 @@ export class Runner extends EventTarget {
     const next = () =>
       this.album.pictures.find((each) => each.state === "waiting" && !others.has(each));
     for (let picture = next(); picture && !run.signal.aborted; picture = next()) {
-      await this.#process(picture, run);
+      await this.#process(picture, options, run);
+      this.#ended += 1;
     }
     this.#run = null;
+    const mine = this.album.pictures.filter((each) => !others.has(each));
+    for (const picture of mine) {
+      if (picture.state === "waiting" && picture.cutout) picture.state = "done"; // not begun again
+    }
+    this.#say("end", mine.find(({ state }) => state === "failed") ?? null);
+    this.album.following = true;
     this.album.changed();
   }
 
@@ -76,17 +109,19 @@ export class Runner extends EventTarget {
 
   /**
    * @param {Picture} picture
+   * @param {Record<string, string>} options
    * @param {AbortController} run
    */
-  async #process(picture, run) {
+  async #process(picture, options, run) {
     this.album.show(picture);
     this.#say("start", picture);
     try {
-      await this.#untilTaken(picture, run.signal);
+      await this.#untilTaken(picture, options, run.signal);
       this.#say("done", picture);
     } catch (error) {
       if (run.signal.aborted) {
-        this.album.update(picture, { state: "cancelled", progress: null, problem: null });
+        const state = picture.cutout ? "done" : "cancelled"; // an earlier result stays
+        this.album.update(picture, { state, progress: null, problem: null });
         return this.#say("cancelled", picture);
       }
       const problem = error instanceof Problem ? error : new Problem("other", String(error));
@@ -98,11 +133,11 @@ export class Runner extends EventTarget {
 
   /**
    * @param {Picture} picture
+   * @param {Record<string, string>} options
    * @param {AbortSignal} signal
    */
-  async #untilTaken(picture, signal) {
-    for (;;) {
-      const options = this.options();
+  async #untilTaken(picture, options, signal) {
+    for (let lost = 0; ; ) {
       this.album.update(picture, { state: "working", progress: { stage: "upload" }, problem: null });
       try {
         const cutout = await removeBackground(
@@ -113,12 +148,15 @@ export class Runner extends EventTarget {
           signal,
         );
         const madeWith = queryOf(options);
-        return this.album.update(picture, { state: "done", progress: null, cutout, madeWith });
+        const made = { cutout, madeWith, saved: false };
+        return this.album.update(picture, { state: "done", progress: null, ...made });
       } catch (error) {
-        if (!(error instanceof Problem) || !error.retryAfter) throw error;
+        if (!(error instanceof Problem)) throw error;
+        const seconds = error.type === "network" ? RECONNECT_S[lost++] : error.retryAfter;
+        if (!seconds) throw error;
         this.album.update(picture, { state: "backoff", problem: error });
         this.#say("backoff", picture);
-        await this.#countDown(picture, error.retryAfter, signal);
+        await this.#countDown(picture, seconds, signal);
       }
     }
   }
@@ -146,8 +184,8 @@ export class Runner extends EventTarget {
   }
 
   /**
-   * @param {"start" | "done" | "failed" | "backoff" | "cancelled"} what
-   * @param {Picture} picture
+   * @param {"start" | "done" | "failed" | "backoff" | "cancelled" | "end"} what
+   * @param {Picture | null} picture at the end the first one that failed
    */
   #say(what, picture) {
     this.dispatchEvent(new CustomEvent("step", { detail: { what, picture } }));

@@ -1,108 +1,176 @@
 /** Results leave the page: as one file, through the clipboard, as a ZIP of all. */
 
+import { fetchLayers } from "./api.js";
 import { byId, onClick, setIdle, within } from "./dom.js";
 import { languageChanges, t } from "./i18n.js";
 import { paintCutout, paintMatte } from "./paint.js";
+import { Problem } from "./problems.js";
+import { keepFields, restoreFields } from "./storage.js";
 import { zip } from "./zip.js";
 
 /** @typedef {import("./album.js").Picture} Picture */
-/** @typedef {"png" | "webp" | "jpeg" | "matte"} Format */
+/** @typedef {"png" | "webp" | "jpeg" | "matte" | "layers"} Format */
 
-const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg", matte: "png" };
+const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg", matte: "png", layers: "zip" };
+const NAMES = { png: "PNG", webp: "WebP", jpeg: "JPEG" };
+const STEMS = { png: "cutout", webp: "cutout", jpeg: "cutout", matte: "matte", layers: "layers" };
+const KEPT = "rmbg.file";
 const FREE_AFTER_MS = 60_000;
 const COPIED_MS = 2000;
 /** What file systems refuse in a name. */
 const UNSAFE = /[\\/:*?"<>|\x00-\x1f]/g;
+/** Larger archives come in several: browsers hold a download as a whole. */
+const ARCHIVE_BYTES = 2e9;
 
 export class Save {
   #form = byId("file-form", HTMLFormElement);
   #menu = byId("file", HTMLDetailsElement);
   #copy = byId("copy", HTMLButtonElement);
   #zip = byId("zip", HTMLButtonElement);
+  #button = byId("download", HTMLButtonElement);
 
   /**
    * @param {import("./album.js").Album} album
    * @param {import("./backdrop.js").Backdrop} backdrop
+   * @param {() => string} key
    * @param {(text: string) => void} say to those who listen to the page
    */
-  constructor(album, backdrop, say) {
+  constructor(album, backdrop, key, say) {
     this.album = album;
     this.backdrop = backdrop;
+    this.key = key;
     this.say = say;
+    restoreFields(this.#form, KEPT);
     this.#form.addEventListener("submit", (event) => event.preventDefault());
-    this.#form.addEventListener("input", () => this.#draw());
-    languageChanges.addEventListener("change", () => this.#draw());
+    this.#form.addEventListener("input", () => {
+      this.draw();
+      keepFields(this.#form, KEPT);
+    });
+    for (const source of [languageChanges, backdrop]) {
+      source.addEventListener("change", () => this.draw());
+    }
+    this.#closeMenuWhenLeft();
+    const [one, all] = [byId("save-problem", HTMLElement), byId("zip-problem", HTMLElement)];
+    onClick(this.#button, () => this.#try(one, () => this.#download()));
+    onClick(this.#copy, () => this.#try(one, () => this.#toClipboard()));
+    onClick(this.#zip, () => this.#try(all, () => this.#downloadAll()));
+    this.draw();
+  }
+
+  /** Say what each button would give. */
+  draw() {
+    const format = this.#format;
+    const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
+    within(this.#form, "output", HTMLOutputElement).value = quality.value;
+    for (const field of this.#form.querySelectorAll("[data-when]")) {
+      if (!(field instanceof HTMLElement)) continue;
+      field.hidden = !(field.dataset.when ?? "").split(" ").includes(format);
+    }
+    const choosable = this.backdrop.chosen && (format === "png" || format === "webp");
+    const kind = choosable ? t(this.#flat ? "file.flat" : "file.transparent") : "";
+    byId("format-name", HTMLElement).textContent = nameOf(format);
+    byId("format-kind", HTMLElement).textContent = kind;
+    within(this.#menu, "summary", HTMLElement).ariaLabel = `${t("format")}: ${nameOf(format)} ${kind}`;
+    const results = this.album.pictures.filter(({ cutout }) => cutout).length;
+    const all = results === this.album.pictures.length;
+    this.#zip.title = t("zip.kind", { name: nameOf(this.#archiveFormat) });
+    if (!this.#packing) this.#zipText = all ? t("zip") : t("zip.some", { count: results });
+  }
+
+  #packing = false;
+
+  /** @param {string} text */
+  set #zipText(text) {
+    within(this.#zip, "span", HTMLElement).textContent = text;
+  }
+
+  /** @returns {Format} */
+  get #format() {
+    const { value } = within(this.#form, "[name=format]:checked", HTMLInputElement);
+    return value in ENDINGS ? /** @type {Format} */ (value) : "png";
+  }
+
+  /** Layers are made by the service one by one, so an archive of all has PNGs in their place. */
+  get #archiveFormat() {
+    return this.#format === "layers" ? "png" : this.#format;
+  }
+
+  /** Whether the chosen background goes into the file. */
+  get #flat() {
+    return within(this.#form, "input[name=backdrop]", HTMLInputElement).checked;
+  }
+
+  #closeMenuWhenLeft() {
     document.addEventListener("pointerdown", ({ target }) => {
       if (target instanceof Node && !this.#menu.contains(target)) this.#menu.open = false;
+    });
+    this.#menu.addEventListener("focusout", ({ relatedTarget }) => {
+      if (relatedTarget instanceof Node && !this.#menu.contains(relatedTarget)) this.#menu.open = false;
     });
     this.#menu.addEventListener("keydown", ({ key }) => {
       if (key !== "Escape") return;
       this.#menu.open = false;
       within(this.#menu, "summary", HTMLElement).focus();
     });
-    onClick(byId("download", HTMLButtonElement), () => this.#try(() => this.#download()));
-    onClick(this.#copy, () => this.#try(() => this.#toClipboard()));
-    onClick(this.#zip, () => this.#try(() => this.#downloadAll()));
-    this.#draw();
   }
 
-  /** @returns {Format} */
-  get #format() {
-    const { value } = within(this.#form, "[name=format]:checked", HTMLInputElement);
-    return value === "webp" || value === "jpeg" || value === "matte" ? value : "png";
-  }
-
-  #draw() {
-    const format = this.#format;
-    const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
-    within(this.#form, "output", HTMLOutputElement).value = quality.value;
-    const name = format === "matte" ? t("format.matte-name") : format.toUpperCase();
-    byId("format-name", HTMLElement).textContent = format === "webp" ? "WebP" : name;
-    for (const field of this.#form.querySelectorAll("[data-when]")) {
-      if (!(field instanceof HTMLElement)) continue;
-      field.hidden = !(field.dataset.when ?? "").split(" ").includes(format);
-    }
-    setIdle(this.#copy, !navigator.clipboard);
-    if (!navigator.clipboard) this.#copy.title = t("copy.insecure");
-  }
-
-  /** Tell when the browser cannot do it. @param {() => Promise<void>} act */
-  async #try(act) {
-    const problem = byId("save-problem", HTMLElement);
-    problem.textContent = "";
+  /**
+   * Tell when it cannot be done.
+   * @param {HTMLElement} place
+   * @param {() => Promise<void>} act
+   */
+  async #try(place, act) {
+    place.textContent = "";
     try {
       await act();
     } catch (error) {
-      problem.textContent = `${t("save.failed")} (${error instanceof Error ? error.message : error})`;
+      const reason = error instanceof Error ? error.message : String(error);
+      place.textContent =
+        error instanceof Problem ? `${error.title}. ${error.detail}` : `${t("save.failed")} (${reason})`;
     }
   }
 
   /**
    * The file that the form asks for.
-   * @param {Blob} cutout
+   * @param {Picture} picture
+   * @param {Format} format
    * @returns {Promise<Blob>}
    */
-  async #make(cutout) {
-    const format = this.#format;
-    if (format === "matte") return paintMatte(cutout);
-    const wanted = within(this.#form, "input[name=backdrop]", HTMLInputElement).checked;
-    const backdrop = wanted || format === "jpeg" ? this.backdrop.chosen : null;
-    if (format === "png" && !backdrop) return cutout;
+  async #make({ file, cutout, madeWith }, format) {
+    if (!cutout) throw new Error("no result");
+    if (format === "layers") return fetchLayers(file, madeWith, this.key());
+    if (format === "matte") return paintMatte(cutout.blob);
+    const backdrop = this.#flat || format === "jpeg" ? this.backdrop.chosen : null;
+    if (format === "png" && !backdrop) return cutout.blob;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement).valueAsNumber / 100;
     const under = format === "jpeg" ? (backdrop ?? { colour: "#ffffff" }) : backdrop;
-    return paintCutout(cutout, `image/${format}`, quality, under);
+    return paintCutout(cutout.blob, `image/${format}`, quality, under);
   }
 
   async #download() {
     const picture = this.album.shown;
     if (!picture?.cutout) return;
-    offer(await this.#make(picture.cutout.blob), fileName(picture, this.#format));
+    const format = this.#format;
+    setIdle(this.#button, true);
+    this.#button.classList.toggle("waiting", format === "layers");
+    try {
+      offer(await this.#make(picture, format), fileName(picture, format));
+      this.album.update(picture, { saved: true });
+    } finally {
+      setIdle(this.#button, false);
+      this.#button.classList.remove("waiting");
+    }
   }
 
   async #toClipboard() {
-    const cutout = this.album.shown?.cutout;
-    if (!cutout) return;
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": cutout.blob })]);
+    const picture = this.album.shown;
+    if (!picture?.cutout) return;
+    if (!navigator.clipboard) {
+      byId("save-problem", HTMLElement).textContent = t("copy.insecure");
+      return;
+    }
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": picture.cutout.blob })]);
+    this.album.update(picture, { saved: true });
     const text = byId("copy-text", HTMLElement);
     text.textContent = t("copied");
     this.say(t("say.copied"));
@@ -110,24 +178,38 @@ export class Save {
   }
 
   async #downloadAll() {
-    const text = within(this.#zip, "span", HTMLElement);
+    const format = this.#archiveFormat;
+    const pictures = this.album.pictures.filter(({ cutout }) => cutout);
     setIdle(this.#zip, true);
-    text.textContent = t("zip.busy");
+    this.#packing = true;
     try {
       /** @type {{name: string, blob: Blob}[]} */
-      const files = [];
+      let files = [];
+      let [bytes, archives] = [0, 0];
       const taken = new Set();
-      for (const picture of this.album.pictures) {
-        if (!picture.cutout) continue;
-        const name = archiveName(picture, this.#format, taken);
-        files.push({ name, blob: await this.#make(picture.cutout.blob) });
+      for (const [place, picture] of pictures.entries()) {
+        this.#zipText = t("zip.busy", { count: place + 1, total: pictures.length });
+        const blob = await this.#make(picture, format);
+        if (bytes + blob.size > ARCHIVE_BYTES && files.length > 0) {
+          offer(await zip(files), `cutouts-${++archives}.zip`);
+          [files, bytes] = [[], 0];
+        }
+        files.push({ name: archiveName(picture, format, taken), blob });
+        bytes += blob.size;
       }
-      offer(await zip(files), "cutouts.zip");
+      offer(await zip(files), archives ? `cutouts-${archives + 1}.zip` : "cutouts.zip");
+      for (const picture of pictures) picture.saved = true;
     } finally {
+      this.#packing = false;
       setIdle(this.#zip, false);
-      text.textContent = t("zip");
+      this.draw();
     }
   }
+}
+
+/** @param {Format} format */
+function nameOf(format) {
+  return format === "matte" || format === "layers" ? t(`format.${format}-name`) : NAMES[format];
 }
 
 /**
@@ -137,8 +219,8 @@ export class Save {
  * @param {string} [more] after its stem
  */
 function fileName(picture, format, more = "") {
-  const stem = picture.name.replace(UNSAFE, "_").replace(/\.[^.]*$/, "");
-  return `${stem}-${format === "matte" ? "matte" : "cutout"}${more}.${ENDINGS[format]}`;
+  const stem = picture.name.normalize("NFC").replace(UNSAFE, "_").replace(/\.[^.]*$/, "") || "picture";
+  return `${stem}-${STEMS[format]}${more}.${ENDINGS[format]}`;
 }
 
 /**
@@ -149,7 +231,8 @@ function fileName(picture, format, more = "") {
  * @param {Set<string>} taken names of the same archive, and now this one
  */
 function archiveName(picture, format, taken) {
-  const folder = picture.folder.split("/").map((part) => part.replace(UNSAFE, "_")).join("/");
+  const parts = picture.folder.normalize("NFC").split("/");
+  const folder = parts.map((part) => part.replace(UNSAFE, "_")).join("/");
   let name = folder + fileName(picture, format);
   for (let count = 2; taken.has(name.toLowerCase()); count++) {
     name = folder + fileName(picture, format, `-${count}`);

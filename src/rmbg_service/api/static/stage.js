@@ -87,12 +87,23 @@ export class Stage {
     return { x: frame.x + frame.width / 2, y: frame.y + frame.height / 2 };
   }
 
-  /** Where the picture's pixel (x, y) stands in the preview, in CSS px. @param {number} x @param {number} y */
+  /** CSS px for each pixel of the picture. */
+  get scale() {
+    return this.zoom / devicePixelRatio;
+  }
+
+  /**
+   * Where the picture's pixel (x, y) stands in the preview, in CSS px: on the grid of the screen's
+   * own pixels, so that a picture in actual size is not blurred.
+   * @param {number} x
+   * @param {number} y
+   */
   toScreen(x, y) {
-    const scale = this.zoom / devicePixelRatio;
+    const { element, scale, centre } = this;
+    const { left, top } = element.getBoundingClientRect();
     return {
-      x: this.element.clientWidth / 2 + (x - this.centre.x) * scale,
-      y: this.element.clientHeight / 2 + (y - this.centre.y) * scale,
+      x: snapped(element.clientWidth / 2 + (x - centre.x) * scale, left),
+      y: snapped(element.clientHeight / 2 + (y - centre.y) * scale, top),
     };
   }
 
@@ -114,8 +125,8 @@ export class Stage {
   /** Move the picture by CSS px. @param {number} right @param {number} down */
   pan(right, down) {
     if (!this.frame) return;
-    const scale = this.zoom / devicePixelRatio;
-    this.#look(this.zoom, this.centre.x - right / scale, this.centre.y - down / scale);
+    const { centre, scale } = this;
+    this.#look(this.zoom, centre.x - right / scale, centre.y - down / scale);
   }
 
   /** @param {number} zoom @param {number} x @param {number} y */
@@ -140,8 +151,12 @@ export class Stage {
    */
   put(image, origin) {
     const { x, y } = this.toScreen(origin.x, origin.y);
-    const scale = this.zoom / devicePixelRatio;
-    image.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    image.style.transform = `translate(${x}px, ${y}px) scale(${this.scale})`;
     image.classList.toggle("pixels", this.zoom >= PIXELS_FROM_ZOOM);
   }
+}
+
+/** @param {number} place in CSS px from `origin`, which need not be on the grid @param {number} origin */
+function snapped(place, origin) {
+  return Math.round((origin + place) * devicePixelRatio) / devicePixelRatio - origin;
 }

@@ -6,12 +6,17 @@ import { stageText } from "./controls.js";
 
 /** @typedef {import("./album.js").Picture} Picture */
 
-/** A row's parts that change. @typedef {{row: HTMLLIElement, pick: HTMLButtonElement, thumb: HTMLElement, facts: HTMLElement, state: HTMLElement, retry: HTMLButtonElement, remove: HTMLButtonElement}} Row */
+/** A row's parts that change, and what it was last drawn from. @typedef {{row: HTMLLIElement, pick: HTMLButtonElement, thumb: HTMLElement, facts: HTMLElement, state: HTMLElement, retry: HTMLButtonElement, remove: HTMLButtonElement, drawn: string}} Row */
+
+/** Rows for each key that moves in the list. */
+const MOVES = { ArrowUp: -1, ArrowDown: 1, PageUp: -5, PageDown: 5, Home: -Infinity, End: Infinity };
 
 export class Strip {
   #list = byId("strip", HTMLUListElement);
   /** @type {Map<Picture, Row>} */
   #rows = new Map();
+  /** @type {Picture | null} */
+  #shown = null;
 
   /**
    * @param {import("./album.js").Album} album
@@ -20,15 +25,19 @@ export class Strip {
   constructor(album, runner) {
     this.album = album;
     this.runner = runner;
+    this.#list.addEventListener("keydown", (event) => this.#move(event));
+    onClick(byId("failed", HTMLButtonElement), () => this.#showNextFailed());
   }
 
   draw() {
+    const { pictures, shown } = this.album;
+    const present = new Set(pictures);
     for (const [picture, { row }] of this.#rows) {
-      if (this.album.pictures.includes(picture)) continue;
+      if (present.has(picture)) continue;
       row.remove();
       this.#rows.delete(picture);
     }
-    for (const picture of this.album.pictures) {
+    for (const picture of pictures) {
       let row = this.#rows.get(picture);
       if (!row) {
         row = this.#make(picture);
@@ -37,6 +46,8 @@ export class Strip {
       }
       this.#fill(picture, row);
     }
+    if (shown !== this.#shown) this.#reveal(shown);
+    this.#shown = shown;
   }
 
   /**
@@ -54,6 +65,7 @@ export class Strip {
     const retry = make("button", "tool");
     const remove = make("button", "tool");
     pick.type = retry.type = remove.type = "button";
+    pick.title = picture.folder + picture.name;
     thumb.append(icon("picture"));
     facts.append(size, state);
     text.append(make("span", "row-name", picture.name), facts);
@@ -61,37 +73,93 @@ export class Strip {
     retry.append(icon("again"));
     remove.append(icon("close"));
     row.append(pick, retry, remove);
-    onClick(pick, () => this.album.show(picture));
+    onClick(pick, () => this.album.choose(picture));
     onClick(retry, () => {
       pick.focus(); // this one is about to be hidden
       this.runner.start([picture]);
     });
-    onClick(remove, () => {
-      const next = row.nextElementSibling ?? row.previousElementSibling;
-      this.album.remove(picture);
-      const focused = next?.querySelector("button") ?? byId("files", HTMLInputElement);
-      focused.focus();
-    });
-    return { row, pick, thumb, facts: size, state, retry, remove };
+    onClick(remove, () => this.#remove(picture));
+    return { row, pick, thumb, facts: size, state, retry, remove, drawn: "" };
   }
 
   /**
+   * Only a row about which something is new is touched: there may be hundreds.
    * @param {Picture} picture
-   * @param {Row} row
+   * @param {Row} parts
    */
-  #fill(picture, { row, pick, thumb, facts, state, retry, remove }) {
-    row.dataset.state = picture.state;
-    if (this.album.shown === picture) pick.setAttribute("aria-current", "true");
-    else pick.removeAttribute("aria-current");
-    facts.textContent = bytesText(picture.file.size);
-    state.textContent = stateText(picture, this.runner.running);
+  #fill(picture, parts) {
+    const { row, pick, thumb, facts, state, retry, remove } = parts;
+    const { album, runner } = this;
     if (picture.thumb && thumb.firstChild !== picture.thumb) thumb.replaceChildren(picture.thumb);
-    const again = picture.state === "failed" || picture.state === "cancelled";
-    retry.hidden = !again || this.runner.running;
+    const current = album.shown === picture;
+    const stale = runner.stale(picture);
+    const again = !runner.running && (stale || picture.state === "cancelled" || retriable(picture));
+    const size = bytesText(picture.file.size);
+    const how = stale ? t("state.stale") : stateText(picture, runner.running);
+    const names = [t("retry.name", { name: picture.name }), t("remove", { name: picture.name })];
+    const drawn = [picture.state, current, again, size, how, ...names].join("\n");
+    if (drawn === parts.drawn) return;
+    parts.drawn = drawn;
+    row.dataset.state = stale ? "stale" : picture.state;
+    if (current) pick.setAttribute("aria-current", "true");
+    else pick.removeAttribute("aria-current");
+    for (const button of [pick, retry, remove]) button.tabIndex = current ? 0 : -1; // arrows move
+    facts.textContent = size;
+    state.textContent = how;
+    retry.hidden = !again;
     remove.hidden = picture.busy;
-    label(retry, t("retry.name", { name: picture.name }));
-    label(remove, t("remove", { name: picture.name }));
+    label(retry, names[0] ?? "");
+    label(remove, names[1] ?? "");
   }
+
+  /** @param {KeyboardEvent} event */
+  #move(event) {
+    const { pictures, shown } = this.album;
+    if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Delete" && !shown.busy) {
+      event.preventDefault();
+      return this.#remove(shown);
+    }
+    const step = MOVES[/** @type {keyof typeof MOVES} */ (event.key)];
+    if (step === undefined) return;
+    event.preventDefault();
+    const place = Math.min(Math.max(pictures.indexOf(shown) + step, 0), pictures.length - 1);
+    const picture = pictures[place];
+    if (!picture) return;
+    this.album.choose(picture);
+    this.draw();
+    this.#rows.get(picture)?.pick.focus();
+  }
+
+  /** @param {Picture} picture */
+  #remove(picture) {
+    const row = this.#rows.get(picture)?.row;
+    const next = row?.nextElementSibling ?? row?.previousElementSibling;
+    this.album.remove(picture);
+    const focused = next?.querySelector("button") ?? byId("files", HTMLInputElement);
+    focused.focus();
+  }
+
+  #showNextFailed() {
+    const { pictures, shown } = this.album;
+    const place = shown ? pictures.indexOf(shown) + 1 : 0;
+    const next = [...pictures.slice(place), ...pictures.slice(0, place)].find(({ failed }) => failed);
+    if (next) this.album.choose(next);
+  }
+
+  /** Scroll the list, and only the list, to a row. @param {Picture | null} picture */
+  #reveal(picture) {
+    const row = picture && this.#rows.get(picture)?.row;
+    if (!row) return;
+    const [list, place] = [this.#list.getBoundingClientRect(), row.getBoundingClientRect()];
+    if (place.top < list.top) this.#list.scrollTop += place.top - list.top;
+    if (place.bottom > list.bottom) this.#list.scrollTop += place.bottom - list.bottom;
+  }
+}
+
+/** Whether another try may help: not when the picture itself is at fault. @param {Picture} picture */
+export function retriable({ state, problem }) {
+  return state === "failed" && !problem?.final;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { Backdrop } from "./backdrop.js";
 import { Camera } from "./camera.js";
 import { Compare } from "./compare.js";
-import { byId } from "./dom.js";
+import { byId, within } from "./dom.js";
 import { startGestures } from "./gestures.js";
 import { languageChanges, t } from "./i18n.js";
 import { Stage } from "./stage.js";
@@ -15,11 +15,16 @@ export class Viewer {
   #original = new Stage(byId("original", HTMLElement), this.#camera);
   #result = new Stage(byId("result", HTMLElement), this.#camera);
   #compare = new Compare(this.#original, this.#result);
-  backdrop = new Backdrop(this.#result);
+  /** The size of the last picture as text: of the next one of that size the same part is seen. */
+  #size = "";
   /** What is shown. @type {{file: File | null, cutout: import("./api.js").Cutout | null, failed: boolean}} */
   #shown = { file: null, cutout: null, failed: false };
 
-  constructor() {
+  /**
+   * @param {() => void} unreadable what to do when a background picture cannot be shown
+   */
+  constructor(unreadable) {
+    this.backdrop = new Backdrop(this.#result, unreadable);
     startGestures(this.#original);
     startGestures(this.#result);
     const actual = byId("zoom-actual", HTMLButtonElement);
@@ -34,6 +39,17 @@ export class Viewer {
     matte.addEventListener("click", () => {
       const on = this.#result.element.classList.toggle("matte");
       matte.setAttribute("aria-pressed", String(on));
+    });
+    const enlarge = byId("enlarge", HTMLButtonElement);
+    const views = within(document, ".views", HTMLElement);
+    /** @param {boolean} on */
+    const setLarge = (on) => {
+      views.classList.toggle("large", on);
+      enlarge.setAttribute("aria-pressed", String(on));
+    };
+    enlarge.addEventListener("click", () => setLarge(!views.classList.contains("large")));
+    views.addEventListener("keydown", ({ key, defaultPrevented }) => {
+      if (key === "Escape" && !defaultPrevented) setLarge(false);
     });
     const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)} %`);
     this.#camera.addEventListener("change", tell);
@@ -51,9 +67,18 @@ export class Viewer {
     const failed = picture?.state === "failed" || picture?.state === "refused";
     const before = this.#shown;
     if (file === before.file && cutout === before.cutout && failed === before.failed) return;
-    if (file !== before.file) this.#camera.fits = true;
     this.#shown = { file, cutout, failed };
     this.#draw();
+  }
+
+  /** Tells with `change` that another part is seen. @returns {EventTarget} */
+  get moves() {
+    return this.#camera;
+  }
+
+  /** Whether a person has zoomed in on what is shown. */
+  get zoomed() {
+    return !this.#camera.fits;
   }
 
   async #draw() {
@@ -71,6 +96,10 @@ export class Viewer {
       ),
     ];
     await Promise.all(shown);
+    if (file !== this.#shown.file) return; // another picture was chosen meanwhile
+    const size = sizeText(this.#original.frame ?? this.#result.frame);
+    if (size !== this.#size) this.#camera.fits = true;
+    this.#size = size;
     this.#original.element.classList.toggle("blank", !this.#original.frame);
     this.#result.element.classList.toggle("blank", !this.#result.frame);
     byId("original-facts", HTMLElement).textContent = sizeText(this.#original.frame);
