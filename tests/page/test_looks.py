@@ -198,6 +198,10 @@ def test_the_result_can_take_the_whole_area(open_page: OpenPage, url: str) -> No
     assert before is not None
     assert after is not None
     assert after["height"] > before["height"] + 150
+    page.locator("#file summary").click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#file-form")).to_be_hidden()
+    expect(page.locator("#original")).to_be_hidden()  # one Escape, one step back
     page.keyboard.press("Escape")
     expect(page.locator("#original")).to_be_visible()
 

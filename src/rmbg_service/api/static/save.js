@@ -107,8 +107,9 @@ export class Save {
     this.#menu.addEventListener("focusout", ({ relatedTarget }) => {
       if (relatedTarget instanceof Node && !this.#menu.contains(relatedTarget)) this.#menu.open = false;
     });
-    this.#menu.addEventListener("keydown", ({ key }) => {
-      if (key !== "Escape") return;
+    this.#menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !this.#menu.open) return;
+      event.preventDefault(); // it ends nothing else
       this.#menu.open = false;
       within(this.#menu, "summary", HTMLElement).focus();
     });

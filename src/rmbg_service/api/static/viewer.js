@@ -20,9 +20,7 @@ export class Viewer {
   /** What is shown. @type {{file: File | null, cutout: import("./api.js").Cutout | null, failed: boolean}} */
   #shown = { file: null, cutout: null, failed: false };
 
-  /**
-   * @param {() => void} unreadable what to do when a background picture cannot be shown
-   */
+  /** @param {() => void} unreadable what to do when a background picture cannot be shown */
   constructor(unreadable) {
     this.backdrop = new Backdrop(this.#result, unreadable);
     startGestures(this.#original);
