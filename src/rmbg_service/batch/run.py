@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rmbg_service.batch.files import digest, read_bounded, write
+from rmbg_service.batch.files import digest, read_bounded
 from rmbg_service.batch.ledger import Entry, Ledger
 from rmbg_service.batch.remover import Dropped, Hopeless, Removed, Remover
 from rmbg_service.errors import RmbgError
 from rmbg_service.imaging.box import Box
+from rmbg_service.replacing import write
 
 log = logging.getLogger(__name__)
 

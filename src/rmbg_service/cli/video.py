@@ -8,12 +8,12 @@ from typing import Any
 
 import typer
 
-from rmbg_service.batch.files import replacing
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.models.select import select_predictor
 from rmbg_service.options import RemovalOptions
+from rmbg_service.replacing import replacing
 from rmbg_service.settings import Settings
 from rmbg_service.video import VIDEOS
 
