@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from zipfile import is_zipfile
 
 import httpx
 import pytest
@@ -156,6 +157,21 @@ async def test_a_model_that_does_not_load_ends_the_run(
     ending = await perform(Task([str(photos)], Target(tmp_path / "out", False), RemovalOptions()))
     assert ending == (1, True)
     assert "no weights" in capsys.readouterr().err
+
+
+async def test_layers_are_zip_files_here_and_through_a_service(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(picture_bytes(kind="JPEG"))
+    with running_server(FakePredictor()) as url:
+        for server in (None, url):
+            target = Target(tmp_path / ("here" if server is None else "there"), False)
+            options = RemovalOptions(output="layers")
+            task = Task([str(tmp_path / "a.jpg")], target, options, server=server)
+            assert (await perform(task)).status == 0
+            (made,) = (path for path in target.path.iterdir() if not path.name.startswith("."))
+            assert made.name == "a.zip"
+            assert is_zipfile(made)
 
 
 async def test_one_file_goes_where_it_is_told_and_leaves_no_ledger(

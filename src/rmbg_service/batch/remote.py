@@ -9,9 +9,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from rmbg_service.batch.remover import Dropped, Hopeless, Removed
+from rmbg_service.batch.target import encoder_of
 from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.imaging.box import Box
-from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.options import RemovalOptions
 
 KEY_VARIABLE = "RMBG_SERVER_KEY"
@@ -56,8 +56,7 @@ class RemoteRemover:
         # By default half of what the service admits: others shall find room beside this run.
         self.parallel = parallel or max(1, info.limits.max_inflight_jobs // 2)
         self._query = _query(options)
-        layers = options.output == "layers"
-        self._accept = (LAYERS if layers else ENCODERS[options.format]).media_type
+        self._accept = encoder_of(options).media_type
         self._background = background
         self._stop = stop
 

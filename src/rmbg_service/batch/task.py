@@ -16,9 +16,8 @@ from rmbg_service.batch.remover import Hopeless
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Item, Result, Run, Status
 from rmbg_service.batch.stop import stop_on_signals
-from rmbg_service.batch.target import Target
+from rmbg_service.batch.target import Target, encoder_of
 from rmbg_service.batch.watch import LOOK_EVERY_S, every, settled
-from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.models.select import select_predictor
 from rmbg_service.options import RemovalOptions
 from rmbg_service.settings import load_settings
@@ -104,7 +103,7 @@ class _Source:
             self._found = list(find(task.inputs, task.target.path))
         if not task.target.is_file:
             self.ledger = Ledger(task.target.path, skip=not task.force)
-            suffix = f".{ENCODERS[task.options.format].extension}"
+            suffix = f".{encoder_of(task.options).extension}"
             inputs = [found.path for found in self._found]
             self._names = Names(task.target.path, suffix, self.ledger.owners, inputs)
 

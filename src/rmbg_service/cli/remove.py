@@ -72,7 +72,7 @@ def remove(
         path, kind = video_target(source, out)
         options, settings = removal_options(given), load_settings(**overrides)
         raise typer.Exit(remove_video(source, path, kind, options, settings, as_json=as_json))
-    target = target_of(inputs, out, given.get("format"))
+    target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
     task = Task(
