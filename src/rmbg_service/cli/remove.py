@@ -50,7 +50,9 @@ def remove(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with what is new or changed, until Ctrl+C.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Do again what is done.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do again what is done; replace frames that exist.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="A line of JSON on stdout for each file.")
     ] = False,
@@ -71,7 +73,9 @@ def remove(
         source = Path(inputs[0])
         path, kind = video_target(source, out)
         options, settings = removal_options(given), load_settings(**overrides)
-        raise typer.Exit(remove_video(source, path, kind, options, settings, as_json=as_json))
+        raise typer.Exit(
+            remove_video(source, path, kind, options, settings, force=force, as_json=as_json)
+        )
     target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
