@@ -1,7 +1,9 @@
 """No container engine runs here; so what Dockerfile and compose name is checked to exist."""
 
+import argparse
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -72,6 +74,29 @@ def test_ports_probes_variables_and_targets_agree() -> None:
 def test_what_was_admitted_may_finish_before_the_container_is_killed() -> None:
     grace_s = int(COMPOSE["services"]["rmbg"]["stop_grace_period"].removesuffix("s"))
     assert grace_s > Settings().request_timeout_s + 5
+
+
+def test_compose_passes_on_what_a_model_needs_to_start() -> None:
+    for service in COMPOSE["services"].values():
+        for variable in ("RMBG_MODEL", "RMBG_ACCEPT_LICENSE", "HF_TOKEN"):
+            assert service["environment"][variable] == f"${{{variable}:-}}"
+
+
+def test_the_offline_image_is_built_on_one_that_exists_and_fetches_every_file() -> None:
+    models = (ROOT / "docs" / "models.md").read_text("utf-8")
+    (recipe,) = re.findall(r"```dockerfile\n(.+?)```", models, re.DOTALL)
+    bases = re.findall(r"^FROM (rmbg-service\S*)", recipe, re.MULTILINE)
+    assert set(bases) <= {service["image"] for service in COMPOSE["services"].values()}
+    assert bases
+    (fetch,) = re.findall(r"hf (download .+?)\n\n", recipe, re.DOTALL)
+    parser = argparse.ArgumentParser()
+    for name in ("command", "repository"):
+        parser.add_argument(name)
+    for name in ("--revision", "--local-dir"):
+        parser.add_argument(name)
+    parser.add_argument("--include", action="append")  # one pattern each, as hf reads it
+    told = parser.parse_args(shlex.split(fetch.replace("\\\n", " ")))
+    assert set(told.include) == {"*.safetensors", "config.json", "birefnet.py"}
 
 
 def test_compose_has_the_gpu_the_token_and_the_weights() -> None:

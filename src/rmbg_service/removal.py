@@ -4,7 +4,7 @@ import math
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from PIL import Image
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, from_pillow, probe
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.predictor import Matte, Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.options import RemovalOptions
 from rmbg_service.serving import pipeline
@@ -40,30 +40,45 @@ def remove_background(
 
     `picture` is the bytes or the path of an image file, a Pillow image, or an array of shape
     `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, uint8 sRGB. `options` are those of `RemovalOptions` that
-    make a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency`, `on_empty`
-    and those of the shadow. `predictor` is a loaded one; by default the model that `RMBG_MODEL`
-    names is loaded on the first call and kept.
+    make a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency`,
+    `on_empty`, those of the shadow, and `output`: with `matte` only the alpha counts, and the
+    colours are left as they are. `predictor` is a loaded one; by default the model that
+    `RMBG_MODEL` names is loaded on the first call and kept.
 
     Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS`), `InvalidRegion`,
-    `NoSubject`, `ConfigurationError`, or `ValueError` for an option, also for one
-    that is about the file, such as `format` or `crop`.
+    `NoSubject`, `ConfigurationError`, or `ValueError` for an option, also for one that is about the
+    file, such as `format`, `crop` or `output="layers"`.
     """
     settings = load_settings()
     unused = options.keys() & (RemovalOptions.model_fields.keys() - USED_OPTIONS)
     if unused:
         raise ValueError(f"these options need a file to be written: {', '.join(sorted(unused))}")
     wanted = RemovalOptions.model_validate(options)
+    if wanted.output == "layers":
+        raise ValueError(
+            "layers need a file to be written; the cutout has its alpha and its shadow"
+        )
     source = pipeline.restrict(_source(picture, settings.max_image_pixels, wanted), wanted)
     with _ONE_AT_A_TIME:
-        predictor = predictor or _default_predictor(settings)
-        size = predictor.input_size
-        (matte,) = predictor.predict([pipeline.prepare(source, size)])
-        plan = pipeline.plan(source, matte, wanted, size)
-        seconds = [
-            predictor.predict([pipeline.prepare(source, size, box)])[0] for box in plan.boxes
-        ]
-    matte = pipeline.join(source, matte, plan, seconds)
-    return pipeline.refine(source, matte, wanted, guided=plan.guided)
+        found = predict(source, predictor or _default_predictor(settings), wanted)
+    return pipeline.refine(source, found.matte, wanted, guided=found.guided)
+
+
+class Prediction(NamedTuple):
+    """What the network says of a picture, all passes joined; `guided` as in `DetailPlan`."""
+
+    matte: Matte
+    guided: bool
+
+
+def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
+    """The matte of a decoded picture, with the second pass that `options.detail` means for it."""
+    size = predictor.input_size
+    (matte,) = predictor.predict([pipeline.prepare(source, size)])
+    plan = pipeline.plan(source, matte, options, size)
+    boxes = [pipeline.prepare(source, size, box) for box in plan.boxes]
+    seconds = [predictor.predict([box])[0] for box in boxes]
+    return Prediction(pipeline.join(source, matte, plan, seconds), plan.guided)
 
 
 @lru_cache(maxsize=1)

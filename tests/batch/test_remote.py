@@ -5,12 +5,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
 
 from rmbg_service.batch.remote import MOST_TRIES, RemoteRemover, ServiceError, remote_remover
-from rmbg_service.batch.remover import Dropped, Hopeless
+from rmbg_service.batch.remover import Dropped, Hopeless, OutOfReach
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.imaging.box import Box
 from rmbg_service.options import RemovalOptions
@@ -144,7 +145,7 @@ async def test_a_service_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyP
     pauses = record_pauses(monkeypatch)
     dead = [httpx.ConnectError("refused")] * MOST_TRIES
     async with service(monkeypatch, *dead) as (remover, _):
-        with pytest.raises(ServiceError, match="10 tries: no answer: refused"):
+        with pytest.raises(OutOfReach, match="10 tries: no answer: refused"):
             await remover.remove(b"photo")
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
@@ -172,6 +173,22 @@ async def test_the_answer_about_a_picture_is_its_error(
 async def test_a_wrong_key_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service(monkeypatch, problem(401, "a key is required")) as (remover, _):
         with pytest.raises(Hopeless, match="RMBG_SERVER_KEY"):
+            await remover.remove(b"photo")
+
+
+@pytest.mark.parametrize("name", ["u2netp", "mod%C3%A8le%20%25.v2"])
+async def test_another_model_in_the_middle_of_the_run_ends_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    info = INFO | {"model": {"name": unquote(name)}}
+    replies = [
+        httpx.Response(200, content=b"cutout", headers=PNG | {"x-rmbg-model": model})
+        for model in (name, "BiRefNet")
+    ]
+    told = httpx.Response(200, json=info)
+    async with service(monkeypatch, *replies, info=told) as (remover, _):
+        assert (await remover.remove(b"photo")).data == b"cutout"
+        with pytest.raises(Hopeless, match="the service now runs BiRefNet"):
             await remover.remove(b"photo")
 
 

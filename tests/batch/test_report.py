@@ -42,6 +42,21 @@ def test_each_result_is_a_line_of_json_and_only_that_is_on_stdout(
     assert report.failed
 
 
+def test_a_later_success_of_the_same_input_undoes_its_failure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Report(None) as report:
+        report.add(FAILED)
+        report.add(FAILED)
+        assert report.failed
+        report.add(DONE)
+        assert report.failed
+        report.add(Result(FAILED.source, Path("out/b.png"), Status.DONE))
+    report.summarise()
+    assert not report.failed
+    assert capsys.readouterr().err.splitlines()[-1].split()[:3] == ["2", "0", "0"]
+
+
 def test_off_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     with Report(1) as report:
         report.add(DONE)

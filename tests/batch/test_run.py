@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rmbg_service.batch.ledger import Ledger
-from rmbg_service.batch.remover import Dropped, Hopeless, Removed
+from rmbg_service.batch.remover import Dropped, Hopeless, OutOfReach, Removed
 from rmbg_service.batch.run import Item, Result, Run, Status
-from rmbg_service.errors import InvalidImage
+from rmbg_service.errors import InvalidImage, OutOfDeviceMemory
 from rmbg_service.imaging.box import Box
 from tests.fakes import until
 
@@ -104,6 +104,17 @@ async def test_a_file_that_cannot_be_read_removed_or_written_fails_alone(tmp_pat
     assert "100 bytes" in reasons[3]
     assert "directory" in reasons[4]
     assert [result.output for result in results[:5]] == [None] * 5
+    assert [result.may_pass for result in results] == [True, False, False, False, True, False]
+
+
+@pytest.mark.parametrize("reason", [OutOfReach("10 tries"), OutOfDeviceMemory("none left")])
+async def test_what_does_not_concern_the_picture_may_pass(
+    tmp_path: Path, reason: Exception
+) -> None:
+    remover = FakeRemover()
+    remover.errors = {b"0": reason}
+    (result,) = await run(tmp_path, pictures(tmp_path, 1), remover)
+    assert (result.status, result.may_pass) == (Status.FAILED, True)
 
 
 async def test_an_input_is_never_replaced(tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ def test_suffixes_that_cannot_be(out: str, format_: str | None, says: str) -> No
         target_of(["a.jpg"], Path(out), format_)
 
 
+def test_layers_are_a_zip_whatever_the_format() -> None:
+    assert target_of(["a.jpg"], Path("b.ZIP"), None, "layers").is_file
+    for out in ("b.png", "b.webp"):
+        with pytest.raises(ConfigurationError, match=r"ends in \.zip"):
+            target_of(["a.jpg"], Path(out), None, "layers")
+
+
 def test_outputs_are_not_put_among_the_inputs_or_below_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is an input"):
         target_of([str(tmp_path)], tmp_path / ".", None)

@@ -1,9 +1,12 @@
 """Folders through the whole command, here and through a real service."""
 
 import asyncio
+import errno
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from zipfile import is_zipfile
 
 import httpx
 import pytest
@@ -13,6 +16,7 @@ from rmbg_service.batch.target import Target
 from rmbg_service.batch.task import Task, perform
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.options import RemovalOptions
+from rmbg_service.replacing import write
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor, picture_bytes
 from tests.server import running_server
@@ -113,6 +117,24 @@ async def test_other_options_and_force_do_all_again(
         assert len(predictor.predicted) == predictions
 
 
+async def test_other_settings_of_the_model_do_all_again_and_other_settings_do_not(
+    tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    task = Task([str(tmp_path / "a.png")], Target(tmp_path / "out", False), RemovalOptions())
+    for variable, value, predictions in [
+        ("RMBG_DTYPE", "auto", 1),
+        ("RMBG_CPU_THREADS", "1", 1),
+        ("RMBG_DTYPE", "fp32", 2),
+        ("RMBG_PATCH_ORDER", "wg_hg_c", 3),
+        ("RMBG_ONNX_MEAN", "0,0,0", 4),
+        ("RMBG_ONNX_MEAN", "0,0,0", 4),
+    ]:
+        monkeypatch.setenv(variable, value)
+        assert (await perform(task)).status == 0
+        assert len(predictor.predicted) == predictions
+
+
 async def test_a_broken_file_is_told_and_makes_the_status_1(
     tmp_path: Path, predictor: FakePredictor, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,6 +170,46 @@ async def test_the_key_comes_from_the_environment_and_hinders_nothing_here(
     assert (await perform(Task(inputs, target, RemovalOptions()))).status == 0
 
 
+async def test_a_folder_without_pictures_is_told(
+    tmp_path: Path, predictor: FakePredictor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    folder = str(tmp_path / "empty")
+    task = Task([folder], Target(tmp_path / "out", False), RemovalOptions())
+    assert (await perform(task)).status == 0
+    assert f"no pictures in {folder}" in capsys.readouterr().err
+
+
+async def test_watching_tries_again_what_failed_for_a_passing_reason(
+    tmp_path: Path,
+    predictor: FakePredictor,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail_once(path: Path, data: bytes) -> None:
+        if not failed:
+            failed.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, data)
+
+    def next_look(seconds: float, stop: asyncio.Event) -> Callable[[], Awaitable[bool]]:
+        async def look() -> bool:
+            await asyncio.sleep(0)
+            return not list((tmp_path / "out").glob("*.png"))
+
+        return look
+
+    failed: list[Path] = []
+    monkeypatch.setattr("rmbg_service.batch.run.write", fail_once)
+    monkeypatch.setattr("rmbg_service.batch.task.every", next_look)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(picture_bytes())
+    target = Target(tmp_path / "out", False)
+    task = Task([str(tmp_path / "in")], target, RemovalOptions(), watch=True, as_json=True)
+    assert (await perform(task)).status == 0
+    assert [line["status"] for line in lines(capsys)] == ["failed", "done"]
+
+
 async def test_a_model_that_does_not_load_ends_the_run(
     tmp_path: Path, predictor: FakePredictor, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +218,21 @@ async def test_a_model_that_does_not_load_ends_the_run(
     ending = await perform(Task([str(photos)], Target(tmp_path / "out", False), RemovalOptions()))
     assert ending == (1, True)
     assert "no weights" in capsys.readouterr().err
+
+
+async def test_layers_are_zip_files_here_and_through_a_service(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(picture_bytes(kind="JPEG"))
+    with running_server(FakePredictor()) as url:
+        for server in (None, url):
+            target = Target(tmp_path / ("here" if server is None else "there"), False)
+            options = RemovalOptions(output="layers")
+            task = Task([str(tmp_path / "a.jpg")], target, options, server=server)
+            assert (await perform(task)).status == 0
+            (made,) = (path for path in target.path.iterdir() if not path.name.startswith("."))
+            assert made.name == "a.zip"
+            assert is_zipfile(made)
 
 
 async def test_one_file_goes_where_it_is_told_and_leaves_no_ledger(

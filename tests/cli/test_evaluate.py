@@ -194,8 +194,48 @@ def test_tags_and_ambiguous_photos(tmp_path: Path) -> None:
 
     assert ids() == ["p0", "p1", "p2"]
     assert (counted(), counted("--keep-ambiguous")) == (2, 3)
-    assert ids("--tag", "hair") == ["p0", "p2"]
-    assert ids("--tag", "hair", "--tag", "toy") == ["p0", "p1", "p2"]
+    assert counted("--tag", "hair") == 1  # of p0 and p2, the first is ambiguous
+    assert counted("--tag", "hair", "--tag", "toy") == 2
+
+
+def test_what_was_judged_stays_when_fewer_photos_are_chosen(tmp_path: Path) -> None:
+    make_dataset(tmp_path)
+    out = tmp_path / "out"
+    evaluate(tmp_path, "--model", "u2netp", "--out", out)
+    for choice in (["--limit", "1"], ["--tag", "toy"]):
+        assert evaluate(tmp_path, "--model", "u2netp", "--out", out, *choice).exit_code == 0
+        assert [row["id"] for row in rows(out / "per_image.csv")] == ["p0", "p1", "p2"]
+        assert [model["images"] for model in summary(out)["models"]] == [1]
+    evaluate(tmp_path, "--model", "u2netp", "--out", out)
+    assert [bool(one.predicted) for one in made] == [True, False, False, False]
+
+
+def test_a_model_that_is_compared_later_is_not_judged_again(tmp_path: Path) -> None:
+    make_dataset(tmp_path)
+    out = tmp_path / "out"
+    alone = ("--model", "u2netp", "--out", out)
+    for arguments in (alone, (*alone, "--compare", "other"), alone):
+        assert evaluate(tmp_path, *arguments).exit_code == 0
+    assert [(one.name, bool(one.predicted)) for one in made] == [
+        ("u2netp", True),
+        ("u2netp", False),
+        ("other", True),
+        ("u2netp", False),
+    ]
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*.*")}
+    tables = {f"{name}/per_image.csv" for name in ("u2netp", "other")}
+    mattes = {f"{name}/mattes/p{i}.png" for name in ("u2netp", "other") for i in range(3)}
+    assert files == {"report.html", "summary.json"} | tables | mattes
+
+
+def test_results_of_another_model_are_not_taken_for_ones_own(tmp_path: Path) -> None:
+    make_dataset(tmp_path)
+    out = tmp_path / "out"
+    evaluate(tmp_path, "--model", "first", "--out", out)
+    before = (out / "per_image.csv").read_bytes()
+    evaluate(tmp_path, "--model", "second", "--compare", "third", "--out", out)
+    assert (out / "per_image.csv").read_bytes() == before
+    assert all(one.predicted for one in made)
 
 
 def test_made_up_scenes_need_no_dataset(tmp_path: Path) -> None:

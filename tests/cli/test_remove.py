@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import IO
 import pytest
 from typer.testing import CliRunner, Result
 
-from rmbg_service.cli import app
+from rmbg_service.cli import app, main
+from tests.evaluation.data import make_dataset
 from tests.fakes import FakePredictor, picture_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -146,6 +148,33 @@ def test_watching_takes_what_comes_and_ends_with_0(photos: Path, tmp_path: Path)
         assert process.returncode == 0
     assert told(late) == [("late.png", "done")]
     assert (tmp_path / "out" / "late.png").exists()
+
+
+def test_when_nobody_reads_the_json_the_work_goes_on(photos: Path, tmp_path: Path) -> None:
+    with started(photos, "-o", tmp_path / "out", "--detail", "off") as process:
+        let(process, 1)
+        stream(process.stdout).readline()
+        stream(process.stdout).close()
+        process.stdout = None
+        let(process, 8)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert "nobody reads" in err
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
+    assert len(list((tmp_path / "out").glob("*.png"))) == 8
+
+
+def test_an_error_of_the_disk_is_one_line(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file.png").touch()
+    dataset = make_dataset(tmp_path / "data")[0].image.parent
+    command = ["evaluate", str(dataset), "--predictions", str(dataset)]
+    monkeypatch.setattr(sys, "argv", ["rmbg-service", *command, "--out", f"{tmp_path}/file.png"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert re.fullmatch(r"error: \S+/file\.png/mattes: Not a directory", str(end.value.code))
 
 
 @pytest.mark.usefixtures("fake_model")

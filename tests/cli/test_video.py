@@ -82,6 +82,7 @@ def test_ctrl_c_leaves_nothing_half_and_the_status_130(
         (["clip.mp4", "-o", "a.webm", "--crop", "--max-side", "9"], "--crop, --max-side"),
         (["clip.mp4"], "name the output with -o"),
         (["clip.mp4", "-o", "a.png"], "name the output with -o"),
+        (["clip.mp4", "-o", "a%d-%d.png"], "name the output with -o"),
         (["clip.mp4", "-o", "a.mp4"], "cannot be written to .mp4"),
     ],
 )
@@ -89,6 +90,34 @@ def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: st
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert says in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_frames_that_exist_are_not_mixed_with_others(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, FakePredictor())
+    out = tmp_path / "frames"
+    out.mkdir()
+    for name in ("frame-00002.png", "frame-00009.png", "frame-9.png", "notes.txt"):
+        (out / name).write_bytes(b"another clip")
+    refused = invoke(clip, "-o", out)
+    assert "--force" in str(refused.exception)
+    assert (out / "frame-00002.png").read_bytes() == b"another clip"
+    assert invoke(clip, "-o", out, "--force").exit_code == 0
+    frames = [f"frame-{number:05d}.png" for number in range(1, len(TIMES) + 1)]
+    assert sorted(path.name for path in out.iterdir()) == [*frames, "frame-9.png", "notes.txt"]
+    assert (out / "frame-00002.png").read_bytes() != b"another clip"
+
+
+def test_a_place_that_cannot_be_written_is_a_failure_and_no_traceback(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, FakePredictor())
+    (tmp_path / "file").touch()
+    for name in ("a.webm", "f%d.png"):
+        result = invoke(clip, "-o", tmp_path / "file" / name, "--json")
+        assert result.exit_code == 1
+        assert "cannot be written" in json.loads(result.stdout)["error"]
 
 
 def test_a_clip_is_not_replaced_by_itself(tmp_path: Path) -> None:

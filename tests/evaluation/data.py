@@ -27,13 +27,17 @@ def save_matte(path: Path, matte: Matte) -> None:
     Image.fromarray(np.rint(matte * 255).astype(np.uint8)).save(path)
 
 
-def make_dataset(folder: Path, tags: Sequence[str] = ("hair", "hair toy", "")) -> list[Sample]:
+def make_dataset(
+    folder: Path,
+    tags: Sequence[str] = ("hair", "hair toy", ""),
+    size: tuple[int, int] = SIZE,
+) -> list[Sample]:
     """One photo for each entry of `tags`, called p0, p1 and so on, with a shadow at the right."""
     rows = []
     for index, tag in enumerate(tags):
-        matte = disc(30 + 4 * index)
+        matte = disc(30 + 4 * index, size)
         save_matte(folder / f"p{index}_alpha.png", matte)
-        shadow = np.zeros(SIZE, np.float32)
+        shadow = np.zeros(size, np.float32)
         shadow[60:100, 100:] = 1
         save_matte(folder / f"p{index}_shadow.png", shadow)
         rgb = np.dstack([matte * 200 + 30] * 3).astype(np.uint8)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_service.batch.find import PICTURES
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.evaluation.dataset import load_matte, load_rgb, read_dataset
+from rmbg_service.evaluation.dataset import IMAGE_SUFFIXES, load_matte, load_rgb, read_dataset
 
 HEADER = "file,alpha,shadow_mask,tags,gt_kind,salient_unambiguous\n"
 
@@ -41,6 +42,34 @@ def test_folders_with_equal_names(tmp_path: Path) -> None:
     assert [s.id for s in samples] == ["a", "b"]
     assert samples[1].alpha == tmp_path / "alphas/b.png"
     assert samples[0].tolerance_px == 1
+
+
+def test_folders_take_every_picture_that_the_service_takes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert set(PICTURES) == IMAGE_SUFFIXES
+    for name in ("images/a.HEIC", "images/b.gif", "alphas/a.png", "alphas/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (4, 3)).save(tmp_path / name)
+    assert [sample.id for sample in read_dataset(tmp_path)] == ["a", "b"]
+    assert load_rgb(tmp_path / "images/a.HEIC").shape == (3, 4, 3)
+    assert caplog.messages == []
+
+
+def test_truths_without_a_photo_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("images/a.png", "alphas/a.png", "alphas/c.png", "alphas/b.png"):
+        save(tmp_path / name)
+    (tmp_path / "alphas/notes.txt").touch()
+    assert [sample.id for sample in read_dataset(tmp_path)] == ["a"]
+    assert caplog.messages == [f"{tmp_path}: no photo in images/ for b, c"]
+
+
+@pytest.mark.parametrize(("text", "unambiguous"), [("No", False), (" no ", False), ("", True)])
+def test_ambiguous_is_what_says_no(tmp_path: Path, text: str, unambiguous: bool) -> None:
+    save(tmp_path / "a.png")
+    (tmp_path / "manifest.csv").write_text(HEADER + f"a.png,a.png,,,,{text}\n")
+    (sample,) = read_dataset(tmp_path)
+    assert sample.unambiguous is unambiguous
 
 
 @pytest.mark.parametrize(

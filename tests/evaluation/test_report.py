@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import sync_playwright
 
 from rmbg_service.evaluation.labels import LABELS
 from rmbg_service.evaluation.records import MEASURES
@@ -12,7 +13,8 @@ from rmbg_service.evaluation.report import WORST, write_report
 from rmbg_service.evaluation.result import Result
 from rmbg_service.evaluation.run import run
 from rmbg_service.models.predictor import Matte
-from tests.evaluation.data import Scripted, make_dataset
+from tests.evaluation.data import SIZE, Scripted, make_dataset
+from tests.programs import chromium
 
 
 class Page(HTMLParser):
@@ -36,8 +38,13 @@ class Page(HTMLParser):
         return [value for name, value in self.attributes if name in names]
 
 
-def judged(folder: Path, *candidates: Scripted, tags: tuple[str, ...] = ("hair", "")) -> Result:
-    samples = make_dataset(folder, tags)
+def judged(
+    folder: Path,
+    *candidates: Scripted,
+    tags: tuple[str, ...] = ("hair", ""),
+    size: tuple[int, int] = SIZE,
+) -> Result:
+    samples = make_dataset(folder, tags, size)
     outcomes = [run(c.candidate, samples, folder / c.candidate.name) for c in candidates]
     return Result.of("tiny", samples, {"limit": None, "tag": ["hair"]}, outcomes)
 
@@ -147,6 +154,28 @@ def test_the_summary_is_strict_json_with_the_same_figures(tmp_path: Path) -> Non
     assert difference["unit"] == "percentage points"
     assert comparison["measures"]["seconds"]["difference"] == pytest.approx(-2)
     assert "uea_shadow" in comparison["measures"]
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1460])
+def test_no_picture_of_the_worst_is_cut_off(tmp_path: Path, width: int) -> None:
+    first = judged(tmp_path / "a", moved(3), size=(400, 500))
+    second = judged(tmp_path / "b", moved(3), moved(0), size=(400, 500))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        for result, pictures in ((first, 2 * 5), (second, 2 * 7)):
+            page_of(result, tmp_path)
+            page.goto((tmp_path / "report.html").as_uri())
+            shown = page.evaluate(
+                """() => [...document.querySelectorAll(".case img")].map((image) => {
+                    const card = image.closest(".case").getBoundingClientRect();
+                    return image.getBoundingClientRect().right <= card.right - 16;
+                })"""
+            )
+            assert shown == [True] * pictures
+        browser.close()
 
 
 def test_every_measure_has_a_label() -> None:

@@ -147,3 +147,16 @@ def test_fewer_samples_leave_only_their_rows(tmp_path: Path) -> None:
     run(Scripted().candidate, samples, tmp_path / "out")
     run(Scripted().candidate, samples[:1], tmp_path / "out")
     assert [record.id for record in read_records(tmp_path / "out/per_image.csv")] == ["p0"]
+
+
+def test_rows_of_the_rest_of_the_dataset_stay_while_they_hold(tmp_path: Path) -> None:
+    samples = make_dataset(tmp_path)
+    table = tmp_path / "out/per_image.csv"
+    run(Scripted().candidate, samples, tmp_path / "out")
+    (tmp_path / "p2.png").write_bytes((tmp_path / "p1.png").read_bytes())
+    sample_digest.cache_clear()
+    outcome = run(Scripted().candidate, samples[1:2], tmp_path / "out", dataset=samples)
+    assert [record.id for record in outcome.records] == ["p1"]
+    assert [record.id for record in read_records(table)] == ["p0", "p1"]
+    run(Scripted().candidate, samples[1:2], tmp_path / "out", dataset=samples[1:])
+    assert [record.id for record in read_records(table)] == ["p1"]

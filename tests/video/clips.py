@@ -1,5 +1,6 @@
 """Small synthetic clips, and what is in a file."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -37,9 +38,12 @@ def write_clip(
     colour_range: ColorRange = ColorRange.MPEG,
     tagged: bool = True,
     size: tuple[int, int] = (WIDTH, HEIGHT),
+    times: Sequence[int] = TIMES,
+    gap_s: float = 0,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
-    """An H.264 clip of five `picture`s at `TIMES`, with a tone of 0.2 s."""
-    with av.open(str(path), "w") as container:
+    """An H.264 clip of `picture`s at `times`, with a tone of 0.2 s, `gap_s` of nothing in it."""
+    with av.open(str(path), "w", options=container_options or {}) as container:
         video = container.add_stream("libx264", rate=Fraction(25), options={"crf": "5"})
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = (*size, "yuv420p")
@@ -48,7 +52,7 @@ def write_clip(
             video.codec_context.colorspace = int(matrix)
             video.codec_context.color_range = int(colour_range)
         sound = None if audio is None else container.add_stream(audio, rate=_RATE_HZ, layout="mono")
-        for time in TIMES:
+        for time in times:
             frame = VideoFrame.from_ndarray(picture(*size), "rgb24").reformat(
                 format="yuv420p", dst_colorspace=matrix, dst_color_range=colour_range
             )
@@ -57,15 +61,17 @@ def write_clip(
         container.mux(video.encode())
         if sound is not None:
             assert isinstance(sound, AudioStream)
-            _write_tone(container, sound)
+            _write_tone(container, sound, round(gap_s * _RATE_HZ))
     return path
 
 
-def _write_tone(container: av.container.OutputContainer, sound: AudioStream) -> None:
+def _write_tone(container: av.container.OutputContainer, sound: AudioStream, gap: int) -> None:
     for begin in range(0, _RATE_HZ // 5, 1024):
         wave = 0.3 * np.sin(np.arange(begin, begin + 1024) * 0.06)
-        frame = AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = _RATE_HZ, begin, Fraction(1, _RATE_HZ)
+        kind = "flt" if sound.codec_context.name == "pcm_f32le" else "fltp"
+        frame = AudioFrame.from_ndarray(wave[None].astype(np.float32), kind, "mono")
+        pts = begin + (gap if begin >= _RATE_HZ // 10 else 0)
+        frame.sample_rate, frame.pts, frame.time_base = _RATE_HZ, pts, Fraction(1, _RATE_HZ)
         container.mux(sound.encode(frame))
     container.mux(sound.encode())
 

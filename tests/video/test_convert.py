@@ -1,8 +1,10 @@
 """Clips there and back: the left half is the subject, says the fake predictor."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
@@ -74,6 +76,24 @@ def test_sound_that_a_file_cannot_hold_is_encoded_anew(tmp_path: Path) -> None:
     assert content.peak > 3000  # of 32767
 
 
+@pytest.mark.parametrize("name", ["b.mov", "b.webm"])
+def test_a_gap_in_the_sound_stays_when_it_is_encoded_anew(tmp_path: Path, name: str) -> None:
+    clip = write_clip(tmp_path / "a.mkv", audio="pcm_f32le", gap_s=2.5)
+    assert converted(clip, name).audio_s == pytest.approx(2.7, abs=0.05)
+
+
+def test_damaged_sound_is_not_called_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", audio="flac")
+    with av.open(str(clip)) as container:
+        sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    data = clip.read_bytes()
+    for packet in sound:
+        data = data.replace(packet, b"\xff" * len(packet))
+    clip.write_bytes(data)
+    with pytest.raises(VideoError, match="the sound is damaged"):
+        convert_file(clip, tmp_path / "b.mov")
+
+
 def test_opus_stays_opus(tmp_path: Path) -> None:
     once = tmp_path / "once.webm"
     convert_file(write_clip(tmp_path / "a.mp4"), once)
@@ -125,6 +145,25 @@ def test_a_sequence_is_one_png_a_frame(tmp_path: Path) -> None:
     rgba = np.asarray(Image.open(pattern.parent / names[0]))
     assert rgba.shape == (HEIGHT, WIDTH, 4)
     assert (rgba[:, 60:] == 0).all()
+
+
+def test_a_frame_has_its_name_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+            if len(names) == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            names.append(f"{len(names) + 1}.png")
+            return file.write(data[len(data) // 2 :])
+
+    names: list[str] = []
+    monkeypatch.setattr(Path, "write_bytes", full)
+    clip = write_clip(tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match="No space left"):
+        convert_file(clip, tmp_path / "frames" / "%d.png")
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == names
 
 
 def test_frames_stream_through(tmp_path: Path) -> None:

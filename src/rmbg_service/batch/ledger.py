@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class Entry:
     """One finished file; `source`, `wanted` and `written` are SHA-256 digests.
 
     `output` is relative to the ledger's folder, `input` an absolute path. `wanted` stands for
-    options, background and model, see `wish`.
+    options, background, model and its settings, see `wish`.
     """
 
     output: str
@@ -91,11 +92,21 @@ class Ledger:
         return output.relative_to(self._folder).as_posix()
 
 
-def wish(options: RemovalOptions, background: bytes | None, model: str) -> str:
-    """A digest of all that an output depends on besides its source."""
+def wish(
+    options: RemovalOptions,
+    background: bytes | None,
+    model: str,
+    settings: Mapping[str, object] | None = None,
+) -> str:
+    """A digest of all that an output depends on besides its source.
+
+    `settings` are those of the model that were changed; a service does not tell its own.
+    """
     picture = None if background is None else digest(background)
-    text = json.dumps([options.model_dump(mode="json"), picture, model], sort_keys=True)
-    return digest(text.encode())
+    parts: list[object] = [options.model_dump(mode="json"), picture, model]
+    if settings:
+        parts.append(settings)
+    return digest(json.dumps(parts, sort_keys=True).encode())
 
 
 def _parse(line: bytes) -> Entry | None:

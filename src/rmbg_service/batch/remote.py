@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote, unquote
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from rmbg_service.batch.remover import Dropped, Hopeless, Removed
+from rmbg_service.batch.remover import Dropped, Hopeless, OutOfReach, Removed
+from rmbg_service.batch.target import encoder_of
 from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.imaging.box import Box
-from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.options import RemovalOptions
 
 KEY_VARIABLE = "RMBG_SERVER_KEY"
@@ -56,8 +57,7 @@ class RemoteRemover:
         # By default half of what the service admits: others shall find room beside this run.
         self.parallel = parallel or max(1, info.limits.max_inflight_jobs // 2)
         self._query = _query(options)
-        layers = options.output == "layers"
-        self._accept = (LAYERS if layers else ENCODERS[options.format]).media_type
+        self._accept = encoder_of(options).media_type
         self._background = background
         self._stop = stop
 
@@ -75,6 +75,7 @@ class RemoteRemover:
                     kind = answer.headers.get("content-type", "").partition(";")[0]
                     if kind != self._accept or not answer.content:
                         raise ServiceError(f"what the service answers is no cutout but {kind!r}")
+                    self._require_model(answer)
                     return Removed(answer.content, _box(answer.headers.get("x-rmbg-box")))
                 reason = _detail(answer)
                 if answer.status_code == 401:
@@ -85,7 +86,7 @@ class RemoteRemover:
             if answer is None or answer.status_code != 429:
                 failures += 1
                 if failures == MOST_TRIES:
-                    raise ServiceError(f"given up after {failures} tries: {reason}")
+                    raise OutOfReach(f"given up after {failures} tries: {reason}")
             await self.pause(pause_s)
 
     async def pause(self, seconds: float) -> None:
@@ -95,6 +96,12 @@ class RemoteRemover:
         except TimeoutError:
             return
         raise Dropped
+
+    def _require_model(self, answer: httpx.Response) -> None:
+        """Raise `Hopeless` when the service was restarted with another model since it was asked."""
+        model = unquote(answer.headers.get("x-rmbg-model", quote(self.model)))
+        if model != self.model:
+            raise Hopeless(f"the service now runs {model}, no longer {self.model}")
 
     async def _post(self, data: bytes) -> httpx.Response:
         body: dict[str, Any] = {"content": data}

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
+from rmbg_service.errors import RmbgError
 from rmbg_service.imaging.box import Box
 
 
@@ -33,6 +34,13 @@ class Remover(Protocol):
         Raises an `RmbgError` that is this picture's own, `Hopeless` when no other picture could
         fare better, or `Dropped` when the run was stopped before.
         """
+
+
+class OutOfReach(RmbgError):
+    """What removes did not take the picture, often enough; that says nothing about the picture."""
+
+    type = "out-of-reach"
+    title = "Out of reach"
 
 
 class Hopeless(Exception):

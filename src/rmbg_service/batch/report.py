@@ -31,11 +31,14 @@ class Report:
     """Counts results as they come; a context manager, which shows and ends the bar.
 
     The bar stands on stderr and only on a terminal; `unit` names what it counts. With `as_json`
-    every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`.
+    every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`; when
+    nobody reads them any more, that ends and the rest goes on. An input counts by its last result:
+    a failure is undone by a later success.
     """
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
         self.counts: Counter[Status] = Counter()
+        self._failing: set[Path] = set()
         self._as_json = as_json
         self._console = Console(stderr=True)
         self._started = time.perf_counter()
@@ -68,8 +71,8 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether any file failed."""
-        return self.counts[Status.FAILED] > 0
+        """Whether any file failed and did not succeed later."""
+        return bool(self._failing)
 
     def advance(self) -> None:
         """One more is finished."""
@@ -85,13 +88,27 @@ class Report:
 
     def add(self, result: Result) -> None:
         """Count a result and tell it."""
+        if result.source in self._failing:
+            self._failing.remove(result.source)
+            self.counts[Status.FAILED] -= 1
         self.counts[result.status] += 1
         self.advance()
         if result.status is Status.FAILED:
+            self._failing.add(result.source)
             self.say(f"failed: {_shown(result.source)}: {result.error}")
         if self._as_json:
-            sys.stdout.write(json.dumps(_members(result)) + "\n")
+            self._write(json.dumps(_members(result)) + "\n")
+
+    def _write(self, line: str) -> None:
+        try:
+            sys.stdout.write(line)
             sys.stdout.flush()
+        except BrokenPipeError:
+            self._as_json = False
+            self.say("nobody reads the lines of JSON any more; the work goes on")
+            nowhere = os.open(os.devnull, os.O_WRONLY)  # the flush at the exit would fail again
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
     def summarise(self) -> None:
         """The table at the end."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rmbg_service.batch.files import digest, read_bounded, write
+from rmbg_service.batch.files import digest, read_bounded
 from rmbg_service.batch.ledger import Entry, Ledger
-from rmbg_service.batch.remover import Dropped, Hopeless, Removed, Remover
-from rmbg_service.errors import RmbgError
+from rmbg_service.batch.remover import Dropped, Hopeless, OutOfReach, Removed, Remover
+from rmbg_service.errors import OutOfDeviceMemory, Rejected, RmbgError
 from rmbg_service.imaging.box import Box
+from rmbg_service.replacing import write
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Result:
-    """How one item ended; `output` is None where there is none, `error` says why."""
+    """How one item ended; `output` is None where there is none, `error` says why.
+
+    `may_pass` says that the reason may pass without a change of the input.
+    """
 
     source: Path
     output: Path | None
@@ -44,6 +48,10 @@ class Result:
     seconds: float = 0.0
     box: Box | None = None
     error: str = ""
+    may_pass: bool = False
+
+
+_MAY_PASS = (OSError, OutOfReach, Rejected, OutOfDeviceMemory)
 
 
 class Run:
@@ -90,7 +98,7 @@ class Run:
         try:
             async with self._turns[item.output]:
                 status, box = await self._finish(item)
-            error = ""
+            error, may_pass = "", False
         except Dropped:
             return
         except Hopeless as end:
@@ -99,9 +107,10 @@ class Run:
             return
         except Exception as reason:
             status, box, error = Status.FAILED, None, _explain(reason)
+            may_pass = isinstance(reason, _MAY_PASS)
         output = None if status is Status.FAILED else item.output
         seconds = time.perf_counter() - started
-        self._report(Result(item.source, output, status, seconds, box, error))
+        self._report(Result(item.source, output, status, seconds, box, error, may_pass))
 
     async def _finish(self, item: Item) -> tuple[Status, Box | None]:
         data = await asyncio.to_thread(read_bounded, item.source, self._remover.max_bytes)

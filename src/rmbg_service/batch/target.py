@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rmbg_service.batch.files import is_folder
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.encode import ENCODERS, LAYERS, Encoder
+from rmbg_service.options import RemovalOptions
 
 DEFAULT_FOLDER = Path("cutouts")
 
@@ -21,11 +22,18 @@ class Target:
     format: str | None = None
 
 
-def target_of(inputs: Sequence[str], out: Path | None, format_: str | None) -> Target:
-    """What `-o` means for these inputs and `--format`.
+def encoder_of(options: RemovalOptions) -> Encoder:
+    """What writes the outputs, and so what they are called and announced as."""
+    return LAYERS if options.output == "layers" else ENCODERS[options.format]
+
+
+def target_of(
+    inputs: Sequence[str], out: Path | None, format_: str | None, output: str | None = None
+) -> Target:
+    """What `-o` means for these inputs, `--format` and `--output`.
 
     It names a file when it has a suffix, is no folder, and there is one input, which is no folder.
-    Raises `ConfigurationError` for a suffix that cannot be written or contradicts the format, and
+    Raises `ConfigurationError` for a suffix that cannot be written or contradicts the options, and
     for a folder that is an input, too: there, cutouts would be taken for pictures.
     """
     if format_ == "auto":
@@ -33,6 +41,8 @@ def target_of(inputs: Sequence[str], out: Path | None, format_: str | None) -> T
     out = DEFAULT_FOLDER if out is None else out
     one_file = len(inputs) == 1 and not is_folder(inputs[0]) and not _is_pattern(inputs[0])
     if one_file and out.suffix and not is_folder(out):
+        if output == "layers" and out.suffix.lower() != f".{LAYERS.extension}":
+            raise ConfigurationError(f"{out}: layers are a zip; name a file that ends in .zip")
         return Target(out, True, _format_of(out, format_))
     if out.exists() and not is_folder(out):
         raise ConfigurationError(f"{out} is a file; several cutouts need a folder")

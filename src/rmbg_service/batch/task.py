@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from rmbg_service.batch.find import Found, Missing, find
@@ -16,12 +17,11 @@ from rmbg_service.batch.remover import Hopeless
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Item, Result, Run, Status
 from rmbg_service.batch.stop import stop_on_signals
-from rmbg_service.batch.target import Target
+from rmbg_service.batch.target import Target, encoder_of
 from rmbg_service.batch.watch import LOOK_EVERY_S, every, settled
-from rmbg_service.imaging.encode import ENCODERS
-from rmbg_service.models.select import select_predictor
+from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
 from rmbg_service.options import RemovalOptions
-from rmbg_service.settings import load_settings
+from rmbg_service.settings import Settings, load_settings
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,18 @@ class Task:
         predictor = select_predictor(settings)
         return local_remover(settings, predictor, self.options, self.background, stop)
 
+    @property
+    def changed_settings(self) -> dict[str, object]:
+        """Settings that the mattes of this process's model depend on and that are not the default.
+
+        None through a service: there they are the service's.
+        """
+        if self.server is not None:
+            return {}
+        values = load_settings(**self.settings).model_dump(mode="json", include={*MATTE_SETTINGS})
+        defaults = Settings.model_fields
+        return {name: value for name, value in values.items() if value != defaults[name].default}
+
 
 class Ending(NamedTuple):
     """How it ended; `stuck` says that a thread is at work that an ordinary exit would wait for."""
@@ -75,7 +87,15 @@ async def perform(task: Task) -> Ending:
             source = _Source(task, stop.event, remover.model)
             hopeless = False
             with Report(source.total, as_json=task.as_json) as report:
-                run = Run(remover, stop.event, report.add, source.ledger, source.wanted)
+
+                def tell(result: Result) -> None:
+                    report.add(result)
+                    if result.may_pass:
+                        source.retry(result.source)
+
+                run = Run(remover, stop.event, tell, source.ledger, source.wanted)
+                if source.total == 0:
+                    report.say(f"no pictures in {', '.join(task.inputs)}")
                 try:
                     await run.over(source.items(report))
                 except Hopeless as reason:
@@ -97,14 +117,15 @@ class _Source:
     def __init__(self, task: Task, stop: asyncio.Event, model: str) -> None:
         self._task = task
         self._stop = stop
-        self.wanted = wish(task.options, task.background, model)
+        self.wanted = wish(task.options, task.background, model, task.changed_settings)
         self.ledger: Ledger | None = None
         self._found: list[Found | Missing] = []
+        self._failed: set[Path] = set()
         if not task.watch:
             self._found = list(find(task.inputs, task.target.path))
         if not task.target.is_file:
             self.ledger = Ledger(task.target.path, skip=not task.force)
-            suffix = f".{ENCODERS[task.options.format].extension}"
+            suffix = f".{encoder_of(task.options).extension}"
             inputs = [found.path for found in self._found]
             self._names = Names(task.target.path, suffix, self.ledger.owners, inputs)
 
@@ -121,7 +142,8 @@ class _Source:
 
         if self._task.watch:
             look = every(LOOK_EVERY_S, self._stop)
-            async for found in settled(self._task.inputs, self._task.target.path, tell, look):
+            inputs, out = self._task.inputs, self._task.target.path
+            async for found in settled(inputs, out, tell, look, self._failed):
                 yield self._item(found)
             return
         for one in self._found:
@@ -129,6 +151,10 @@ class _Source:
                 tell(one)
             else:
                 yield self._item(one)
+
+    def retry(self, path: Path) -> None:
+        """While watching, give out this picture once more, after a pause."""
+        self._failed.add(path)
 
     def _item(self, found: Found) -> Item:
         if self._task.target.is_file:

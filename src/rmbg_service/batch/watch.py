@@ -5,12 +5,14 @@ arrive; and only two looks tell whether a file is still being written.
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from rmbg_service.batch.find import Found, Missing, find
 
 LOOK_EVERY_S = 1.0
+RETRY_AFTER_LOOKS = 60
 
 
 async def settled(
@@ -18,15 +20,18 @@ async def settled(
     out: Path,
     report: Callable[[Missing], None],
     next_look: Callable[[], Awaitable[bool]],
+    failed: set[Path],
 ) -> AsyncIterator[Found]:
     """Pictures that are new or changed, once two looks in a row find the same size and time.
 
-    `next_look` waits and says whether to go on. What is `Missing` is reported once.
+    `next_look` waits and says whether to go on. What is `Missing` is reported once. What the caller
+    puts into `failed` is taken out and comes again after `RETRY_AFTER_LOOKS`.
     """
     before: dict[Path, tuple[int, int]] = {}
     taken: dict[Path, tuple[int, int]] = {}
     reported: set[Path] = set()
-    while True:
+    due: dict[Path, int] = {}
+    for look in itertools.count():
         now: dict[Path, tuple[int, int]] = {}
         for found in await asyncio.to_thread(lambda: list(find(inputs, out))):
             if isinstance(found, Missing):
@@ -42,6 +47,11 @@ async def settled(
                 taken[found.path] = state
                 yield found
         before = now
+        due |= dict.fromkeys(failed, look + RETRY_AFTER_LOOKS)
+        failed.clear()
+        for path in [path for path, when in due.items() if when <= look]:
+            del due[path]
+            taken.pop(path, None)
         taken = {path: state for path, state in taken.items() if path in now}
         if not await next_look():
             return

@@ -37,8 +37,11 @@ def _options(
 
 
 def main() -> None:
-    """Entry point: an error made on purpose is one line, not a traceback."""
+    """Entry point: an error made on purpose, or of the disk, is one line and not a traceback."""
     try:
         app()
     except RmbgError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        place = "" if error.filename is None else f"{error.filename}: "
+        sys.exit(f"error: {place}{error.strerror or error}")

@@ -13,24 +13,9 @@ from rmbg_service.evaluation.dataset import file_digest
 from rmbg_service.matting.choice import Detail
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.models.select import select_predictor
+from rmbg_service.models.select import MATTE_SETTINGS, SPEED_SETTINGS, select_predictor
 from rmbg_service.removal import remove_background
 from rmbg_service.settings import Settings, load_settings
-
-INFLUENTIAL = (
-    "model_revision",
-    "patch_order",
-    "device",
-    "dtype",
-    "compile",
-    "onnx_provider",
-    "onnx_input_size",
-    "onnx_mean",
-    "onnx_std",
-    "onnx_activation",
-    "cpu_threads",
-)
-"""Settings that a model's mattes or times depend on."""
 
 
 def candidates(
@@ -61,7 +46,9 @@ def _of_model(settings: Settings, detail: Detail, several_details: bool) -> Cand
     predictor = select_predictor(settings)
     name = f"{predictor.name}-{detail}" if several_details else predictor.name
     source = _source(settings, predictor)
-    influences = [f"{field}={getattr(settings, field)}" for field in INFLUENTIAL]
+    influences = [
+        f"{field}={getattr(settings, field)}" for field in (*MATTE_SETTINGS, *SPEED_SETTINGS)
+    ]
     identity = " ".join([source, detail, *influences])
     return Candidate(name, source, lambda _: identity, _opener(predictor, detail))
 

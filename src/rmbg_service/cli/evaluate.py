@@ -23,6 +23,7 @@ from rmbg_service.cli.words import ModelOption
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.candidate import Candidate
 from rmbg_service.evaluation.dataset import Sample, read_dataset
+from rmbg_service.evaluation.places import places
 from rmbg_service.evaluation.result import Result
 from rmbg_service.evaluation.run import Outcome, run
 from rmbg_service.evaluation.scenes import make_scenes
@@ -87,9 +88,10 @@ def evaluate(
         raise typer.BadParameter(f"one DATASET, please; {rest[0]!r} is one too many")
     details = _details(detail or ["auto"])
     judged = candidates(model, [*(compare or ()), *rest], predictions or (), details)
-    chosen = _chosen(folder, set(tag or ()), limit)
+    dataset = read_dataset(folder)
+    chosen = _chosen(folder, dataset, set(tag or ()), limit)
     samples = [sample for sample in chosen if keep_ambiguous or sample.unambiguous] or chosen
-    outcomes = [outcome.on(samples) for outcome in _run(judged, chosen, out)]
+    outcomes = [outcome.on(samples) for outcome in _run(judged, chosen, dataset, out)]
     options = {
         "detail": details,
         "tag": tag or [],
@@ -131,15 +133,19 @@ def _dataset(words: list[str]) -> Path:
     return Path(words.pop(0))
 
 
-def _chosen(folder: Path, tags: set[str], limit: int | None) -> Sequence[Sample]:
-    samples = [s for s in read_dataset(folder) if not tags or tags & s.tags]
+def _chosen(
+    folder: Path, dataset: Sequence[Sample], tags: set[str], limit: int | None
+) -> Sequence[Sample]:
+    samples = [sample for sample in dataset if not tags or tags & sample.tags]
     if not samples:
         raise ConfigurationError(f"{folder} has no photo of that kind")
     return samples[:limit]
 
 
-def _run(judged: Sequence[Candidate], samples: Sequence[Sample], out: Path) -> list[Outcome]:
-    """Judge one candidate after the other; each has a folder of its own when there are several."""
+def _run(
+    judged: Sequence[Candidate], samples: Sequence[Sample], dataset: Sequence[Sample], out: Path
+) -> list[Outcome]:
+    """Judge one candidate after the other on `samples`, which were chosen from `dataset`."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -150,11 +156,11 @@ def _run(judged: Sequence[Candidate], samples: Sequence[Sample], out: Path) -> l
     )
     outcomes = []
     with bar:
-        for candidate in judged:
+        for candidate, folder in zip(judged, places(judged, dataset, out), strict=True):
             task = bar.add_task(candidate.name, total=len(samples))
-            folder = out / candidate.name if len(judged) > 1 else out
             try:
-                outcomes.append(run(candidate, samples, folder, partial(bar.advance, task)))
+                advance = partial(bar.advance, task)
+                outcomes.append(run(candidate, samples, folder, advance, dataset))
             except KeyboardInterrupt:
                 bar.stop()
                 typer.echo("interrupted; the same command goes on from here", err=True)

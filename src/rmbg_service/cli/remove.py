@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rmbg_service.batch.files import is_folder, write
+from rmbg_service.batch.files import is_folder
 from rmbg_service.batch.remover import Hopeless
 from rmbg_service.batch.target import target_of
 from rmbg_service.cli.fields import removal_options, with_removal_options
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
 from rmbg_service.cli.words import LicenseOption, ModelOption
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
+from rmbg_service.replacing import write
 from rmbg_service.settings import load_settings
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def remove(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with what is new or changed, until Ctrl+C.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Do again what is done.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do again what is done; replace frames that exist.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="A line of JSON on stdout for each file.")
     ] = False,
@@ -70,8 +73,10 @@ def remove(
         source = Path(inputs[0])
         path, kind = video_target(source, out)
         options, settings = removal_options(given), load_settings(**overrides)
-        raise typer.Exit(remove_video(source, path, kind, options, settings, as_json=as_json))
-    target = target_of(inputs, out, given.get("format"))
+        raise typer.Exit(
+            remove_video(source, path, kind, options, settings, force=force, as_json=as_json)
+        )
+    target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
     task = Task(

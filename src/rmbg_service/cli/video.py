@@ -8,14 +8,15 @@ from typing import Any
 
 import typer
 
-from rmbg_service.batch.files import replacing
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.models.select import select_predictor
 from rmbg_service.options import RemovalOptions
+from rmbg_service.replacing import replacing
 from rmbg_service.settings import Settings
 from rmbg_service.video import VIDEOS
+from rmbg_service.video.names import FrameNames, is_numbered
 
 _OPTIONS = {"detail", "decontaminate"}
 _SEQUENCE = "frame-%05d.png"
@@ -40,7 +41,7 @@ def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str
 def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
     """The output's path, for PNG files a numbered one, and its kind: `.webm`, `.mov` or `.png`."""
     suffix = "" if out is None else out.suffix.lower()
-    if out is None or (suffix == ".png" and not _is_numbered(out.name)):
+    if out is None or (suffix == ".png" and not is_numbered(out.name)):
         raise typer.BadParameter("name the output with -o: clip.webm, clip.mov or a folder")
     if suffix in (".webm", ".mov"):
         if source.exists() and out.exists() and out.samefile(source):
@@ -60,9 +61,17 @@ def remove_video(
     options: RemovalOptions,
     settings: Settings,
     *,
+    force: bool,
     as_json: bool,
 ) -> int:
-    """Convert the clip, with a bar of its frames; the exit status."""
+    """Convert the clip, with a bar of its frames; the exit status.
+
+    Raises `ConfigurationError` where `out` names frames that exist, unless `force` replaces them.
+    """
+    if kind == ".png" and not force and FrameNames(out).there():
+        raise ConfigurationError(
+            f"{out.parent} holds frames already; name another place, or replace them with --force"
+        )
     try:
         from rmbg_service.video.convert import convert
         from rmbg_service.video.read import open_clip
@@ -85,8 +94,8 @@ def remove_video(
                 )
         except KeyboardInterrupt:
             return _CTRL_C
-        except RmbgError as error:
-            result = Result(source, None, Status.FAILED, error=str(error))
+        except (RmbgError, OSError) as error:
+            result = Result(source, None, Status.FAILED, error=_explain(error))
         else:
             result = Result(source, out, Status.DONE, time.perf_counter() - started)
         report.add(result)
@@ -94,8 +103,7 @@ def remove_video(
     return int(report.failed)
 
 
-def _is_numbered(name: str) -> bool:
-    try:
-        return name % 1 != name % 2
-    except (TypeError, ValueError):
-        return False
+def _explain(error: RmbgError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be written: {error.strerror or error}"
+    return str(error)

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import logging
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +16,13 @@ from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.edges import Mask
 from rmbg_service.models.predictor import Matte
 
+log = logging.getLogger(__name__)
+
 REQUIRED_COLUMNS = {"file", "alpha"}
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".avif"}
+IMAGE_SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif"),
+    *(".heic", ".heif", ".tif", ".tiff", ".gif", ".bmp"),
+}
 
 TOLERANCE_PX = {"alpha": 1, "composite-exact": 1, "binary": 2, "approx-alpha": 3}
 COARSE_SOURCES = ("ecssd_", "cleargrasp_")
@@ -141,14 +147,21 @@ def _from_row(folder: Path, row: dict[str, str]) -> Sample:
         shadow=folder / shadow if shadow else None,
         tags=frozenset((row.get("tags") or "").split()),
         gt_kind=kind,
-        unambiguous=row.get("salient_unambiguous", "yes") != "no",
+        unambiguous=(row.get("salient_unambiguous") or "").strip().lower() != "no",
     )
 
 
 def _from_pairs(folder: Path) -> list[Sample]:
-    alphas = {path.stem: path for path in (folder / "alphas").iterdir()}
-    images = sorted(p for p in (folder / "images").iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    images, alphas = _pictures(folder / "images"), _pictures(folder / "alphas")
+    alpha_of = {path.stem: path for path in alphas}
     for image in images:
-        if image.stem not in alphas:
+        if image.stem not in alpha_of:
             raise ConfigurationError(f"{folder}: no file in alphas/ is named {image.stem}")
-    return [Sample(id=p.stem, image=p, alpha=alphas[p.stem]) for p in images]
+    left_over = alpha_of.keys() - {image.stem for image in images}
+    if left_over:
+        log.warning("%s: no photo in images/ for %s", folder, ", ".join(sorted(left_over)))
+    return [Sample(id=p.stem, image=p, alpha=alpha_of[p.stem]) for p in images]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)

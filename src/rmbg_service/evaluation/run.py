@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,9 @@ from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb, load_s
 from rmbg_service.evaluation.measures import measure
 from rmbg_service.evaluation.records import Record, append_record, read_records, write_records
 from rmbg_service.models.predictor import Matte
+
+TABLE, MATTES = "per_image.csv", "mattes"
+"""The rows of one candidate and its mattes, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,18 @@ def run(
     samples: Sequence[Sample],
     folder: Path,
     on_done: Callable[[], None] = lambda: None,
+    dataset: Sequence[Sample] = (),
 ) -> Outcome:
     """Judge every sample; `on_done` is called after each.
 
     `folder` gets `per_image.csv` and `mattes/<id>.png`. Rows that stand there already are taken
     over when the photo, its truth, the candidate and this package's version are the same; the model
-    is loaded only if there are others. What is wrong with one photo becomes a `Failure`. Stopped at
+    is loaded only if there are others. Of the other photos of the `dataset` that `samples` were
+    chosen from, such rows stay, too. What is wrong with one photo becomes a `Failure`. Stopped at
     any point, even by a signal, the folder is fit for the next run.
     """
-    table = folder / "per_image.csv"
-    (folder / "mattes").mkdir(parents=True, exist_ok=True)
+    table = folder / TABLE
+    (folder / MATTES).mkdir(parents=True, exist_ok=True)
     known = {record.id: record for record in read_records(table)}  # the last one of an id counts
     write_records(table, known.values())  # without a row that was cut off
     records, failures = [], []
@@ -77,13 +82,38 @@ def run(
             else:
                 records.append(record)
             on_done()
-    write_records(table, records)
+    write_records(table, _in_order(candidate, records, samples, known, dataset))
     return Outcome(candidate.name, candidate.source, folder, records, failures)
 
 
 def matte_path(folder: Path, sample: Sample) -> Path:
     """Where a candidate's matte of a sample is kept."""
-    return folder / "mattes" / f"{sample.id}.png"
+    return folder / MATTES / f"{sample.id}.png"
+
+
+def is_current(record: Record, candidate: Candidate, sample: Sample) -> bool:
+    """Whether judging the sample again would give this record."""
+    try:
+        return record.key == _key(candidate, sample)
+    except OSError:  # there is no prediction any more, or no photo
+        return False
+
+
+def _in_order(
+    candidate: Candidate,
+    records: Sequence[Record],
+    samples: Sequence[Sample],
+    known: Mapping[str, Record],
+    dataset: Sequence[Sample],
+) -> list[Record]:
+    """The records of the samples, and those known of the rest of the dataset, in its order."""
+    judged = {record.id: record for record in records}
+    chosen = {sample.id for sample in samples}
+    for sample in dataset:
+        record = known.get(sample.id)
+        if record and sample.id not in chosen and is_current(record, candidate, sample):
+            judged[sample.id] = record
+    return [judged[sample.id] for sample in dataset or samples if sample.id in judged]
 
 
 def _key(candidate: Candidate, sample: Sample) -> str:

@@ -9,6 +9,20 @@ from rmbg_service.models.catalog import BIREFNET, EMBEDDED, RMBG_2_0, ModelSpec
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.settings import Settings
 
+MATTE_SETTINGS = (
+    "model_revision",
+    "patch_order",
+    "dtype",
+    "onnx_input_size",
+    "onnx_mean",
+    "onnx_std",
+    "onnx_activation",
+)
+"""Settings that the mattes of a model depend on."""
+
+SPEED_SETTINGS = ("device", "compile", "onnx_provider", "cpu_threads")
+"""Those that its times depend on, and its mattes by no more than rounding."""
+
 WEIGHTS = Path(__file__).parent / "weights"
 
 

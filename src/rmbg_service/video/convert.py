@@ -15,8 +15,9 @@ from rmbg_service.imaging.decode import ImageInfo, SourceImage
 from rmbg_service.matting.choice import to_full_size
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.matting.steady import MattedFrame, steady
-from rmbg_service.models.predictor import Matte, Predictor
+from rmbg_service.models.predictor import Predictor
 from rmbg_service.options import RemovalOptions
+from rmbg_service.removal import Prediction, predict
 from rmbg_service.serving import pipeline
 from rmbg_service.video import VideoError
 from rmbg_service.video.read import Clip, Frame, frames_and_audio
@@ -27,11 +28,10 @@ _Out = TypeVar("_Out")
 
 
 class _Predicted(NamedTuple):
-    """A frame and its network's matte; `guided` as in `DetailPlan`."""
+    """A frame and what the network says of it."""
 
     frame: Frame
-    matte: Matte
-    guided: bool
+    found: Prediction
 
 
 def convert(
@@ -76,19 +76,14 @@ def _frames(clip: Clip, container: InputContainer, writer: Writer) -> Iterator[F
 def _predict(
     frames: Iterable[Frame], predictor: Predictor, options: RemovalOptions
 ) -> Iterator[_Predicted]:
-    size = predictor.input_size
     for frame in frames:
         height, width = frame.rgb.shape[:2]
         source = SourceImage(ImageInfo("video", width, height), frame.rgb)
-        (first,) = predictor.predict([pipeline.prepare(source, size)])
-        plan = pipeline.plan(source, first, options, size)
-        boxes = [pipeline.prepare(source, size, box) for box in plan.boxes]
-        seconds = [predictor.predict([box])[0] for box in boxes]
-        yield _Predicted(frame, pipeline.join(source, first, plan, seconds), plan.guided)
+        yield _Predicted(frame, predict(source, predictor, options))
 
 
 def _matte(predicted: _Predicted) -> MattedFrame:
-    frame, matte, guided = predicted
+    frame, (matte, guided) = predicted
     if matte.max() < pipeline.FOUND:
         return MattedFrame(frame.rgb, np.zeros(frame.rgb.shape[:2], np.uint8), frame.pts)
     return MattedFrame(frame.rgb, to_full_size(frame.rgb, matte, guided), frame.pts)

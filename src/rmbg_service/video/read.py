@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from rmbg_service.matting.arrays import Picture
 from rmbg_service.video import VideoError
+from rmbg_service.video.extent import Extent, check_size
 
 AudioPacket: TypeAlias = "av.Packet[Stream]"
 
@@ -60,6 +61,7 @@ class Clip:
 def open_clip(path: Path) -> Clip:
     """Look at the file and its first frame. Raises `VideoError`."""
     try:
+        check_size(path)
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise VideoError("the file has no video")
@@ -87,17 +89,19 @@ def open_clip(path: Path) -> Clip:
 def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame | AudioPacket]":
     """The frames in the order they are shown; packets of the first audio track as they come.
 
-    Times begin at 0, where the file begins. Raises `VideoError`.
+    Times begin at 0, where the file begins. Raises `VideoError`, also at the end of a file that
+    breaks off before what it announces.
     """
-    video = container.streams.video[0]
+    video, sound = container.streams.video[0], container.streams.audio[:1]
     video.thread_type = "AUTO"
-    streams = [video, *container.streams.audio[:1]]
+    extent = Extent(container)
     begin_s = Fraction(max(container.start_time or 0, 0), av.time_base)
     last = -1
     try:
-        for packet in container.demux(streams):
+        for packet in container.demux():
+            extent.note(packet)
             if packet.stream is not video:
-                if packet.dts is not None:
+                if packet.stream in sound and packet.dts is not None and not packet.is_corrupt:
                     offset = round(begin_s / packet.time_base)
                     packet.dts -= offset
                     packet.pts = None if packet.pts is None else packet.pts - offset
@@ -115,6 +119,9 @@ def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame |
                 yield Frame(rgb, pts)
     except av.FFmpegError as error:
         raise VideoError(f"the video is damaged: {error.strerror or error}") from None
+    except IndexError:  # PyAV knows no tracks that begin in the middle
+        raise VideoError("the video is damaged: a track that was not announced") from None
+    extent.check()
 
 
 def _upright_rgb(frame: VideoFrame, colour: ColourCode) -> Picture:

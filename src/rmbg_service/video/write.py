@@ -1,14 +1,11 @@
 """Cutouts to a video with alpha: VP9 in WebM, ProRes 4444 in QuickTime, or numbered PNG files."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
@@ -16,8 +13,11 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from rmbg_service.imaging.cutout import Cutout
+from rmbg_service.replacing import write
 from rmbg_service.video.colours import spread
+from rmbg_service.video.names import FrameNames
 from rmbg_service.video.read import AudioPacket, Clip
+from rmbg_service.video.sound import CopiedAudio, EncodedAudio
 
 
 class Writer(Protocol):
@@ -66,8 +66,6 @@ KINDS = {
 }
 """By the output's suffix."""
 
-_AUDIO_RATE_HZ = 48_000  # what Opus runs at
-
 
 class FileWriter:
     """Writes a file of one `Kind`: straight alpha, the clip's own times, colours and audio."""
@@ -76,10 +74,10 @@ class FileWriter:
         self._clip = clip
         self._container: OutputContainer = av.open(str(path), "w", format=kind.container)
         self._video = _add_video(self._container, kind, clip)
-        self._audio: _CopiedAudio | _EncodedAudio | None = None
+        self._audio: CopiedAudio | EncodedAudio | None = None
         if audio is not None:
             copied = audio.codec_context.name in kind.keeps
-            made = _CopiedAudio if copied else _EncodedAudio
+            made = CopiedAudio if copied else EncodedAudio
             self._audio = made(self._container, audio, kind.audio)
 
     def write(self, cutout: Cutout, pts: int) -> None:
@@ -107,69 +105,29 @@ class FileWriter:
 
 
 class SequenceWriter:
-    """One PNG for each frame, numbered from 1 by the `%d` in the name; no times, no audio."""
+    """One PNG for each frame, numbered from 1; no times, no audio.
+
+    Each is whole when it has its name. At the end, frames of an earlier, longer clip are removed.
+    """
 
     def __init__(self, pattern: Path) -> None:
-        self._pattern = pattern
+        self._names = FrameNames(pattern)
         self._number = 0
-        pattern.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, cutout: Cutout, pts: int) -> None:
         """See `Writer.write`."""
         del pts
         self._number += 1
-        cutout.save(self._pattern.with_name(self._pattern.name % self._number))
+        write(self._names.path(self._number), cutout.png())
 
     def pass_audio(self, packet: AudioPacket) -> None:
         """Pictures have none."""
 
     def close(self) -> None:
-        """Every file is ended already."""
-
-
-class _CopiedAudio:
-    """Packets as they are."""
-
-    def __init__(self, container: OutputContainer, source: AudioStream, _: str) -> None:
-        self._stream = container.add_stream_from_template(source)
-
-    def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
-        packet.stream = self._stream
-        return [packet]
-
-    def end(self) -> Sequence[AudioPacket]:
-        return []
-
-
-class _EncodedAudio:
-    """Packets decoded and encoded anew, as mono or stereo."""
-
-    def __init__(self, container: OutputContainer, source: AudioStream, codec: str) -> None:
-        self._source = source
-        stream = container.add_stream(codec, rate=_AUDIO_RATE_HZ)
-        assert isinstance(stream, AudioStream)
-        self._stream = stream
-        self._stream.layout = "mono" if source.channels == 1 else "stereo"
-        self._stream.codec_context.open()
-        self._resampler = AudioResampler(
-            self._stream.format,
-            self._stream.layout,
-            _AUDIO_RATE_HZ,
-            self._stream.codec_context.frame_size or None,
-        )
-
-    def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
-        packets: list[AudioPacket] = []
-        for frame in packet.decode():
-            assert isinstance(frame, AudioFrame)
-            packets += self._encode(frame)
-        return packets
-
-    def end(self) -> Sequence[AudioPacket]:
-        return [*self._encode(None), *self._stream.encode()]
-
-    def _encode(self, frame: AudioFrame | None) -> list[AudioPacket]:
-        return [p for made in self._resampler.resample(frame) for p in self._stream.encode(made)]
+        """See `Writer.close`."""
+        for number, path in self._names.there().items():
+            if number > self._number:
+                path.unlink()
 
 
 def _add_video(container: OutputContainer, kind: Kind, clip: Clip) -> VideoStream:
