@@ -60,7 +60,7 @@ def remove_background(
         (matte,) = predictor.predict([pipeline.prepare(source, size)])
         plan = pipeline.plan(source, matte, wanted, size)
         seconds = [
-            predictor.predict([pipeline.prepare(source, size, box)])[0] for box in plan.boxes
+            predictor.predict([pipeline.prepare(source, size, view)])[0] for view in plan.views
         ]
     matte = pipeline.join(source, matte, plan, seconds)
     return pipeline.refine(source, matte, wanted, guided=plan.guided)

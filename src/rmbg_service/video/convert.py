@@ -82,8 +82,8 @@ def _predict(
         source = SourceImage(ImageInfo("video", width, height), frame.rgb)
         (first,) = predictor.predict([pipeline.prepare(source, size)])
         plan = pipeline.plan(source, first, options, size)
-        boxes = [pipeline.prepare(source, size, box) for box in plan.boxes]
-        seconds = [predictor.predict([box])[0] for box in boxes]
+        inputs = [pipeline.prepare(source, size, view) for view in plan.views]
+        seconds = [predictor.predict([again])[0] for again in inputs]
         yield _Predicted(frame, pipeline.join(source, first, plan, seconds), plan.guided)
 
 
