@@ -72,12 +72,12 @@ class Prediction(NamedTuple):
 
 
 def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
-    """The matte of a decoded picture, with the second pass that `options.detail` means for it."""
+    """The matte of a decoded picture, with the further looks that `options.detail` means for it."""
     size = predictor.input_size
     (matte,) = predictor.predict([pipeline.prepare(source, size)])
     plan = pipeline.plan(source, matte, options, size)
-    boxes = [pipeline.prepare(source, size, box) for box in plan.boxes]
-    seconds = [predictor.predict([box])[0] for box in boxes]
+    views = [pipeline.prepare(source, size, view) for view in plan.views]
+    seconds = [predictor.predict([view])[0] for view in views]
     return Prediction(pipeline.join(source, matte, plan, seconds), plan.guided)
 
 

@@ -8,7 +8,7 @@ async def test_health_and_info_say_what_runs_here() -> None:
         health = (await client.get("/health")).json()
         assert health["status"] == "ready"
         assert health["model"] == {
-            "name": "fake", "device": "cpu", "licence": "unknown", "input_size": [32, 32],
+            "name": "fake", "device": "cpu", "licence": "unknown", "input_size": [32, 544],
         }  # fmt: skip
         assert health["queue"]["jobs"] == 0
         info = (await client.get("/api/info")).json()

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from rmbg_service.imaging.box import Box
-from rmbg_service.matting.choice import plan_detail, to_full_size
-from rmbg_service.matting.crops import blend, plan_crops, subject_box
+from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
+from rmbg_service.matting.crops import blend, detail_gain, plan_crops, subject_box
 from rmbg_service.matting.detail import refine, upsample
+from rmbg_service.matting.views import View
 from rmbg_service.models.predictor import Matte
 
 INPUT = (320, 320)
@@ -47,6 +48,12 @@ def test_no_second_pass_without_more_detail(matte: Matte, size: tuple[int, int])
 def test_a_small_subject_gets_one_box() -> None:
     matte = rectangle(128, 128, 192, 192)
     assert plan_crops(matte, (1500, 1500), INPUT) == [subject_box(matte, (1500, 1500))]
+
+
+def test_the_gain_of_a_box_ends_where_the_network_sees_every_pixel() -> None:
+    assert detail_gain(Box(0, 0, 500, 400), (1000, 1500), INPUT) == pytest.approx(3)
+    assert detail_gain(Box(0, 0, 100, 100), (400, 300), INPUT) == pytest.approx(1.25)
+    assert detail_gain(Box(0, 0, 100, 100), (200, 200), INPUT) == 1
 
 
 def test_a_large_box_is_cut_into_overlapping_tiles_that_hold_an_edge() -> None:
@@ -113,13 +120,23 @@ def test_a_box_at_the_pictures_edge_counts_up_to_it() -> None:
 
 def test_what_each_detail_plans() -> None:
     small, size = rectangle(128, 128, 192, 192), (1500, 1500)
-    filling = rectangle(60, 60, 260, 260)
-    assert plan_detail("off", small, size, INPUT) == ([], False)
-    assert plan_detail("guided", small, size, INPUT) == ([], True)
-    assert plan_detail("crop", small, size, INPUT) == ([subject_box(small, size)], True)
-    assert plan_detail("auto", small, size, INPUT) == ([subject_box(small, size)], True)
-    assert plan_detail("auto", filling, size, INPUT) == ([], True)
-    assert plan_detail("auto", filling, size, (1024, 1024)) == ([], False)
+    filling, empty = rectangle(60, 60, 260, 260), np.zeros(INPUT, np.float32)
+    box = subject_box(small, size)
+    mirrored = View(mirrored=True)
+    assert plan_detail("off", small, size, INPUT) == DetailPlan([], guided=False)
+    assert plan_detail("guided", small, size, INPUT) == DetailPlan([], guided=True)
+    assert plan_detail("crop", small, size, INPUT) == DetailPlan([View(box)], guided=True)
+    assert plan_detail("auto", small, size, INPUT) == DetailPlan([mirrored, View(box)], guided=True)
+    assert plan_detail("auto", filling, size, INPUT) == DetailPlan([mirrored], guided=True)
+    assert plan_detail("auto", empty, size, INPUT) == DetailPlan([], guided=True)
+
+
+def test_large_networks_look_again_at_small_subjects_only() -> None:
+    small, size, large_input = rectangle(140, 140, 180, 180), (2500, 2500), (1024, 1024)
+    large = rectangle(70, 70, 250, 250)
+    box = subject_box(small, size)
+    assert plan_detail("auto", small, size, large_input) == DetailPlan([View(box)], guided=False)
+    assert plan_detail("auto", large, size, large_input) == DetailPlan([], guided=False)
 
 
 def test_to_full_size_does_what_the_plan_says() -> None:

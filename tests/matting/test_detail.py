@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from rmbg_service.matting.arrays import TILE_PX
-from rmbg_service.matting.detail import refine, upsample
+from rmbg_service.matting.detail import looseness, refine, upsample
 from rmbg_service.models.predictor import Matte
 
 SIDE = 960
@@ -28,6 +28,26 @@ def test_a_coarse_edge_snaps_to_the_pictures_edge() -> None:
     truth = np.where(np.arange(SIDE) >= EDGE, 255, 0)
     assert np.abs(before[400] - truth).max() > 150
     assert np.abs(after[400] - truth).max() < 40
+
+
+@pytest.mark.parametrize(("softness", "loose"), [(3.0, 0), (6.75, 0.5), (12.0, 1)])
+def test_an_edge_is_as_loose_as_it_is_wide(softness: float, loose: float) -> None:
+    found = looseness(network_matte(softness=softness))
+    assert found[160, round(EDGE / 3)] == pytest.approx(loose, abs=0.1)
+    assert found[160, 20] == found[160, 300] == 0  # far from any edge
+
+
+def test_strands_are_found_in_the_haze_that_the_network_saw() -> None:
+    # Strands of hair: the network saw a wide haze, the colours tell what is hair and what is not.
+    matte = network_matte(edge=EDGE / 3 - 10, softness=50)
+    truth = np.zeros((SIDE, SIDE), bool)
+    truth[:, EDGE:] = True
+    truth[::24, EDGE - 60 :] = truth[1::24, EDGE - 60 :] = truth[2::24, EDGE - 60 :] = True
+    rgb = np.where(truth[..., None], (90, 60, 40), (200, 210, 220)).astype(np.uint8)
+    part = slice(300, 660), slice(EDGE - 60, EDGE + 60)
+    before, after = upsample(matte, (SIDE, SIDE)), refine(rgb, matte)
+    assert np.abs(after[part] / 255 - truth[part]).mean() < 0.15
+    assert np.abs(before[part] / 255 - truth[part]).mean() > 0.3
 
 
 def test_a_picture_without_an_edge_does_not_move_the_matte() -> None:

@@ -20,7 +20,7 @@ class Progress(BaseModel):
 
     stage: Stage = Field(
         description="The stage it is in. `read` lasts until the body is complete, `encode` until "
-        "the answer has left; a picture that gets a second pass is in `queue` and `predict` twice."
+        "the answer has left; each further look at a picture is a `queue` and a `predict` more."
     )
     ahead: int = Field(description="Jobs that came before it and are not predicted yet.")
 

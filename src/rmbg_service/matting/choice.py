@@ -1,17 +1,19 @@
-"""What `detail` means for one picture: which boxes get a second pass, and how the matte grows.
+"""What `detail` means for one picture: what the network sees again, and how the matte grows.
 
 `auto` was decided by measurement, see the documentation on quality. Small networks leave mattes so
 soft that the guided filter helps on every kind of picture; a precise matte of a large network is
-only made worse by it. A second pass pays where the subject is small in a large picture; elsewhere
-it gains as often as it loses, because the network sees less of the surroundings.
+only made worse by it. Small networks are also quick, so that `auto` shows them the mirrored
+picture too, and the subject's box where that holds more detail. Alone, such a box gains as often as
+it loses, because the network sees less of the surroundings, unless the subject is small in a large
+picture; the larger it is, the more the whole picture counts.
 """
 
 from typing import Literal, NamedTuple
 
-from rmbg_service.imaging.box import Box
 from rmbg_service.matting.arrays import Alpha, Picture
-from rmbg_service.matting.crops import plan_crops
+from rmbg_service.matting.crops import detail_gain, plan_crops, subject_box
 from rmbg_service.matting.detail import refine, upsample
+from rmbg_service.matting.views import View
 from rmbg_service.models.predictor import Matte
 
 Detail = Literal["auto", "off", "guided", "crop"]
@@ -19,15 +21,21 @@ Detail = Literal["auto", "off", "guided", "crop"]
 SMALL_NETWORK_PX = 512
 """Networks up to this input size leave mattes that the guided filter improves."""
 
-AUTO_LEAST_GAIN = 1.5
-"""`auto` runs a second pass when it shows the network this much more detail."""
+FULL_GAIN = 1.5
+"""A box that shows a network this much more detail counts alone where it is seen. `auto` shows
+other boxes to small networks only, with a share that falls to one half where nothing is gained."""
 
 
 class DetailPlan(NamedTuple):
-    """`boxes` go through the network again; `guided` says how the matte is brought to full size."""
+    """What the network is shown besides the whole picture, and what is made of it.
 
-    boxes: list[Box]
+    `guided` says how the matte is brought to full size, `box_share` in [0.5, 1] how much the boxes
+    among the `views` count; see `views.join`.
+    """
+
+    views: list[View]
     guided: bool
+    box_share: float = 1.0
 
 
 def plan_detail(
@@ -41,10 +49,23 @@ def plan_detail(
         case "guided":
             return DetailPlan([], guided=True)
         case "crop":
-            return DetailPlan(plan_crops(matte, size, input_size), guided=small_network)
+            boxes = plan_crops(matte, size, input_size)
+            return DetailPlan([View(box) for box in boxes], guided=small_network)
+        case "auto" if small_network:
+            return _several_looks(matte, size, input_size)
         case "auto":
-            boxes = plan_crops(matte, size, input_size, least_gain=AUTO_LEAST_GAIN, tiles=False)
-            return DetailPlan(boxes, guided=small_network)
+            boxes = plan_crops(matte, size, input_size, least_gain=FULL_GAIN, tiles=False)
+            return DetailPlan([View(box) for box in boxes], guided=False)
+
+
+def _several_looks(matte: Matte, size: tuple[int, int], input_size: tuple[int, int]) -> DetailPlan:
+    if subject_box(matte, size) is None:
+        return DetailPlan([], guided=True)
+    views, share = [View(mirrored=True)], 1.0
+    for box in plan_crops(matte, size, input_size, tiles=False):
+        views.append(View(box))
+        share = min(1.0, 0.5 + (detail_gain(box, size, input_size) - 1) / (2 * (FULL_GAIN - 1)))
+    return DetailPlan(views, guided=True, box_share=share)
 
 
 def to_full_size(rgb: Picture, matte: Matte, guided: bool) -> Alpha:

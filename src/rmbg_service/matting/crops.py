@@ -57,10 +57,15 @@ def plan_crops(
     input_px = max(input_size)
     count = math.ceil(subject.longest_side / (LARGEST_BOX * input_px)) if tiles else 1
     boxes = [subject] if count == 1 else _tiles(subject, min(count + 1, MOST_TILES_A_SIDE))
-    gain = _scale(boxes[0].longest_side, input_px) / _scale(max(size), input_px)
-    if gain < least_gain:
+    if detail_gain(boxes[0], size, input_size) < least_gain:
         return []
     return boxes if len(boxes) == 1 else [b for b in boxes if _holds_edge(matte, size, b)]
+
+
+def detail_gain(box: Box, size: tuple[int, int], input_size: tuple[int, int]) -> float:
+    """How many times more detail the network sees in the box than in the whole picture."""
+    input_px = max(input_size)
+    return _scale(box.longest_side, input_px) / _scale(max(size), input_px)
 
 
 def subject_box(matte: Matte, size: tuple[int, int]) -> Box | None:

@@ -2,10 +2,12 @@
 
 `upsample` is the plain way. `refine` lets the picture's own edges steer the matte: guided filters
 from coarse to fine at a small working size, whose last linear models are then applied to the full
-picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Two things differ from the paper:
-the matte, which small networks leave too soft, is steepened before each fit, and where the colours
-do not explain the matte (a shadow, a striped shirt, a background of the subject's colour) the
-upsampled matte stays. Only the band where the network itself was not sure is touched.
+picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Three things differ from the paper:
+the matte, which small networks leave too soft, is steepened before each fit; where the colours do
+not explain the matte (a shadow, a striped shirt, a background of the subject's colour) the
+upsampled matte stays; and where the network's edge is loose (hair, fur, glass, a subject it was not
+sure of) two wide filters come first and the matte is steepened less. Only the band where the
+network itself was not sure is touched.
 """
 
 from typing import NamedTuple
@@ -29,14 +31,29 @@ from rmbg_service.matting.arrays import (
 from rmbg_service.models.predictor import Matte
 
 WORKING_SIDE_PX = 640
-STEPS = ((320, 8), (320, 4), (WORKING_SIDE_PX, 2))
-"""Working size (long side in px) and filter radius (in 1/320 of the long side), in order."""
+COARSE_SIDE_PX = 320
+LOOSE_RADII = (32, 16)
+STEPS = ((COARSE_SIDE_PX, 8), (COARSE_SIDE_PX, 4), (WORKING_SIDE_PX, 2))
+"""Working size (long side in px) and filter radius (in 1/320 of the long side), in order. The radii
+for loose edges come before them, at the coarse size."""
+
+FIRM_WIDTH, LOOSE_WIDTH = 3, 6
+"""Widths of the matte's edge, in 1/320 of the long side, up to which an edge is firm and from which
+on it is wholly loose; see `looseness`."""
+
+WIDTH_WINDOW = 10
+"""Radius, in the same unit, of the window in which that width is measured."""
 
 UNSURE = 0.02
 """The network is sure of a value this close to 0 or 1."""
 
-STEEPEN_BEFORE_FIT = 1.5
-STEEPEN_UNTRUSTED = 1.15
+FLAT = 1e-3
+"""Gradients below this, per pixel, make no edge; keeps the width finite."""
+
+STEEPEN_FIRM = 1.5
+"""Before a fit at a firm edge."""
+STEEPEN_SOFT = 1.15
+"""Before a fit at a loose edge, and where no fit is trusted."""
 
 
 class _Plan(NamedTuple):
@@ -75,23 +92,56 @@ def refine(rgb: Picture, matte: Matte) -> Alpha:
     return alpha
 
 
+def looseness(matte: Matte) -> Matte:
+    """How loose the edge of a matte in [0, 1] is around each pixel `(h, w)`: 0 firm, 1 loose.
+
+    The edge's width is the sum of `4 m (1 - m)` in a window over the sum of the gradient's length
+    there, 2/3 of the width of a linear ramp; the matte's long side has `COARSE_SIDE_PX`.
+    """
+    window_px = (2 * WIDTH_WINDOW + 1,) * 2
+    across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
+    rise = cv2.blur(cv2.magnitude(across, down), window_px)
+    width = cv2.blur(4 * matte * (1 - matte), window_px) / (rise + FLAT)
+    return np.asarray(np.clip((width - FIRM_WIDTH) / (LOOSE_WIDTH - FIRM_WIDTH), 0, 1))
+
+
 def _plan(rgb: Picture, matte: Matte, band: Matte) -> _Plan:
     """The guided filters from coarse to fine."""
-    refined = matte
     skip = max(1, max(rgb.shape[:2]) // (2 * WORKING_SIDE_PX))
     rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
     shrunk = resize(rgb[rows], _working_size(rgb, WORKING_SIDE_PX))
+    loose = looseness(resize(matte, _working_size(rgb, COARSE_SIDE_PX)))
+    refined = _widely_fitted(shrunk, matte, band, loose)
     for side, radius in STEPS:
         size = _working_size(rgb, side)
         guide = resize(shrunk, size) * UNIT
         coarse, here = resize(matte, size), resize(band, size, cv2.INTER_LINEAR)
         refined = resize(refined, size)
-        radius_px = max(1, round(radius * max(size) / 320))
-        model, trust = guided.fit(guide, _steepen(refined, STEEPEN_BEFORE_FIT), radius_px)
+        model, trust = _fit(guide, refined, radius, loose)
         share = trust * here
-        added = (here - share) * _steepen(refined, STEEPEN_UNTRUSTED) - here * coarse
+        added = (here - share) * _steepen(refined, STEEPEN_SOFT) - here * coarse
         refined = np.clip(coarse + share * guided.apply(model, guide) + added, 0, 1)
     return _Plan(model, merge([share, added]))
+
+
+def _widely_fitted(shrunk: Picture, matte: Matte, band: Matte, loose: Matte) -> Matte:
+    """The matte at the size of `loose`, drawn by wide filters to the colours where it is loose."""
+    size = loose.shape[0], loose.shape[1]
+    guide = resize(shrunk, size) * UNIT
+    touched = loose * resize(band, size, cv2.INTER_LINEAR)
+    refined = resize(matte, size)
+    for radius in LOOSE_RADII if touched.any() else ():
+        model, trust = _fit(guide, refined, radius, loose)
+        refined = refined + touched * trust * (guided.apply(model, guide) - refined)
+    return refined
+
+
+def _fit(guide: Planes, matte: Matte, radius: int, loose: Matte) -> guided.Fit:
+    size = matte.shape[0], matte.shape[1]
+    factor = STEEPEN_FIRM - (STEEPEN_FIRM - STEEPEN_SOFT) * resize(loose, size, cv2.INTER_LINEAR)
+    radius_px = max(1, round(radius * max(size) / COARSE_SIDE_PX))
+    return guided.fit(guide, _steepen(matte, factor), radius_px)
 
 
 def _working_size(rgb: Picture, side_px: int) -> tuple[int, int]:
@@ -99,5 +149,5 @@ def _working_size(rgb: Picture, side_px: int) -> tuple[int, int]:
     return max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))
 
 
-def _steepen(matte: Matte, factor: float) -> Matte:
+def _steepen(matte: Matte, factor: float | Matte) -> Matte:
     return np.asarray(np.clip((matte - 0.5) * factor + 0.5, 0, 1))

@@ -1,7 +1,7 @@
 """The life of the service and of each job.
 
     submit -> [a slot for a decoded picture] -> codec pool: decode -> queue -> worker: predict
-           -> codec pool: plan -> queue -> worker: predict the boxes that deserve a second pass
+           -> codec pool: plan -> queue -> worker: predict the further views that the plan asks for
            -> codec pool: refine, encode -> result
 
 The worker only ever sees small inputs of one size; all large-image work runs in the codec pool
@@ -216,7 +216,7 @@ class Engine:
         with job.stamps.measure("refine"):
             size = self.predictor.input_size
             plan = pipeline.plan(source, matte, job.options, size)
-            return plan, [pipeline.prepare(source, size, box) for box in plan.boxes]
+            return plan, [pipeline.prepare(source, size, view) for view in plan.views]
 
 
 def _finish(

@@ -18,12 +18,13 @@ from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.region import parse_region
 from rmbg_service.imaging.resize import shrink
+from rmbg_service.matting import views
 from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
-from rmbg_service.matting.crops import blend
 from rmbg_service.matting.drop_shadow import drop_shadow
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.matting.shadow import keep_shadow
 from rmbg_service.matting.solid import solidify
+from rmbg_service.matting.views import WHOLE, View
 from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.options import RemovalOptions
 
@@ -65,12 +66,14 @@ def restrict(source: SourceImage, options: RemovalOptions) -> SourceImage:
     return source if box is None else source.cut(box)
 
 
-def prepare(source: SourceImage, input_size: tuple[int, int], box: Box | None = None) -> ModelInput:
-    """The network's input `(h, w, 3)` for a decoded picture, or for a box of it."""
-    rgb = source.rgb
+def prepare(source: SourceImage, input_size: tuple[int, int], view: View = WHOLE) -> ModelInput:
+    """The network's input `(h, w, 3)` for a decoded picture, or for another view of it."""
+    rgb, box = source.rgb, view.box
     if box is not None:
         rgb = rgb[box.top : box.bottom, box.left : box.right]
     small = shrink(rgb, input_size)
+    if view.mirrored:
+        small = np.ascontiguousarray(small[:, ::-1])
     return small if source.icc is None else rgb_to_srgb(small, source.icc)
 
 
@@ -83,9 +86,9 @@ def plan(
 
 
 def join(source: SourceImage, matte: Matte, plan: DetailPlan, seconds: Sequence[Matte]) -> Matte:
-    """The first matte with those of the second pass, one for each box of `plan`."""
+    """The first matte with those of the further views, one for each of `plan`."""
     height, width = source.rgb.shape[:2]
-    return blend(matte, (height, width), plan.boxes, seconds)
+    return views.join(matte, (height, width), plan.views, seconds, plan.box_share)
 
 
 def refine(source: SourceImage, matte: Matte, options: RemovalOptions, *, guided: bool) -> Cutout:
