@@ -44,6 +44,13 @@ def test_the_shadow_on_a_plain_floor_is_found(light: str) -> None:
     assert np.mean(recalls) > 0.7
 
 
+def test_hard_shadows_on_planks_are_found_and_none_is_made_up() -> None:
+    kept = [keep_shadow(s.rgb, s.alpha) for s in scenes("hard", ("wood",), 6)]
+    assert sum(shadow.found for shadow in kept) >= 3
+    for scene in scenes("none", ("wood", "tiled"), 6):
+        assert not keep_shadow(scene.rgb, scene.alpha).found, scene.id
+
+
 def test_on_its_own_floor_the_layer_gives_the_picture_back() -> None:
     rgb = np.full((200, 300, 3), (200, 180, 150), np.uint8)
     rgb[120:150, 150:230] = (120, 108, 90)

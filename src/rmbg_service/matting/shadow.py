@@ -32,7 +32,9 @@ from rmbg_service.matting.arrays import (
     window,
 )
 from rmbg_service.matting.darkening import Darkening, find_darkening
-from rmbg_service.matting.floor import fit_floor
+from rmbg_service.matting.floor import Floor, fit_floor
+from rmbg_service.matting.planks import floor_pattern
+from rmbg_service.matting.relief import LITTLE_TEXTURE, Relief, find_relief
 from rmbg_service.matting.stand import Stand, find_stand, grown
 from rmbg_service.models.predictor import Matte
 
@@ -43,6 +45,9 @@ BLACK = np.float32(0.003)
 LEAST_FLOOR = 0.35
 FAR, TOO_FAR = 1.5, 2.5
 """Sizes of the subject between which a shadow fades out."""
+
+WORTH_A_PATTERN = 0.8
+"""Share of the texture that may be left for a pattern of the floor to count."""
 
 MOST_BLUR_PX = 2.5
 CARRIED_PX = 4.0
@@ -82,12 +87,29 @@ def keep_shadow(rgb: Picture, alpha: Alpha) -> Shadow:
     floor = fit_floor(log_light, stand.zone)
     if floor is None or floor.share < LEAST_FLOOR:
         return Shadow("keep", reason="no-floor")
-    found = find_darkening(log_light, floor, stand)
+    floor, relief = _with_pattern(log_light, floor, stand)
+    found = find_darkening(relief, stand)
     if isinstance(found, str):
         return Shadow("keep", reason=found)
     lit = np.clip(to_encoded(np.exp(floor.log_light) - BLACK), 0.02, 1)
     estimate = _estimate(encoded, lit, stand, found)
     return measured("keep", _full_size(rgb, alpha, estimate), found.confidence)
+
+
+def _with_pattern(log_light: Planes, floor: Floor, stand: Stand) -> tuple[Floor, Relief]:
+    """The floor with its planks or tiles, where they explain its texture, and what is darker."""
+    relief = find_relief(log_light, floor, stand)
+    if not LITTLE_TEXTURE < relief.texture < np.inf:
+        return floor, relief
+    pattern = floor_pattern(floor.log_light - log_light, stand.zone)
+    if pattern is None:
+        return floor, relief
+    plain = fit_floor(log_light + pattern, stand.zone)
+    if plain is None or plain.share < LEAST_FLOOR:
+        return floor, relief
+    laid = plain._replace(log_light=plain.log_light - pattern)
+    less = find_relief(log_light, laid, stand)
+    return (laid, less) if less.texture < WORTH_A_PATTERN * relief.texture else (floor, relief)
 
 
 def measured(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> Shadow:
