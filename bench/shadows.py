@@ -39,7 +39,6 @@ FREE = 26
 DENSE = 0.1
 BLUE = (90, 140, 230, 255)
 SHEET_WIDTH_PX = 480
-NEAR_SHADOW_PX = 8
 
 
 def embedded() -> Predictor:
@@ -139,13 +138,9 @@ def photo_values(sample: Sample, alpha: Alpha, shadow: Shadow) -> tuple[float, f
     seen = (layer(shadow, alpha.shape) > DENSE) & outside
     region = mask & outside
     both, either = int((seen & region).sum()), int((seen | region).sum())
-    reach = 2 * NEAR_SHADOW_PX * sample.tolerance_px + 1
-    around = cv2.dilate(region.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
-    matte = alpha * UNIT
-    # Elsewhere the truth stands in for the matte, so that only the edge at the shadow can be wrong.
-    local = np.where(around, matte, truth).astype(np.float32)
-    edge = usable_edge(local, truth, sample.tolerance_px, sample.edge_level)
-    return both / max(1, either), edge.uea, shadow_leak(matte, truth, mask.astype(np.uint8))
+    matte, shaded = alpha * UNIT, mask.astype(np.uint8)
+    edge = usable_edge(matte, truth, sample.tolerance_px, sample.edge_level, shaded)
+    return both / max(1, either), edge.uea_shadow, shadow_leak(matte, truth, shaded)
 
 
 def write_row(path: Path, rgb: Picture, alpha: Alpha, shadow: Shadow) -> None:
