@@ -169,7 +169,7 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
         ({"content": PNG, "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
         ({"content": MANY_MEMBERS, "headers": JSON_HEADERS}, 400, "too many JSON members"),
         ({"json": {"image": B64, "k" * 5000: 1}}, 400, "unknown option"),
-        ({"content": FORM, "headers": ODD_CHARSET}, 400, "cannot be read"),
+        ({"content": FORM, "headers": ODD_CHARSET}, 400, "exactly one of"),
         ({"content": PNG}, 415, "missing"),
         ({"data": {"image": B64}}, 415, "x-www-form-urlencoded"),
         ({"content": b"GIF87a nonsense", "headers": PNG_HEADERS}, 422, "not a readable image"),

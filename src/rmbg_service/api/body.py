@@ -1,15 +1,18 @@
 """A request's body, read once and bounded, before anyone asks what its fields mean."""
 
 from collections.abc import AsyncIterator
+from email.utils import quote
 
 import pybase64
 from fastapi import Request
-from starlette.datastructures import FormData
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from rmbg_service.errors import MalformedRequest
 
 MAX_FIELDS = 40
+MAX_TEXT = 12_000  # a URL of 4,000 characters, every one of them escaped
 _MAX_JSON_MARKS = 500
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -42,13 +45,20 @@ async def read_json(request: Request) -> bytearray:
 async def read_multipart(request: Request, max_bytes: int) -> FormData:
     """The fields and files of a multipart body; the caller closes them.
 
-    Raises `MalformedRequest`.
+    Fields and names hold a character for each byte, whatever they are: see `utf8_text`. Raises
+    `MalformedRequest`.
     """
     try:
         return await _InMemoryParser(request, request.stream(), max_bytes).parse()
-    except (MultiPartException, KeyError, UnicodeError) as error:  # UnicodeError: odd charsets
-        reason = error.message if isinstance(error, MultiPartException) else "its Content-Type"
-        raise MalformedRequest(f"the multipart body cannot be read: {reason}") from None
+    except MultiPartException as error:
+        raise MalformedRequest(f"the multipart body cannot be read: {error.message}") from None
+
+
+def utf8_text(field: str) -> str:
+    """What a short field of a multipart body says, or its name; a long one stays as it is."""
+    if len(field) > MAX_TEXT:
+        return field
+    return field.encode("latin-1").decode("utf-8", "replace")
 
 
 def decode_base64(text: str | bytes) -> bytes:
@@ -72,11 +82,20 @@ def decode_base64(text: str | bytes) -> bytes:
 
 
 class _InMemoryParser(MultiPartParser):
-    """Starlette's parser without its spool to disk: the body is bounded already."""
+    """Starlette's parser without its spool to disk: the body is bounded already.
+
+    It reads every field as Latin-1, in which a byte is a character. Read in the client's charset, a
+    field could take seconds (punycode) or four bytes a character.
+    """
 
     def __init__(self, request: Request, stream: AsyncIterator[bytes], max_bytes: int) -> None:
+        _, options = parse_options_header(request.headers["content-type"])
+        if b"boundary" not in options:
+            raise MultiPartException("its Content-Type has no boundary")
+        boundary = quote(options[b"boundary"].decode("latin-1"))
+        headers = {"content-type": f'multipart/form-data; charset=latin-1; boundary="{boundary}"'}
         super().__init__(
-            request.headers,
+            Headers(headers),
             stream,  # type: ignore[arg-type]
             max_files=MAX_FIELDS,
             max_fields=MAX_FIELDS,

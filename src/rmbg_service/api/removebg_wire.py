@@ -28,10 +28,9 @@ _CODES = {
     "image_file_b64": "failed_to_read_image",
     "bg_image_file": "failed_to_read_image",
 }
-_MAX_TEXT = 12_000  # a URL of 4,000 characters, every one of them escaped
 _MAX_DETAIL = 300
 
-_Short = Annotated[str, Field(max_length=_MAX_TEXT)] | bool | int | float | None
+_Short = Annotated[str, Field(max_length=body.MAX_TEXT)] | bool | int | float | None
 # The picture as bytes: base64 text then takes a byte a character. What is unknown or too long never
 # becomes a Python object.
 _JsonBody = create_model(  # type: ignore[call-overload]
@@ -131,7 +130,7 @@ def _form_members(text: bytearray) -> _Fields:
     text.clear()  # here and below: a body is large, so no copy outlives its use
     while parts:
         value = parts.pop()
-        name, equals = value[:_MAX_TEXT].partition(b"=")[:2]
+        name, equals = value[: body.MAX_TEXT].partition(b"=")[:2]
         del value[: len(name) + len(equals)]
         field = unquote_plus(name.decode("latin-1"))
         if field not in _KNOWN:
@@ -139,7 +138,7 @@ def _form_members(text: bytearray) -> _Fields:
         if field == "image_file_b64":
             # Base64 has no blanks: where one seems to be, a client has not escaped its plus sign.
             members[field] = bytes(_unescaped(value).replace(b" ", b"+"))
-        elif len(value) > _MAX_TEXT:
+        elif len(value) > body.MAX_TEXT:
             raise MalformedRequest(f"the field {field} is too long")
         else:
             members[field] = unquote_plus(value.decode("latin-1"))
@@ -167,8 +166,8 @@ async def _parts(request: Request, max_body_bytes: int) -> _Fields:
 
 
 def _part(name: str, value: str) -> str | bytes:
-    """A part without a file name. Bytes that are no text have become text byte for byte."""
-    return value.encode("latin-1", "replace") if name in _FILES else value
+    """A part without a file name, which may hold a file all the same."""
+    return value.encode("latin-1") if name in _FILES else body.utf8_text(value)
 
 
 def _parameters(fields: _Fields) -> RemoveBgParameters:

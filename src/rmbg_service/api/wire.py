@@ -9,7 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from rmbg_service.api import body
 from rmbg_service.api.answer import negotiate
-from rmbg_service.api.body import decode_base64
+from rmbg_service.api.body import decode_base64, utf8_text
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.options import RemovalOptions
 
@@ -104,8 +104,8 @@ async def _from_form(form: FormData, query: dict[str, str]) -> RemovalRequest:
     options = {}
     for name, value in fields.items():
         if isinstance(value, UploadFile):
-            raise MalformedRequest(f"unexpected file in the field {name[:_MAX_NAME]!r}")
-        options[name] = value
+            raise MalformedRequest(f"unexpected file in the field {utf8_text(name)[:_MAX_NAME]!r}")
+        options[utf8_text(name)] = utf8_text(value)
     return _checked(RemovalRequest(data, _options(_merge(options, query)), background))
 
 
