@@ -81,6 +81,13 @@ async def test_accept_chooses_the_format_when_no_option_does(accept: str, media_
     assert (await post(accept=accept, format="png")).headers["content-type"] == "image/png"
 
 
+@pytest.mark.parametrize("accept", ["application/zip", "application/zip;q=0.9, application/json"])
+async def test_an_accept_that_the_options_exclude_is_as_if_it_were_not_there(accept: str) -> None:
+    answer = await post(output="matte", accept=accept)
+    assert answer.status_code == 200, answer.text
+    assert "zip" not in answer.headers["content-type"]
+
+
 async def test_background_colour_and_picture() -> None:
     on_blue = picture(await post(background="#0000ff"))
     assert on_blue.getpixel((60, 20)) == (0, 0, 255, 255)

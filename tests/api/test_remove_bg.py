@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fakes import PATH, picture_bytes, serving
+from tests.fakes import PATH, FakePredictor, picture_bytes, serving
 
 PNG = picture_bytes()
 B64 = base64.b64encode(PNG).decode()
@@ -222,3 +222,17 @@ async def test_the_router_s_own_errors_are_problems_too() -> None:
             assert answer.status_code == status
             assert answer.headers["content-type"] == "application/problem+json"
             assert json.loads(answer.content)["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("模型.onnx", "%E6%A8%A1%E5%9E%8B.onnx"), ("ZhengPeng7/BiRefNet", "ZhengPeng7/BiRefNet")],
+)
+async def test_a_model_may_have_any_name(name: str, header: str) -> None:
+    predictor = FakePredictor()
+    predictor.name = name
+    async with serving(predictor) as (client, _):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["model"] == name
+        assert answer.headers["x-rmbg-model"] == header

@@ -1,10 +1,11 @@
 """A finished job to the response that Accept asks for."""
 
 import json
+from contextlib import suppress
 from typing import Any, Literal
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from rmbg_service.api.accept import preferred_image
@@ -139,13 +140,16 @@ def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
 
 
 def negotiate(options: RemovalOptions, accept: str) -> RemovalOptions:
-    """`options` with the format that Accept names, where the caller named none."""
+    """`options` with the format that Accept names, where the caller named none.
+
+    A format that these options cannot have, such as the zip of a matte, is not taken.
+    """
     wanted = preferred_image(accept)
     if wanted is None or options.output == "layers" or "format" in options.model_fields_set:
         return options
     for name, encoder in ENCODERS.items():
         if encoder.media_type == wanted:
-            return RemovalOptions.model_validate(
-                options.model_dump(exclude_unset=True) | {"format": name}
-            )
+            named = options.model_dump(exclude_unset=True) | {"format": name}
+            with suppress(ValidationError):
+                return RemovalOptions.model_validate(named)
     return options
