@@ -129,9 +129,8 @@ class Gate:
         if length is not None and length > settings.max_body_bytes:
             raise BodyTooLarge(_too_many_bytes(settings.max_body_bytes))
         self._engine.rate_limit.require(record.client)
-        record.reservation = self._engine.budget.reserve(
-            min(settings.request_timeout_s, record.wait_limit_s, wait_limit_s)
-        )
+        record.time_limit_s = min(settings.request_timeout_s, record.wait_limit_s)
+        record.reservation = self._engine.budget.reserve(min(record.time_limit_s, wait_limit_s))
         self._in_flight[record.id] = record
 
     def _check_key(self, headers: Headers) -> int:
@@ -225,7 +224,9 @@ class _Exchange:
             ) from None
         if message["type"] == "http.request":
             self.record.bytes_in += len(message.get("body", b""))
-            self._body_complete = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                self._body_complete = True
+                self.record.deadline = time.monotonic() + self.record.time_limit_s
             if self.record.bytes_in > self._settings.max_body_bytes:
                 self.must_close = True
                 raise BodyTooLarge(_too_many_bytes(self._settings.max_body_bytes))

@@ -13,7 +13,7 @@ from rmbg_service.api import body
 from rmbg_service.api.fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.api.removebg_errors import RemoveBgError
 from rmbg_service.api.removebg_parameters import RemoveBgParameters
-from rmbg_service.api.submit import unless_gone
+from rmbg_service.api.submit import while_wanted
 from rmbg_service.api.wire import RemovalRequest
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.settings import RemoveBgSize
@@ -207,7 +207,7 @@ async def _picture(fields: _Fields, name: str, fetch: "_Fetch", max_bytes: int) 
 
 @dataclass(frozen=True)
 class _Fetch:
-    """Fetches for one request, and stops when its client leaves."""
+    """Fetches for one request, and stops when its client leaves or its time is over."""
 
     request: Request
     fetcher: Fetcher | None
@@ -225,7 +225,7 @@ class _Fetch:
             raise RemoveBgError(refused, f"{name} is text")
         fetching = asyncio.create_task(self.fetcher.fetch(url, max_bytes))
         try:
-            return await unless_gone(self.request, fetching, None)
+            return await while_wanted(self.request, fetching)
         except FetchRefused as error:
             raise RemoveBgError(refused, str(error)) from None
         except FetchFailed as error:
