@@ -27,6 +27,7 @@ EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
     ("text", "colour"),
     [
         ("red", (255, 0, 0, 255)),
+        ("transparent", (0, 0, 0, 0)),
         ("rebeccapurple", (102, 51, 153, 255)),
         ("#0f0", (0, 255, 0, 255)),
         ("0f08", (0, 255, 0, 136)),
@@ -73,7 +74,7 @@ def test_scale_and_position() -> None:
     for text in ("5%", "101%", "big"):
         with pytest.raises(ValueError, match=r"%|per cent"):
             compose.parse_scale(text)
-    for text in ("left", "10% 20% 30%", "120%"):
+    for text in ("", "left", "10% 20% 30%", "120%"):
         with pytest.raises(ValueError, match=r"%|per cent"):
             compose.parse_position(text)
 

@@ -163,6 +163,14 @@ def test_more_pixels_than_allowed_are_refused_from_the_header() -> None:
         probe(bomb, LIMIT)
 
 
+def test_a_file_far_beyond_every_bound_is_told_the_one_that_counts() -> None:
+    data = bytearray(saved(Image.new("1", (8, 8))))
+    data[16:24] = struct.pack(">II", 30_000, 30_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    with pytest.raises(ImageTooLarge, match=f"the {LIMIT} that are accepted"):
+        probe(bytes(data), LIMIT)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_truncated_file_is_refused(kind: str) -> None:
     data = picture_bytes((256, 256), kind)

@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
-from rmbg_service.api.accept import preferred_image
+from rmbg_service.api.accept import accept_of, preferred_image
 from rmbg_service.api.pieces import Base64Text, PiecesResponse
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.imaging.box import Box
@@ -85,7 +85,7 @@ def respond(
     headers |= _shadow_headers(result.shadow)
     if animated:
         headers["X-RMBG-Animated"] = "first-frame-only"
-    if preferred_image(request.headers.get("accept", "")) is not None:
+    if preferred_image(accept_of(request.headers)) is not None:
         return PiecesResponse([result.data], headers, result.media_type)
     rest = {
         "format": result.format,

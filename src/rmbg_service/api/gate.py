@@ -88,13 +88,15 @@ class Gate:
             wait_limit_s=wait_limit_s(headers),
         )
         scope.setdefault("state", {})["record"] = record
-        door = record.door = self._doors.get((scope["method"], path))
+        # Starlette's routes match before a final line feed; doors are found by the exact path.
+        printable = "".join(filter(str.isprintable, path))
+        nearest = self._doors.get((scope["method"], printable))
+        door = record.door = nearest if path == printable else None
         runs_job = door is not None and door.runs_job
-        error_response = problem_response if door is None else door.error_response
+        error_response = problem_response if nearest is None else nearest.error_response
         exchange = _Exchange(record, self._engine, headers, receive, send, limited=runs_job)
         try:
-            if not path.isprintable():
-                # Starlette's routes match before a final line feed; a door is found by the path.
+            if path != printable:
                 raise NotFound("a path has no control characters")
             if door is not None:
                 record.client = self._check_key(headers)

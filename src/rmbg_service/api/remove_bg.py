@@ -155,7 +155,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         413: "More bytes or pixels than this service accepts.",
         415: "A Content-Type this service does not speak.",
         422: "Not a readable image of an accepted format.",
-        429: "Overloaded; nothing was read.",
+        429: "Overloaded, or this key has sent its megapixels; see `Retry-After`.",
         500: "The model failed on this picture.",
         503: "Loading, shutting down, failed, or out of device memory.",
         504: "Not finished before the deadline.",

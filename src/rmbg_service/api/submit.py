@@ -40,7 +40,6 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
         pixels += background_info.pixels
     engine.rate_limit.take(record.client, pixels)
     job = Job(
-        id=record.id,
         data=removal.data,
         info=record.info,
         background=removal.background,

@@ -30,6 +30,8 @@ def parse_colour(text: str) -> Colour:
     The `#` may be missing. Raises `ValueError` for anything else.
     """
     text = text.strip()
+    if text == "transparent":  # a name of CSS that Pillow does not know
+        return 0, 0, 0, 0
     if re.fullmatch(r"[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}", text):
         text = f"#{text}"
     colour = ImageColor.getcolor(text, "RGBA")
@@ -301,7 +303,7 @@ def parse_position(text: str) -> tuple[float, float] | None:
         return None
     if text == "center":
         return 0.5, 0.5
-    values = _percents(text, 2 if " " in text.strip() else 1)
+    values = _percents(text, 2 if len(text.split()) > 1 else 1)
     return values[0], values[-1]
 
 

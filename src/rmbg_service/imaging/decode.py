@@ -79,7 +79,7 @@ def probe(data: bytes, max_pixels: int) -> ImageInfo:
     Raises `InvalidImage` when it is no accepted format and `ImageTooLarge` when it announces more
     than `max_pixels`; a decompression bomb is refused here, before a pixel is decoded.
     """
-    with _open(data, _MAX_READS["probe"]) as image:
+    with _open(data, _MAX_READS["probe"], max_pixels) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ImageTooLarge(
@@ -103,7 +103,7 @@ def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> Sourc
     if info.format == "jpeg" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
         # A progressive file has about ten; each further one costs a pass over the whole picture.
         raise InvalidImage("the jpeg file has too many scans")
-    with _open(data, _MAX_READS["decode"]) as image:
+    with _open(data, _MAX_READS["decode"], info.pixels) as image:
         icc = image.info.get("icc_profile")
         try:
             if image.width * image.height > info.pixels:
@@ -153,11 +153,13 @@ class _BoundedFile(BytesIO):
         return super().read(size)
 
 
-def _open(data: bytes, max_reads: int) -> Image.Image:
+def _open(data: bytes, max_reads: int, max_pixels: int) -> Image.Image:
     try:
         return Image.open(_BoundedFile(data, max_reads), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge(str(error)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLarge(
+            f"the picture has far more pixels than the {max_pixels} that are accepted"
+        ) from None
     except Exception:  # same reason as in decode
         accepted = ", ".join(FORMATS)
         raise UnknownFormat(f"not a readable image; accepted formats: {accepted}") from None

@@ -219,7 +219,7 @@ def encode(
         if max(finished.size) > encoder.max_side:
             raise BeyondFormat(
                 f"{name} has at most {encoder.max_side} px a side, the result has {width} x "
-                f"{height}: ask for another format, or for a smaller max_side"
+                f"{height}: ask for another format, or for a smaller picture"
             )
         data = encoder.write(finished, options.quality)
     shadow = cutout.shadow and replace(cutout.shadow, alpha=None)
