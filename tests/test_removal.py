@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +88,50 @@ def test_save_writes_png_and_nothing_else(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="PNG"):
         cutout.save(tmp_path / "a.webp")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def badge(colour: int, hidden: tuple[int, int, int], side: int = 300) -> tuple[Picture, Any]:
+    """A disc of one grey with a smooth edge, another colour under alpha 0; and its alpha."""
+    y, x = np.mgrid[0:side, 0:side]
+    alpha = np.clip(side / 3 - np.hypot(x - side / 2, y - side / 2), 0, 1)
+    alpha = (alpha * 255).astype(np.uint8)
+    rgba = np.full((side, side, 4), (*hidden, 0), np.uint8)
+    rgba[alpha > 0, :3] = colour
+    rgba[..., 3] = alpha
+    return rgba, alpha
+
+
+@pytest.mark.parametrize("colour", [0, 255])
+@pytest.mark.parametrize("hidden", [(0, 0, 0), (255, 255, 255), (0, 255, 0)])
+def test_what_is_hidden_under_alpha_0_does_not_hide_the_subject(
+    colour: int, hidden: tuple[int, int, int]
+) -> None:
+    rgba, alpha = badge(colour, hidden)
+    cutout = remove_background(rgba)
+    assert np.abs(cutout.alpha.astype(int) - alpha).mean() < 1
+    assert (cutout.rgb[cutout.alpha > 0] == colour).all()
+
+
+@pytest.mark.parametrize("decontaminate", [True, False])
+@pytest.mark.parametrize("hidden", [(0, 0, 0), (255, 255, 255), (0, 255, 0)])
+def test_colours_that_are_straight_already_are_not_unmixed_with_hidden_ones(
+    decontaminate: bool, hidden: tuple[int, int, int]
+) -> None:
+    rgba, alpha = badge(128, hidden)
+    predictor = FakePredictor()
+    predictor.predict = lambda batch: [alpha.astype(np.float32) / 255]  # type: ignore[method-assign]
+    cutout = remove_background(rgba, predictor=predictor, decontaminate=decontaminate)
+    assert cutout.alpha.max() == 255
+    assert (cutout.rgb[cutout.alpha > 0] == 128).all()
+
+
+def test_a_photo_with_a_transparent_corner_is_unmixed_elsewhere() -> None:
+    rgba = np.full((64, 320, 4), (0, 0, 0, 255), np.uint8)
+    share = np.clip((np.arange(320) - 150) / 20, 0, 1)
+    rgba[..., :3] = (share * 200 + (1 - share) * 40)[None, :, None]
+    rgba[:4, -4:, 3] = 0
+    predictor = FakePredictor()
+    matte = np.repeat(share[None].astype(np.float32), 64, 0)
+    predictor.predict = lambda batch: [matte]  # type: ignore[method-assign]
+    cutout = remove_background(rgba, predictor=predictor, detail="off")
+    assert np.abs(cutout.rgb[30, 154:].astype(int) - 200).max() < 20

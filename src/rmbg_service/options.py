@@ -13,11 +13,12 @@ OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip", "auto
 
 
 def _readable_by(parse: Callable[[str], object]) -> AfterValidator:
-    """Text that stays as it is, once `parse` has understood it."""
+    """Text that `parse` understands; letters' case and the number of blanks say nothing."""
 
     def check(text: str) -> str:
-        parse(text)
-        return text
+        tidy = " ".join(text.lower().split())
+        parse(tidy)
+        return tidy
 
     return AfterValidator(check)
 

@@ -128,8 +128,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=1_000_000,
-        description="Megapixels that each key may send in a minute, an image counting as one at "
-        "least; then 429. A background does not count, nor does what the service fails on. "
+        description="Megapixels that each key may send in a minute, backgrounds included, a "
+        "request counting as one at least; then 429. What the service fails on does not count. "
         "Without keys the limit is for all together.",
     )
     removebg_default_size: RemoveBgSize = Field(

@@ -1,6 +1,7 @@
 """Hostile URLs: none gets through, each gets its error."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -268,6 +269,36 @@ async def test_a_host_that_does_not_exist_or_does_not_answer(web: Web) -> None:
     host._port = 1  # nobody listens there
     with pytest.raises(FetchFailed, match="no picture came"):
         await fetch.fetch("http://pictures.example/", LIMIT)
+
+
+async def test_look_ups_that_hang_are_counted_and_the_next_one_is_told(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their clients have left, but a thread cannot be ended."""
+    answers, entered = threading.Event(), threading.Semaphore(0)
+
+    def getaddrinfo(*_: object, **__: object) -> list[Any]:
+        entered.release()
+        assert answers.wait(60)
+        return [(2, 1, 6, "", (PUBLIC, 80))]
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    fetch, host = Fetcher(backend=Host(web.port)), "http://pictures.example/picture"
+    try:
+        for _ in range(8):
+            fetching = asyncio.create_task(fetch.fetch(host, LIMIT))
+            assert await asyncio.to_thread(entered.acquire, timeout=60)
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+        with pytest.raises(Overloaded, match="being looked up") as caught:
+            await fetch.fetch(host, LIMIT)
+        assert caught.value.retry_after_s >= 1
+    finally:
+        answers.set()
+    resolve: Any = fetch._resolve
+    await until(lambda: resolve._left._value == 8)
+    monkeypatch.undo()
+    await resolve("localhost", 80)
 
 
 async def test_a_handshake_that_hangs_leaves_no_connection_open(web: Web) -> None:

@@ -44,7 +44,8 @@ async def test_no_door_is_walked_around(path: str) -> None:
     async with serving(api_keys="one") as (client, engine):
         for tail in ("%0A", "%0a", "%0D", "%00"):
             answer = await client.request(method, path + tail, content=b"x" * 100)
-            assert (answer.status_code, answer.json()["type"]) == (404, "not-found")
+            assert answer.status_code == 404
+            assert answer.json().keys() >= ({"type"} if path == PATH else {"errors"})
         app = client._transport.app  # type: ignore[attr-defined]
         request = RawRequest(app, path=path + "\n", method=method)
         await request.start()

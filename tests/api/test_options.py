@@ -81,6 +81,38 @@ async def test_accept_chooses_the_format_when_no_option_does(accept: str, media_
     assert (await post(accept=accept, format="png")).headers["content-type"] == "image/png"
 
 
+@pytest.mark.parametrize("accept", ["application/zip", "application/zip;q=0.9, application/json"])
+async def test_an_accept_that_the_options_exclude_is_as_if_it_were_not_there(accept: str) -> None:
+    answer = await post(output="matte", accept=accept)
+    assert answer.status_code == 200, answer.text
+    assert "zip" not in answer.headers["content-type"]
+
+
+async def test_accept_may_come_in_several_lines() -> None:
+    lines = [("content-type", "image/png"), ("accept", "text/html"), ("accept", "image/webp")]
+    async with serving() as (client, _):
+        answer = await client.post(PATH, content=PNG, headers=lines)
+    assert answer.headers["content-type"] == "image/webp"
+
+
+@pytest.mark.parametrize(
+    ("given", "detail"),
+    [
+        ({"roi": "0px 0px 65px 9px"}, "the region from 0,0 to 65,9 px leaves the picture of 64"),
+        ({"roi": "9px 9px 9px 20px"}, "the region from 9,9 to 9,20 px is empty"),
+        ({"scale": "9%"}, "scale: scale is between 10% and 100%"),
+        ({"margin": "5px"}, "margin needs crop=true"),
+    ],
+)
+async def test_errors_are_told_in_words(given: dict[str, Any], detail: str) -> None:
+    answer = await post(**given)
+    assert answer.json()["detail"].startswith(detail)
+
+
+async def test_background_transparent_is_none() -> None:
+    assert picture(await post(background="transparent")).getpixel((60, 20)) == (0, 0, 0, 0)
+
+
 async def test_background_colour_and_picture() -> None:
     on_blue = picture(await post(background="#0000ff"))
     assert on_blue.getpixel((60, 20)) == (0, 0, 255, 255)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fakes import PATH, picture_bytes, serving
+from tests.fakes import PATH, FakePredictor, picture_bytes, serving
 
 PNG = picture_bytes()
 B64 = base64.b64encode(PNG).decode()
@@ -169,7 +169,7 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
         ({"content": PNG, "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
         ({"content": MANY_MEMBERS, "headers": JSON_HEADERS}, 400, "too many JSON members"),
         ({"json": {"image": B64, "k" * 5000: 1}}, 400, "unknown option"),
-        ({"content": FORM, "headers": ODD_CHARSET}, 400, "cannot be read"),
+        ({"content": FORM, "headers": ODD_CHARSET}, 400, "exactly one of"),
         ({"content": PNG}, 415, "missing"),
         ({"data": {"image": B64}}, 415, "x-www-form-urlencoded"),
         ({"content": b"GIF87a nonsense", "headers": PNG_HEADERS}, 422, "not a readable image"),
@@ -222,3 +222,17 @@ async def test_the_router_s_own_errors_are_problems_too() -> None:
             assert answer.status_code == status
             assert answer.headers["content-type"] == "application/problem+json"
             assert json.loads(answer.content)["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [("模型.onnx", "%E6%A8%A1%E5%9E%8B.onnx"), ("ZhengPeng7/BiRefNet", "ZhengPeng7/BiRefNet")],
+)
+async def test_a_model_may_have_any_name(name: str, header: str) -> None:
+    predictor = FakePredictor()
+    predictor.name = name
+    async with serving(predictor) as (client, _):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["model"] == name
+        assert answer.headers["x-rmbg-model"] == header

@@ -228,6 +228,19 @@ async def test_urls_that_lead_to_pictures() -> None:
     assert fetcher.limits == [10_000, 10_000 - len(PNG)], "both together keep the bound on bodies"
 
 
+async def test_a_url_may_have_letters_of_every_script_in_every_form() -> None:
+    url = "https://pictures.example/größe.png"
+    async with serving(fetcher=FakeFetcher({url: PNG})) as (client, _):
+        forms: list[dict[str, Any]] = [
+            {"files": {"image_url": (None, url)}},
+            {"data": {"image_url": url}},
+            {"json": {"image_url": url}},
+        ]
+        for form in forms:
+            answer = await client.post(PATH, **form)
+            assert answer.status_code == 200, answer.text
+
+
 async def test_the_setting_turns_fetching_on_and_bounds_it() -> None:
     async with serving(url_fetch=True, url_fetch_hosts="pictures.example") as (client, _):
         error = item(await client.post(PATH, data={"image_url": "http://127.0.0.1/a.png"}))

@@ -405,7 +405,83 @@ async def test_without_a_rate_limit_the_headers_tell_of_the_room_in_flight() -> 
         predictor.gate.set()
         answer = await running
     assert answer.headers["x-ratelimit-limit"] == "60"
-    assert answer.headers["x-ratelimit-remaining"] == "48"
+    assert answer.headers["x-ratelimit-remaining"] == "60", "its own are free again"
+
+
+async def test_without_a_rate_limit_nothing_is_left_to_a_request_refused_for_load() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor, max_inflight_jobs=1) as (client, _):
+        running = asyncio.create_task(client.post(PATH, files={"image_file": JPEG}))
+        await predictor.wait_until_entered()
+        refused = await client.post(PATH, files={"image_file": JPEG})
+        assert refused.status_code == 429
+        assert refused.headers["x-ratelimit-remaining"] == "0"
+        predictor.gate.set()
+        assert (await running).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"scale": "Original"},
+        {"position": "Center"},
+        {"position": "50%\t50%"},
+        {"scale": "  50% "},
+        {"bg_color": "transparent"},
+        {"bg_color": "Transparent"},
+    ],
+)
+async def test_case_and_blanks_say_nothing_and_transparent_is_a_colour(
+    given: dict[str, str],
+) -> None:
+    answer = await post(given=given)
+    image = picture(answer)
+    assert (image.format, image.mode) == ("PNG", "RGBA")
+    assert image.getpixel((999, 0)) == TRANSPARENT
+
+
+B64 = base64.b64encode(JPEG)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"content": b"size=huge&size=auto&image_file_b64=" + B64},
+        {"content": b'{"size": "huge", "size": "auto", "image_file_b64": "%s"}' % B64},
+        {"files": [("image_file", JPEG), ("size", (None, b"huge")), ("size", (None, b"auto"))]},
+    ],
+    ids=["urlencoded", "JSON", "multipart"],
+)
+async def test_of_a_repeated_parameter_the_last_one_counts(form: dict[str, Any]) -> None:
+    is_json = form.get("content", b"").startswith(b"{")
+    kind = "application/json" if is_json else "application/x-www-form-urlencoded"
+    headers = {} if "files" in form else {"content-type": kind}
+    async with serving() as (client, _):
+        answer = await client.post(PATH, **form, headers=headers)
+    assert picture(answer).size == SIZE
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"content": b"image_file_b64=%s&image_file_b64=%s" % (B64, B64)},
+        {"files": [("image_file", JPEG), ("image_file", JPEG)]},
+    ],
+    ids=["urlencoded", "multipart"],
+)
+async def test_two_pictures_are_not_one(form: dict[str, Any]) -> None:
+    headers = {} if "files" in form else {"content-type": "application/x-www-form-urlencoded"}
+    async with serving() as (client, _):
+        answer = await client.post(PATH, **form, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["code"] == "multiple_sources"
+
+
+async def test_accept_may_come_in_several_lines() -> None:
+    lines = [("accept", "text/html"), ("accept", "application/json")]
+    async with serving() as (client, _):
+        answer = await client.post(PATH, files={"image_file": JPEG}, headers=lines)
+    assert answer.headers["content-type"] == "application/json"
 
 
 async def test_a_client_that_gives_up_and_repeats_its_post() -> None:

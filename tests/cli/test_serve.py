@@ -150,6 +150,13 @@ def test_connections_that_never_become_a_request_are_closed() -> None:
         assert httpx.get(f"{url}/livez").status_code == 200
 
 
+def test_a_websocket_does_not_go_round_the_gate() -> None:
+    with started(["-m", "rmbg_service", *SERVE]) as (_, url):
+        wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "X-Request-ID": "one"}
+        answer = httpx.get(f"{url}/livez", headers=wanted)
+        assert (answer.status_code, answer.headers["x-request-id"]) == (200, "one")
+
+
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux closes such sockets")
 def test_a_reader_that_stops_reading_is_cut_off_and_does_not_hold_up_the_end() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2500, 2500, 3), np.uint8)

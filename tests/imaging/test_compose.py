@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.cutout import Cutout, Shadow
+from rmbg_service.settings import BYTES_PER_PIXEL
 
 
 def disc(width: int = 100, height: int = 80) -> Cutout:
@@ -25,6 +27,7 @@ EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
     ("text", "colour"),
     [
         ("red", (255, 0, 0, 255)),
+        ("transparent", (0, 0, 0, 0)),
         ("rebeccapurple", (102, 51, 153, 255)),
         ("#0f0", (0, 255, 0, 255)),
         ("0f08", (0, 255, 0, 136)),
@@ -71,7 +74,7 @@ def test_scale_and_position() -> None:
     for text in ("5%", "101%", "big"):
         with pytest.raises(ValueError, match=r"%|per cent"):
             compose.parse_scale(text)
-    for text in ("left", "10% 20% 30%", "120%"):
+    for text in ("", "left", "10% 20% 30%", "120%"):
         with pytest.raises(ValueError, match=r"%|per cent"):
             compose.parse_position(text)
 
@@ -106,6 +109,42 @@ def test_place_moves_and_scales_on_the_same_canvas() -> None:
     assert full.size == (100, 80)
     assert full.box == Box(10, 0, 90, 80)
     assert compose.place(EMPTY, 0.5, None) is EMPTY
+
+
+@pytest.mark.parametrize("side", [1, 12, 60])
+@pytest.mark.parametrize("position", [None, (0.0, 0.0), (0.3, 1.0)])
+def test_what_lies_beyond_the_canvas_is_never_enlarged(
+    side: int, position: tuple[float, float] | None
+) -> None:
+    """A haze too faint for the box, over the whole picture; the box grows to fill it."""
+    alpha = np.full((600, 600), 12, np.uint8)
+    alpha[100 : 100 + side, 400 : 400 + side] = 255
+    cutout = Cutout(np.full((600, 600, 3), 120, np.uint8), alpha)
+    tracemalloc.start()
+    try:
+        placed = compose.place(cutout, 1.0, position)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert placed.size == (600, 600)
+    assert peak < 2 * BYTES_PER_PIXEL * 600 * 600, "what a subject that is moved may take"
+
+
+@pytest.mark.parametrize("haze", [0, 8])
+@pytest.mark.parametrize("scale", [1.0, 0.5, 0.1])
+@pytest.mark.parametrize("position", [(0.5, 0.5), (0.0, 1.0), (0.3, 0.7)])
+def test_a_haze_does_not_move_the_subject(
+    haze: int, scale: float, position: tuple[float, float]
+) -> None:
+    alpha = np.full((600, 500), haze, np.uint8)
+    alpha[90:290, 101:224] = 255
+    placed = compose.place(Cutout(np.full((600, 500, 3), 9, np.uint8), alpha), scale, position)
+    height = 600 * scale
+    width = height * 123 / 200
+    left, top = (500 - width) * position[0], (600 - height) * position[1]
+    box = placed.box
+    assert box is not None
+    assert np.abs(np.subtract(box, (left, top, left + width, top + height))).max() <= 1.5
 
 
 def test_shrinking_does_not_let_hidden_colours_into_the_edge() -> None:

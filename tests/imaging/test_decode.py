@@ -1,4 +1,5 @@
 import io
+import struct
 import zlib
 from typing import Any
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.imaging.decode import ImageInfo, decode, from_pillow, probe
+from tests import icc
 from tests.fakes import picture_bytes
 
 LIMIT = 1_000_000
@@ -93,11 +95,80 @@ def test_transparency_comes_apart_from_colour() -> None:
     assert (source.alpha == 0).all()
 
 
+def png(
+    depth: int, kind: int, pixels: bytes, transparent: tuple[int, ...], icc: bytes = b""
+) -> bytes:
+    """A PNG of one row and two pixels with a tRNS chunk, which Pillow cannot write like this."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 2, 1, depth, kind, 0, 0, 0)
+    profile = chunk(b"iCCP", b"grey\0\0" + zlib.compress(icc)) if icc else b""
+    key = chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent))
+    rows = chunk(b"IDAT", zlib.compress(b"\0" + pixels))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + profile + key + rows + chunk(b"IEND", b"")
+    )
+
+
+GREY, RGB = 0, 2
+
+
+@pytest.mark.parametrize(
+    ("depth", "kind", "pixels", "transparent", "levels"),
+    [
+        (1, GREY, b"\x80", (1,), (255, 0)),
+        (2, GREY, b"\x70", (1,), (85, 255)),
+        (4, GREY, b"\x5f", (5,), (85, 255)),
+        (8, GREY, b"\x09\xc8", (9,), (9, 200)),
+        (16, GREY, struct.pack(">2H", 1000, 60000), (1000,), (4, 233)),
+        (8, RGB, b"\x01\x02\x03\x09\x09\x09", (1, 2, 3), (1, 9)),
+        (16, RGB, struct.pack(">6H", 1000, 2000, 3000, 60000, 1, 2), (1000, 2000, 3000), (3, 234)),
+        (16, RGB, struct.pack(">6H", 5, 5, 5, 60000, 1, 2), (5, 5, 5), (0, 234)),
+    ],
+)
+def test_the_transparent_colour_of_a_png_of_every_depth(
+    depth: int, kind: int, pixels: bytes, transparent: tuple[int, ...], levels: tuple[int, int]
+) -> None:
+    data = png(depth, kind, pixels, transparent)
+    source = decode(data, probe(data, LIMIT))
+    assert source.rgb[0, :, 0].tolist() == list(levels)
+    assert source.alpha is not None
+    assert source.alpha.tolist() == [[0, 255]]
+
+
+def test_a_grey_profile_counts_beside_a_transparent_colour() -> None:
+    profile = icc.grey_profile()
+    data = png(8, GREY, b"\x09\x80", (9,), profile)
+    plain = saved(Image.new("L", (1, 1), 128), icc_profile=profile)
+    source = decode(data, probe(data, LIMIT))
+    assert (source.rgb[0, 1] == decode(plain, probe(plain, LIMIT)).rgb[0, 0]).all()
+    assert source.rgb[0, 1, 0] > 180, "linear light"
+    assert source.alpha is not None
+    assert source.alpha.tolist() == [[0, 255]]
+
+
+def test_16_bit_grey_is_rounded() -> None:
+    deep = np.array([[65534, 128 * 257 + 200, 128 * 257 + 100]], np.uint16)
+    assert from_pillow(Image.fromarray(deep)).rgb[0, :, 0].tolist() == [255, 129, 128]
+
+
 def test_more_pixels_than_allowed_are_refused_from_the_header() -> None:
     bomb = saved(Image.new("1", (4000, 4000)))
     assert len(bomb) < 3000
     with pytest.raises(ImageTooLarge, match="4000 x 4000"):
         probe(bomb, LIMIT)
+
+
+def test_a_file_far_beyond_every_bound_is_told_the_one_that_counts() -> None:
+    data = bytearray(saved(Image.new("1", (8, 8))))
+    data[16:24] = struct.pack(">II", 30_000, 30_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    with pytest.raises(ImageTooLarge, match=f"the {LIMIT} that are accepted"):
+        probe(bytes(data), LIMIT)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 from PIL import Image
 
-from rmbg_service.imaging.resize import shrink
+from rmbg_service.imaging.resize import shrink, shrink_visible
 
 
 def test_shrinking_equals_pillow_s_bilinear_up_to_rounding() -> None:
@@ -27,3 +28,24 @@ def test_any_shape_becomes_the_input_s() -> None:
     for shape in ((1, 1, 3), (1, 5000, 3), (5000, 1, 3), (320, 320, 3)):
         assert shrink(np.full(shape, 7, np.uint8), (320, 288)).shape == (320, 288, 3)
         assert (shrink(np.full(shape, 7, np.uint8), (320, 288)) == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("greys", "backdrop"), [((0, 40), 255), ((255, 210), 0), ((0, 255), 128), ((128, 140), 255)]
+)
+def test_the_backdrop_is_what_the_visible_pixels_are_least_like(
+    greys: tuple[int, int], backdrop: int
+) -> None:
+    rgb = np.full((40, 60, 3), 128, np.uint8)
+    rgb[:20, :30], rgb[20:, :30] = greys
+    alpha = np.zeros((40, 60), np.uint8)
+    alpha[:, :30] = 255
+    small = shrink_visible(rgb, alpha, (4, 6))
+    assert small.dtype == np.uint8
+    assert small[[0, 3, 0], [0, 0, 5], 0].tolist() == [*greys, backdrop]
+
+
+def test_an_opaque_picture_is_shrunk_as_it_is() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
+    opaque = np.full((90, 70), 255, np.uint8)
+    assert (shrink_visible(rgb, opaque, (30, 30)) == shrink(rgb, (30, 30))).all()

@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
+from starlette.datastructures import Headers
+
 from rmbg_service.imaging.encode import ENCODERS
+
+
+def accept_of(headers: Headers) -> str:
+    """The Accept of a request, whose lines are one list (RFC 9110, section 5.3)."""
+    return ", ".join(headers.getlist("accept"))
 
 
 def preferred_image(accept: str) -> str | None:

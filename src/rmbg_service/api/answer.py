@@ -1,13 +1,14 @@
 """A finished job to the response that Accept asks for."""
 
 import json
+from contextlib import suppress
 from typing import Any, Literal
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
-from rmbg_service.api.accept import preferred_image
+from rmbg_service.api.accept import accept_of, preferred_image
 from rmbg_service.api.pieces import Base64Text, PiecesResponse
 from rmbg_service.api.record import RequestRecord
 from rmbg_service.imaging.box import Box
@@ -84,7 +85,7 @@ def respond(
     headers |= _shadow_headers(result.shadow)
     if animated:
         headers["X-RMBG-Animated"] = "first-frame-only"
-    if preferred_image(request.headers.get("accept", "")) is not None:
+    if preferred_image(accept_of(request.headers)) is not None:
         return PiecesResponse([result.data], headers, result.media_type)
     rest = {
         "format": result.format,
@@ -139,13 +140,16 @@ def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
 
 
 def negotiate(options: RemovalOptions, accept: str) -> RemovalOptions:
-    """`options` with the format that Accept names, where the caller named none."""
+    """`options` with the format that Accept names, where the caller named none.
+
+    A format that these options cannot have, such as the zip of a matte, is not taken.
+    """
     wanted = preferred_image(accept)
     if wanted is None or options.output == "layers" or "format" in options.model_fields_set:
         return options
     for name, encoder in ENCODERS.items():
         if encoder.media_type == wanted:
-            return RemovalOptions.model_validate(
-                options.model_dump(exclude_unset=True) | {"format": name}
-            )
+            named = options.model_dump(exclude_unset=True) | {"format": name}
+            with suppress(ValidationError):
+                return RemovalOptions.model_validate(named)
     return options

@@ -13,7 +13,6 @@ from rmbg_service.errors import MalformedRequest
 
 MAX_FIELDS = 40
 MAX_TEXT = 12_000  # a URL of 4,000 characters, every one of them escaped
-MAX_TEXT = 12_000  # a URL of 4,000 characters, every one of them escaped
 _MAX_JSON_MARKS = 500
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 

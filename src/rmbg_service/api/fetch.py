@@ -10,10 +10,10 @@ import math
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Self
 from urllib.parse import quote, urljoin, urlsplit
@@ -28,6 +28,7 @@ _MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_URL = 4096
 _MAX_LOOKUPS = 8
+_LOOKUP_RETRY_S = 5
 _MAX_ADDRESSES = 4
 _PORTS = (None, 80, 443)
 _LABEL = "[0-9a-z_-]{1,63}"
@@ -216,17 +217,25 @@ def is_public(address: str) -> bool:
 
 
 class Resolver:
-    """The system's resolver, in threads of its own: one that hangs holds up nobody else."""
+    """The system's resolver, in threads of its own: one that hangs holds up nobody else.
+
+    A look-up cannot be ended: its thread is free when the system gives up.
+    """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_MAX_LOOKUPS, "dns")
+        self._left = threading.Semaphore(_MAX_LOOKUPS)
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of `host`. Raises `OSError` when it has none."""
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        )
+        """The addresses of `host`.
+
+        Raises `OSError` when it has none, `Overloaded` while every thread waits for a name server.
+        """
+        if not self._left.acquire(blocking=False):
+            raise Overloaded("too many host names are being looked up", _LOOKUP_RETRY_S, "jobs")
+        looking_up = self._threads.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        looking_up.add_done_callback(lambda _: self._left.release())
+        found = await asyncio.wrap_future(looking_up)
         return list(dict.fromkeys(str(address[0]) for *_, address in found))[:_MAX_ADDRESSES]
 
 

@@ -88,13 +88,15 @@ class Gate:
             wait_limit_s=wait_limit_s(headers),
         )
         scope.setdefault("state", {})["record"] = record
-        door = record.door = self._doors.get((scope["method"], path))
+        # Starlette's routes match before a final line feed; doors are found by the exact path.
+        printable = "".join(filter(str.isprintable, path))
+        nearest = self._doors.get((scope["method"], printable))
+        door = record.door = nearest if path == printable else None
         runs_job = door is not None and door.runs_job
-        error_response = problem_response if door is None else door.error_response
+        error_response = problem_response if nearest is None else nearest.error_response
         exchange = _Exchange(record, self._engine, headers, receive, send, limited=runs_job)
         try:
-            if not path.isprintable():
-                # Starlette's routes match before a final line feed; a door is found by the path.
+            if path != printable:
                 raise NotFound("a path has no control characters")
             if door is not None:
                 record.client = self._check_key(headers)
@@ -129,9 +131,8 @@ class Gate:
         if length is not None and length > settings.max_body_bytes:
             raise BodyTooLarge(_too_many_bytes(settings.max_body_bytes))
         self._engine.rate_limit.require(record.client)
-        record.reservation = self._engine.budget.reserve(
-            min(settings.request_timeout_s, record.wait_limit_s, wait_limit_s)
-        )
+        record.time_limit_s = min(settings.request_timeout_s, record.wait_limit_s)
+        record.reservation = self._engine.budget.reserve(min(record.time_limit_s, wait_limit_s))
         self._in_flight[record.id] = record
 
     def _check_key(self, headers: Headers) -> int:
@@ -225,7 +226,9 @@ class _Exchange:
             ) from None
         if message["type"] == "http.request":
             self.record.bytes_in += len(message.get("body", b""))
-            self._body_complete = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                self._body_complete = True
+                self.record.deadline = time.monotonic() + self.record.time_limit_s
             if self.record.bytes_in > self._settings.max_body_bytes:
                 self.must_close = True
                 raise BodyTooLarge(_too_many_bytes(self._settings.max_body_bytes))

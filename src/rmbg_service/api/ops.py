@@ -39,7 +39,9 @@ class QueueFacts(BaseModel):
     jobs: int = Field(description="Jobs admitted and not finished.")
     waiting: int = Field(description="Those that wait for the predictor.")
     pixels: int = Field(description="Their pixels.")
-    estimated_wait_s: float = Field(description="How long a request that came now would take.")
+    estimated_wait_s: float = Field(
+        description="How long a request that came now would wait for its turn."
+    )
 
 
 class Health(BaseModel):

@@ -18,6 +18,8 @@ class RequestRecord:
     """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys.
 
     `client` is the number of the API key that was used, `door` what the gate let it in through.
+    The client waits no longer than `wait_limit_s`; the service works no longer than `time_limit_s`,
+    which is until `deadline` on `time.monotonic`'s clock, once the last byte of the body is in.
     """
 
     id: str
@@ -26,6 +28,8 @@ class RequestRecord:
     client: int = 0
     door: object | None = None
     wait_limit_s: float = float("inf")
+    time_limit_s: float = float("inf")
+    deadline: float = float("inf")
     started: float = field(default_factory=time.perf_counter)
     reservation: Reservation | None = None
     stamps: Stamps = field(default_factory=Stamps)

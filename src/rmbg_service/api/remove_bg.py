@@ -1,6 +1,7 @@
 """POST /api/remove-bg."""
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -51,7 +52,10 @@ def remove_bg_router(engine: Engine) -> APIRouter:
         del removal  # so that nothing but the job holds the file
         result = await running
         name = engine.predictor.name
-        headers = {"X-RMBG-Model": name, "X-RMBG-Model-License": engine.licence}
+        headers = {
+            "X-RMBG-Model": quote(name, ":/", errors="replace"),
+            "X-RMBG-Model-License": engine.licence,
+        }
         return answer.respond(request, result, record, headers, name)
 
     return router
@@ -130,7 +134,8 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         | {"description": "`keep` or `drop` with density and confidence, or `none` and a reason."},
         "X-RMBG-Shadow-Box": text | {"description": "left,top,width,height of the shadow, in px."},
         "X-RMBG-Animated": text | {"description": "`first-frame-only` for an animated input."},
-        "X-RMBG-Model": text | {"description": "The model that predicted the matte."},
+        "X-RMBG-Model": text
+        | {"description": "The model that predicted the matte, percent-encoded."},
         "X-RMBG-Model-License": text | {"description": "SPDX licence of its weights."},
     }
     responses: dict[int | str, dict[str, Any]] = {
@@ -150,7 +155,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         413: "More bytes or pixels than this service accepts.",
         415: "A Content-Type this service does not speak.",
         422: "Not a readable image of an accepted format.",
-        429: "Overloaded; nothing was read.",
+        429: "Overloaded, or this key has sent its megapixels; see `Retry-After`.",
         500: "The model failed on this picture.",
         503: "Loading, shutting down, failed, or out of device memory.",
         504: "Not finished before the deadline.",

@@ -20,6 +20,7 @@ from rmbg_service.errors import (
     InvalidImage,
     InvalidRegion,
     NoSubject,
+    NotFound,
     Overloaded,
     Rejected,
     RmbgError,
@@ -86,7 +87,8 @@ def error_response(engine: Engine) -> Callable[[Exception, RequestRecord], Respo
         detail = str(error) if isinstance(error, RmbgError) else None
         headers = {}
         if isinstance(error, Rejected):
-            headers = {"Retry-After": str(error.retry_after_s)} | rate_headers(engine, record)
+            headers = {"Retry-After": str(error.retry_after_s)}
+            headers |= rate_headers(engine, record, refused=True)
         return _envelope(status, title, code, detail, headers)
 
     return respond
@@ -108,15 +110,17 @@ def _envelope(
     )
 
 
-def rate_headers(engine: Engine, record: RequestRecord) -> dict[str, str]:
+def rate_headers(engine: Engine, record: RequestRecord, *, refused: bool = False) -> dict[str, str]:
     """Megapixels the client may send, those left, and the unix time when all of them are there.
 
-    Without a rate limit they are those that the service holds in flight for all clients together.
+    Without a rate limit they are those that the service holds in flight for all clients together,
+    the request's own being free again when its answer is there; none is left to a `refused` one.
     """
     allowance = engine.rate_limit.allowance(record.client)
     if allowance is None:
         budget = engine.budget
-        left = max(0, budget.max_pixels - budget.pixels)
+        own = 0 if record.reservation is None else record.reservation.pixels
+        left = 0 if refused else budget.max_pixels - budget.pixels + own
         allowance = Allowance(budget.max_pixels // 10**6, left // 10**6, budget.estimated_wait_s)
     limit, remaining, reset_s = allowance
     return {
@@ -130,6 +134,8 @@ def _status_and_code(error: Exception) -> tuple[int, str | None]:
     match error:
         case RemoveBgError():
             return 400, error.code
+        case NotFound():
+            return 404, None
         case Unauthorized():
             return 403, "auth_failed"
         case Overloaded():

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from rmbg_service.api import removebg_wire
-from rmbg_service.api.accept import prefers_json
+from rmbg_service.api.accept import accept_of, prefers_json
 from rmbg_service.api.fetch import Fetcher
 from rmbg_service.api.gate import Door, behind_a_door
 from rmbg_service.api.pieces import Base64Text, PiecesResponse
@@ -118,7 +118,7 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         headers = _headers(result) | rate_headers(engine, record)
         if type_level != "none":
             headers["X-Type"] = _SUBJECT_TYPE
-        if not prefers_json(", ".join(request.headers.getlist("accept"))):
+        if not prefers_json(accept_of(request.headers)):
             return PiecesResponse([result.data], headers, result.media_type)
         box = result.box or _NOWHERE
         tail = (

@@ -13,7 +13,7 @@ from rmbg_service.api import body
 from rmbg_service.api.fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.api.removebg_errors import RemoveBgError
 from rmbg_service.api.removebg_parameters import RemoveBgParameters
-from rmbg_service.api.submit import unless_gone
+from rmbg_service.api.submit import while_wanted
 from rmbg_service.api.wire import RemovalRequest
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.settings import RemoveBgSize
@@ -23,11 +23,7 @@ _BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
 _FILES = ("image_file", "bg_image_file")
 _PARAMETERS = tuple(RemoveBgParameters.model_fields)
 _KNOWN = {*_SOURCES, *_BACKGROUNDS, *_PARAMETERS}
-_CODES = {
-    "image_file": "failed_to_read_image",
-    "image_file_b64": "failed_to_read_image",
-    "bg_image_file": "failed_to_read_image",
-}
+_CODES = {"image_file_b64": "failed_to_read_image"}
 _MAX_DETAIL = 300
 
 _Short = Annotated[str, Field(max_length=body.MAX_TEXT)] | bool | int | float | None
@@ -118,7 +114,7 @@ def _json_members(text: bytearray) -> _Fields:
 
 
 def _form_members(text: bytearray) -> _Fields:
-    """Every known field of an urlencoded body.
+    """Every known field of an urlencoded body; of repeated ones the last.
 
     Only short ones are unescaped in general. Of base64 the few escapes that it needs are replaced;
     so millions of them cost little.
@@ -134,6 +130,9 @@ def _form_members(text: bytearray) -> _Fields:
         del value[: len(name) + len(equals)]
         field = unquote_plus(name.decode("latin-1"))
         if field not in _KNOWN:
+            continue
+        if field in members:  # the last one, which has come first
+            _refuse_two_sources(field)
             continue
         if field == "image_file_b64":
             # Base64 has no blanks: where one seems to be, a client has not escaped its plus sign.
@@ -156,13 +155,23 @@ def _unescaped(value: bytearray) -> bytearray:
 async def _parts(request: Request, max_body_bytes: int) -> _Fields:
     form = await body.read_multipart(request, max_body_bytes)
     try:
-        return {
-            name: await value.read() if isinstance(value, UploadFile) else _part(name, value)
-            for name, value in form.multi_items()
-            if name in _KNOWN
-        }
+        members: _Fields = {}
+        for name, value in form.multi_items():
+            if name in members:
+                _refuse_two_sources(name)
+            if name in _KNOWN:
+                members[name] = (
+                    await value.read() if isinstance(value, UploadFile) else _part(name, value)
+                )
+        return members
     finally:
         await form.close()
+
+
+def _refuse_two_sources(name: str) -> None:
+    """Raise `RemoveBgError` where a repeated field is one of the picture."""
+    if name in _SOURCES:
+        raise RemoveBgError("multiple_sources", f"{name} is given twice")
 
 
 def _part(name: str, value: str) -> str | bytes:
@@ -207,7 +216,7 @@ async def _picture(fields: _Fields, name: str, fetch: "_Fetch", max_bytes: int) 
 
 @dataclass(frozen=True)
 class _Fetch:
-    """Fetches for one request, and stops when its client leaves."""
+    """Fetches for one request, and stops when its client leaves or its time is over."""
 
     request: Request
     fetcher: Fetcher | None
@@ -225,7 +234,7 @@ class _Fetch:
             raise RemoveBgError(refused, f"{name} is text")
         fetching = asyncio.create_task(self.fetcher.fetch(url, max_bytes))
         try:
-            return await unless_gone(self.request, fetching, None)
+            return await while_wanted(self.request, fetching)
         except FetchRefused as error:
             raise RemoveBgError(refused, str(error)) from None
         except FetchFailed as error:

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 from starlette.datastructures import FormData, UploadFile
 
 from rmbg_service.api import body
+from rmbg_service.api.accept import accept_of
 from rmbg_service.api.answer import negotiate
 from rmbg_service.api.body import decode_base64, utf8_text
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
@@ -56,7 +57,7 @@ async def read_request(request: Request, max_body_bytes: int) -> RemovalRequest:
     which names the option or field, for one it cannot understand.
     """
     content_type = body.content_type(request)
-    accept = request.headers.get("accept", "")
+    accept = accept_of(request.headers)
     query = _without_repeats(request.query_params.multi_items(), "query")
     if content_type == "application/json":
         removal = _from_json(await body.read_json(request), query)
@@ -163,5 +164,6 @@ def _explain(error: ValidationError) -> str:
             known = ", ".join(RemovalOptions.model_fields)
             reasons.append(f"unknown option {name!r}; the options are: {known}")
         else:
-            reasons.append(f"{name}: {item['msg']}" if name else item["msg"])
+            reason = item["msg"].removeprefix("Value error, ")
+            reasons.append(f"{name}: {reason}" if name else reason)
     return "; ".join(reasons)

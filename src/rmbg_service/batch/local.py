@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -67,7 +66,6 @@ class LocalRemover:
             background_info = await self.engine.probe(self._background)
         await self._load()
         return Job(
-            id=secrets.token_hex(8),
             data=data,
             info=info,
             options=self._options,

@@ -19,6 +19,7 @@ from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings, load_settings
 
 _DRAIN_MARGIN_S = 5
+_UPLOAD_MARGIN_S = 5  # the gate's answer to a slow upload comes first
 
 
 def serve(
@@ -29,17 +30,20 @@ def serve(
 ) -> None:
     """Serve the API until SIGTERM or Ctrl+C; what was admitted is finished first."""
     from rmbg_service.api.app import create_app
-    from rmbg_service.api.protocol import BoundedHeadProtocol
+    from rmbg_service.api.protocol import MAX_HEAD_BYTES, BoundedProtocol
 
     settings = load_settings(host=host, port=port, model=model, accept_license=accept_license)
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     engine: Engine = app.state.engine
     listener = _listen(settings)
-    BoundedHeadProtocol.head_timeout_s = settings.client_idle_timeout_s
+    BoundedProtocol.head_timeout_s = settings.client_idle_timeout_s
+    BoundedProtocol.rest_timeout_s = settings.upload_timeout_s + _UPLOAD_MARGIN_S
+    BoundedProtocol.max_message_bytes = 2 * settings.max_body_bytes + MAX_HEAD_BYTES
     config = uvicorn.Config(
         app,
-        http=BoundedHeadProtocol,
+        http=BoundedProtocol,
+        ws="none",  # a WebSocket would go round the gate
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(settings.request_timeout_s) + _DRAIN_MARGIN_S,

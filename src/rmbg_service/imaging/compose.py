@@ -4,10 +4,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
-from cv2.typing import MatLike
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageOps
 
@@ -21,6 +21,7 @@ Margin = tuple[float, float, float, float]
 
 WHITE: Colour = (255, 255, 255, 255)
 _BAND_ROWS = 64
+_Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
 def parse_colour(text: str) -> Colour:
@@ -29,6 +30,8 @@ def parse_colour(text: str) -> Colour:
     The `#` may be missing. Raises `ValueError` for anything else.
     """
     text = text.strip()
+    if text == "transparent":  # a name of CSS that Pillow does not know
+        return 0, 0, 0, 0
     if re.fullmatch(r"[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}", text):
         text = f"#{text}"
     colour = ImageColor.getcolor(text, "RGBA")
@@ -126,16 +129,23 @@ def place(cutout: Cutout, scale: float | None, position: tuple[float, float] | N
         return cutout
     width, height = cutout.size
     factor = 1.0 if scale is None else scale * min(width / box.width, height / box.height)
-    drawn = cutout.visible or box  # the faint end of a shadow lies outside its box
-    subject = _window(cutout, drawn)
-    if scale is not None:
-        subject = _resize(
-            subject, max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor))
-        )
     x, y = position or (0.5, 0.5)
-    left = round((width - box.width * factor) * x - (box.left - drawn.left) * factor)
-    top = round((height - box.height * factor) * y - (box.top - drawn.top) * factor)
-    return _window(subject, Box(-left, -top, width - left, height - top))
+    left, top = (width - box.width * factor) * x, (height - box.height * factor) * y
+    seen = cutout.visible or box  # the faint end of a shadow lies outside its box
+    drawn = Box(  # of what is seen, that which comes to lie on the canvas
+        max(seen.left, math.floor(box.left - left / factor)),
+        max(seen.top, math.floor(box.top - top / factor)),
+        min(seen.right, math.ceil(box.left + (width - left) / factor)),
+        min(seen.bottom, math.ceil(box.top + (height - top) / factor)),
+    )
+    from_left = round((box.left - drawn.left) * factor - left)
+    from_top = round((box.top - drawn.top) * factor - top)
+    canvas = Box(from_left, from_top, from_left + width, from_top + height)
+    subject = _window(cutout, drawn)
+    if scale is None:
+        return _window(subject, canvas)
+    size = max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor))
+    return _resize(subject, *size, canvas)
 
 
 def limit_side(cutout: Cutout, max_side: int) -> Cutout:
@@ -227,7 +237,7 @@ def _window(cutout: Cutout, box: Box) -> Cutout:
     )
 
 
-def _cut(plane: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+def _cut(plane: NDArray[_Level], box: Box) -> NDArray[_Level]:
     height, width = plane.shape[:2]
     inside = Box(max(box.left, 0), max(box.top, 0), min(box.right, width), min(box.bottom, height))
     part = plane[inside.top : inside.bottom, inside.left : inside.right]
@@ -239,7 +249,7 @@ def _cut(plane: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         inside.left - box.left,
         box.right - inside.right,
     )
-    return cv2.copyMakeBorder(part, *padding, cv2.BORDER_CONSTANT).astype(np.uint8, copy=False)
+    return np.asarray(cv2.copyMakeBorder(part, *padding, cv2.BORDER_CONSTANT), plane.dtype)
 
 
 def _changed(
@@ -250,27 +260,30 @@ def _changed(
     return replace(shadow, alpha=change(shadow.alpha))
 
 
-def _resize(cutout: Cutout, width: int, height: int) -> Cutout:
+def _resize(cutout: Cutout, width: int, height: int, canvas: Box | None = None) -> Cutout:
     """Resize through premultiplied alpha, so that hidden colours do not bleed into the edge.
 
-    A channel at a time, in 16 bits: that holds 255 x 255, and needs little memory.
+    Of the resized picture `canvas` is kept, or all of it. A channel at a time, in 16 bits: that
+    holds 255 x 255, and needs little memory.
     """
 
     how = cv2.INTER_AREA if width <= cutout.size[0] else cv2.INTER_CUBIC
 
-    def resized(plane: MatLike) -> MatLike:
-        return cv2.resize(plane, (width, height), interpolation=how)
+    def resized(plane: NDArray[_Level]) -> NDArray[_Level]:
+        whole = np.asarray(cv2.resize(plane, (width, height), interpolation=how), plane.dtype)
+        return whole if canvas is None else np.ascontiguousarray(_cut(whole, canvas))
 
     weight = resized(cutout.alpha.astype(np.uint16) * np.uint16(255))
-    rgb = np.empty((height, width, 3), np.uint8)
+    rgb = np.empty((*weight.shape, 3), np.uint8)
     for channel in range(3):
         product = cv2.multiply(cutout.rgb[..., channel], cutout.alpha, dtype=cv2.CV_16U)
-        rgb[..., channel] = cv2.divide(resized(product), weight, scale=255.0, dtype=cv2.CV_8U)
+        colour = resized(np.asarray(product, np.uint16))
+        rgb[..., channel] = cv2.divide(colour, weight, scale=255.0, dtype=cv2.CV_8U)
     return replace(
         cutout,
         rgb=rgb,
         alpha=cv2.convertScaleAbs(weight, alpha=1 / 255.0).astype(np.uint8, copy=False),
-        shadow=_changed(cutout.shadow, lambda alpha: resized(alpha).astype(np.uint8, copy=False)),
+        shadow=_changed(cutout.shadow, resized),
     )
 
 
@@ -290,7 +303,7 @@ def parse_position(text: str) -> tuple[float, float] | None:
         return None
     if text == "center":
         return 0.5, 0.5
-    values = _percents(text, 2 if " " in text.strip() else 1)
+    values = _percents(text, 2 if len(text.split()) > 1 else 1)
     return values[0], values[-1]
 
 

@@ -52,8 +52,8 @@ class Cutout:
     """A picture without its background, straight alpha.
 
     `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc` or in sRGB where that is None;
-    `alpha` is `(H, W)` uint8. Every writer stores RGB as 0 where alpha is 0. `confidence` in [0, 1]
-    says how decided the network was about what it kept: sum(m^2) / sum(m) over its matte m.
+    `alpha` is `(H, W)` uint8. Lossless writers store RGB as 0 where alpha is 0. `confidence` in
+    [0, 1] says how decided the network was about what it kept: sum(m^2) / sum(m) over its matte m.
     `shadow` is a layer of its own under the subject, None when none was asked for.
     """
 

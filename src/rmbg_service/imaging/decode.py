@@ -22,6 +22,7 @@ _ORIENTATION_TAG = 0x0112
 _MAX_READS = {"probe": 20_000, "decode": 200_000}
 _MAX_JPEG_SCANS = 100
 _BAND_ROWS = 256
+_PNG_DEPTH = 24  # where a PNG says how many bits a sample has
 _UPRIGHT_IN_HEADER = ("TIFF", "HEIF")  # their openers give the size of the turned picture
 
 
@@ -78,7 +79,7 @@ def probe(data: bytes, max_pixels: int) -> ImageInfo:
     Raises `InvalidImage` when it is no accepted format and `ImageTooLarge` when it announces more
     than `max_pixels`; a decompression bomb is refused here, before a pixel is decoded.
     """
-    with _open(data, _MAX_READS["probe"]) as image:
+    with _open(data, _MAX_READS["probe"], max_pixels) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ImageTooLarge(
@@ -102,7 +103,7 @@ def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> Sourc
     if info.format == "jpeg" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
         # A progressive file has about ten; each further one costs a pass over the whole picture.
         raise InvalidImage("the jpeg file has too many scans")
-    with _open(data, _MAX_READS["decode"]) as image:
+    with _open(data, _MAX_READS["decode"], info.pixels) as image:
         icc = image.info.get("icc_profile")
         try:
             if image.width * image.height > info.pixels:
@@ -110,6 +111,7 @@ def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> Sourc
             plain = _decode_plain_jpeg(data, image)
             if plain is not None:
                 return SourceImage(info, *_apply_profile(plain, None, icc, keep_profile))
+            _scale_transparency(image, data)
             image.load()
             return SourceImage(info, *_from_pillow(image, icc, keep_profile))
         except Exception as error:  # Pillow's decoders raise anything on hostile bytes
@@ -151,11 +153,13 @@ class _BoundedFile(BytesIO):
         return super().read(size)
 
 
-def _open(data: bytes, max_reads: int) -> Image.Image:
+def _open(data: bytes, max_reads: int, max_pixels: int) -> Image.Image:
     try:
         return Image.open(_BoundedFile(data, max_reads), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLarge(str(error)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLarge(
+            f"the picture has far more pixels than the {max_pixels} that are accepted"
+        ) from None
     except Exception:  # same reason as in decode
         accepted = ", ".join(FORMATS)
         raise UnknownFormat(f"not a readable image; accepted formats: {accepted}") from None
@@ -184,10 +188,22 @@ def _decode_plain_jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | N
     return rgb
 
 
+def _scale_transparency(image: Image.Image, data: bytes) -> None:
+    """Bring the transparent colour of a PNG to 8 bits a sample, as Pillow does with its pixels."""
+    key = image.info.get("transparency")
+    depth = data[_PNG_DEPTH] if image.format == "PNG" else 8
+    if isinstance(key, int) and depth in (2, 4):  # of 1 bit Pillow scales it
+        image.info["transparency"] = key * 255 // (2**depth - 1)
+    elif isinstance(key, tuple) and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
 def _separate(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
     """`image` as 8-bit L, RGB or CMYK, and its transparency."""
     if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(image), None
+        return _from_deep_grey(image)
+    if image.mode in ("1", "L") and image.has_transparency_data:
+        image = image.convert("LA")
     if image.mode == "LA":
         return image.getchannel("L"), _to_array(image.getchannel("A"))
     if image.has_transparency_data:
@@ -215,12 +231,15 @@ def _to_array(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels
 
 
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits; Pillow would clip it."""
+def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """16-bit grey scaled to 8 bits, which Pillow would clip, and its transparency."""
     grey = np.asarray(image)
     if image.mode == "F" or grey.min() < 0 or grey.max() > 65535:
         raise ValueError("grey values beyond 16 bits are not supported")
-    return Image.fromarray((grey.astype(np.uint32) * 255 // 65535).astype(np.uint8))
+    scaled = (grey.astype(np.uint32) * 255 + 32767) // 65535
+    key = image.info.get("transparency")
+    alpha = None if key is None else np.where(grey == key, 0, 255).astype(np.uint8)
+    return Image.fromarray(scaled.astype(np.uint8)), alpha
 
 
 def _apply_profile(

@@ -3,15 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
+from itertools import product
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.png import write_grey, write_rgba
+
+_SPREAD_PX = 16  # a macroblock of the widest format
+_TILE_PX = 128
+_NOTHING = np.float32(1e-6)
 
 
 @dataclass(frozen=True)
@@ -35,15 +41,15 @@ def _png(cutout: Cutout, _: int) -> bytes:
 
 
 def _webp(cutout: Cutout, _: int) -> bytes:
-    return _save(_rgba(cutout), "WEBP", cutout.icc, lossless=True, quality=0, method=0)
+    return _save(_rgba(_hide(cutout)), "WEBP", cutout.icc, lossless=True, quality=0, method=0)
 
 
 def _webp_lossy(cutout: Cutout, quality: int) -> bytes:
-    return _save(_rgba(cutout), "WEBP", cutout.icc, quality=quality, method=2)
+    return _save(_rgba(_spread(cutout)), "WEBP", cutout.icc, quality=quality, method=2)
 
 
 def _avif(cutout: Cutout, quality: int) -> bytes:
-    return _save(_rgba(cutout), "AVIF", cutout.icc, quality=quality, speed=8)
+    return _save(_rgba(_spread(cutout)), "AVIF", cutout.icc, quality=quality, speed=8)
 
 
 def _jpeg(cutout: Cutout, quality: int) -> bytes:
@@ -53,7 +59,7 @@ def _jpeg(cutout: Cutout, quality: int) -> bytes:
 def _zip(cutout: Cutout, quality: int) -> bytes:
     """`color.jpg`, the colours on their own, and `alpha.png`; together the cutout, and small."""
     return _archive(
-        {"color.jpg": _jpeg(_hide(cutout), quality), "alpha.png": write_grey(cutout.alpha)}
+        {"color.jpg": _jpeg(_spread(cutout), quality), "alpha.png": write_grey(cutout.alpha)}
     )
 
 
@@ -94,8 +100,7 @@ ENCODERS = {
 
 
 def _rgba(cutout: Cutout) -> Image.Image:
-    hidden = _hide(cutout)
-    return Image.fromarray(np.dstack([hidden.rgb, hidden.alpha]))
+    return Image.fromarray(np.dstack([cutout.rgb, cutout.alpha]))
 
 
 def _hide(cutout: Cutout) -> Cutout:
@@ -103,6 +108,42 @@ def _hide(cutout: Cutout) -> Cutout:
     visible = cv2.threshold(cutout.alpha, 0, 255, cv2.THRESH_BINARY)[1]
     rgb = cv2.bitwise_and(cutout.rgb, cutout.rgb, mask=visible).astype(np.uint8, copy=False)
     return replace(cutout, rgb=rgb)
+
+
+def _spread(cutout: Cutout) -> Cutout:
+    """The cutout with the colours of its edge a little beyond it, and RGB 0 further out.
+
+    Lossy formats share colours between neighbours: zeros beside the edge would darken it. What goes
+    in is a mean of what can be seen, weighted by its alpha. In tiles, so that memory stays small.
+    """
+    rgb = np.zeros_like(cutout.rgb)
+    height, width = cutout.alpha.shape
+    for top, left in product(range(0, height, _TILE_PX), range(0, width, _TILE_PX)):
+        tile = slice(top, top + _TILE_PX), slice(left, left + _TILE_PX)
+        around = (
+            slice(max(0, top - _SPREAD_PX), top + _TILE_PX + _SPREAD_PX),
+            slice(max(0, left - _SPREAD_PX), left + _TILE_PX + _SPREAD_PX),
+        )
+        if not cutout.alpha[around].any():
+            continue
+        rgb[tile] = cutout.rgb[tile]
+        hidden = cv2.inRange(cutout.alpha[tile], 0, 0)
+        if hidden.any():
+            mean = _visible_mean(cutout.rgb[around], cutout.alpha[around])
+            mean = mean[top - around[0].start :, left - around[1].start :]
+            cv2.copyTo(mean[: hidden.shape[0], : hidden.shape[1]], hidden, rgb[tile])
+    return replace(cutout, rgb=rgb)
+
+
+def _visible_mean(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The mean colour around each pixel of what can be seen there, 0 where nothing can."""
+    side = 2 * _SPREAD_PX + 1
+    weights = cv2.merge([alpha.astype(np.float32)] * 3)
+    sums, total = (
+        cv2.blur(plane, (side, side), borderType=cv2.BORDER_CONSTANT)
+        for plane in (rgb * weights, weights)
+    )
+    return (sums / np.maximum(total, _NOTHING) + 0.5).astype(np.uint8)
 
 
 def _save(image: Image.Image, kind: str, icc: bytes | None, **options: Any) -> bytes:

@@ -26,12 +26,11 @@ class Region:
                 for (value, relative), side in zip(self.edges, (width, height) * 2, strict=True)
             )
         )
+        region = f"the region from {box.left},{box.top} to {box.right},{box.bottom} px"
         if box.right > width or box.bottom > height:
-            raise InvalidRegion(
-                f"the region {box} leaves the picture of {width} x {height} px", "exceeds"
-            )
+            raise InvalidRegion(f"{region} leaves the picture of {width} x {height} px", "exceeds")
         if box.width <= 0 or box.height <= 0:
-            raise InvalidRegion(f"the region {box} is empty", "empty")
+            raise InvalidRegion(f"{region} is empty", "empty")
         return None if box == Box(0, 0, width, height) else box
 
 

@@ -7,9 +7,12 @@ from PIL import Image
 
 from rmbg_service.models.predictor import ModelInput
 
+_BACKDROPS = (255, 0, 128)
+_NEAR = 64
+
 
 def shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> ModelInput:
-    """Resize `rgb` `(H, W, 3)` to `size` (height, width): bilinear with antialiasing.
+    """Resize `rgb` `(H, W, 3)` or `(H, W)` to `size` (height, width): bilinear, antialiased.
 
     Reductions of four and more first average whole blocks of pixels, which leaves at least twice
     the target for the bilinear step and is several times faster than bilinear alone.
@@ -21,3 +24,23 @@ def shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> ModelInput:
         rgb = cv2.resize(rgb, reduced, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     resized = Image.fromarray(rgb).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized)
+
+
+def shrink_visible(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], size: tuple[int, int]
+) -> ModelInput:
+    """The same of a picture with transparency `alpha` `(H, W)`, on a backdrop of its own.
+
+    The colours under alpha 0 are not part of the picture: a black logo often has black there, too.
+    The backdrop is white, black or grey, whichever the fewest visible pixels are like.
+    """
+    seen = np.empty_like(rgb)
+    for channel in range(3):
+        seen[..., channel] = cv2.multiply(rgb[..., channel], alpha, scale=1 / 255)
+    colours = shrink(seen, size).astype(np.float32)
+    share = shrink(alpha, size).astype(np.float32) / 255
+    grey = colours @ np.array([0.299, 0.587, 0.114], np.float32)
+    alike = [float(share[abs(grey - level * share) < _NEAR * share].sum()) for level in _BACKDROPS]
+    level = _BACKDROPS[int(np.argmin(alike))]
+    on_backdrop = colours + level * (1 - share[..., None]) + 0.5
+    return np.asarray(np.minimum(on_backdrop, 255), np.uint8)

@@ -102,27 +102,27 @@ class Budget:
 class Reservation:
     """One place in the budget, held by the request and, once it exists, by its job.
 
-    Both the place and the pixels go back when the job has ended *and* the response has left: until
-    then the picture, decoded or encoded, is in memory.
+    `pixels` are those it holds. Both they and the place go back when the job has ended *and* the
+    response has left: until then the picture, decoded or encoded, is in memory.
     """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._holders = 1
-        self._pixels = 0
+        self.pixels = 0
 
     def grow(self, pixels: int) -> None:
         """Add the pixels of a picture.
 
         Raises `Overloaded`, or `ImageTooLarge` when they would not fit into an idle service either.
         """
-        if self._pixels + pixels > self._budget.max_pixels:
+        if self.pixels + pixels > self._budget.max_pixels:
             raise ImageTooLarge(
-                f"this request needs {self._pixels + pixels} pixels of memory; at most "
+                f"this request needs {self.pixels + pixels} pixels of memory; at most "
                 f"{self._budget.max_pixels} are there for all together"
             )
         self._budget._take_pixels(pixels)
-        self._pixels += pixels
+        self.pixels += pixels
 
     def hold(self) -> None:
         """Add a holder; each calls `release` once."""
@@ -132,5 +132,5 @@ class Reservation:
         """Let go; the last holder gives everything back."""
         self._holders -= 1
         if self._holders == 0:
-            self._budget.pixels -= self._pixels
+            self._budget.pixels -= self.pixels
             self._budget.jobs -= 1

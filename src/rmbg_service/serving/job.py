@@ -53,7 +53,6 @@ class Job:
     the predictor's time.
     """
 
-    id: str
     data: bytes
     info: ImageInfo
     options: RemovalOptions

@@ -89,7 +89,7 @@ class Metrics:
                 lambda: engine.service_time.predict_s,
             ),
             "rmbg_estimated_wait_seconds": (
-                "How long a request that came now would take",
+                "How long a request that came now would wait for its turn",
                 lambda: budget.estimated_wait_s,
             ),
             "rmbg_device_memory_bytes": (

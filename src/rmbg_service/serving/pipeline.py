@@ -6,6 +6,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from rmbg_service.errors import BeyondFormat, NoSubject
@@ -17,7 +18,7 @@ from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode
 from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.region import parse_region
-from rmbg_service.imaging.resize import shrink
+from rmbg_service.imaging.resize import shrink, shrink_visible
 from rmbg_service.matting import views
 from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
 from rmbg_service.matting.drop_shadow import drop_shadow
@@ -30,6 +31,8 @@ from rmbg_service.options import RemovalOptions
 
 FOUND = 0.5
 """A subject is found when the network's matte reaches this value somewhere."""
+_OWN_EDGE = 160
+"""Part of the longest side that the network's matte is soft at an edge, on either side of it."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,11 @@ def restrict(source: SourceImage, options: RemovalOptions) -> SourceImage:
 
 def prepare(source: SourceImage, input_size: tuple[int, int], view: View = WHOLE) -> ModelInput:
     """The network's input `(h, w, 3)` for a decoded picture, or for another view of it."""
-    rgb, box = source.rgb, view.box
-    if box is not None:
-        rgb = rgb[box.top : box.bottom, box.left : box.right]
-    small = shrink(rgb, input_size)
+    part = source if view.box is None else source.cut(view.box)
+    if part.alpha is None:
+        small = shrink(part.rgb, input_size)
+    else:
+        small = shrink_visible(part.rgb, part.alpha, input_size)
     if view.mirrored:
         small = np.ascontiguousarray(small[:, ::-1])
     return small if source.icc is None else rgb_to_srgb(small, source.icc)
@@ -113,6 +117,8 @@ def refine(source: SourceImage, matte: Matte, options: RemovalOptions, *, guided
     rgb = source.rgb
     if options.decontaminate and options.output != "matte":
         rgb = estimate_foreground(rgb, alpha)
+        if source.alpha is not None:
+            cv2.copyTo(source.rgb, _own_edge(source.alpha), rgb)
     cutout = _uncut(Cutout(rgb, alpha, source.icc, confidence(matte), kept), source)
     return cutout if options.shadow == "off" else _with_shadow(cutout, options)
 
@@ -121,6 +127,15 @@ def _uncut(cutout: Cutout, source: SourceImage) -> Cutout:
     if source.region is None:
         return cutout
     return compose.uncut(cutout, source.region, source.info.width, source.info.height)
+
+
+def _own_edge(alpha: NDArray[np.uint8]) -> MatLike:
+    """Where the input's own transparency makes the edge, as the network sees it: a mask.
+
+    Colours there are unmixed already, or have never been mixed with those hidden beside them.
+    """
+    reach = 2 * (max(alpha.shape) // _OWN_EDGE) + 3
+    return cv2.inRange(cv2.blur(alpha, (reach, reach)), 0, 254)
 
 
 def _kept_shadow(source: SourceImage, alpha: NDArray[np.uint8]) -> Shadow:
@@ -207,7 +222,7 @@ def encode(
         if max(finished.size) > encoder.max_side:
             raise BeyondFormat(
                 f"{name} has at most {encoder.max_side} px a side, the result has {width} x "
-                f"{height}: ask for another format, or for a smaller max_side"
+                f"{height}: ask for another format, or for a smaller picture"
             )
         data = encoder.write(finished, options.quality)
     shadow = cutout.shadow and replace(cutout.shadow, alpha=None)
