@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 
 from rmbg_service.api.app import create_app
+from rmbg_service.api.protocol import BoundedProtocol
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
@@ -18,7 +19,14 @@ def running_server(predictor: Predictor, **settings: Any) -> Iterator[str]:
     """The base URL of a server of `predictor`, ready."""
     app = create_app(Settings(**settings), predictor)
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False)
+        uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            host="127.0.0.1",
+            port=0,
+            log_config=None,
+            access_log=False,
+        )
     )
     ready = threading.Event()
     app.state.engine.on_ready = ready.set

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from rmbg_service.imaging import compose
+from rmbg_service.imaging import texts
 from rmbg_service.imaging.region import parse_region
 from rmbg_service.matting.choice import Detail
 
@@ -23,10 +23,10 @@ def _readable_by(parse: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(check)
 
 
-ColourText = Annotated[str, Field(max_length=40), _readable_by(compose.parse_colour)]
-MarginText = Annotated[str, Field(max_length=60), _readable_by(compose.parse_margin)]
-ScaleText = Annotated[str, Field(max_length=20), _readable_by(compose.parse_scale)]
-PositionText = Annotated[str, Field(max_length=40), _readable_by(compose.parse_position)]
+ColourText = Annotated[str, Field(max_length=40), _readable_by(texts.parse_colour)]
+MarginText = Annotated[str, Field(max_length=60), _readable_by(texts.parse_margin)]
+ScaleText = Annotated[str, Field(max_length=20), _readable_by(texts.parse_scale)]
+PositionText = Annotated[str, Field(max_length=40), _readable_by(texts.parse_position)]
 RegionText = Annotated[str, Field(max_length=60), _readable_by(parse_region)]
 
 

@@ -183,3 +183,14 @@ async def test_an_upgrade_is_answered_like_any_request(app: App, connect: Connec
     assert app.scopes[0]["type"] == "http"
     assert b"connection: close" in connection.received
     assert not connection.open
+
+
+async def test_a_client_that_sends_no_more_once_it_is_answered_is_closed_soon(
+    connect: Connect,
+) -> None:
+    connection = connect(timeout_keep_alive=0.05)
+    connection.send(SIZED)
+    await connection.answers()
+    connection.send(b"a")  # Node's clients stop here, and wait for the server to close
+    assert connection.open
+    await closes(connection)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rmbg_service.imaging import compose
+from rmbg_service.imaging import compose, texts
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.settings import BYTES_PER_PIXEL
@@ -21,62 +21,6 @@ def disc(width: int = 100, height: int = 80) -> Cutout:
 
 MANY = 10**9
 EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("text", "colour"),
-    [
-        ("red", (255, 0, 0, 255)),
-        ("transparent", (0, 0, 0, 0)),
-        ("rebeccapurple", (102, 51, 153, 255)),
-        ("#0f0", (0, 255, 0, 255)),
-        ("0f08", (0, 255, 0, 136)),
-        ("#010203", (1, 2, 3, 255)),
-        ("01020380", (1, 2, 3, 128)),
-    ],
-)
-def test_css_colours(text: str, colour: compose.Colour) -> None:
-    assert compose.parse_colour(text) == colour
-
-
-@pytest.mark.parametrize("text", ["", "reddish", "#12", "#12345", "12345", "url(x)"])
-def test_what_is_no_colour_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="colo"):
-        compose.parse_colour(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "margin"),
-    [
-        ("0", (0, 0, 0, 0)),
-        ("30px", (30, 30, 30, 30)),
-        ("10% 5", (-10, 5, -10, 5)),
-        ("1 2px 3% 4", (1, 2, -3, 4)),
-    ],
-)
-def test_margins(text: str, margin: tuple[float, ...]) -> None:
-    assert compose.parse_margin(text) == margin
-
-
-@pytest.mark.parametrize("text", ["", "1 2 3", "-5px", "200%", "a", "1e9px", "nan%"])
-def test_what_is_no_margin_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="margin"):
-        compose.parse_margin(text)
-
-
-def test_scale_and_position() -> None:
-    assert compose.parse_scale("original") is None
-    assert compose.parse_scale("55%") == pytest.approx(0.55)
-    assert compose.parse_position("center") == (0.5, 0.5)
-    assert compose.parse_position("original") is None
-    assert compose.parse_position("20%") == (0.2, 0.2)
-    assert compose.parse_position("0% 100%") == (0.0, 1.0)
-    for text in ("5%", "101%", "big"):
-        with pytest.raises(ValueError, match=r"%|per cent"):
-            compose.parse_scale(text)
-    for text in ("", "left", "10% 20% 30%", "120%"):
-        with pytest.raises(ValueError, match=r"%|per cent"):
-            compose.parse_position(text)
 
 
 def test_the_box_begins_at_five_per_cent() -> None:
@@ -185,7 +129,7 @@ def shaded() -> Cutout:
 
 
 def test_crop_keeps_the_shadow() -> None:
-    cut = compose.crop(shaded(), compose.parse_margin("0"), MANY)
+    cut = compose.crop(shaded(), texts.parse_margin("0"), MANY)
     assert cut.size == (60, 25)
     assert cut.box == Box(0, 0, 20, 20)
     assert cut.extent == Box(0, 0, 60, 25)
@@ -232,7 +176,7 @@ def test_without_a_shadow_nothing_is_copied() -> None:
 
 
 def test_a_crop_with_wide_margins_is_shrunk_before_they_are_laid_on() -> None:
-    margin = compose.parse_margin("90px 40px")
+    margin = texts.parse_margin("90px 40px")
     assert compose.crop_size(disc(), margin) == (100, 200)
     cut = compose.crop(disc(), margin, 5000)
     assert cut.size == pytest.approx((50, 100), abs=1)
@@ -287,7 +231,7 @@ def test_a_moved_shadow_keeps_its_faint_end(scale: float | None) -> None:
 
 
 def test_a_crop_that_is_shrunk_keeps_its_margins() -> None:
-    margin = compose.parse_margin("40px")
+    margin = texts.parse_margin("40px")
     cut = compose.crop(tailed(), margin, 5000)
     width, height = compose.crop_size(tailed(), margin)
     assert cut.size[0] * cut.size[1] <= 5000

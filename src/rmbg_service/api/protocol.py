@@ -43,8 +43,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count what belongs to an unfinished request, from its second piece on."""
         self._message_bytes += len(data)
         super().data_received(data)
-        if not self._in_message and self.cycle is not None and self.cycle.response_complete:
-            self._await_head()  # these were blank lines, which may come before it
+        if self.cycle is not None and self.cycle.response_complete:
+            if self._in_message:
+                self._await_rest()
+            else:
+                self._await_head()  # these were blank lines, which may come before it
         in_head = self._head_timer is not None
         if self._message_bytes > (MAX_HEAD_BYTES if in_head else self.max_message_bytes):
             self.transport.abort()
@@ -87,6 +90,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_timer is None:
             self._message_bytes = 0
             self._head_timer = self.loop.call_later(self.head_timeout_s, self.transport.abort)
+
+    def _await_rest(self) -> None:
+        """Close when nothing more comes: some clients stop to send once they are answered.
+
+        By uvicorn's own patience with a silent connection, which what has just come has ended.
+        """
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from rmbg_service.imaging import compose
+from rmbg_service.imaging import texts
 from rmbg_service.options import (
     ColourText,
     MarginText,
@@ -97,7 +97,7 @@ class RemoveBgParameters(BaseModel):
     @classmethod
     def _allowed_margin(cls, text: str) -> str:
         if not all(
-            -_MAX_MARGIN_PART * 100 <= side <= _MAX_MARGIN_PX for side in compose.parse_margin(text)
+            -_MAX_MARGIN_PART * 100 <= side <= _MAX_MARGIN_PX for side in texts.parse_margin(text)
         ):
             raise ValueError("a margin is at most 500px or 50%")
         return text
@@ -122,7 +122,7 @@ class RemoveBgParameters(BaseModel):
     def options(self, default_size: RemoveBgSize, has_background: bool) -> RemovalOptions:
         """The same wishes in the service's own words."""
         opaque = has_background or (
-            self.bg_color is not None and compose.parse_colour(self.bg_color)[3] == 255
+            self.bg_color is not None and texts.parse_colour(self.bg_color)[3] == 255
         )
         pixels = _SIZES.get(self.size or default_size)
         if pixels is not None and (self.format == "png" or (self.format == "auto" and not opaque)):

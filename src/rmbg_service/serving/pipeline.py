@@ -10,7 +10,7 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from rmbg_service.errors import BeyondFormat, NoSubject
-from rmbg_service.imaging import compose
+from rmbg_service.imaging import compose, texts
 from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_to_srgb
 from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Cutout, Shadow, box_of
@@ -176,7 +176,7 @@ def reserved_pixels(info: ImageInfo, options: RemovalOptions, max_pixels: int) -
     if options.scale != "original" or options.position not in (None, "original"):
         factor = 2
     if options.crop:
-        margin = compose.parse_margin(options.margin)
+        margin = texts.parse_margin(options.margin)
         width, height = compose.with_margin(info.width, info.height, margin)
         pixels = max(pixels, min(width * height, max_pixels))
     return pixels * factor
@@ -195,15 +195,15 @@ def encode(
     box, found = cutout.box, round(cutout.confidence, 4)
     full_size = cutout.size
     if options.crop:
-        margin = compose.parse_margin(options.margin)
+        margin = texts.parse_margin(options.margin)
         most = min(max_pixels, options.max_pixels or max_pixels)
         full_size = compose.fit(*compose.crop_size(cutout, margin), max_pixels)
         cutout = compose.crop(cutout, margin, most)
         full_size = cutout.size if most == max_pixels else full_size
-    scale = compose.parse_scale(options.scale)
+    scale = texts.parse_scale(options.scale)
     position = options.position or ("original" if scale is None else "center")
     if scale is not None or position != "original":
-        cutout = compose.place(cutout, scale, compose.parse_position(position))
+        cutout = compose.place(cutout, scale, texts.parse_position(position))
     if options.max_side is not None:
         cutout = compose.limit_side(cutout, options.max_side)
     if options.max_pixels is not None:
@@ -250,7 +250,7 @@ def _finished(
     if background is not None:
         cutout = compose.on_picture(cutout, background)
     elif options.background is not None:
-        cutout = compose.on_colour(cutout, compose.parse_colour(options.background))
+        cutout = compose.on_colour(cutout, texts.parse_colour(options.background))
     if options.format != "auto" and not ENCODERS[options.format].keeps_alpha:
         cutout = compose.on_colour(cutout, compose.WHITE)
     return cutout.with_shadow()
