@@ -126,7 +126,8 @@ def test_what_each_detail_plans() -> None:
     assert plan_detail("off", small, size, INPUT) == DetailPlan([], guided=False)
     assert plan_detail("guided", small, size, INPUT) == DetailPlan([], guided=True)
     assert plan_detail("crop", small, size, INPUT) == DetailPlan([View(box)], guided=True)
-    assert plan_detail("auto", small, size, INPUT) == DetailPlan([mirrored, View(box)], guided=True)
+    twice = [View(box), View(box, mirrored=True)]
+    assert plan_detail("auto", small, size, INPUT) == DetailPlan(twice, guided=True)
     assert plan_detail("auto", filling, size, INPUT) == DetailPlan([mirrored], guided=True)
     assert plan_detail("auto", empty, size, INPUT) == DetailPlan([], guided=True)
 

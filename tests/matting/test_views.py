@@ -81,12 +81,19 @@ def test_no_further_look_is_the_first_matte() -> None:
 
 
 @pytest.mark.parametrize(
-    ("radius", "boxes", "share"),
-    [(150, 0, 1.0), (80, 1, 0.75), (20, 1, 1.0)],  # fills the picture, half of it, little of it
+    ("radius", "looks", "share"),
+    [  # it fills the picture, half of it, little of it
+        (150, ["mirrored picture"], 1.0),
+        (80, ["mirrored picture", "box"], 0.75),
+        (20, ["box", "mirrored box"], 1.0),
+    ],
 )
-def test_small_networks_look_again(radius: float, boxes: int, share: float) -> None:
+def test_small_networks_look_again(radius: float, looks: list[str], share: float) -> None:
     plan = plan_detail("auto", disc(radius, 4), (1500, 1500), INPUT)
-    assert plan.views[0] == MIRRORED
-    assert [view.mirrored for view in plan.views[1:]] == [False] * boxes
+    told = [
+        f"{'mirrored ' * view.mirrored}{'picture' if view.box is None else 'box'}"
+        for view in plan.views
+    ]
+    assert told == looks
     assert plan.guided
     assert plan.box_share == pytest.approx(share, abs=0.01)

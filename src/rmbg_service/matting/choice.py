@@ -59,13 +59,16 @@ def plan_detail(
 
 
 def _several_looks(matte: Matte, size: tuple[int, int], input_size: tuple[int, int]) -> DetailPlan:
+    """A mirrored look and one at the subject's box; both at the box where that counts alone."""
     if subject_box(matte, size) is None:
         return DetailPlan([], guided=True)
-    views, share = [View(mirrored=True)], 1.0
     for box in plan_crops(matte, size, input_size, tiles=False):
-        views.append(View(box))
-        share = min(1.0, 0.5 + (detail_gain(box, size, input_size) - 1) / (2 * (FULL_GAIN - 1)))
-    return DetailPlan(views, guided=True, box_share=share)
+        gain = detail_gain(box, size, input_size)
+        if gain >= FULL_GAIN:
+            return DetailPlan([View(box), View(box, mirrored=True)], guided=True)
+        share = 0.5 + (gain - 1) / (2 * (FULL_GAIN - 1))
+        return DetailPlan([View(mirrored=True), View(box)], guided=True, box_share=share)
+    return DetailPlan([View(mirrored=True)], guided=True)
 
 
 def to_full_size(rgb: Picture, matte: Matte, guided: bool) -> Alpha:
