@@ -178,6 +178,11 @@ def test_the_list_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) ->
     page.keyboard.press("Delete")
     expect(rows(page)).to_have_count(29)
     expect(current).to_be_focused()
+    rows(page).nth(3).get_by_role("button", name="Remove 3.jpg").click()
+    page.keyboard.press("Delete")  # the focus is on the next one, which is not shown
+    names = page.locator(".row-name").all_inner_texts()
+    assert names[2:5] == ["2.jpg", "5.jpg", "6.jpg"]
+    current.focus()
     for _ in range(2):  # its remove button, then out of the list
         page.keyboard.press("Tab")
     assert not page.evaluate("document.querySelector('#strip').contains(document.activeElement)")

@@ -1,8 +1,9 @@
 """What the page says when something is wrong: what it is, and what to do."""
 
+import pytest
 from playwright.sync_api import Dialog, expect
 
-from rmbg_service.errors import InferenceError
+from rmbg_service.errors import InferenceError, OutOfDeviceMemory
 from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.page.actions import choose, file, go, rows, wait_until_done
 from tests.page.conftest import OpenPage
@@ -100,6 +101,7 @@ def test_without_a_connection_the_run_ends_and_can_be_taken_up(
     expect(page.locator("#notice")).to_contain_text("No connection to the service")
     assert len(tries) == 4
     expect(rows(page).nth(1)).to_contain_text("Ready")
+    expect(page.locator("#status")).to_have_text("2 pictures, 0 done, 1 failed")
     page.unroute_all()
     go(page).click()
     wait_until_done(page)
@@ -122,7 +124,7 @@ def test_what_failed_is_counted_shown_and_tried_again(open_page: OpenPage) -> No
         failed = page.get_by_role("button", name="1 failed")
         expect(failed).to_be_visible()
         expect(page.locator("#notice")).to_contain_text("The model failed on this picture")
-        expect(page.locator("#status")).to_have_text("3 pictures, 2 done 1 failed")
+        expect(page.locator("#status")).to_have_text("3 pictures, 2 done, 1 failed")
         rows(page).nth(2).locator(".pick").click()
         failed.click()
         expect(page.locator(".row:has([aria-current])")).to_contain_text("0.png")
@@ -130,6 +132,39 @@ def test_what_failed_is_counted_shown_and_tried_again(open_page: OpenPage) -> No
         go(page).click()
         wait_until_done(page)
         expect(failed).to_be_hidden()
+
+
+def test_a_full_device_costs_one_picture_and_not_the_service(open_page: OpenPage) -> None:
+    predictor = FakePredictor(errors=[OutOfDeviceMemory("full"), OutOfDeviceMemory("full")])
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(2)))
+        go(page).click()
+        expect(rows(page).nth(1)).to_contain_text("Done")
+        expect(rows(page).nth(0)).to_contain_text("The accelerator has no memory left")
+        assert len(predictor.predicted) == 3  # tried twice by the service, once by the page
+
+
+def test_what_can_have_no_result_does_not_keep_the_rest_from_being_done(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url)
+    choose(page, file("broken.png", picture_bytes()[:60], "image/png"), PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    expect(page.get_by_role("button", name="1 failed")).to_be_visible()
+
+
+@pytest.mark.parametrize("kept", ['{"format": "tiff"}', "[", "7", '{"quality": {}}'])
+def test_anything_may_have_been_kept(open_page: OpenPage, url: str, kept: str) -> None:
+    page = open_page(url)
+    page.evaluate("""kept => ["rmbg.file", "rmbg.options"].forEach(
+        (name) => localStorage.setItem(name, kept))""", kept)  # fmt: skip
+    page.reload()
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    expect(page.locator("#format-name")).to_have_text("PNG")
 
 
 def test_results_are_not_thrown_away_unasked(open_page: OpenPage, url: str) -> None:

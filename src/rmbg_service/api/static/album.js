@@ -45,6 +45,11 @@ export class Picture {
     return this.state === "working" || this.state === "backoff";
   }
 
+  /** Whether its result is the one that was asked for last. */
+  get done() {
+    return this.cutout !== null && !this.failed;
+  }
+
   get failed() {
     return this.state === "failed" || this.state === "refused";
   }
@@ -74,6 +79,7 @@ export class Album extends EventTarget {
   /** @param {Picture} picture */
   remove(picture) {
     const place = this.pictures.indexOf(picture);
+    if (place < 0) return;
     this.pictures.splice(place, 1);
     if (this.shown === picture) {
       this.shown = this.pictures[Math.min(place, this.pictures.length - 1)] ?? null;

@@ -61,12 +61,15 @@ addEventListener("keydown", (event) => {
 });
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
-languageChanges.addEventListener("change", draw);
+languageChanges.addEventListener("change", () => {
+  byId("drop-none", HTMLElement).textContent = ""; // it would stay in the old language
+  draw();
+});
 runner.addEventListener("step", (event) => {
   if (event instanceof CustomEvent) heed(event.detail.what, event.detail.picture);
 });
-viewer.moves.addEventListener("change", () => {
-  if (runner.running && viewer.zoomed) album.following = false; // somebody is judging an edge
+viewer.camera.addEventListener("look", () => {
+  if (runner.running) album.following = false; // somebody is judging an edge
 });
 draw();
 learn();
@@ -106,10 +109,11 @@ function keep(picture, thumb) {
 function heed(what, picture) {
   if (what === "end") {
     if (picture) album.show(picture);
-    if (album.pictures.length > 1) say([tallyText(), failedText()].join(" "));
+    if (album.pictures.length > 1) say([tallyText(), failedText()].filter(Boolean).join(", "));
   }
   if (what === "end" || !picture) return;
-  say(t(`say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
+  const lost = what === "backoff" && picture.problem?.type === "network";
+  say(t(lost ? "say.lost" : `say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
   if (what === "done" && runner.pending.length === 0) revealResult();
   if (what === "done" && picture.cutout) {
     drawThumb(picture.cutout.blob).then((thumb) => keep(picture, thumb));
@@ -153,6 +157,7 @@ let soon = 0;
 function drawSoon() {
   cancelAnimationFrame(soon);
   soon = requestAnimationFrame(draw);
+  if (document.hidden) controls.draw(); // no frames in a tab behind others, but its title is seen
 }
 
 function draw() {
@@ -174,7 +179,7 @@ function draw() {
 
 function tallyText() {
   const { pictures } = album;
-  const done = pictures.filter((picture) => picture.cutout).length;
+  const done = pictures.filter((picture) => picture.done).length;
   return pictures.length === 1 ? t("tally.one") : t("tally", { count: pictures.length, done });
 }
 

@@ -77,7 +77,7 @@ export class Controls {
     if (!picture) return;
     const waits = picture.state === "backoff";
     const { ended } = this.runner;
-    const left = this.album.pictures.filter(({ state }) => state === "waiting").length + 1;
+    const left = this.runner.ahead.length + 1;
     const total = ended + left;
     const place = total > 1 ? `${ended + 1}/${total} · ` : "";
     const text = waits ? waitText(picture) : stageText(picture);

@@ -37,26 +37,36 @@ export function isWord(word) {
 
 /** @param {number} bytes */
 export function bytesText(bytes) {
-  const [value, unit] =
-    bytes < 1e3 ? [bytes, "byte"] : bytes < 1e6 ? [bytes / 1e3, "kilobyte"] : [bytes / 1e6, "megabyte"];
-  const digits = value < 10 ? 1 : 0;
-  return new Intl.NumberFormat(locale(), {
-    style: "unit",
-    unit,
-    unitDisplay: "short",
-    maximumFractionDigits: digits,
-  }).format(value);
+  if (bytes < 1e3) return unitText(bytes, "byte", 0);
+  const [value, unit] = bytes < 1e6 ? [bytes / 1e3, "kilobyte"] : [bytes / 1e6, "megabyte"];
+  return unitText(value, unit, value < 10 ? 1 : 0);
 }
 
 /** @param {number} seconds */
 export function timeText(seconds) {
-  const [value, unit] = seconds < 90 ? [seconds, "second"] : [seconds / 60, "minute"];
-  return new Intl.NumberFormat(locale(), {
-    style: "unit",
-    unit,
-    unitDisplay: "short",
-    maximumFractionDigits: 0,
-  }).format(value);
+  return seconds < 90 ? unitText(seconds, "second", 0) : unitText(seconds / 60, "minute", 0);
+}
+
+/** They are costly to make. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/**
+ * @param {number} value
+ * @param {string} unit
+ * @param {number} digits after the point, at the most
+ */
+function unitText(value, unit, digits) {
+  const name = `${locale()} ${unit} ${digits}`;
+  const made =
+    formats.get(name) ??
+    new Intl.NumberFormat(locale(), {
+      style: "unit",
+      unit,
+      unitDisplay: "short",
+      maximumFractionDigits: digits,
+    });
+  formats.set(name, made);
+  return made.format(value);
 }
 
 /** Translate the document and make its switch work. */

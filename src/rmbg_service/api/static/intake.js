@@ -72,14 +72,17 @@ async function dropped(items) {
 }
 
 /**
- * Every picture below `folder`, in the order in which people count.
+ * Every picture below `folder`, in the order in which people count; of a folder that cannot be read
+ * an empty file, which is then refused by name.
  * @param {FileSystemDirectoryEntry} folder
  * @returns {Promise<Arrival[]>}
  */
 async function below(folder) {
   /** @type {Arrival[]} */
   const arrivals = [];
-  for (const entry of (await entriesOf(folder)).sort((a, b) => inOrder(a.name, b.name))) {
+  const entries = await entriesOf(folder).catch(() => null);
+  if (!entries) return [{ file: new File([], `${folder.name}/`), folder: folderOf(folder.fullPath) }];
+  for (const entry of entries.sort((a, b) => inOrder(a.name, b.name))) {
     if (entry.isDirectory) arrivals.push(...(await below(/** @type {FileSystemDirectoryEntry} */ (entry))));
     else if (PICTURE_NAME.test(entry.name)) {
       const file = await fileOf(/** @type {FileSystemFileEntry} */ (entry));

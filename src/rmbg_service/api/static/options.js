@@ -21,6 +21,11 @@ export class Options extends EventTarget {
       if (target === this.#margin) this.#margin.reportValidity();
       keepFields(this.#form, KEPT);
     });
+    this.#margin.addEventListener("change", () => {
+      const { valueAsNumber: value, max } = this.#margin;
+      this.#margin.value = String(Math.min(Math.max(value || 0, 0), Number(max)));
+      this.#changed();
+    });
     onClick(byId("options-reset", HTMLButtonElement), () => {
       this.#form.reset();
       this.#changed();
@@ -66,8 +71,10 @@ export class Options extends EventTarget {
       const value = this.#field(name, HTMLSelectElement).value;
       if (value && value !== standard) chosen[name] = value;
     }
-    if (!this.#field("decontaminate", HTMLInputElement).checked) chosen.decontaminate = "false";
-    if (this.#field("crop", HTMLInputElement).checked) {
+    /** @param {string} name of an option that the service knows */
+    const checked = (name) => name in this.#known && this.#field(name, HTMLInputElement).checked;
+    if ("decontaminate" in this.#known && !checked("decontaminate")) chosen.decontaminate = "false";
+    if (checked("crop")) {
       chosen.crop = "true";
       const unit = this.#field("margin-unit", HTMLSelectElement).value;
       const { valueAsNumber: margin, validity } = this.#margin;

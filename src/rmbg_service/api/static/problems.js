@@ -5,7 +5,7 @@ import { bytesText, isWord, t } from "./i18n.js";
 /** Sending the same picture again would fail again. */
 const FINAL = new Set([
   "not-an-image", "file-too-large", "image-too-large", "invalid-image", "unsupported-media-type",
-  "beyond-format", "invalid-region", "malformed-request", "unreadable-file",
+  "unreadable-file",
 ]); // prettier-ignore
 /** What a proxy means that does not speak as the service does. @type {Record<number, string>} */
 const PROXY = { 413: "file-too-large", 429: "overloaded", 502: "not-ready", 503: "not-ready", 504: "deadline-exceeded" };
@@ -61,12 +61,14 @@ export class Problem extends Error {
  * @param {string | null} retryAfter
  */
 export function readProblem(status, body, retryAfter) {
-  const more = { retryAfter: status === 429 || status === 503 ? secondsOf(retryAfter) : 0 };
+  const seconds = [429, 502, 503].includes(status) ? secondsOf(retryAfter) : 0;
   try {
     const { type = "other", detail = "", request_id: requestId = "" } = JSON.parse(body);
-    return new Problem(String(type), String(detail), { ...more, requestId: String(requestId) });
+    // The service says itself when to come back; a device that has failed does not.
+    const more = { retryAfter: retryAfter ? seconds : 0, requestId: String(requestId) };
+    return new Problem(String(type), String(detail), more);
   } catch {
-    return new Problem(PROXY[status] ?? "other", body.slice(0, 200), more);
+    return new Problem(PROXY[status] ?? "other", body.slice(0, 200), { retryAfter: seconds });
   }
 }
 

@@ -15,6 +15,8 @@ export class Runner extends EventTarget {
   /** @type {AbortController | null} */
   #run = null;
   #tryNow = () => {};
+  /** Those that are not part of the run. @type {Set<Picture>} */
+  #others = new Set();
   /** Pictures that the run has ended with, and when it began, in ms. */
   #ended = 0;
   #began = 0;
@@ -36,6 +38,13 @@ export class Runner extends EventTarget {
     return this.#run !== null;
   }
 
+  /** Those that the run has still to begin. */
+  get ahead() {
+    return this.#run
+      ? this.album.pictures.filter((each) => each.state === "waiting" && !this.#others.has(each))
+      : [];
+  }
+
   /** Those that the run has ended with. */
   get ended() {
     return this.#ended;
@@ -50,14 +59,15 @@ export class Runner extends EventTarget {
   }
 
   /**
-   * The pictures that a run would process: all but those that the page refused and those with a
-   * result of these options.
+   * The pictures that a run would process: all but those with a result of these options and those
+   * that can have none.
    * @returns {Picture[]}
    */
   get pending() {
     const query = queryOf(this.options());
     return this.album.pictures.filter(
-      (picture) => picture.state !== "refused" && (picture.state !== "done" || picture.madeWith !== query),
+      ({ state, madeWith, failed, problem }) =>
+        !(failed && problem?.final) && (state !== "done" || madeWith !== query),
     );
   }
 
@@ -76,19 +86,17 @@ export class Runner extends EventTarget {
     const options = this.options();
     [this.#run, this.#ended, this.#began] = [run, 0, performance.now()];
     this.album.following = true;
-    const others = new Set(this.album.pictures);
+    this.#others = new Set(this.album.pictures);
     for (const picture of pictures) {
-      others.delete(picture);
+      this.#others.delete(picture);
       this.album.update(picture, { state: "waiting", problem: null });
     }
-    const next = () =>
-      this.album.pictures.find((each) => each.state === "waiting" && !others.has(each));
-    for (let picture = next(); picture && !run.signal.aborted; picture = next()) {
+    for (let [picture] = this.ahead; picture && !run.signal.aborted; [picture] = this.ahead) {
       await this.#process(picture, options, run);
       this.#ended += 1;
     }
     this.#run = null;
-    const mine = this.album.pictures.filter((each) => !others.has(each));
+    const mine = this.album.pictures.filter((each) => !this.#others.has(each));
     for (const picture of mine) {
       if (picture.state === "waiting" && picture.cutout) picture.state = "done"; // not begun again
     }
@@ -167,6 +175,7 @@ export class Runner extends EventTarget {
    * @param {AbortSignal} signal
    */
   async #countDown(picture, seconds, signal) {
+    const until = Date.now() + seconds * 1000; // ticks come late in a hidden tab
     this.album.update(picture, { seconds });
     await new Promise((resolve) => {
       const end = () => {
@@ -174,7 +183,7 @@ export class Runner extends EventTarget {
         resolve(undefined);
       };
       const timer = setInterval(() => {
-        this.album.update(picture, { seconds: picture.seconds - 1 });
+        this.album.update(picture, { seconds: Math.ceil((until - Date.now()) / 1000) });
         if (picture.seconds <= 0) end();
       }, 1000);
       this.#tryNow = end;

@@ -59,6 +59,8 @@ export class Save {
 
   /** Say what each button would give. */
   draw() {
+    if (this.#shown !== this.album.shown) byId("save-problem", HTMLElement).textContent = "";
+    this.#shown = this.album.shown;
     const format = this.#format;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
     within(this.#form, "output", HTMLOutputElement).value = quality.value;
@@ -78,6 +80,8 @@ export class Save {
   }
 
   #packing = false;
+  /** @type {Picture | null} */
+  #shown = null;
 
   /** @param {string} text */
   set #zipText(text) {
@@ -151,12 +155,12 @@ export class Save {
   async #download() {
     const picture = this.album.shown;
     if (!picture?.cutout) return;
-    const format = this.#format;
+    const [format, { cutout }] = [this.#format, picture];
     setIdle(this.#button, true);
     this.#button.classList.toggle("waiting", format === "layers");
     try {
       offer(await this.#make(picture, format), fileName(picture, format));
-      this.album.update(picture, { saved: true });
+      if (picture.cutout === cutout) this.album.update(picture, { saved: true });
     } finally {
       setIdle(this.#button, false);
       this.#button.classList.remove("waiting");

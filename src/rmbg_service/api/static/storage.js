@@ -51,7 +51,7 @@ export function restoreFields(form, name) {
     const value = values[field.name];
     if (field.type === "checkbox") field.checked = typeof value === "boolean" ? value : field.checked;
     else if (typeof value !== "string") continue;
-    else if (field.type === "radio") field.checked = field.value === value;
+    else if (field.type === "radio") field.checked ||= field.value === value; // one is always checked
     else if (field.type !== "select-one" || has(field, value)) field.value = value;
   }
 }

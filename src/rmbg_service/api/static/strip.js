@@ -37,6 +37,7 @@ export class Strip {
       row.remove();
       this.#rows.delete(picture);
     }
+    const ahead = new Set(this.runner.ahead);
     for (const picture of pictures) {
       let row = this.#rows.get(picture);
       if (!row) {
@@ -44,7 +45,7 @@ export class Strip {
         this.#rows.set(picture, row);
         this.#list.append(row.row);
       }
-      this.#fill(picture, row);
+      this.#fill(picture, row, ahead);
     }
     if (shown !== this.#shown) this.#reveal(shown);
     this.#shown = shown;
@@ -86,8 +87,9 @@ export class Strip {
    * Only a row about which something is new is touched: there may be hundreds.
    * @param {Picture} picture
    * @param {Row} parts
+   * @param {Set<Picture>} ahead those that wait for their turn
    */
-  #fill(picture, parts) {
+  #fill(picture, parts, ahead) {
     const { row, pick, thumb, facts, state, retry, remove } = parts;
     const { album, runner } = this;
     if (picture.thumb && thumb.firstChild !== picture.thumb) thumb.replaceChildren(picture.thumb);
@@ -95,7 +97,7 @@ export class Strip {
     const stale = runner.stale(picture);
     const again = !runner.running && (stale || picture.state === "cancelled" || retriable(picture));
     const size = bytesText(picture.file.size);
-    const how = stale ? t("state.stale") : stateText(picture, runner.running);
+    const how = stale ? t("state.stale") : stateText(picture, ahead.has(picture));
     const names = [t("retry.name", { name: picture.name }), t("remove", { name: picture.name })];
     const drawn = [picture.state, current, again, size, how, ...names].join("\n");
     if (drawn === parts.drawn) return;
@@ -114,16 +116,18 @@ export class Strip {
 
   /** @param {KeyboardEvent} event */
   #move(event) {
-    const { pictures, shown } = this.album;
-    if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Delete" && !shown.busy) {
+    const { pictures } = this.album;
+    const focused = /** @type {Node} */ (event.target);
+    const at = pictures.find((each) => this.#rows.get(each)?.row.contains(focused));
+    if (!at || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Delete" && !at.busy) {
       event.preventDefault();
-      return this.#remove(shown);
+      return this.#remove(at);
     }
     const step = MOVES[/** @type {keyof typeof MOVES} */ (event.key)];
     if (step === undefined) return;
     event.preventDefault();
-    const place = Math.min(Math.max(pictures.indexOf(shown) + step, 0), pictures.length - 1);
+    const place = Math.min(Math.max(pictures.indexOf(at) + step, 0), pictures.length - 1);
     const picture = pictures[place];
     if (!picture) return;
     this.album.choose(picture);
@@ -164,9 +168,9 @@ export function retriable({ state, problem }) {
 
 /**
  * @param {Picture} picture
- * @param {boolean} running
+ * @param {boolean} ahead whether it waits for its turn
  */
-function stateText(picture, running) {
+function stateText(picture, ahead) {
   switch (picture.state) {
     case "working":
       return stageText(picture);
@@ -174,9 +178,9 @@ function stateText(picture, running) {
     case "refused":
       return picture.problem?.title ?? t("state.failed");
     case "waiting":
-      return t(running ? "state.next" : "state.waiting");
+      return t(ahead ? "state.next" : "state.waiting");
     case "backoff":
-      return t("state.backoff", { seconds: picture.seconds });
+      return t(picture.problem?.type === "network" ? "state.lost" : "state.backoff", { seconds: picture.seconds });
     default:
       return t(`state.${picture.state}`);
   }

@@ -11,9 +11,9 @@ import { Stage } from "./stage.js";
 const STEP = 1.5;
 
 export class Viewer {
-  #camera = new Camera();
-  #original = new Stage(byId("original", HTMLElement), this.#camera);
-  #result = new Stage(byId("result", HTMLElement), this.#camera);
+  camera = new Camera();
+  #original = new Stage(byId("original", HTMLElement), this.camera);
+  #result = new Stage(byId("result", HTMLElement), this.camera);
   #compare = new Compare(this.#original, this.#result);
   /** The size of the last picture as text: of the next one of that size the same part is seen. */
   #size = "";
@@ -32,7 +32,7 @@ export class Viewer {
     onPress("zoom-in", () => inView().zoomTo(inView().zoom * STEP));
     onPress("zoom-out", () => inView().zoomTo(inView().zoom / STEP));
     onPress("zoom-actual", () => inView().zoomTo(1));
-    onPress("zoom-fit", () => this.#camera.fit());
+    onPress("zoom-fit", () => this.camera.fit());
     const matte = byId("matte", HTMLButtonElement);
     matte.addEventListener("click", () => {
       const on = this.#result.element.classList.toggle("matte");
@@ -46,11 +46,11 @@ export class Viewer {
       enlarge.setAttribute("aria-pressed", String(on));
     };
     enlarge.addEventListener("click", () => setLarge(!views.classList.contains("large")));
-    views.addEventListener("keydown", ({ key, defaultPrevented }) => {
+    document.addEventListener("keydown", ({ key, defaultPrevented }) => {
       if (key === "Escape" && !defaultPrevented) setLarge(false);
     });
     const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)} %`);
-    this.#camera.addEventListener("change", tell);
+    this.camera.addEventListener("change", tell);
     new ResizeObserver(tell).observe(this.#result.element);
     languageChanges.addEventListener("change", () => this.#draw());
     this.#draw();
@@ -67,16 +67,6 @@ export class Viewer {
     if (file === before.file && cutout === before.cutout && failed === before.failed) return;
     this.#shown = { file, cutout, failed };
     this.#draw();
-  }
-
-  /** Tells with `change` that another part is seen. @returns {EventTarget} */
-  get moves() {
-    return this.#camera;
-  }
-
-  /** Whether a person has zoomed in on what is shown. */
-  get zoomed() {
-    return !this.#camera.fits;
   }
 
   async #draw() {
@@ -96,7 +86,7 @@ export class Viewer {
     await Promise.all(shown);
     if (file !== this.#shown.file) return; // another picture was chosen meanwhile
     const size = sizeText(this.#original.frame ?? this.#result.frame);
-    if (size !== this.#size) this.#camera.fits = true;
+    if (size !== this.#size) this.camera.fits = true;
     this.#size = size;
     this.#original.element.classList.toggle("blank", !this.#original.frame);
     this.#result.element.classList.toggle("blank", !this.#result.frame);
@@ -104,7 +94,7 @@ export class Viewer {
     byId("result-facts", HTMLElement).textContent = sizeText(this.#result.frame);
     byId("zoom", HTMLElement).hidden = !this.#original.frame && !this.#result.frame;
     this.#compare.refresh();
-    this.#camera.dispatchEvent(new Event("change"));
+    this.camera.dispatchEvent(new Event("change"));
   }
 }
 
