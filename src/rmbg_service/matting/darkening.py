@@ -11,12 +11,9 @@ import numpy as np
 
 from rmbg_service.matting.arrays import Flags, Planes, split
 from rmbg_service.matting.evidence import confidence
-from rmbg_service.matting.relief import LEAST_LIT, SMOOTHING_PX, Relief
+from rmbg_service.matting.relief import ENOUGH_LIT, LEAST_LIT, SMOOTHING_PX, Relief
 from rmbg_service.matting.stand import Stand, grown
 from rmbg_service.models.predictor import Matte
-
-ENOUGH_LIT = 0.2
-"""Share of lit floor around a pixel from which it surely is floor."""
 
 LEAST_DEPTH, LEAST_PEAK = 0.07, 0.12
 """Darkening, in logarithms of light, of a shadow anywhere, and at its darkest."""

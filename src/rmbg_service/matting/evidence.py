@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting.arrays import Flags
-from rmbg_service.matting.relief import Relief
+from rmbg_service.matting.relief import ENOUGH_LIT, Relief
 from rmbg_service.matting.stand import Stand, grown
 
 DEPTH, EDGE, TOUCH, WEIGHT = 0.5, 1.5, 1.5, 0.25
@@ -38,9 +38,6 @@ UNKNOWN_EDGE = 1.0
 
 NEAR = 1.5
 """Sizes of the subject in which other dark parts count."""
-
-SURE_LIT = 0.2
-"""Share of lit floor around a pixel that surely is floor."""
 
 
 def confidence(kept: Flags, dark: Flags, relief: Relief, stand: Stand) -> float:
@@ -82,7 +79,7 @@ def _touched(kept: Flags, stand: Stand) -> float:
 
 def _weight(kept: Flags, dark: Flags, relief: Relief, stand: Stand) -> float:
     """The depth of `kept` over all its pixels, to that of the heaviest other part of `dark`."""
-    floor = relief.ground & (relief.seen > SURE_LIT) & (stand.away < NEAR)
+    floor = relief.ground & (relief.seen > ENOUGH_LIT) & (stand.away < NEAR)
     others = (dark & floor & ~grown(kept, 2)).astype(np.uint8)
     count, labels = cv2.connectedComponents(others, connectivity=8)
     weights = np.bincount(labels.ravel(), (relief.depth * others).ravel(), count)

@@ -15,8 +15,8 @@ from rmbg_service.matting.floor import Floor
 from rmbg_service.matting.stand import Stand
 from rmbg_service.models.predictor import Matte
 
-LEAST_LIT = 0.1
-"""Share of lit floor around a pixel below which it is no floor."""
+LEAST_LIT, ENOUGH_LIT = 0.1, 0.2
+"""Share of lit floor around a pixel below which it is no floor, from which it surely is."""
 
 SMOOTHING_PX = (1.0, 2.5, 5.0)
 WORTH_SMOOTHING = 1.25

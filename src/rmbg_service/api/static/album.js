@@ -45,6 +45,11 @@ export class Picture {
     return this.state === "working" || this.state === "backoff";
   }
 
+  /** Whether another try may help: not when the picture itself is at fault. */
+  get retriable() {
+    return this.state === "failed" && !this.problem?.final;
+  }
+
   /** Whether its result is the one that was asked for last. */
   get done() {
     return this.cutout !== null && !this.failed;

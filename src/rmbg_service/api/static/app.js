@@ -168,8 +168,9 @@ function draw() {
   byId("zip", HTMLElement).hidden = pictures.filter(({ cutout }) => cutout).length < 2;
   byId("tools", HTMLElement).hidden = !shown?.cutout;
   byId("tally", HTMLElement).textContent = tallyText();
-  byId("failed", HTMLElement).textContent = failedText();
-  byId("failed", HTMLElement).hidden = pictures.length < 2 || failedText() === "";
+  const failed = byId("failed", HTMLElement);
+  failed.textContent = failedText();
+  failed.hidden = pictures.length < 2 || failed.textContent === "";
   strip.draw();
   controls.draw();
   save.draw();

@@ -97,8 +97,7 @@ export class Controls {
     const texts = problem ? this.#problemTexts(problem) : remarkTexts(picture);
     this.#notice.hidden = texts.length === 0;
     this.#notice.classList.toggle("mild", !problem);
-    byId("notice-retry", HTMLElement).hidden =
-      picture?.state !== "failed" || !problem || problem.final || this.runner.running;
+    byId("notice-retry", HTMLElement).hidden = !picture?.retriable || this.runner.running;
     if (texts.join() === this.#noticed) return;
     this.#noticed = texts.join();
     ["title", "advice", "detail"].forEach((part, place) => {

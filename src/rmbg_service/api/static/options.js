@@ -58,11 +58,6 @@ export class Options extends EventTarget {
     this.#changed();
   }
 
-  /** Whether the service knows `value` of the option `name`. @param {string} name @param {string} value */
-  knows(name, value) {
-    return this.#known[name]?.includes(value) ?? false;
-  }
-
   /** The options that differ from the service's defaults, as they stand in a query. */
   get chosen() {
     /** @type {Record<string, string>} */

@@ -71,9 +71,10 @@ export class Runner extends EventTarget {
     );
   }
 
-  /** Whether a result is of other options than those chosen now. @param {Picture} picture */
-  stale({ state, madeWith }) {
-    return state === "done" && madeWith !== queryOf(this.options());
+  /** Those with a result of other options than those chosen now. */
+  get stale() {
+    const query = queryOf(this.options());
+    return this.album.pictures.filter(({ state, madeWith }) => state === "done" && madeWith !== query);
   }
 
   /**

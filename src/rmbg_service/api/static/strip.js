@@ -37,7 +37,7 @@ export class Strip {
       row.remove();
       this.#rows.delete(picture);
     }
-    const ahead = new Set(this.runner.ahead);
+    const [ahead, stale] = [new Set(this.runner.ahead), new Set(this.runner.stale)];
     for (const picture of pictures) {
       let row = this.#rows.get(picture);
       if (!row) {
@@ -45,7 +45,7 @@ export class Strip {
         this.#rows.set(picture, row);
         this.#list.append(row.row);
       }
-      this.#fill(picture, row, ahead);
+      this.#fill(picture, row, ahead.has(picture), stale.has(picture));
     }
     if (shown !== this.#shown) this.#reveal(shown);
     this.#shown = shown;
@@ -87,17 +87,17 @@ export class Strip {
    * Only a row about which something is new is touched: there may be hundreds.
    * @param {Picture} picture
    * @param {Row} parts
-   * @param {Set<Picture>} ahead those that wait for their turn
+   * @param {boolean} ahead whether it waits for its turn
+   * @param {boolean} stale whether its result is of other options
    */
-  #fill(picture, parts, ahead) {
+  #fill(picture, parts, ahead, stale) {
     const { row, pick, thumb, facts, state, retry, remove } = parts;
     const { album, runner } = this;
     if (picture.thumb && thumb.firstChild !== picture.thumb) thumb.replaceChildren(picture.thumb);
     const current = album.shown === picture;
-    const stale = runner.stale(picture);
-    const again = !runner.running && (stale || picture.state === "cancelled" || retriable(picture));
+    const again = !runner.running && (stale || picture.state === "cancelled" || picture.retriable);
     const size = bytesText(picture.file.size);
-    const how = stale ? t("state.stale") : stateText(picture, ahead.has(picture));
+    const how = stale ? t("state.stale") : stateText(picture, ahead);
     const names = [t("retry.name", { name: picture.name }), t("remove", { name: picture.name })];
     const drawn = [picture.state, current, again, size, how, ...names].join("\n");
     if (drawn === parts.drawn) return;
@@ -159,11 +159,6 @@ export class Strip {
     if (place.top < list.top) this.#list.scrollTop += place.top - list.top;
     if (place.bottom > list.bottom) this.#list.scrollTop += place.bottom - list.bottom;
   }
-}
-
-/** Whether another try may help: not when the picture itself is at fault. @param {Picture} picture */
-export function retriable({ state, problem }) {
-  return state === "failed" && !problem?.final;
 }
 
 /**

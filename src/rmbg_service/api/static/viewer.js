@@ -62,7 +62,7 @@ export class Viewer {
    */
   show(picture) {
     const [file, cutout] = [picture?.file ?? null, picture?.cutout ?? null];
-    const failed = picture?.state === "failed" || picture?.state === "refused";
+    const failed = picture?.failed ?? false;
     const before = this.#shown;
     if (file === before.file && cutout === before.cutout && failed === before.failed) return;
     this.#shown = { file, cutout, failed };
