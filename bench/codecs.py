@@ -26,9 +26,9 @@ from load import SIZES, picture  # type: ignore[import-not-found]  # beside this
 from rmbg_service.imaging.decode import SourceImage, decode, probe
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.imaging.resize import shrink
-from rmbg_service.machine import resident_bytes
-from rmbg_service.options import RemovalOptions
-from rmbg_service.serving import pipeline
+from rmbg_service.removal import pipeline
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.system.resources import resident_bytes
 
 SIDE = 320
 OPTIONS = RemovalOptions(detail="off", decontaminate=False)

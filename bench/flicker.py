@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmbg_service.imaging.decode import ImageInfo, SourceImage
-from rmbg_service.matting.arrays import Alpha, Picture
-from rmbg_service.matting.steady import MattedFrame, steady
-from rmbg_service.models.predictor import Matte, Predictor
+from rmbg_service.matting.temporal import MattedFrame, steady
+from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
-from rmbg_service.options import RemovalOptions
-from rmbg_service.serving import pipeline
+from rmbg_service.removal import pipeline
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import load_settings
+from rmbg_service.types import Alpha, Matte, RgbImage
 
 WIDTH, HEIGHT = 640, 360
 SPEEDS_PX = (0, 3, 8, 16)
@@ -39,7 +39,7 @@ EDGE_PX = 6
 class Shot(NamedTuple):
     """A frame and its exact alpha."""
 
-    rgb: Picture
+    rgb: RgbImage
     truth: Alpha
 
 

@@ -27,13 +27,14 @@ from rmbg_service.evaluation.scenes import Scene, make_scene, make_scenes
 from rmbg_service.evaluation.scenes.grounds import FLOORS
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.matting.arrays import UNIT, Alpha, Picture
+from rmbg_service.matting.arrays import UNIT
 from rmbg_service.matting.foreground import estimate_foreground
-from rmbg_service.matting.shadow import keep_shadow
-from rmbg_service.models.predictor import Matte, Predictor
+from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
-from rmbg_service.removal import remove_background
+from rmbg_service.removal.remove import remove_background
 from rmbg_service.settings import Settings
+from rmbg_service.shadows.cast import keep_shadow
+from rmbg_service.types import Alpha, Matte, RgbImage
 
 FREE = 26
 DENSE = 0.1
@@ -47,7 +48,7 @@ def embedded() -> Predictor:
     return predictor
 
 
-def predicted(rgb: Picture, predictor: Predictor) -> Alpha:
+def predicted(rgb: RgbImage, predictor: Predictor) -> Alpha:
     return remove_background(rgb, predictor=predictor, decontaminate=False).alpha
 
 
@@ -143,7 +144,7 @@ def photo_values(sample: Sample, alpha: Alpha, shadow: Shadow) -> tuple[float, f
     return both / max(1, either), edge.uea_shadow, shadow_leak(matte, truth, shaded)
 
 
-def write_row(path: Path, rgb: Picture, alpha: Alpha, shadow: Shadow) -> None:
+def write_row(path: Path, rgb: RgbImage, alpha: Alpha, shadow: Shadow) -> None:
     colours = estimate_foreground(rgb, alpha)
     plain, standing = Cutout(colours, alpha), Cutout(colours, alpha, shadow=shadow)
     pictures = [rgb, compose.on_colour(plain, compose.WHITE).rgb]

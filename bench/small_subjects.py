@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image
 
 from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb, read_dataset
-from rmbg_service.matting.arrays import Alpha, Picture
 from rmbg_service.matting.foreground import estimate_foreground
+from rmbg_service.types import Alpha, RgbImage
 
 
-def small_subject(sample: Sample) -> tuple[Picture, Alpha]:
+def small_subject(sample: Sample) -> tuple[RgbImage, Alpha]:
     rgb, matte = load_rgb(sample.image), load_matte(sample.alpha)
     height, width = matte.shape
     noise = np.random.default_rng(height * width).uniform(40, 215, (6, 8, 3)).astype(np.float32)

@@ -13,10 +13,10 @@ from PIL import Image
 from starlette.types import ASGIApp, Message
 
 from rmbg_service.api.app import create_app
-from rmbg_service.api.fetch import Fetcher
-from rmbg_service.models.predictor import Matte, ModelInput
+from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
+from rmbg_service.types import Matte, ModelInput
 
 PATH = "/api/remove-bg"
 

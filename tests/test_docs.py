@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rmbg_service.api.app import create_app
-from rmbg_service.batch.remote import KEY_VARIABLE
-from rmbg_service.options import RemovalOptions
+from rmbg_service.batch.removers.remote import KEY_VARIABLE
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
 

@@ -5,7 +5,7 @@ remove_background("photo.jpg").save("cutout.png")
 """
 
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.removal import remove_background
+from rmbg_service.removal.remove import remove_background
 
 __version__ = "0.1.0"
 __all__ = ["Cutout", "__version__", "remove_background"]

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.machine import cpu_count
+from rmbg_service.system.resources import cpu_count
 
 ENV_PREFIX = "RMBG_"
 BYTES_PER_PIXEL = 20

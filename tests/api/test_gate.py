@@ -192,7 +192,7 @@ async def test_a_bug_is_answered_500_without_a_trace(monkeypatch: pytest.MonkeyP
     def bug(*_: object) -> None:
         raise ZeroDivisionError("the secret of the house")
 
-    monkeypatch.setattr("rmbg_service.api.remove_bg.run_job", bug)
+    monkeypatch.setattr("rmbg_service.api.native.routes.run_job", bug)
     async with serving() as (client, engine):
         answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
         assert answer.status_code == 500

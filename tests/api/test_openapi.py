@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from rmbg_service.api.app import create_app
-from rmbg_service.options import RemovalOptions
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
 from tests.server import running_server

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from rmbg_service.batch.find import Found
+from rmbg_service.batch.inputs import Found
 from rmbg_service.batch.names import Names
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Result, Status
-from rmbg_service.imaging.box import Box
+from rmbg_service.types import Box
 
 DONE = Result(Path("a.jpg"), Path("out/a.png"), Status.DONE, 0.1234, Box(1, 2, 4, 6))
 FAILED = Result(Path("b.jpg"), None, Status.FAILED, error="not an [image]")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_service.batch.ledger import Ledger
-from rmbg_service.batch.remover import Dropped, Hopeless, OutOfReach, Removed
+from rmbg_service.batch.journal import Ledger
+from rmbg_service.batch.removers.remover import Dropped, Hopeless, OutOfReach, Removed
 from rmbg_service.batch.run import Item, Result, Run, Status
 from rmbg_service.errors import InvalidImage, OutOfDeviceMemory
-from rmbg_service.imaging.box import Box
+from rmbg_service.types import Box
 from tests.fakes import until
 
 BOX = Box(0, 0, 1, 1)

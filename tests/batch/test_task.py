@@ -11,13 +11,13 @@ from zipfile import is_zipfile
 import httpx
 import pytest
 
-from rmbg_service.batch.remote import KEY_VARIABLE
-from rmbg_service.batch.target import Target
+from rmbg_service.batch.outputs import Target
+from rmbg_service.batch.removers.remote import KEY_VARIABLE
 from rmbg_service.batch.task import Task, perform
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.options import RemovalOptions
-from rmbg_service.replacing import write
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
+from rmbg_service.system.atomic import write
 from tests.fakes import FakePredictor, picture_bytes
 from tests.server import running_server
 

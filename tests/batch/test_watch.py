@@ -3,7 +3,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rmbg_service.batch.find import Missing
+from rmbg_service.batch.inputs import Missing
 from rmbg_service.batch.watch import RETRY_AFTER_LOOKS, every, settled
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from unittest.mock import patch
 
 from rmbg_service.cli import main
-from rmbg_service.models.predictor import Matte, ModelInput, Predictor
+from rmbg_service.models.predictor import Predictor
 from rmbg_service.settings import Settings
+from rmbg_service.types import Matte, ModelInput
 from tests.fakes import FakePredictor
 
 

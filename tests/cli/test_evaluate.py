@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from rmbg_service import removal
 from rmbg_service.cli import app, candidates
+from rmbg_service.removal import remove as removal
 from rmbg_service.settings import Settings
 from tests.evaluation.data import make_dataset
 from tests.fakes import FakePredictor

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from rmbg_service.cli import app
 from rmbg_service.cli.fields import removal_options, with_removal_options
-from rmbg_service.options import RemovalOptions
+from rmbg_service.removal.options import RemovalOptions
 
 
 def parse(*arguments: str) -> dict[str, Any]:

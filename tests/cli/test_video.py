@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from rmbg_service.cli import app
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models.predictor import Matte, ModelInput
+from rmbg_service.types import Matte, ModelInput
 from tests.fakes import FakePredictor
 from tests.video.clips import TIMES, read, write_clip
 

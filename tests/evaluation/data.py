@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rmbg_service.evaluation.candidate import Candidate, Predict, Prediction
+from rmbg_service.evaluation.candidates import Candidate, Predict, Prediction
 from rmbg_service.evaluation.dataset import Sample, load_matte, read_dataset
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 
 SIZE = (120, 160)
 

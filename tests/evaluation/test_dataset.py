@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_service.batch.find import PICTURES
+from rmbg_service.batch.inputs import PICTURES
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.dataset import IMAGE_SUFFIXES, load_matte, load_rgb, read_dataset
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rmbg_service.evaluation.edges import spoilt_edge, usable_edge, visibly_wrong
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 
 
 def blurred(matte: Matte, sigma: float) -> Matte:

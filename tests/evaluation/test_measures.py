@@ -17,7 +17,7 @@ from rmbg_service.evaluation.measures import (
     shadow_leak,
     soft_iou,
 )
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 
 
 def square(size: int = 200, low: int = 50, high: int = 150) -> Matte:

@@ -10,7 +10,7 @@ from rmbg_service.evaluation.dataset import load_matte, load_shadow, read_datase
 from rmbg_service.evaluation.measures import measure
 from rmbg_service.evaluation.records import MEASURES, read_records
 from rmbg_service.evaluation.run import run
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 from tests.evaluation.data import Scripted, make_dataset
 
 

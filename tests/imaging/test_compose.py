@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rmbg_service.imaging import compose, texts
-from rmbg_service.imaging.box import Box
+from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
+from rmbg_service.removal import option_values as texts
 from rmbg_service.settings import BYTES_PER_PIXEL
+from rmbg_service.types import Box
 
 
 def disc(width: int = 100, height: int = 80) -> Cutout:

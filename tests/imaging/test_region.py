@@ -1,8 +1,8 @@
 import pytest
 
 from rmbg_service.errors import InvalidRegion
-from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.region import parse_region
+from rmbg_service.types import Box
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
 
-from rmbg_service.imaging.box import Box
-from rmbg_service.matting.choice import DetailPlan, plan_detail, to_full_size
 from rmbg_service.matting.crops import blend, detail_gain, plan_crops, subject_box
-from rmbg_service.matting.detail import refine, upsample
+from rmbg_service.matting.plan import DetailPlan, plan_detail, to_full_size
+from rmbg_service.matting.upsampling import refine, upsample
 from rmbg_service.matting.views import View
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Box, Matte
 
 INPUT = (320, 320)
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from rmbg_service.matting.arrays import Picture
 from rmbg_service.matting.foreground import estimate_foreground
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte, RgbImage
 
 HAIR = (120.0, 70.0, 30.0)
 SKY = (90.0, 160.0, 240.0)
@@ -15,13 +14,13 @@ def soft_disc(size: int, softness: float) -> Matte:
     return np.asarray(np.clip((size / 3 - radius) / softness + 0.5, 0, 1), np.float32)
 
 
-def mixed(alpha: Matte, front: Matte, back: Matte) -> Picture:
+def mixed(alpha: Matte, front: Matte, back: Matte) -> RgbImage:
     share = alpha[..., None]
     return np.rint(share * front + (1 - share) * back).astype(np.uint8)
 
 
 def error(
-    picture: Picture, truth: Matte, where: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    picture: RgbImage, truth: Matte, where: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 ) -> float:
     return float(np.abs(picture.astype(np.float32) - truth)[where].mean())
 

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from rmbg_service.imaging.box import Box
-from rmbg_service.matting.choice import plan_detail
 from rmbg_service.matting.crops import blend
+from rmbg_service.matting.plan import plan_detail
 from rmbg_service.matting.views import View, join, pool
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Box, Matte
 
 INPUT = (320, 320)
 MIRRORED = View(mirrored=True)

@@ -10,11 +10,11 @@ import pytest
 from av.video.reformatter import Colorspace
 from PIL import Image
 
-from rmbg_service.models.predictor import Matte, ModelInput
-from rmbg_service.options import RemovalOptions
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.types import Matte, ModelInput
 from rmbg_service.video import VideoError
 from rmbg_service.video.convert import convert
-from rmbg_service.video.read import open_clip
+from rmbg_service.video.reader import open_clip
 from tests.fakes import FakePredictor
 from tests.video.clips import BLUE, HEIGHT, RED, TICK, TIMES, WIDTH, Content, read, turn, write_clip
 

@@ -10,25 +10,25 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from rmbg_service import __version__
-from rmbg_service.api.fetch import Fetcher
 from rmbg_service.api.gate import Door, Gate
-from rmbg_service.api.jobs import jobs_router
-from rmbg_service.api.ops import ops_router
-from rmbg_service.api.page import page_router
-from rmbg_service.api.problems import problem_of_http_exception, problem_response
+from rmbg_service.api.native.problems import problem_of_http_exception, problem_response
+from rmbg_service.api.native.progress import jobs_router
+from rmbg_service.api.native.routes import PATH as REMOVE_BG
+from rmbg_service.api.native.routes import remove_bg_router
+from rmbg_service.api.probes import ops_router
 from rmbg_service.api.record import InFlight
-from rmbg_service.api.remove_bg import PATH as REMOVE_BG
-from rmbg_service.api.remove_bg import remove_bg_router
-from rmbg_service.api.removebg_errors import removebg_http_error
-from rmbg_service.api.removebg_v1 import PREFIX as REMOVEBG_PREFIX
-from rmbg_service.api.removebg_v1 import removebg_doors, removebg_router
+from rmbg_service.api.removebg.errors import removebg_http_error
+from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
+from rmbg_service.api.removebg.routes import removebg_doors, removebg_router
+from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.machine import memory_limit_bytes, resident_bytes
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings, load_settings
+from rmbg_service.system.resources import memory_limit_bytes, resident_bytes
+from rmbg_service.web.page import page_router
 
 log = logging.getLogger(__name__)
 

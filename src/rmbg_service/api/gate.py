@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rmbg_service.api.problems import problem_response
+from rmbg_service.api.native.problems import problem_response
 from rmbg_service.api.record import InFlight, RequestRecord, outcome_of, request_id
 from rmbg_service.errors import (
     BodyTooLarge,

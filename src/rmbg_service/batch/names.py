@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rmbg_service.batch.files import place_of
-from rmbg_service.batch.find import Found
+from rmbg_service.batch.inputs import Found
+from rmbg_service.system.files import place_of
 
 
 class Names:

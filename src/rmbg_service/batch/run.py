@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rmbg_service.batch.files import digest, read_bounded
-from rmbg_service.batch.ledger import Entry, Ledger
-from rmbg_service.batch.remover import Dropped, Hopeless, OutOfReach, Removed, Remover
+from rmbg_service.batch.journal import Entry, Ledger
+from rmbg_service.batch.removers.remover import Dropped, Hopeless, OutOfReach, Removed, Remover
 from rmbg_service.errors import OutOfDeviceMemory, Rejected, RmbgError
-from rmbg_service.imaging.box import Box
-from rmbg_service.replacing import write
+from rmbg_service.system.atomic import write
+from rmbg_service.system.files import digest, read_bounded
+from rmbg_service.types import Box
 
 log = logging.getLogger(__name__)
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from rmbg_service.batch.find import Found, Missing, find
-from rmbg_service.batch.ledger import Ledger, wish
-from rmbg_service.batch.local import LocalRemover, local_remover
+from rmbg_service.batch.inputs import Found, Missing, find
+from rmbg_service.batch.journal import Ledger, wish
 from rmbg_service.batch.names import Names
-from rmbg_service.batch.remote import KEY_VARIABLE, RemoteRemover, remote_remover
-from rmbg_service.batch.remover import Hopeless
+from rmbg_service.batch.outputs import Target, encoder_of
+from rmbg_service.batch.removers.local import LocalRemover, local_remover
+from rmbg_service.batch.removers.remote import KEY_VARIABLE, RemoteRemover, remote_remover
+from rmbg_service.batch.removers.remover import Hopeless
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Item, Result, Run, Status
 from rmbg_service.batch.stop import stop_on_signals
-from rmbg_service.batch.target import Target, encoder_of
 from rmbg_service.batch.watch import LOOK_EVERY_S, every, settled
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
-from rmbg_service.options import RemovalOptions
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings, load_settings
 
 

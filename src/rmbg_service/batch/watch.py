@@ -9,7 +9,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
-from rmbg_service.batch.find import Found, Missing, find
+from rmbg_service.batch.inputs import Found, Missing, find
 
 LOOK_EVERY_S = 1.0
 RETRY_AFTER_LOOKS = 60

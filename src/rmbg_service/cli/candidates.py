@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.evaluation.candidate import Candidate, Predict, prediction_folder, timed
+from rmbg_service.evaluation.candidates import Candidate, Predict, prediction_folder, timed
 from rmbg_service.evaluation.dataset import file_digest
-from rmbg_service.matting.choice import Detail
+from rmbg_service.matting.plan import Detail
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import MATTE_SETTINGS, SPEED_SETTINGS, select_predictor
-from rmbg_service.removal import remove_background
+from rmbg_service.removal.remove import remove_background
 from rmbg_service.settings import Settings, load_settings
 
 

@@ -21,14 +21,14 @@ from rmbg_service.cli.candidates import candidates
 from rmbg_service.cli.figures import print_figures
 from rmbg_service.cli.words import ModelOption
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.evaluation.candidate import Candidate
+from rmbg_service.evaluation.candidates import Candidate
 from rmbg_service.evaluation.dataset import Sample, read_dataset
 from rmbg_service.evaluation.places import places
 from rmbg_service.evaluation.result import Result
 from rmbg_service.evaluation.run import Outcome, run
 from rmbg_service.evaluation.scenes import make_scenes
 from rmbg_service.evaluation.synthetic import write_scenes
-from rmbg_service.matting.choice import Detail
+from rmbg_service.matting.plan import Detail
 
 INTERRUPTED = 130
 """Exit status of a command that Ctrl+C ended."""
@@ -80,7 +80,7 @@ def evaluate(
 
     Run again, only what is missing or has changed is judged. Exits with 1 when a photo failed.
     """
-    from rmbg_service.evaluation.report import write_report  # Jinja2 costs 50 ms to import
+    from rmbg_service.evaluation.report.html import write_report  # Jinja2 costs 50 ms to import
 
     rest = list(words or ())
     folder = _scenes(synthetic, out) if synthetic else _dataset(rest)

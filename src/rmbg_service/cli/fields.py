@@ -8,7 +8,7 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from rmbg_service.options import RemovalOptions
+from rmbg_service.removal.options import RemovalOptions
 
 _PANEL = "The cutout (the same options as the API's)"
 

@@ -4,7 +4,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rmbg_service.evaluation.labels import LABELS, figure, gain
+from rmbg_service.evaluation.report.labels import LABELS, figure, gain
 from rmbg_service.evaluation.result import Result
 
 COLUMNS = ("iou", "mae", "sad", "grad", "biou", "uea", "uea_hair", "uea_shadow", "seconds")

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rmbg_service.batch.files import is_folder
-from rmbg_service.batch.remover import Hopeless
-from rmbg_service.batch.target import target_of
+from rmbg_service.batch.outputs import target_of
+from rmbg_service.batch.removers.remover import Hopeless
 from rmbg_service.cli.fields import removal_options, with_removal_options
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
 from rmbg_service.cli.words import LicenseOption, ModelOption
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
-from rmbg_service.replacing import write
 from rmbg_service.settings import load_settings
+from rmbg_service.system.atomic import write
+from rmbg_service.system.files import is_folder
 
 if TYPE_CHECKING:
     from rmbg_service.batch.task import Task

@@ -12,9 +12,9 @@ from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.models.select import select_predictor
-from rmbg_service.options import RemovalOptions
-from rmbg_service.replacing import replacing
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
+from rmbg_service.system.atomic import replacing
 from rmbg_service.video import VIDEOS
 from rmbg_service.video.names import FrameNames, is_numbered
 
@@ -74,7 +74,7 @@ def remove_video(
         )
     try:
         from rmbg_service.video.convert import convert
-        from rmbg_service.video.read import open_clip
+        from rmbg_service.video.reader import open_clip
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.edges import Mask
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 
 RUN_PX = 50
 STARTS = range(0, RUN_PX, 10)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmbg_service.evaluation.edges import Flags, Mask, usable_edge
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 
 BOUNDARY_F_TOLERANCE = 0.008
 BOUNDARY_IOU_WIDTH = 0.02

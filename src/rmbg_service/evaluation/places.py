@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rmbg_service.evaluation.candidate import Candidate
+from rmbg_service.evaluation.candidates import Candidate
 from rmbg_service.evaluation.dataset import Sample
 from rmbg_service.evaluation.records import read_records
 from rmbg_service.evaluation.run import MATTES, TABLE, is_current

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InvalidImage
-from rmbg_service.evaluation.candidate import Candidate, Predict
+from rmbg_service.evaluation.candidates import Candidate, Predict
 from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb, load_shadow, sample_digest
 from rmbg_service.evaluation.measures import measure
 from rmbg_service.evaluation.records import Record, append_record, read_records, write_records
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Matte
 
 TABLE, MATTES = "per_image.csv", "mattes"
 """The rows of one candidate and its mattes, in its folder."""

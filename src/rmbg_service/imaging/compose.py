@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import rgb_from_srgb
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.imaging.texts import Colour, Margin
+from rmbg_service.types import Box, Colour, Margin
 
 WHITE: Colour = (255, 255, 255, 255)
 _BAND_ROWS = 64

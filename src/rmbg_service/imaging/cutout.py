@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.png import write_rgba
+from rmbg_service.types import Box
 
 BOX_THRESHOLD = 13
 """Alpha, of 255, from which on a pixel belongs to the subject's box: 5 %."""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rmbg_service.errors import EmptyImage, ImageTooLarge, InvalidImage, UnknownFormat
-from rmbg_service.imaging.box import Box
 from rmbg_service.imaging.colour import is_srgb, matching_profile, to_srgb
+from rmbg_service.types import Box
 
 pillow_heif.register_heif_opener()
 

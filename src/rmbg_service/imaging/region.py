@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from rmbg_service.errors import InvalidRegion
-from rmbg_service.imaging.box import Box
+from rmbg_service.types import Box
 
 _LENGTH = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(px|%)|(?P<zero>0)")
 

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_service.models.predictor import ModelInput
+from rmbg_service.types import ModelInput
 
 _BACKDROPS = (255, 0, 128)
 _NEAR = 64

@@ -1,25 +1,13 @@
 """The arrays of this package by name, and how they change size."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.models.predictor import Matte
-
-Alpha: TypeAlias = NDArray[np.uint8]
-"""`(H, W)` uint8 at the picture's size; 0 is background, 255 is foreground."""
-
-Picture: TypeAlias = NDArray[np.uint8]
-"""`(H, W, 3)` uint8 sRGB."""
-
-Planes: TypeAlias = NDArray[np.float32]
-"""`(h, w, n)` float32."""
-
-Flags: TypeAlias = NDArray[np.bool_]
-"""`(h, w)` bool."""
+from rmbg_service.types import Matte, Planes
 
 UNIT = np.float32(1 / 255)
 """Brings uint8 values to [0, 1] as float32."""

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from rmbg_service.imaging.box import Box
 from rmbg_service.matting.arrays import resize
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Box, Matte
 
 SUBJECT_LEVEL = 0.5
 MARGIN = 0.3

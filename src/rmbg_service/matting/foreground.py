@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.matting.arrays import UNIT, Alpha, Picture, Planes, merge, window
-from rmbg_service.models.predictor import Matte
+from rmbg_service.matting.arrays import UNIT, merge, window
+from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 WORKING_SIDE_PX = 640
 RADII_PX = (30, 10, 3, 1)
@@ -26,7 +26,7 @@ NOTHING = np.float32(1e-5)
 """Weight of a pixel's own estimate, which stays where the layer is not seen in the window."""
 
 
-def estimate_foreground(rgb: Picture, alpha: NDArray[np.uint8] | NDArray[np.float32]) -> Picture:
+def estimate_foreground(rgb: RgbImage, alpha: NDArray[np.uint8] | NDArray[np.float32]) -> RgbImage:
     """A copy of `rgb` whose colours are the foreground's wherever `0 < alpha < 1`.
 
     `alpha` `(H, W)` is uint8, or float32 in [0, 1]. Fully opaque and fully transparent pixels keep
@@ -53,7 +53,7 @@ def estimate_foreground(rgb: Picture, alpha: NDArray[np.uint8] | NDArray[np.floa
     return colours
 
 
-def _layers(rgb: Picture, alpha: Alpha) -> tuple[Planes, Planes]:
+def _layers(rgb: RgbImage, alpha: Alpha) -> tuple[Planes, Planes]:
     """Background and foreground estimates `(h, w, 3)` in [0, 255] at the working size."""
     skip = max(1, round(max(alpha.shape) / WORKING_SIDE_PX))
     height, width = alpha.shape

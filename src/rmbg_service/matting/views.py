@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rmbg_service.imaging.box import Box
 from rmbg_service.matting.arrays import resize
 from rmbg_service.matting.crops import blend
-from rmbg_service.models.predictor import Matte
+from rmbg_service.types import Box, Matte
 
 SUREST = 1e-4
 """Nearest to 0 or 1 that a single answer may get in a pool; the pool's range is still [0, 1]."""

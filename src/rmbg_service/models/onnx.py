@@ -15,7 +15,7 @@ from rmbg_service.errors import (
     RmbgError,
 )
 from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import Matte, ModelInput
+from rmbg_service.types import Matte, ModelInput
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",

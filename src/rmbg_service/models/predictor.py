@@ -1,16 +1,9 @@
 """The seam between the service and a model runtime."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-ModelInput: TypeAlias = NDArray[np.uint8]
-"""`(h, w, 3)` uint8 sRGB picture of the predictor's `input_size`; not normalised."""
-
-Matte: TypeAlias = NDArray[np.float32]
-"""`(h, w)` float32 in [0, 1]; 0 is background, 1 is foreground."""
+from rmbg_service.types import Matte, ModelInput
 
 
 class Predictor(Protocol):

@@ -18,19 +18,20 @@ from typing import TypeVar
 
 from rmbg_service.errors import InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
-from rmbg_service.machine import step_back
-from rmbg_service.matting.choice import DetailPlan
+from rmbg_service.matting.plan import DetailPlan
 from rmbg_service.models import catalog
-from rmbg_service.models.predictor import Matte, ModelInput, Predictor
-from rmbg_service.serving import pipeline
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.removal import pipeline
+from rmbg_service.removal.pipeline import Encoded
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.job import Job, Stamps
 from rmbg_service.serving.metrics import Metrics
-from rmbg_service.serving.pipeline import Encoded
 from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
+from rmbg_service.system.resources import step_back
+from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from rmbg_service.errors import DeadlineExceeded
 from rmbg_service.imaging.decode import ImageInfo
-from rmbg_service.options import RemovalOptions
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.admission import Reservation
 
 Stage = Literal["read", "decode", "queue", "predict", "refine", "encode"]

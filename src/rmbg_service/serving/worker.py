@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from rmbg_service.errors import DeviceFailure, InferenceError, OutOfDeviceMemory, RmbgError
-from rmbg_service.machine import step_back
-from rmbg_service.models.predictor import Matte, ModelInput, Predictor
+from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.job import Abandoned, Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings
+from rmbg_service.system.resources import step_back
+from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
 

@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 
-from rmbg_service.matting.arrays import Alpha, Picture
+from rmbg_service.types import Alpha, RgbImage
 
 REACH_PX = 16
 """As far as a block of the codecs reaches over the subject's edge."""
 
 
-def spread(rgb: Picture, alpha: Alpha) -> Picture:
+def spread(rgb: RgbImage, alpha: Alpha) -> RgbImage:
     """`rgb` with the subject's colours continued into what is transparent, black further out.
 
     Video codecs store colour in blocks and at half resolution, so a hard step to black under alpha

@@ -12,16 +12,16 @@ from av.container import InputContainer
 
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import ImageInfo, SourceImage
-from rmbg_service.matting.choice import to_full_size
 from rmbg_service.matting.foreground import estimate_foreground
-from rmbg_service.matting.steady import MattedFrame, steady
+from rmbg_service.matting.plan import to_full_size
+from rmbg_service.matting.temporal import MattedFrame, steady
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.options import RemovalOptions
-from rmbg_service.removal import Prediction, predict
-from rmbg_service.serving import pipeline
+from rmbg_service.removal import pipeline
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.remove import Prediction, predict
 from rmbg_service.video import VideoError
-from rmbg_service.video.read import Clip, Frame, frames_and_audio
-from rmbg_service.video.write import KINDS, FileWriter, SequenceWriter, Writer
+from rmbg_service.video.reader import Clip, Frame, frames_and_audio
+from rmbg_service.video.writer import KINDS, FileWriter, SequenceWriter, Writer
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

@@ -12,7 +12,8 @@ from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceErro
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device, choose_dtype
 from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import ModelInput, Predictor
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.types import ModelInput
 from tests.models.birefnet.parity import recipe
 
 FIXED = ModelSpec(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rmbg_service.api.app import create_app
 from rmbg_service.imaging.resize import shrink
-from rmbg_service.matting.detail import upsample
+from rmbg_service.matting.upsampling import upsample
 from rmbg_service.models import catalog
 from rmbg_service.models.catalog import ModelSpec
 from rmbg_service.models.select import select_predictor

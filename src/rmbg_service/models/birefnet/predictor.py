@@ -16,8 +16,8 @@ from rmbg_service.errors import (
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.loading import load_birefnet
 from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import Matte, ModelInput
 from rmbg_service.settings import PatchOrder
+from rmbg_service.types import Matte, ModelInput
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

@@ -1,0 +1,69 @@
+"""GET /api/jobs/{request_id}: where a request in flight is, for whoever knows its id."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
+from rmbg_service.api.record import InFlight
+from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.job import Stage
+
+PATH = "/api/jobs/{request_id}"
+
+
+class Progress(BaseModel):
+    """Where a request is on its way."""
+
+    stage: Stage = Field(
+        description="The stage it is in. `read` lasts until the body is complete, `encode` until "
+        "the answer has left; each further look at a picture is a `queue` and a `predict` more."
+    )
+    ahead: int = Field(description="Jobs that came before it and are not predicted yet.")
+
+
+def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
+    """The route that tells the progress of the requests `in_flight`.
+
+    It stores nothing: a request is known from its admission until its answer has left. Who asks
+    must know its id, which its client chose; so it needs no key.
+    """
+    router = APIRouter(tags=["removal"])
+    unknown: dict[int | str, dict[str, Any]] = {
+        404: {
+            "description": "No request with this id is in flight.",
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+                }
+            },
+        }
+    }
+    # Described by hand: a declared parameter would bring FastAPI's own 422, which never comes.
+    parameter = {
+        "name": "request_id",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+        "description": "The `X-Request-ID` that the request was sent with.",
+    }
+
+    @router.get(
+        PATH,
+        response_model=Progress,
+        responses=unknown,
+        openapi_extra={"parameters": [parameter]},
+    )
+    async def progress(request: Request) -> Response:
+        """The stage of a request in flight and the number of jobs ahead of it."""
+        record = in_flight.get(request.path_params["request_id"])
+        if record is None:
+            raise HTTPException(404, "no request with this id is in flight")
+        stamps = record.stamps
+        body = {"stage": stamps.stage, "ahead": engine.jobs_ahead(stamps)}
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+    return router

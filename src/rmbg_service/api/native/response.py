@@ -1,0 +1,155 @@
+"""A finished job to the response that Accept asks for."""
+
+import json
+from contextlib import suppress
+from typing import Any, Literal
+
+from fastapi import Request
+from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import Response
+
+from rmbg_service.api.negotiation import accept_of, preferred_image
+from rmbg_service.api.record import RequestRecord
+from rmbg_service.api.streaming import Base64Text, PiecesResponse
+from rmbg_service.imaging.cutout import Shadow
+from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.types import Box
+
+
+class SubjectBox(BaseModel):
+    """A rectangle in px."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+class ShadowReport(BaseModel):
+    """What became of the subject's shadow."""
+
+    found: bool = Field(description="There is a shadow in the result.")
+    kind: Literal["keep", "drop"] = Field(description="Its own one, or a painted one.")
+    box: SubjectBox | None = Field(
+        description="Where it is denser than 10 %, in the upright picture you sent."
+    )
+    density: float = Field(description="Its mean alpha there, 0 to 1, before `shadow_opacity`.")
+    confidence: float = Field(
+        description="How well a kept shadow stands out of the floor's texture, 0 to 1."
+    )
+    reason: str | None = Field(
+        description="Why there is none: `no-subject`, `no-floor`, `textured-floor`, `no-shadow`, "
+        "`too-large`, `weak-evidence`, `transparent-input` or `too-faint`."
+    )
+
+
+class RemovalResponse(BaseModel):
+    """The result as JSON."""
+
+    image: str = Field(description="The picture as base64.")
+    format: str = Field(description="Its file format.", examples=["png"])
+    width: int = Field(description="Its width in px.")
+    height: int = Field(description="Its height in px.")
+    box: SubjectBox | None = Field(
+        description="Where the subject is in the upright picture you sent (alpha of 5 % or more); "
+        "null when nothing was found."
+    )
+    confidence: float = Field(
+        description="How decided the network was about what it kept, 0 to 1.", examples=[0.97]
+    )
+    shadow: ShadowReport | None = Field(description="Null unless `shadow` was asked for.")
+    animated: bool = Field(
+        description="The file has more frames or pages; only the first one was used."
+    )
+    model: str = Field(description="The model that predicted the matte.", examples=["u2netp"])
+    timings_ms: dict[str, float] = Field(
+        description="Milliseconds in each stage.", examples=[{"decode": 52.1, "predict": 310.4}]
+    )
+
+
+def respond(
+    request: Request, result: Encoded, record: RequestRecord, headers: dict[str, str], model: str
+) -> Response:
+    """The result as JSON, or as the file itself when Accept prefers an image."""
+    timings = record.stamps.milliseconds()
+    animated = record.info is not None and record.info.animated
+    headers = headers | {
+        "Server-Timing": ", ".join(f"{name};dur={ms}" for name, ms in timings.items()),
+        "X-RMBG-Confidence": str(result.confidence),
+        "Vary": "Accept",
+    }
+    if result.box is not None:
+        headers["X-RMBG-Box"] = _box_header(result.box)
+    headers |= _shadow_headers(result.shadow)
+    if animated:
+        headers["X-RMBG-Animated"] = "first-frame-only"
+    if preferred_image(accept_of(request.headers)) is not None:
+        return PiecesResponse([result.data], headers, result.media_type)
+    rest = {
+        "format": result.format,
+        "width": result.width,
+        "height": result.height,
+        "box": _box(result.box),
+        "confidence": result.confidence,
+        "shadow": _shadow(result.shadow),
+        "animated": animated,
+        "model": model,
+        "timings_ms": timings,
+    }
+    tail = b'", ' + json.dumps(rest).encode()[1:]
+    return PiecesResponse(
+        [b'{"image": "', Base64Text(result.data), tail], headers, "application/json"
+    )
+
+
+def _box(box: Box | None) -> dict[str, int] | None:
+    if box is None:
+        return None
+    return {"left": box.left, "top": box.top, "width": box.width, "height": box.height}
+
+
+def _box_header(box: Box) -> str:
+    return f"{box.left},{box.top},{box.width},{box.height}"
+
+
+def _shadow(shadow: Shadow | None) -> dict[str, Any] | None:
+    if shadow is None:
+        return None
+    return {
+        "found": shadow.found,
+        "kind": shadow.kind,
+        "box": _box(shadow.box),
+        "density": round(shadow.density, 4),
+        "confidence": round(shadow.confidence, 4),
+        "reason": shadow.reason,
+    }
+
+
+def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
+    if shadow is None:
+        return {}
+    if shadow.box is None:
+        return {"X-RMBG-Shadow": f"none; reason={shadow.reason}"}
+    return {
+        "X-RMBG-Shadow": f"{shadow.kind}; density={shadow.density:.4f}; "
+        f"confidence={shadow.confidence:.4f}",
+        "X-RMBG-Shadow-Box": _box_header(shadow.box),
+    }
+
+
+def negotiate(options: RemovalOptions, accept: str) -> RemovalOptions:
+    """`options` with the format that Accept names, where the caller named none.
+
+    A format that these options cannot have, such as the zip of a matte, is not taken.
+    """
+    wanted = preferred_image(accept)
+    if wanted is None or options.output == "layers" or "format" in options.model_fields_set:
+        return options
+    for name, encoder in ENCODERS.items():
+        if encoder.media_type == wanted:
+            named = options.model_dump(exclude_unset=True) | {"format": name}
+            with suppress(ValidationError):
+                return RemovalOptions.model_validate(named)
+    return options

@@ -1,0 +1,153 @@
+"""Probes, metrics and facts about the service; none needs a key or waits for the queue."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from rmbg_service import __version__
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.state import State
+
+_OPTIONS: dict[str, list[str]] = {
+    name: schema.get("enum", [])
+    for name, schema in RemovalOptions.model_json_schema()["properties"].items()
+}
+
+
+class Status(BaseModel):
+    """The answer of a probe."""
+
+    status: State = Field(description="The state of the service.")
+    detail: str = Field(default="", description="Why it failed, when it has.")
+
+
+class ModelFacts(BaseModel):
+    """The model in use."""
+
+    name: str
+    device: str
+    licence: str = Field(description="SPDX name of the weights' licence.")
+    input_size: tuple[int, int] = Field(description="Height and width the network sees, in px.")
+
+
+class QueueFacts(BaseModel):
+    """The work in flight."""
+
+    jobs: int = Field(description="Jobs admitted and not finished.")
+    waiting: int = Field(description="Those that wait for the predictor.")
+    pixels: int = Field(description="Their pixels.")
+    estimated_wait_s: float = Field(
+        description="How long a request that came now would wait for its turn."
+    )
+
+
+class Health(BaseModel):
+    """Everything a person asks first."""
+
+    status: State
+    detail: str = ""
+    version: str
+    model: ModelFacts
+    queue: QueueFacts
+
+
+class Limits(BaseModel):
+    """The bounds a client has to keep, or will meet."""
+
+    max_image_pixels: int
+    max_body_bytes: int
+    max_inflight_jobs: int
+    max_inflight_pixels: int
+    request_timeout_s: float
+    upload_timeout_s: float
+    client_idle_timeout_s: float
+
+
+class Info(BaseModel):
+    """What this service is and what it accepts."""
+
+    version: str
+    model: ModelFacts
+    limits: Limits
+    options: dict[str, list[str]] = Field(
+        description="The options of `POST /api/remove-bg`, each with its values where those are a "
+        "fixed list of names."
+    )
+    api_key_required: bool
+
+
+def ops_router(engine: Engine) -> APIRouter:
+    """The routes under which the service tells about itself."""
+    router = APIRouter(tags=["operations"])
+
+    def status(healthy: bool) -> JSONResponse:
+        body = Status(status=engine.state, detail=engine.failure)
+        return JSONResponse(body.model_dump(mode="json"), 200 if healthy else 503)
+
+    def model() -> ModelFacts:
+        return ModelFacts(
+            name=engine.predictor.name,
+            device=engine.device,
+            licence=engine.licence,
+            input_size=engine.predictor.input_size,
+        )
+
+    unhealthy: dict[int | str, dict[str, Any]] = {
+        503: {"model": Status, "description": "Not so; `status` says why."}
+    }
+
+    @router.head("/livez", include_in_schema=False)
+    @router.get("/livez", response_model=Status, responses=unhealthy)
+    async def livez() -> Response:
+        """200 unless the service has failed and must be restarted."""
+        return status(engine.alive)
+
+    @router.head("/readyz", include_in_schema=False)
+    @router.get("/readyz", response_model=Status, responses=unhealthy)
+    async def readyz() -> Response:
+        """200 while requests are accepted; a full queue does not change it."""
+        return status(engine.state is State.READY)
+
+    @router.get("/health")
+    async def health() -> Health:
+        """State, model, device, licence, version and queue; always 200."""
+        return Health(
+            status=engine.state,
+            detail=engine.failure,
+            version=__version__,
+            model=model(),
+            queue=QueueFacts(
+                jobs=engine.budget.jobs,
+                waiting=engine.worker.queue_depth(),
+                pixels=engine.budget.pixels,
+                estimated_wait_s=round(engine.budget.estimated_wait_s, 3),
+            ),
+        )
+
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics() -> Response:
+        """Prometheus metrics."""
+        return Response(
+            engine.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
+
+    @router.get("/api/info")
+    async def info() -> Info:
+        """Model, licence, limits and version, for clients that adapt to them."""
+        settings = engine.settings
+        return Info(
+            version=__version__,
+            model=model(),
+            limits=Limits.model_validate(settings, from_attributes=True),
+            options=_OPTIONS,
+            api_key_required=bool(settings.api_keys),
+        )
+
+    return router

@@ -1,0 +1,1 @@
+"""The remove.bg API, version 1.0."""

@@ -1,0 +1,157 @@
+"""The parameters of the remove.bg API, and what they mean in the service's own words."""
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from rmbg_service.removal import option_values as texts
+from rmbg_service.removal.options import (
+    ColourText,
+    MarginText,
+    PositionText,
+    RegionText,
+    RemovalOptions,
+    ScaleText,
+)
+from rmbg_service.settings import RemoveBgSize
+
+_MAX_MARGIN_PX = 500
+_MAX_MARGIN_PART = 0.5
+_FORMATS = {"jpg": "jpeg"}
+_SHADOWS = {"none": "off", "auto": "auto", "3D": "auto", "car": "auto", "drop": "drop"}
+_WORDS = ("size", "type", "type_level", "format", "channels", "shadow_type")
+_SPELLINGS = {"50mp": "50MP", "3d": "3D", "jpeg": "jpg"}
+_PNG_MAX_PIXELS = 10_000_000
+_SIZES = {
+    "preview": 250_000,
+    "small": 250_000,
+    "regular": 250_000,
+    "medium": 1_500_000,
+    "hd": 4_000_000,
+    "full": 25_000_000,
+    "4k": 25_000_000,
+    "50MP": 50_000_000,
+}
+
+
+class RemoveBgParameters(BaseModel):
+    """Everything but the pictures; unknown parameters are ignored, as the original does."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    size: RemoveBgSize | None = Field(
+        None,
+        description="The most pixels of the result: `preview` = `small` = `regular` 0.25 MP, "
+        "`medium` 1.5 MP, `hd` 4 MP, `full` = `4k` 25 MP (png: 10 MP), `50MP` (png: 10 MP), `auto` "
+        "as many as there are. Default: `RMBG_REMOVEBG_DEFAULT_SIZE`.",
+    )
+    type: Literal[
+        "auto", "person", "product", "car", "animal", "graphic", "transportation", "other"
+    ] = Field("auto", description="Accepted; this service does not tell kinds of subjects apart.")
+    type_level: Literal["none", "1", "2", "latest"] = Field(
+        "1", description="`none` leaves out the header `X-Type`, which is `other` otherwise."
+    )
+    format: Literal["auto", "png", "jpg", "webp", "zip"] = Field(
+        "auto",
+        description="`auto` is png where the result has transparency, else jpg; `zip` holds "
+        "`color.jpg` and `alpha.png`.",
+    )
+    roi: RegionText = Field(
+        "0% 0% 100% 100%",
+        description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`; outside it everything "
+        "is background.",
+    )
+    crop: bool = Field(False, description="Cut to the subject's box.")
+    crop_margin: MarginText = Field(
+        "0",
+        description="With `crop`: 1, 2 or 4 values, in `px` (at most 500) or `%` of the subject "
+        "(at most 50).",
+    )
+    scale: ScaleText = Field(
+        "original", description="`10%` to `100%` of the canvas; implies `position=center`."
+    )
+    position: PositionText | None = Field(
+        None, description="`original`, `center`, `x%` or `x% y%`; has no effect with `crop`."
+    )
+    channels: Literal["rgba", "alpha"] = Field(
+        "rgba", description="`alpha` gives the matte alone, as a grey picture."
+    )
+    bg_color: ColourText | None = Field(
+        None, description="3, 4, 6 or 8 hexadecimal digits, with or without `#`, or a CSS name."
+    )
+    add_shadow: bool = Field(False, description="The old form of `shadow_type=auto`.")
+    shadow_type: Literal["none", "auto", "drop", "3D", "car"] | None = Field(
+        None,
+        description="`auto`: the subject's own shadow where it can be kept, else a painted one; "
+        "`3D` and `car` are the same. `drop`: a painted one.",
+    )
+    shadow_opacity: float = Field(
+        100, ge=0, le=100, description="Per cent of the shadow's alpha that is used."
+    )
+    semitransparency: bool = Field(
+        True, description="`false` makes partly transparent parts of the subject opaque."
+    )
+
+    @field_validator("crop_margin")
+    @classmethod
+    def _allowed_margin(cls, text: str) -> str:
+        if not all(
+            -_MAX_MARGIN_PART * 100 <= side <= _MAX_MARGIN_PX for side in texts.parse_margin(text)
+        ):
+            raise ValueError("a margin is at most 500px or 50%")
+        return text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tidy(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: _tidied(name, value) for name, value in given.items()}
+
+    @field_validator("bg_color")
+    @classmethod
+    def _name_or_digits(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"#?[0-9a-zA-Z]+", text):
+            raise ValueError("a colour is hexadecimal digits or a CSS name")
+        return text
+
+    @property
+    def _shadow(self) -> str:
+        kind = self.shadow_type or ("auto" if self.add_shadow else "none")
+        return _SHADOWS[kind]
+
+    def options(self, default_size: RemoveBgSize, has_background: bool) -> RemovalOptions:
+        """The same wishes in the service's own words."""
+        opaque = has_background or (
+            self.bg_color is not None and texts.parse_colour(self.bg_color)[3] == 255
+        )
+        pixels = _SIZES.get(self.size or default_size)
+        if pixels is not None and (self.format == "png" or (self.format == "auto" and not opaque)):
+            pixels = min(pixels, _PNG_MAX_PIXELS)
+        matte = self.channels == "alpha"
+        shadow = {"shadow": self._shadow, "shadow_opacity": self.shadow_opacity / 100}
+        if matte or self._shadow == "off":
+            shadow = {}
+        placed = {} if self.crop else {"scale": self.scale, "position": self.position}
+        return RemovalOptions.model_validate(
+            {
+                "output": "matte" if matte else "cutout",
+                "format": _FORMATS.get(self.format, self.format),
+                "roi": self.roi,
+                "crop": self.crop,
+                "margin": self.crop_margin if self.crop else "0",
+                "background": None if matte else self.bg_color,
+                "semitransparency": self.semitransparency,
+                "max_pixels": pixels,
+                "on_empty": "error",
+                **placed,
+                **shadow,
+            }
+        )
+
+
+def _tidied(name: str, value: object) -> object:
+    """`value` as text in the spelling of this file; only true and false stay what they are."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return value
+    text = str(value).strip()
+    return _SPELLINGS.get(text.lower(), text.lower()) if name in _WORDS else text

@@ -1,0 +1,236 @@
+"""POST /v1.0/removebg and GET /v1.0/account: the remove.bg API, for clients that exist already.
+
+The contract is remove.bg's public API documentation, version 1.0; docs/migrate-from-removebg.md
+says what is the same and what is not.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from rmbg_service.api.execution import run_job
+from rmbg_service.api.gate import Door, behind_a_door
+from rmbg_service.api.native.routes import BINARY, KEY_FORMS
+from rmbg_service.api.negotiation import accept_of, prefers_json
+from rmbg_service.api.record import RequestRecord
+from rmbg_service.api.removebg import request as removebg_wire
+from rmbg_service.api.removebg.errors import RemoveBgErrors, error_response, rate_headers
+from rmbg_service.api.removebg.parameters import RemoveBgParameters
+from rmbg_service.api.streaming import Base64Text, PiecesResponse
+from rmbg_service.api.url_fetch import Fetcher
+from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.serving.engine import Engine
+from rmbg_service.types import Box
+
+PREFIX = "/v1.0/"
+_REMOVEBG = "/v1.0/removebg"
+_ACCOUNT = "/v1.0/account"
+_NOWHERE = Box(0, 0, 0, 0)
+_SUBJECT_TYPE = "other"  # subjects are not classified
+
+
+class RemoveBgResult(BaseModel):
+    """The picture as base64, and where the subject is in the picture that was sent, in px."""
+
+    result_b64: str
+    foreground_top: int
+    foreground_left: int
+    foreground_width: int
+    foreground_height: int
+
+
+class RemoveBgResponse(BaseModel):
+    """The result as JSON."""
+
+    data: RemoveBgResult
+
+
+class Credits(BaseModel):
+    """Nothing is charged, so there are none."""
+
+    total: float = 0
+    subscription: float = 0
+    payg: float = 0
+    enterprise: float = 0
+
+
+class ApiFacts(BaseModel):
+    """What may be asked for."""
+
+    free_calls: int = 0
+    sizes: str = Field("all", description="Every size may be asked for.")
+
+
+class AccountAttributes(BaseModel):
+    """Exactly the members that the official clients expect."""
+
+    credits: Credits = Credits()
+    api: ApiFacts = ApiFacts()
+
+
+class AccountData(BaseModel):
+    """The account."""
+
+    attributes: AccountAttributes = AccountAttributes()
+
+
+class Account(BaseModel):
+    """The account of whoever asks."""
+
+    data: AccountData = AccountData()
+
+
+def removebg_doors(engine: Engine) -> dict[tuple[str, str], Door]:
+    """How the gate guards these routes."""
+    errors = error_response(engine)
+    return {
+        ("POST", _REMOVEBG): Door(errors, wait_limit_s=engine.settings.removebg_wait_limit_s),
+        ("GET", _ACCOUNT): Door(errors, runs_job=False),
+    }
+
+
+def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
+    """The two routes; without a `fetcher` no URL is fetched."""
+    router = APIRouter(tags=["remove.bg"], dependencies=[Depends(behind_a_door), *KEY_FORMS])
+    settings = engine.settings
+
+    @router.post(
+        _REMOVEBG,
+        response_class=Response,
+        responses=_responses(),
+        openapi_extra={"requestBody": _request_body()},
+    )
+    async def removebg(request: Request) -> Response:
+        """Remove the background of one picture, by the contract of the remove.bg API.
+
+        The answer is the file itself, or JSON with base64 when `Accept` asks for JSON alone.
+        """
+        record: RequestRecord = request.state.record
+        with record.stamps.measure("read"):
+            wanted = await removebg_wire.read_request(
+                request, fetcher, settings.removebg_default_size, settings.max_body_bytes
+            )
+        type_level, running = wanted.parameters.type_level, run_job(request, engine, wanted.removal)
+        del wanted  # so that nothing but the job holds the file
+        result = await running
+        headers = _headers(result) | rate_headers(engine, record)
+        if type_level != "none":
+            headers["X-Type"] = _SUBJECT_TYPE
+        if not prefers_json(accept_of(request.headers)):
+            return PiecesResponse([result.data], headers, result.media_type)
+        box = result.box or _NOWHERE
+        tail = (
+            f'", "foreground_top": {box.top}, "foreground_left": {box.left}, '
+            f'"foreground_width": {box.width}, "foreground_height": {box.height}}}}}'
+        )
+        parts: list[bytes | Base64Text] = [
+            b'{"data": {"result_b64": "',
+            Base64Text(result.data),
+            tail.encode(),
+        ]
+        return PiecesResponse(parts, headers, "application/json")
+
+    @router.get(_ACCOUNT, responses=_account_responses())
+    async def account() -> Account:
+        """Credits and free calls: there are none, because nothing is charged."""
+        return Account()
+
+    return router
+
+
+def _headers(result: Encoded) -> dict[str, str]:
+    box = result.box or _NOWHERE
+    return {
+        "X-Width": str(result.width),
+        "X-Height": str(result.height),
+        "X-Max-Width": str(result.full_size[0]),
+        "X-Max-Height": str(result.full_size[1]),
+        "X-Credits-Charged": "0",
+        "X-Foreground-Top": str(box.top),
+        "X-Foreground-Left": str(box.left),
+        "X-Foreground-Width": str(box.width),
+        "X-Foreground-Height": str(box.height),
+        "Vary": "Accept",
+    }
+
+
+def _request_body() -> dict[str, Any]:
+    parameters = RemoveBgParameters.model_json_schema()["properties"]
+    image_url = {"image_url": {"type": "string", "description": "Where to fetch the picture."}}
+    image_b64 = {"image_file_b64": {"type": "string", "description": "The file as base64."}}
+    image_file = {"image_file": BINARY | {"description": "The picture as a file."}}
+    bg_url = {"bg_image_url": {"type": "string", "description": "Where to fetch a background."}}
+    bg_file = {"bg_image_file": BINARY | {"description": "A background as a file."}}
+    text = {
+        "type": "object",
+        "properties": image_url | image_b64 | bg_url | parameters,
+        "oneOf": [{"required": ["image_url"]}, {"required": ["image_file_b64"]}],
+    }
+    files = {
+        "type": "object",
+        "properties": image_file | image_url | image_b64 | bg_file | bg_url | parameters,
+        "oneOf": [{"required": [name]} for name in (*image_file, *image_url, *image_b64)],
+    }
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": files},
+            "application/json": {"schema": text},
+            "application/x-www-form-urlencoded": {"schema": text},
+        },
+    }
+
+
+_RATE_HEADERS = {
+    name: {"schema": {"type": "integer"}, "description": description}
+    for name, description in {
+        "X-RateLimit-Limit": "Megapixels that may be sent in a minute.",
+        "X-RateLimit-Remaining": "Those that are left.",
+        "X-RateLimit-Reset": "Unix time in seconds when all of them are there again.",
+    }.items()
+}
+_RESULT_HEADERS = _RATE_HEADERS | {
+    name: {"schema": {"type": "integer"}, "description": description}
+    for name, description in {
+        "X-Width": "Width of the result in px.",
+        "X-Height": "Height of the result in px.",
+        "X-Max-Width": "Width in px that `size=auto` gives.",
+        "X-Max-Height": "Height in px that `size=auto` gives.",
+        "X-Credits-Charged": "Always 0.",
+        "X-Foreground-Top": "Top of the subject in the picture that was sent, in px.",
+        "X-Foreground-Left": "Its left side.",
+        "X-Foreground-Width": "Its width.",
+        "X-Foreground-Height": "Its height.",
+    }.items()
+}
+_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    media_types = ("image/png", "image/jpeg", "image/webp", "application/zip")
+    subject_type = {"X-Type": {"schema": {"type": "string"}, "description": "Always `other`."}}
+    return {
+        200: {
+            "model": RemoveBgResponse,
+            "description": "The cutout.",
+            "headers": _RESULT_HEADERS | subject_type,
+            "content": {media_type: {"schema": BINARY} for media_type in media_types},
+        },
+        400: _error("The request, a parameter or the picture cannot be used; see `code`."),
+        **_account_responses(),
+        408: _error("The body did not arrive in time."),
+        429: _error("Too many megapixels, or overloaded.", _RETRY | _RATE_HEADERS),
+        500: _error("The model failed on this picture."),
+        503: _error("Loading, shutting down, failed, or out of device memory."),
+        504: _error("Not finished before the deadline."),
+    }
+
+
+def _account_responses() -> dict[int | str, dict[str, Any]]:
+    return {403: _error("The key is missing or wrong: `auth_failed`.")}
+
+
+def _error(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"model": RemoveBgErrors, "description": description, "headers": headers or {}}

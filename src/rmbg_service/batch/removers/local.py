@@ -1,0 +1,123 @@
+"""Removal in this process: the server's engine, without the server."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rmbg_service.batch.removers.remover import Dropped, Hopeless, Removed
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.job import Job
+from rmbg_service.serving.metrics import Metrics
+from rmbg_service.serving.state import State
+from rmbg_service.settings import Settings
+
+
+class LocalRemover:
+    """Runs an engine; the model is loaded for the first picture that needs it.
+
+    The engine holds at most `Settings.max_decoded_images` pictures decoded, and predicts one while
+    it decodes and encodes others. One picture more is at hand as a file, so that it never waits
+    for the disk.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: RemovalOptions,
+        background: bytes | None,
+        stop: asyncio.Event,
+    ) -> None:
+        self.engine = engine
+        self.model = engine.predictor.name
+        self.max_bytes = engine.settings.max_body_bytes
+        self.parallel = min(
+            engine.settings.max_decoded_images + 1, engine.settings.max_inflight_jobs
+        )
+        self._options = options
+        self._background = background
+        self._stop = stop
+        self._loaded = asyncio.Event()
+        self._started = False
+
+    async def remove(self, data: bytes) -> Removed:
+        """See `Remover.remove`."""
+        making = self._job(data)
+        del data  # so that the file goes as soon as it is decoded
+        job = await making
+        running = self.engine.submit(job)
+        job.reservation.release()  # the job itself still holds it
+        try:
+            result = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            job.abandoned = True  # it ends at its next stage
+            raise
+        except Exception:
+            self._require_alive()
+            raise
+        return Removed(result.data, result.box)
+
+    async def _job(self, data: bytes) -> Job:
+        info = await self.engine.probe(data)  # first: a broken file needs no model
+        background_info = None
+        if self._background is not None:
+            background_info = await self.engine.probe(self._background)
+        await self._load()
+        return Job(
+            data=data,
+            info=info,
+            options=self._options,
+            deadline=math.inf,
+            reservation=self.engine.budget.reserve(math.inf),
+            background=self._background,
+            background_info=background_info,
+        )
+
+    async def _load(self) -> None:
+        if not self._started:
+            self._started = True
+            self.engine.on_ready = self.engine.on_failure = self._loaded.set
+            self.engine.start()
+        either = [asyncio.create_task(event.wait()) for event in (self._loaded, self._stop)]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in either:
+                task.cancel()
+        self._require_alive()
+        if not self._loaded.is_set():
+            raise Dropped
+
+    def _require_alive(self) -> None:
+        if self.engine.state is State.FAILED:
+            raise Hopeless(self.engine.failure)
+
+    async def close(self) -> None:
+        """Free the model, unless it is still being loaded: that cannot be stopped."""
+        if self._loaded.is_set():
+            await self.engine.stop()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a thread may still be at work, which an ordinary exit would wait for."""
+        loading = self._started and not self._loaded.is_set()
+        return loading or self.engine.state is State.FAILED or not self.engine.idle
+
+
+@asynccontextmanager
+async def local_remover(
+    settings: Settings,
+    predictor: Predictor,
+    options: RemovalOptions,
+    background: bytes | None,
+    stop: asyncio.Event,
+) -> AsyncIterator[LocalRemover]:
+    """A `LocalRemover` that is closed at the end."""
+    engine = Engine(predictor, settings, Metrics())
+    remover = LocalRemover(engine, options, background, stop)
+    try:
+        yield remover
+    finally:
+        await remover.close()

@@ -1,0 +1,114 @@
+"""`report.html`: one file that needs nothing else, for people who would rather look than read."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+from markupsafe import Markup
+
+from rmbg_service.evaluation.dataset import Sample, load_matte
+from rmbg_service.evaluation.records import MEASURES, Record
+from rmbg_service.evaluation.report import plots
+from rmbg_service.evaluation.report.labels import LABELS, figure, gain, interval
+from rmbg_service.evaluation.report.views import SampleView, view
+from rmbg_service.evaluation.result import Result
+from rmbg_service.evaluation.run import matte_path
+from rmbg_service.evaluation.summary import ALL
+
+WORST = 20
+PLOTTED = ("iou", "uea", "uea_hair", "uea_shadow", "biou", "mae", "grad", "seconds")
+OVERVIEW = ("iou", "uea", "uea_shadow", "uea_hair", "mae", "seconds")
+
+
+class Worst(NamedTuple):
+    """One of the worst photos of the first candidate, with all candidates' records of it."""
+
+    sample: Sample
+    records: dict[str, Record]
+    view: SampleView
+
+
+def write_report(result: Result, path: Path) -> None:
+    """Render the report of `result` in one step."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rmbg_service.evaluation.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"figure": figure, "interval": interval, "gain": gain}
+    page = environment.get_template("report.html.j2").stream(
+        result=result,
+        names=[outcome.candidate for outcome in result.outcomes],
+        labels=LABELS,
+        measures=[m for m in MEASURES if _is_known(result, m)],
+        overview=[m for m in OVERVIEW if _is_known(result, m)],
+        best=_best(result),
+        plots=_plots(result),
+        worst=_worst(result),
+        all=ALL,
+        colours=plots.COLOURS,
+    )
+    part = path.with_suffix(".part")
+    page.dump(str(part), encoding="utf-8")
+    part.replace(path)
+
+
+def _is_known(result: Result, measure: str) -> bool:
+    return any(groups[ALL][measure].n for groups in result.groups.values())
+
+
+def _best(result: Result) -> dict[tuple[str, str], set[str]]:
+    """The candidates with the best mean, by tag and measure; none where there is one candidate."""
+    best: dict[tuple[str, str], set[str]] = {}
+    if len(result.outcomes) < 2:
+        return best
+    for tag in result.groups[result.outcomes[0].candidate]:
+        for measure, label in LABELS.items():
+            means = {
+                name: label.better * groups[tag][measure].mean
+                for name, groups in result.groups.items()
+                if tag in groups and groups[tag][measure].n
+            }
+            best[tag, measure] = {n for n, mean in means.items() if mean == max(means.values())}
+    return best
+
+
+def _plots(result: Result) -> Iterator[tuple[str, Markup]]:
+    """Titles and plots."""
+    for measure in filter(partial(_is_known, result), PLOTTED):
+        title = LABELS[measure].title
+        values = {o.candidate: [r.values[measure] for r in o.records] for o in result.outcomes}
+        yield title, plots.distribution(title, values)
+    if _is_known(result, "seconds"):
+        for measure in ("uea", "iou"):
+            title = LABELS[measure].title
+            points = {
+                o.candidate: [(r.values["seconds"], r.values[measure]) for r in o.records]
+                for o in result.outcomes
+            }
+            yield f"{title} against time", plots.time_against_quality(title, points)
+
+
+def _worst(result: Result) -> Iterator[Worst]:
+    """One after the other, so that only one photo is in memory."""
+    samples = {sample.id: sample for sample in result.samples}
+    for record in sorted(result.outcomes[0].records, key=_rank)[:WORST]:
+        sample = samples[record.id]
+        records, mattes = {}, {}
+        for outcome in result.outcomes:
+            own = next((r for r in outcome.records if r.id == record.id), None)
+            if own is not None:
+                records[outcome.candidate] = own
+                mattes[outcome.candidate] = load_matte(matte_path(outcome.folder, sample))
+        yield Worst(sample, records, view(sample, mattes))
+
+
+def _rank(record: Record) -> tuple[float, float]:
+    """By usable edge, then by IoU; a photo without an edge by IoU alone."""
+    uea, iou = record.values["uea"], record.values["iou"]
+    return (iou if math.isnan(uea) else uea, iou)

@@ -1,0 +1,106 @@
+"""A sequence of alphas without flicker: a mean of three frames along the motion.
+
+The alphas of the frames before and after are carried to where their pixels are now, by dense
+optical flow (DIS: Kroeger, Timofte, Dai and Van Gool, ECCV 2016), and averaged with the one in the
+middle: motion-compensated temporal filtering (Dubois and Sabri, IEEE Transactions on
+Communications 32(7), 1984). A carried alpha counts only as far as the picture that is carried with
+it agrees with what is seen. Frames on both sides, and none that were filtered before: so nothing
+lags behind a motion, and no error is handed on.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from rmbg_service.matting.arrays import UNIT, AnyArray, merge, resize, split
+from rmbg_service.types import Alpha, Matte, Planes, RgbImage
+
+TOLERANCE = 8.0
+"""Difference of colour, in levels of 255, at which a neighbour's share has fallen to 1/e."""
+
+AGREEMENT_PX = 5
+"""Colours are compared as means over windows of this size, so that noise is no difference."""
+
+WORKING_SIDE_PX = 640
+"""Flow and agreement are estimated at this long side at the most."""
+
+LEAST_SIDE_PX = 16
+"""Smaller pictures, which DIS does not take, are held to be still."""
+
+
+class MattedFrame(NamedTuple):
+    """A frame, its alpha, and when it is shown; the last is only passed on."""
+
+    rgb: RgbImage
+    alpha: Alpha
+    pts: int
+
+
+def steady(frames: Iterable[MattedFrame]) -> Iterator[MattedFrame]:
+    """The frames with steadied alphas; each comes after the next one has been read."""
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    before: _View | None = None
+    now: _View | None = None
+    for frame in frames:
+        after = _View(frame)
+        if now is not None:
+            yield now.mean_with([view for view in (before, after) if view is not None], flow)
+        before, now = now, after
+    if now is not None:
+        yield now.mean_with([] if before is None else [before], flow)
+
+
+class _View:
+    """A frame with what is compared of it, at the working size: grey, and colours without noise."""
+
+    def __init__(self, frame: MattedFrame) -> None:
+        height, width = frame.alpha.shape
+        scale = min(1.0, WORKING_SIDE_PX / max(height, width))
+        self.size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        small = resize(frame.rgb, self.size)
+        self.frame = frame
+        self.grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        means = cv2.blur(small, (AGREEMENT_PX, AGREEMENT_PX))
+        self.colours: RgbImage = np.asarray(means, np.uint8)
+
+    def mean_with(self, others: "list[_View]", flow: cv2.DISOpticalFlow) -> MattedFrame:
+        total = self.frame.alpha * UNIT
+        weight = np.ones_like(total)
+        for other in others:
+            carried, share = self._carry(other, flow)
+            total += carried * share
+            weight += share
+        alpha = np.clip(total / weight, 0, 1) * 255
+        return self.frame._replace(alpha=np.round(alpha).astype(np.uint8))
+
+    def _carry(self, other: "_View", flow: cv2.DISOpticalFlow) -> tuple[Matte, Matte]:
+        """The other's alpha moved to this frame, and its share in [0, 1]."""
+        motion: Planes = np.zeros((*self.size, 2), np.float32)
+        if min(self.size) >= LEAST_SIDE_PX:
+            motion = np.asarray(flow.calc(self.grey, other.grey, motion), np.float32)
+        difference = cv2.absdiff(self.colours, _moved(other.colours, motion, cv2.INTER_LINEAR))
+        worst = difference.max(axis=2).astype(np.float32)
+        share = np.asarray(np.exp(-np.square(worst / TOLERANCE)), np.float32)
+        size = (self.frame.alpha.shape[0], self.frame.alpha.shape[1])
+        carried = _moved(other.frame.alpha * UNIT, _enlarged(motion, size), cv2.INTER_CUBIC)
+        return carried, resize(share, size, cv2.INTER_LINEAR)
+
+
+def _moved(picture: AnyArray, motion: Planes, interpolation: int) -> AnyArray:
+    """What each pixel shows that is `motion` `(h, w, 2)` px, right and down, away in `picture`."""
+    right, down = split(motion)
+    y, x = np.mgrid[0 : motion.shape[0], 0 : motion.shape[1]].astype(np.float32)
+    border = cv2.BORDER_REPLICATE
+    moved = cv2.remap(picture, x + right, y + down, interpolation, borderMode=border)
+    return np.asarray(moved, picture.dtype)
+
+
+def _enlarged(motion: Planes, size: tuple[int, int]) -> Planes:
+    """A motion field for pictures of `size`, `(height, width)`."""
+    height, width = motion.shape[:2]
+    if (height, width) == size:
+        return motion
+    right, down = split(np.asarray(cv2.resize(motion, size[::-1]), np.float32))
+    return merge([right * (size[1] / width), down * (size[0] / height)])

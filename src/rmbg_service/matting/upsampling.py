@@ -1,0 +1,142 @@
+"""A network's small matte at the picture's full size.
+
+`upsample` is the plain way. `refine` lets the picture's own edges steer the matte: guided filters
+from coarse to fine at a small working size, whose last linear models are then applied to the full
+picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Three things differ from the paper:
+the matte, which small networks leave too soft, is steepened before each fit; where the colours do
+not explain the matte (a shadow, a striped shirt, a background of the subject's colour) the
+upsampled matte stays; and where the network's edge is loose (hair, fur, glass, a subject it was not
+sure of) two wide filters come first and the matte is steepened less. Only the band where the
+network itself was not sure is touched.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from rmbg_service.matting import guided_filter as guided
+from rmbg_service.matting.arrays import TILE_PX, UNIT, merge, resize, split, touched_tiles, window
+from rmbg_service.types import Alpha, Matte, Planes, RgbImage
+
+WORKING_SIDE_PX = 640
+COARSE_SIDE_PX = 320
+LOOSE_RADII = (32, 16)
+STEPS = ((COARSE_SIDE_PX, 8), (COARSE_SIDE_PX, 4), (WORKING_SIDE_PX, 2))
+"""Working size (long side in px) and filter radius (in 1/320 of the long side), in order. The radii
+for loose edges come before them, at the coarse size."""
+
+FIRM_WIDTH, LOOSE_WIDTH = 3, 6
+"""Widths of the matte's edge, in 1/320 of the long side, up to which an edge is firm and from which
+on it is wholly loose; see `looseness`."""
+
+WIDTH_WINDOW = 10
+"""Radius, in the same unit, of the window in which that width is measured."""
+
+UNSURE = 0.02
+"""The network is sure of a value this close to 0 or 1."""
+
+FLAT = 1e-3
+"""Gradients below this, per pixel, make no edge; keeps the width finite."""
+
+STEEPEN_FIRM = 1.5
+"""Before a fit at a firm edge."""
+STEEPEN_SOFT = 1.15
+"""Before a fit at a loose edge, and where no fit is trusted."""
+
+
+class _Plan(NamedTuple):
+    """What the last step would do, at its working size, to be carried out on the full picture.
+
+    `model` `(h, w, 4)` predicts the matte from a colour; `mix` `(h, w, 2)` is the share of that
+    prediction and what is added besides. Both parts of `mix` are 0 where the network was sure.
+    """
+
+    model: Planes
+    mix: Planes
+
+
+def upsample(matte: Matte, size: tuple[int, int]) -> Alpha:
+    """Bring a matte of any size to `size`, `(height, width)`, without looking at the picture."""
+    coarse = np.round(np.clip(matte, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(resize(coarse, size), dtype=np.uint8)
+
+
+def refine(rgb: RgbImage, matte: Matte) -> Alpha:
+    """Bring a matte of any size to the picture's, its soft band steered by the picture's edges."""
+    height, width = rgb.shape[:2]
+    alpha = upsample(matte, (height, width))
+    unsure = ((matte > UNSURE) & (matte < 1 - UNSURE)).astype(np.uint8)
+    if not unsure.any():
+        return alpha
+    band = cv2.dilate(unsure, np.ones((3, 3), np.uint8)).astype(np.float32)
+    plan = _plan(rgb, np.clip(matte, 0, 1), band)
+    for top, left in touched_tiles(band, (height, width)):
+        tile = alpha[top : top + TILE_PX, left : left + TILE_PX]
+        guide = rgb[top : top + TILE_PX, left : left + TILE_PX] * UNIT
+        model, mix = (window(p, (height, width), (top, left), tile.shape) for p in plan)
+        share, added = split(mix)
+        change = (share * guided.apply(model, guide) + added) * 255
+        cv2.add(tile, change, dst=tile, dtype=cv2.CV_8U)
+    return alpha
+
+
+def looseness(matte: Matte) -> Matte:
+    """How loose the edge of a matte in [0, 1] is around each pixel `(h, w)`: 0 firm, 1 loose.
+
+    The edge's width is the sum of `4 m (1 - m)` in a window over the sum of the gradient's length
+    there, 2/3 of the width of a linear ramp; the matte's long side has `COARSE_SIDE_PX`.
+    """
+    window_px = (2 * WIDTH_WINDOW + 1,) * 2
+    across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
+    rise = cv2.blur(cv2.magnitude(across, down), window_px)
+    width = cv2.blur(4 * matte * (1 - matte), window_px) / (rise + FLAT)
+    return np.asarray(np.clip((width - FIRM_WIDTH) / (LOOSE_WIDTH - FIRM_WIDTH), 0, 1))
+
+
+def _plan(rgb: RgbImage, matte: Matte, band: Matte) -> _Plan:
+    """The guided filters from coarse to fine."""
+    skip = max(1, max(rgb.shape[:2]) // (2 * WORKING_SIDE_PX))
+    rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
+    shrunk = resize(rgb[rows], _working_size(rgb, WORKING_SIDE_PX))
+    loose = looseness(resize(matte, _working_size(rgb, COARSE_SIDE_PX)))
+    refined = _widely_fitted(shrunk, matte, band, loose)
+    for side, radius in STEPS:
+        size = _working_size(rgb, side)
+        guide = resize(shrunk, size) * UNIT
+        coarse, here = resize(matte, size), resize(band, size, cv2.INTER_LINEAR)
+        refined = resize(refined, size)
+        model, trust = _fit(guide, refined, radius, loose)
+        share = trust * here
+        added = (here - share) * _steepen(refined, STEEPEN_SOFT) - here * coarse
+        refined = np.clip(coarse + share * guided.apply(model, guide) + added, 0, 1)
+    return _Plan(model, merge([share, added]))
+
+
+def _widely_fitted(shrunk: RgbImage, matte: Matte, band: Matte, loose: Matte) -> Matte:
+    """The matte at the size of `loose`, drawn by wide filters to the colours where it is loose."""
+    size = loose.shape[0], loose.shape[1]
+    guide = resize(shrunk, size) * UNIT
+    touched = loose * resize(band, size, cv2.INTER_LINEAR)
+    refined = resize(matte, size)
+    for radius in LOOSE_RADII if touched.any() else ():
+        model, trust = _fit(guide, refined, radius, loose)
+        refined = refined + touched * trust * (guided.apply(model, guide) - refined)
+    return refined
+
+
+def _fit(guide: Planes, matte: Matte, radius: int, loose: Matte) -> guided.Fit:
+    size = matte.shape[0], matte.shape[1]
+    factor = STEEPEN_FIRM - (STEEPEN_FIRM - STEEPEN_SOFT) * resize(loose, size, cv2.INTER_LINEAR)
+    radius_px = max(1, round(radius * max(size) / COARSE_SIDE_PX))
+    return guided.fit(guide, _steepen(matte, factor), radius_px)
+
+
+def _working_size(rgb: RgbImage, side_px: int) -> tuple[int, int]:
+    scale = min(1.0, side_px / max(rgb.shape[:2]))
+    return max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))
+
+
+def _steepen(matte: Matte, factor: float | Matte) -> Matte:
+    return np.asarray(np.clip((matte - 0.5) * factor + 0.5, 0, 1))

@@ -1,0 +1,1 @@
+"""One picture in, one cutout out, without a queue or HTTP."""

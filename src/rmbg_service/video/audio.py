@@ -1,0 +1,102 @@
+"""A clip's sound to the file that is written: as it is, or encoded anew."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from rmbg_service.video import VideoError
+from rmbg_service.video.reader import AudioPacket
+
+_RATE_HZ = 48_000  # what Opus runs at
+
+_LEAST_GAP_S = Fraction(1, 20)
+"""Shorter jumps of the times are rounding and jitter."""
+
+
+class CopiedAudio:
+    """Packets as they are."""
+
+    def __init__(self, container: OutputContainer, source: AudioStream, _: str) -> None:
+        self._stream = container.add_stream_from_template(source)
+
+    def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
+        """What a packet of the clip becomes."""
+        packet.stream = self._stream
+        return [packet]
+
+    def end(self) -> Sequence[AudioPacket]:
+        """What is left at the end."""
+        return []
+
+
+class EncodedAudio:
+    """Packets decoded and encoded anew, as mono or stereo; a gap between them becomes silence.
+
+    The encoders count samples and would draw together what lies on both sides of a gap.
+    """
+
+    def __init__(self, container: OutputContainer, source: AudioStream, codec: str) -> None:
+        stream = container.add_stream(codec, rate=_RATE_HZ)
+        assert isinstance(stream, AudioStream)
+        self._stream = stream
+        self._stream.layout = "mono" if source.channels == 1 else "stereo"
+        self._stream.codec_context.open()
+        self._resampler = AudioResampler(
+            self._stream.format,
+            self._stream.layout,
+            _RATE_HZ,
+            self._stream.codec_context.frame_size or None,
+        )
+        self._end_s: Fraction | None = None
+
+    def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
+        """What a packet of the clip becomes. Raises `VideoError` when it cannot be decoded."""
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            raise VideoError(f"the sound is damaged: {error.strerror or error}") from None
+        packets: list[AudioPacket] = []
+        for frame in frames:
+            assert isinstance(frame, AudioFrame)
+            for part in self._with_silence(frame):
+                packets += self._encode(part)
+        return packets
+
+    def end(self) -> Sequence[AudioPacket]:
+        """What is left at the end."""
+        return [*self._encode(None), *self._stream.encode()]
+
+    def _with_silence(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """The frame, after silence from the end of the one before, a second in each piece."""
+        begin_s = self._end_s
+        if frame.pts is not None:
+            assert frame.time_base is not None
+            begin_s = frame.pts * frame.time_base
+            if self._end_s is not None and begin_s > self._end_s + _LEAST_GAP_S:
+                missing = round((begin_s - self._end_s) * frame.sample_rate)
+                at = frame.pts - round((begin_s - self._end_s) / frame.time_base)
+                while missing > 0:
+                    samples = min(missing, frame.sample_rate)
+                    yield _silence(frame, samples, at)
+                    missing -= samples
+                    at += round(Fraction(samples, frame.sample_rate) / frame.time_base)
+        if begin_s is not None:
+            self._end_s = begin_s + Fraction(frame.samples, frame.sample_rate)
+        yield frame
+
+    def _encode(self, frame: AudioFrame | None) -> list[AudioPacket]:
+        return [p for made in self._resampler.resample(frame) for p in self._stream.encode(made)]
+
+
+def _silence(like: AudioFrame, samples: int, pts: int) -> AudioFrame:
+    silent = AudioFrame(like.format.name, like.layout.name, samples)
+    level = b"\x80" if like.format.name in ("u8", "u8p") else b"\0"
+    for plane in silent.planes:
+        plane.update(level * plane.buffer_size)
+    silent.sample_rate, silent.time_base, silent.pts = like.sample_rate, like.time_base, pts
+    return silent

@@ -1,0 +1,146 @@
+"""A video file to upright RGB frames, and its audio packets between them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
+
+from rmbg_service.types import RgbImage
+from rmbg_service.video import VideoError
+from rmbg_service.video.integrity import Extent, check_size
+
+AudioPacket: TypeAlias = "av.Packet[Stream]"
+
+_NO_MATRIX = (0, 2)  # RGB, which the outputs cannot hold, and unknown
+_HD_ROWS = 720
+
+
+class ColourCode(NamedTuple):
+    """How numbers mean colours, in the code points of ITU-T H.273; 2 is unknown."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+
+
+class Frame(NamedTuple):
+    """An upright picture `(H, W, 3)` uint8, full range, and when it is shown in `time_base`."""
+
+    rgb: RgbImage
+    pts: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is known of a video before its frames are read.
+
+    `width` and `height` are those of the upright frame; `aspect` is that of one pixel; `frames`
+    is 0 when the file does not tell. The colours' matrix is always known: where the file does not
+    tell, it is BT.709 from 720 rows on and BT.601 below, as players assume.
+    """
+
+    path: Path
+    width: int
+    height: int
+    aspect: Fraction
+    rate: Fraction
+    time_base: Fraction
+    frames: int
+    colour: ColourCode
+    has_audio: bool
+
+
+def open_clip(path: Path) -> Clip:
+    """Look at the file and its first frame. Raises `VideoError`."""
+    try:
+        check_size(path)
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise VideoError("the file has no video")
+            stream = container.streams.video[0]
+            frame = next(container.decode(stream))
+            turned = _quarter_turns(frame) % 2 == 1
+            aspect = Fraction(stream.codec_context.sample_aspect_ratio or 1)
+            return Clip(
+                path=path,
+                width=frame.height if turned else frame.width,
+                height=frame.width if turned else frame.height,
+                aspect=1 / aspect if turned else aspect,
+                rate=stream.average_rate or stream.guessed_rate or Fraction(25),
+                time_base=stream.time_base or Fraction(1, 1000),
+                frames=stream.frames,
+                colour=_colour(frame),
+                has_audio=bool(container.streams.audio),
+            )
+    except StopIteration:
+        raise VideoError("the file has no frames") from None
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"the video cannot be read: {error.strerror or error}") from None
+
+
+def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame | AudioPacket]":
+    """The frames in the order they are shown; packets of the first audio track as they come.
+
+    Times begin at 0, where the file begins. Raises `VideoError`, also at the end of a file that
+    breaks off before what it announces.
+    """
+    video, sound = container.streams.video[0], container.streams.audio[:1]
+    video.thread_type = "AUTO"
+    extent = Extent(container)
+    begin_s = Fraction(max(container.start_time or 0, 0), av.time_base)
+    last = -1
+    try:
+        for packet in container.demux():
+            extent.note(packet)
+            if packet.stream is not video:
+                if packet.stream in sound and packet.dts is not None and not packet.is_corrupt:
+                    offset = round(begin_s / packet.time_base)
+                    packet.dts -= offset
+                    packet.pts = None if packet.pts is None else packet.pts - offset
+                    yield packet
+                continue
+            for frame in packet.decode():
+                assert isinstance(frame, VideoFrame)
+                step = round(1 / (clip.rate * clip.time_base))
+                pts = last + step if frame.pts is None else frame.pts
+                pts = max(pts - round(begin_s / clip.time_base), last + 1)
+                last = pts
+                rgb = _upright_rgb(frame, clip.colour)
+                if rgb.shape[:2] != (clip.height, clip.width):
+                    raise VideoError("the video's frames change their size")
+                yield Frame(rgb, pts)
+    except av.FFmpegError as error:
+        raise VideoError(f"the video is damaged: {error.strerror or error}") from None
+    except IndexError:  # PyAV knows no tracks that begin in the middle
+        raise VideoError("the video is damaged: a track that was not announced") from None
+    extent.check()
+
+
+def _upright_rgb(frame: VideoFrame, colour: ColourCode) -> RgbImage:
+    rgb = frame.reformat(
+        format="rgb24",
+        src_colorspace=colour.matrix,
+        dst_color_range=ColorRange.JPEG,
+    ).to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, _quarter_turns(frame)), dtype=np.uint8)
+
+
+def _quarter_turns(frame: VideoFrame) -> int:
+    """Counterclockwise."""
+    return round(frame.rotation / 90) % 4
+
+
+def _colour(frame: VideoFrame) -> ColourCode:
+    matrix = int(frame.colorspace)
+    if matrix in _NO_MATRIX:
+        short_side = min(frame.width, frame.height)
+        matrix = int(Colorspace.ITU709 if short_side >= _HD_ROWS else Colorspace.ITU601)
+    return ColourCode(matrix, int(frame.color_primaries), int(frame.color_trc))

@@ -1,0 +1,121 @@
+/** The page's language: the browser's, or the one that was chosen here before. */
+
+import en from "./locales/en.js";
+import zh from "./locales/zh.js";
+import { recall, remember } from "./storage.js";
+
+/** @typedef {keyof typeof en} Word */
+/** @typedef {"en" | "zh"} Language */
+
+/** @type {Record<Language, Record<Word, string>>} */
+const WORDS = { en, zh };
+const KEPT = "rmbg.language";
+
+/** @type {Language} */
+let language = preferred();
+
+/** Tells with `change` that the language is another one. */
+export const languageChanges = new EventTarget();
+
+/**
+ * The text for `word`, with its `{names}` filled in.
+ * @param {Word} word
+ * @param {Record<string, string | number>} [values]
+ */
+export function t(word, values = {}) {
+  return WORDS[language][word].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+/**
+ * Whether there is a text for `word`.
+ * @param {string} word
+ * @returns {word is Word}
+ */
+export function isWord(word) {
+  return word in en;
+}
+
+/** @param {number} bytes */
+export function bytesText(bytes) {
+  if (bytes < 1e3) return unitText(bytes, "byte", 0);
+  const [value, unit] = bytes < 1e6 ? [bytes / 1e3, "kilobyte"] : [bytes / 1e6, "megabyte"];
+  return unitText(value, unit, value < 10 ? 1 : 0);
+}
+
+/** @param {number} seconds */
+export function timeText(seconds) {
+  return seconds < 90 ? unitText(seconds, "second", 0) : unitText(seconds / 60, "minute", 0);
+}
+
+/** They are costly to make. @type {Map<string, Intl.NumberFormat>} */
+const formats = new Map();
+
+/**
+ * @param {number} value
+ * @param {string} unit
+ * @param {number} digits after the point, at the most
+ */
+function unitText(value, unit, digits) {
+  const name = `${locale()} ${unit} ${digits}`;
+  const made =
+    formats.get(name) ??
+    new Intl.NumberFormat(locale(), {
+      style: "unit",
+      unit,
+      unitDisplay: "short",
+      maximumFractionDigits: digits,
+    });
+  formats.set(name, made);
+  return made.format(value);
+}
+
+/** Translate the document and make its switch work. */
+export function startLanguages() {
+  for (const button of document.querySelectorAll("[data-language]")) {
+    button.addEventListener("click", () => {
+      const chosen = button.getAttribute("data-language") === "zh" ? "zh" : "en";
+      language = chosen;
+      remember("localStorage", KEPT, chosen);
+      translate();
+      languageChanges.dispatchEvent(new Event("change"));
+    });
+  }
+  translate();
+}
+
+function translate() {
+  document.documentElement.lang = locale();
+  for (const button of document.querySelectorAll("[data-language]")) {
+    const chosen = button.getAttribute("data-language") === language;
+    button.setAttribute("aria-pressed", String(chosen));
+  }
+  each("data-i18n", (element, text) => (element.textContent = text));
+  each("data-i18n-title", (element, text) => element.setAttribute("title", text));
+  each("data-i18n-label", (element, text) => {
+    element.setAttribute("aria-label", text);
+    if (element instanceof HTMLButtonElement) element.title = text;
+  });
+}
+
+/**
+ * @param {string} attribute
+ * @param {(element: Element, text: string) => void} act
+ */
+function each(attribute, act) {
+  for (const element of document.querySelectorAll(`[${attribute}]`)) {
+    const word = element.getAttribute(attribute) ?? "";
+    if (isWord(word)) act(element, t(word));
+  }
+}
+
+/** @returns {Language} */
+function preferred() {
+  const kept = recall("localStorage", KEPT);
+  if (kept === "en" || kept === "zh") return kept;
+  const known = navigator.languages.map((tag) => tag.slice(0, 2)).find((tag) => tag in WORDS);
+  return known === "zh" ? "zh" : "en";
+}
+
+function locale() {
+  return language === "zh" ? "zh-CN" : "en";
+}

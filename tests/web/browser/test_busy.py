@@ -1,0 +1,175 @@
+"""The queue, cancelling and overload, with a predictor whose gate the test opens."""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from playwright.sync_api import expect
+
+from tests.fakes import PATH, FakePredictor, picture_bytes
+from tests.server import running_server
+from tests.web.browser.actions import choose, downloaded, file, go, opened, rows, wait_until_done
+from tests.web.browser.conftest import OpenPage
+
+PICTURE = file("ramp.png", picture_bytes(), "image/png")
+
+
+@contextmanager
+def busy_server(**settings: Any) -> Iterator[tuple[str, FakePredictor]]:
+    """A server whose predictor is held up by somebody else's picture."""
+    predictor = FakePredictor(gated=True)
+    with running_server(predictor, **settings) as url:
+        other = threading.Thread(
+            target=httpx.post,
+            args=(url + PATH,),
+            kwargs={
+                "content": picture_bytes(),
+                "headers": {"content-type": "image/png"},
+                "timeout": 60,
+            },
+        )
+        other.start()
+        assert predictor.entered.acquire(timeout=30)
+        yield url, predictor
+        predictor.gate.set()
+        other.join(30)
+
+
+def metric(url: str, line: str) -> float:
+    found = re.search(rf"^{re.escape(line)} (\S+)$", httpx.get(f"{url}/metrics").text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def test_the_button_is_locked_and_shows_the_place_in_the_queue(open_page: OpenPage) -> None:
+    with busy_server() as (url, predictor):
+        page = open_page(url)
+        choose(page, PICTURE)
+        go(page).click()
+        expect(go(page)).to_have_text("Processing…")
+        expect(go(page)).to_be_disabled()
+        expect(page.locator("#progress-text")).to_have_text("In the queue, 1 ahead")
+        expect(rows(page)).to_contain_text("In the queue, 1 ahead")
+        predictor.gate.set()
+        wait_until_done(page)
+        expect(page.locator("#progress")).to_be_hidden()
+
+
+def test_cancelling_while_queued_frees_the_job(open_page: OpenPage) -> None:
+    with busy_server() as (url, predictor):
+        page = open_page(url)
+        choose(page, PICTURE)
+        go(page).click()
+        expect(page.locator("#progress-text")).to_have_text("In the queue, 1 ahead")
+        page.get_by_role("button", name="Cancel").click()
+        expect(rows(page)).to_contain_text("Cancelled")
+        expect(go(page)).to_have_text("Remove background")
+        page.wait_for_function(
+            """async () => (await (await fetch("metrics")).text())
+                .includes('rmbg_requests_total{outcome="cancelled"} 1.0')"""
+        )
+        predictor.gate.set()
+        page.wait_for_function(
+            """async () => (await (await fetch("metrics")).text())
+                .includes('rmbg_inflight_jobs 0.0')"""
+        )
+        assert predictor.predicted == [1]  # the other one's picture only
+        rows(page).get_by_role("button", name="Try ramp.png again").click()
+        wait_until_done(page)
+
+
+def test_an_overload_counts_down_and_recovers_by_itself(open_page: OpenPage) -> None:
+    with busy_server(max_inflight_jobs=1) as (url, predictor):
+        page = open_page(url)
+        choose(page, PICTURE)
+        go(page).click()
+        expect(page.locator("#progress-text")).to_have_text(
+            re.compile(r"^The service is busy\. Trying again in \d+\ss\.$")
+        )
+        expect(go(page)).to_have_text("Processing…")
+        predictor.gate.set()
+        wait_until_done(page)
+        assert metric(url, 'rmbg_rejected_total{reason="jobs"}') >= 1
+        assert opened(downloaded(page)[1]).size == (64, 48)
+
+
+def test_the_countdown_can_be_stopped_and_skipped(open_page: OpenPage) -> None:
+    with busy_server(max_inflight_jobs=1) as (url, predictor):
+        page = open_page(url)
+        page.route(
+            f"**{PATH}*",
+            lambda route: route.fulfill(
+                status=429,
+                body='{"type": "overloaded", "detail": "full", "request_id": "x"}',
+                headers={"Retry-After": "60", "content-type": "application/problem+json"},
+            ),
+        )
+        choose(page, PICTURE)
+        go(page).click()
+        expect(page.locator("#progress-text")).to_contain_text("Trying again in 60 s")
+        page.get_by_role("button", name="Cancel").click()
+        expect(rows(page)).to_contain_text("Cancelled")
+        go(page).click()
+        expect(page.locator("#progress-text")).to_contain_text("Trying again in 60 s")
+        page.unroute_all()
+        predictor.gate.set()
+        page.get_by_role("button", name="Try now").click()
+        wait_until_done(page)
+
+
+def test_twenty_pictures_hold_only_what_is_shown(open_page: OpenPage) -> None:
+    with running_server(FakePredictor()) as url:
+        page = open_page(url)
+        page.add_init_script(
+            """const [make, free] = [URL.createObjectURL, URL.revokeObjectURL];
+            window.held = new Set();
+            URL.createObjectURL = (blob) => (held.add(make(blob)), [...held].at(-1));
+            URL.revokeObjectURL = (url) => (held.delete(url), free(url));"""
+        )
+        page.reload()
+        choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(20)))
+        go(page).click()
+        wait_until_done(page)
+        expect(page.locator("#tally")).to_have_text("20 pictures, 20 done")
+        assert page.evaluate("held.size") == 2  # one original, one result
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Clear").click()
+        expect(rows(page)).to_have_count(0)
+        assert page.evaluate("held.size") == 0
+
+
+def test_a_run_does_not_take_away_what_somebody_looks_at(open_page: OpenPage) -> None:
+    predictor = FakePredictor(gated=True)
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
+        expect(go(page)).to_have_text("Remove 3 backgrounds")
+        current = page.locator(".row:has([aria-current]) .row-name")
+        go(page).click()
+        expect(page.locator("#progress-text")).to_have_text("1/3 · Finding the subject")
+        expect(page).to_have_title("1/3 · Remove background")
+        expect(current).to_have_text("0.png")
+        rows(page).nth(2).locator(".pick").click()
+        choose(page, file("late.png", picture_bytes(), "image/png"))
+        predictor.gate.set()
+        wait_until_done(page)
+        expect(current).to_have_text("2.png")
+        expect(page).to_have_title("Remove background")
+        expect(page.locator("#tally")).to_have_text("4 pictures, 4 done")
+        choose(page, file("new.png", picture_bytes(), "image/png"))
+        expect(current).to_have_text("new.png")  # the run is over
+
+
+def test_a_proxy_s_refusal_without_a_time_is_waited_for(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.route(f"**{PATH}*", lambda route: route.fulfill(status=429, body="<h1>Slow down</h1>"))
+    choose(page, PICTURE)
+    go(page).click()
+    expect(page.locator("#progress-text")).to_contain_text("The service is busy. Trying again in")
+    expect(page.locator("#progress-more")).to_have_text("<h1>Slow down</h1>")
+    page.unroute_all()
+    page.get_by_role("button", name="Try now").click()
+    wait_until_done(page)

@@ -1,0 +1,333 @@
+"""Languages, keyboard, phone, zoom, comparison, accessibility, and /docs."""
+
+import re
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.fakes import FakePredictor, picture_bytes
+from tests.programs import npm_file
+from tests.server import running_server
+from tests.web.browser.actions import choose, file, go, process, rows, wait_until_done
+from tests.web.browser.conftest import OpenPage
+from tests.web.browser.pictures import still_life
+
+PICTURE = file("vase.jpg", still_life((800, 600)))
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+# WCAG 2.2, 2.5.8: a target has 24 by 24 CSS px; links in a text and hidden inputs are exempt.
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, select, label:has(input)")]
+    .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+    .filter(([, { width, height }]) => width > 0 && (width < 24 || height < 24))
+    .map(([html]) => html)"""
+
+
+def test_chinese_by_the_browser_and_by_the_switch(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, locale="zh-CN")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(go(page)).to_have_text("生成透明背景")
+    choose(page, PICTURE)
+    process(page)
+    expect(go(page)).to_have_text("已处理")
+    page.get_by_role("button", name="English").click()
+    expect(go(page)).to_have_text("Done")
+    page.reload()
+    expect(go(page)).to_have_text("Remove background")  # remembered
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_chinese_while_working(open_page: OpenPage) -> None:
+    predictor = FakePredictor(gated=True)
+    with running_server(predictor) as url:
+        page = open_page(url, locale="zh-TW")
+        choose(page, PICTURE)
+        go(page).click()
+        expect(go(page)).to_have_text("处理中…")
+        expect(page.locator("#progress-text")).to_have_text("正在识别主体")
+        predictor.gate.set()
+        wait_until_done(page)
+
+
+def test_everything_works_with_the_keyboard_alone(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            if page.locator(selector).evaluate("element => element === document.activeElement"):
+                return
+            page.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not come to {selector}")
+
+    # Playwright answers the chooser only from some time after this begins; Tab is that time.
+    with page.expect_file_chooser() as chooser:
+        tab_to("#files")
+        page.keyboard.press("Enter")
+    chooser.value.set_files([PICTURE])
+    tab_to("#go")
+    page.keyboard.press("Enter")
+    wait_until_done(page)
+    expect(go(page)).to_be_focused()  # a locked button keeps the focus
+    tab_to("#result")
+    page.keyboard.press("1")
+    expect(page.locator("#zoom-actual")).to_have_text("100 %")
+    page.keyboard.press("+")
+    expect(page.locator("#zoom-actual")).to_have_text("125 %")
+    before = place(page)
+    page.keyboard.press("ArrowRight")
+    assert place(page) != before
+    page.keyboard.press("0")
+    expect(page.locator("#zoom-actual")).not_to_have_text("125 %")
+    tab_to("#compare")
+    page.keyboard.press("Space")
+    expect(page.locator("#split")).to_be_focused()
+    expect(page.locator("#split")).to_have_value("50")
+    line = split_at(page)
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#split")).to_have_value("51")
+    shown = page.locator("#result > .layer").bounding_box()
+    assert shown is not None
+    assert split_at(page) - line == pytest.approx(shown["width"] / 100, abs=0.1)
+    tab_to("#file summary")
+    page.keyboard.press("Enter")
+    expect(page.locator("#file-form")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#file-form")).to_be_hidden()
+    tab_to("#download")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+
+
+def split_at(page: Page) -> float:
+    return float(
+        page.locator("#result").evaluate("e => parseFloat(e.style.getPropertyValue('--split'))")
+    )
+
+
+def place(page: Page, stage: str = "#result") -> str:
+    transform = page.locator(f"{stage} > .layer").evaluate("e => e.style.transform")
+    return str(transform)
+
+
+def test_wheel_and_drag_move_both_previews(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    process(page)
+    box = page.locator("#result").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -400)
+    expect(page.locator("#result")).to_have_class(re.compile("free"))
+    zoomed = place(page)
+    page.mouse.down()
+    page.mouse.move(x + 50, y + 30)
+    page.mouse.up()
+    assert place(page) != zoomed
+    expect(page.locator("#original")).to_have_class(re.compile("free"))
+    page.get_by_role("button", name="Fit").click()
+    expect(page.locator("#original")).not_to_have_class(re.compile("free"))
+
+
+@pytest.mark.parametrize("pixel_ratio", [1, 1.25, 2])
+def test_at_actual_size_every_pixel_is_one_of_the_screen(
+    open_page: OpenPage, url: str, pixel_ratio: float
+) -> None:
+    stripes = np.zeros((601, 801, 3), np.uint8)
+    stripes[:, ::2] = 255
+    buffer = BytesIO()
+    Image.fromarray(stripes).save(buffer, "PNG")
+    page = open_page(
+        url,
+        viewport={"width": 1283, "height": 801},
+        device_scale_factor=pixel_ratio,
+    )
+    choose(page, file("stripes.png", buffer.getvalue(), "image/png"))
+    expect(page.locator("#original-facts")).to_have_text("801 × 601")
+    page.locator("#zoom-actual").click()
+
+    def seen() -> set[int]:
+        shot = np.asarray(Image.open(BytesIO(page.locator("#original").screenshot())).convert("L"))
+        middle = shot[shot.shape[0] // 2, shot.shape[1] // 2 - 40 : shot.shape[1] // 2 + 40]
+        return set(middle.tolist())
+
+    assert seen() == {0, 255}
+    box = page.locator("#original").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = place(page, "#original")
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 7.3, y + 5.9)
+    page.mouse.up()
+    assert place(page, "#original") != before
+    assert seen() == {0, 255}
+
+
+def test_the_list_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, *(file(f"{n}.jpg", still_life((80, 60))) for n in range(30)))
+    page.locator("#strip .pick").first.focus()
+    current = page.locator(".pick[aria-current]")
+    for key, name in {"ArrowDown": "1.jpg", "End": "29.jpg", "ArrowUp": "28.jpg"}.items():
+        page.keyboard.press(key)
+        expect(current).to_be_focused()
+        expect(current).to_contain_text(name)
+        expect(current).to_be_in_viewport()
+    page.keyboard.press("Delete")
+    expect(rows(page)).to_have_count(29)
+    expect(current).to_be_focused()
+    rows(page).nth(3).get_by_role("button", name="Remove 3.jpg").click()
+    page.keyboard.press("Delete")  # the focus is on the next one, which is not shown
+    names = page.locator(".row-name").all_inner_texts()
+    assert names[2:5] == ["2.jpg", "5.jpg", "6.jpg"]
+    current.focus()
+    for _ in range(2):  # its remove button, then out of the list
+        page.keyboard.press("Tab")
+    assert not page.evaluate("document.querySelector('#strip').contains(document.activeElement)")
+    page.keyboard.press("Control+Enter")
+    expect(go(page)).to_have_text("Processing…")
+    page.get_by_role("button", name="Cancel").click()
+    expect(go(page)).not_to_have_text("Processing…")
+
+
+def test_the_result_can_take_the_whole_area(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    process(page)
+    before = page.locator("#result").bounding_box()
+    page.get_by_role("button", name="Result over the whole area").click()
+    expect(page.locator("#original")).to_be_hidden()
+    after = page.locator("#result").bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["height"] > before["height"] + 150
+    page.locator("#file summary").click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#file-form")).to_be_hidden()
+    expect(page.locator("#original")).to_be_hidden()  # one Escape, one step back
+    page.keyboard.press("Escape")
+    expect(page.locator("#original")).to_be_visible()
+
+
+def test_contrast_themes_keep_the_backgrounds(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, forced_colors="active")
+    choose(page, PICTURE)
+    process(page)
+    page.get_by_label("Black", exact=True).check(force=True)
+    backdrop = page.locator("#result > .backdrop")
+    expect(backdrop).to_have_css("background-color", "rgb(0, 0, 0)")
+    expect(go(page)).to_have_css("border-top-style", "solid")
+
+
+def test_backgrounds_and_matte_change_the_preview_only(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    process(page)
+    backdrop = page.locator("#result > .backdrop")
+    for label, colour in {"White": "rgb(255, 255, 255)", "Black": "rgb(0, 0, 0)"}.items():
+        page.get_by_label(label, exact=True).check(force=True)
+        expect(backdrop).to_have_css("background-color", colour)
+    page.locator("#backdrop-file").set_input_files([file("sky.png", picture_bytes(), "image/png")])
+    expect(backdrop).to_have_css("background-image", re.compile("blob:"))
+    page.get_by_role("button", name="Matte").click()
+    expect(page.locator("#result > .layer")).to_have_css("filter", "brightness(0) invert(1)")
+    expect(go(page)).to_have_text("Done")
+
+
+def test_a_phone_stacks_everything_and_needs_no_sideways_scrolling(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url, **PHONE)
+    choose(page, PICTURE)
+    go(page).tap()
+    wait_until_done(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    tops = page.evaluate(  # at one moment: the page scrolls to the result
+        """["#go", "#original", "#result"]
+            .map((name) => document.querySelector(name).getBoundingClientRect().top)"""
+    )
+    assert tops == sorted(tops)
+    assert page.evaluate(SMALL_TARGETS) == []
+
+
+def test_two_fingers_zoom(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, reduced_motion="reduce", **PHONE)  # it scrolls at once
+    choose(page, PICTURE)
+    process(page)
+    page.locator("#result").scroll_into_view_if_needed()
+    box = page.locator("#result").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *apart: int) -> None:
+        points = [{"x": x + side * gap, "y": y} for gap in apart for side in (-1, 1)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 40)
+    for gap in (60, 80, 100, 120):
+        touch("touchMove", gap)
+    touch("touchEnd")
+    expect(page.locator("#result")).to_have_class(re.compile("free"))
+    after = page.locator("#result > .layer").bounding_box()
+    assert after is not None
+    assert after["width"] == pytest.approx(3 * box["width"], rel=0.1)
+
+
+def test_the_footer_names_the_model_and_its_licence(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakePredictor, "name", "RMBG-2.0")
+    with running_server(FakePredictor()) as url:
+        page = open_page(url)
+        expect(page.locator("#about")).to_contain_text("Model RMBG-2.0 · licence CC-BY-NC-4.0")
+        expect(page.locator("#about strong")).to_contain_text("non-commercial use only")
+
+
+@pytest.mark.parametrize("prefix", ["", "/tools/cutout"])
+def test_the_api_document_works_without_any_other_host(
+    open_page: OpenPage, url: str, prefix: str
+) -> None:
+    page = open_page(url)
+    page.route(  # a proxy that takes the prefix away
+        f"{url}{prefix}/**",
+        lambda route: route.fulfill(
+            response=route.fetch(url=route.request.url.replace(prefix, "", 1) if prefix else None)
+        ),
+    )
+    page.goto(f"{url}{prefix}/docs")
+    expect(page.locator("#swagger-ui")).to_contain_text("/api/remove-bg")
+    page.get_by_text("/livez").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table tbody .response-col_status")).to_contain_text("200")
+
+
+@pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
+def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, locale: str) -> None:
+    axe = npm_file("axe-core/axe.min.js")
+    page = open_page(url, color_scheme=scheme, locale=locale, bypass_csp=True)
+
+    def violations() -> list[str]:
+        page.add_script_tag(path=axe)
+        found = page.evaluate("axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] })")
+        return [
+            f"{rule['id']}: {node['html']}"
+            for rule in found["violations"]
+            for node in rule["nodes"]
+        ]
+
+    assert violations() == []
+    choose(page, PICTURE, file("notes.txt", b"hello", "text/plain"))
+    page.locator("#options summary").click()
+    go(page).click()
+    expect(rows(page).nth(0)).to_have_attribute("data-state", "done", timeout=60_000)
+    rows(page).nth(1).locator(".pick").click()
+    expect(page.locator("#notice")).to_be_visible()
+    assert violations() == []
+    rows(page).nth(0).locator(".pick").click()
+    page.locator("#compare").click()
+    page.locator("#file summary").click()
+    assert violations() == []

@@ -1,0 +1,202 @@
+"""What the page says when something is wrong: what it is, and what to do."""
+
+import pytest
+from playwright.sync_api import Dialog, expect
+
+from rmbg_service.errors import InferenceError, OutOfDeviceMemory
+from tests.fakes import PATH, FakePredictor, picture_bytes
+from tests.server import running_server
+from tests.web.browser.actions import choose, file, go, rows, wait_until_done
+from tests.web.browser.conftest import OpenPage
+
+PICTURE = file("ramp.png", picture_bytes(), "image/png")
+
+
+def test_a_file_that_is_no_picture_is_refused_at_once(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    uploads: list[str] = []
+    page.on("request", lambda r: uploads.append(r.url) if r.method == "POST" else None)
+    choose(page, file("notes.txt", b"hello", "text/plain"))
+    expect(page.locator("#notice")).to_contain_text("Not a picture")
+    expect(page.locator("#notice")).to_contain_text("Choose a JPEG, PNG")
+    expect(go(page)).to_be_disabled()
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    expect(rows(page).nth(0)).to_contain_text("Not a picture")
+    assert len(uploads) == 1
+
+
+def test_a_broken_picture_says_so_and_the_others_go_on(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, file("broken.png", picture_bytes()[:60], "image/png"), PICTURE)
+    go(page).click()
+    expect(rows(page).nth(1)).to_contain_text("Done")
+    broken = rows(page).nth(0)
+    expect(broken).to_contain_text("The picture cannot be read")
+    broken.locator(".pick").click()
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("save it again and retry")
+    expect(notice.locator(".detail")).to_contain_text("Request ")  # with the service's own words
+    broken.get_by_role("button", name="Remove broken.png").click()
+    expect(go(page)).to_have_text("Done")
+
+
+def test_a_file_above_the_limit_is_not_uploaded(open_page: OpenPage) -> None:
+    with running_server(FakePredictor(), max_body_bytes=1000) as url:
+        page = open_page(url)
+        expect(page.locator("#formats")).to_contain_text("up to 1 kB")
+        choose(page, file("large.png", picture_bytes() + bytes(1000), "image/png"))
+        expect(page.locator("#notice")).to_contain_text("takes files up to 1 kB")
+
+
+def test_too_many_pixels_say_how_many_are_allowed(open_page: OpenPage) -> None:
+    with running_server(FakePredictor(), max_image_pixels=1_000_000) as url:
+        page = open_page(url)
+        choose(page, file("wide.png", picture_bytes((1200, 1000)), "image/png"))
+        go(page).click()
+        expect(page.locator("#notice")).to_contain_text("up to 1 megapixels")
+
+
+def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> None:
+    with running_server(FakePredictor(), api_keys="secret") as url:
+        page = open_page(url)
+        key = page.get_by_label("API key")
+        expect(key).to_be_visible()
+        choose(page, PICTURE)
+        go(page).click()
+        expect(page.locator("#notice")).to_contain_text("The key is missing or wrong")
+        expect(key).to_be_focused()
+        key.fill("secret")
+        key.press("Enter")
+        wait_until_done(page)
+        assert page.evaluate("JSON.stringify(localStorage)") == "{}"
+        page.reload()
+        expect(key).to_have_value("secret")
+        other_tab = open_page(url)
+        expect(other_tab.get_by_label("API key")).to_have_value("")
+
+
+def test_an_answer_that_is_not_the_service_s_is_shown(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.route(f"**{PATH}*", lambda route: route.fulfill(status=501, body="Bad gateway"))
+    choose(page, PICTURE)
+    go(page).click()
+    expect(page.locator("#notice")).to_contain_text("Something went wrong")
+    expect(page.locator("#notice")).to_contain_text("Bad gateway")
+
+
+def test_without_a_connection_the_run_ends_and_can_be_taken_up(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url)
+    tries: list[str] = []
+    page.on("requestfailed", lambda request: tries.append(request.url))
+    page.route(f"**{PATH}*", lambda route: route.abort())
+    choose(page, PICTURE, file("second.png", picture_bytes(), "image/png"))
+    go(page).click()
+    expect(page.locator("#progress-text")).to_contain_text("No connection to the service. Trying")
+    while not page.locator("#notice").is_visible():
+        page.locator("#now").dispatch_event("click")
+    expect(page.locator("#notice")).to_contain_text("No connection to the service")
+    assert len(tries) == 4
+    expect(rows(page).nth(1)).to_contain_text("Ready")
+    expect(page.locator("#status")).to_have_text("2 pictures, 0 done, 1 failed")
+    page.unroute_all()
+    go(page).click()
+    wait_until_done(page)
+
+
+def test_a_connection_that_comes_back_is_used_by_itself(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.route(f"**{PATH}*", lambda route: route.abort(), times=1)
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+
+
+def test_what_failed_is_counted_shown_and_tried_again(open_page: OpenPage) -> None:
+    predictor = FakePredictor(errors=[InferenceError("NaN")])
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
+        go(page).click()
+        failed = page.get_by_role("button", name="1 failed")
+        expect(failed).to_be_visible()
+        expect(page.locator("#notice")).to_contain_text("The model failed on this picture")
+        expect(page.locator("#status")).to_have_text("3 pictures, 2 done, 1 failed")
+        rows(page).nth(2).locator(".pick").click()
+        failed.click()
+        expect(page.locator(".row:has([aria-current])")).to_contain_text("0.png")
+        expect(go(page)).to_have_text("Try again")
+        go(page).click()
+        wait_until_done(page)
+        expect(failed).to_be_hidden()
+
+
+def test_a_full_device_costs_one_picture_and_not_the_service(open_page: OpenPage) -> None:
+    predictor = FakePredictor(errors=[OutOfDeviceMemory("full"), OutOfDeviceMemory("full")])
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(2)))
+        go(page).click()
+        expect(rows(page).nth(1)).to_contain_text("Done")
+        expect(rows(page).nth(0)).to_contain_text("The accelerator has no memory left")
+        assert len(predictor.predicted) == 3  # tried twice by the service, once by the page
+
+
+def test_what_can_have_no_result_does_not_keep_the_rest_from_being_done(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url)
+    choose(page, file("broken.png", picture_bytes()[:60], "image/png"), PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    expect(page.get_by_role("button", name="1 failed")).to_be_visible()
+
+
+@pytest.mark.parametrize("kept", ['{"format": "tiff"}', "[", "7", '{"quality": {}}'])
+def test_anything_may_have_been_kept(open_page: OpenPage, url: str, kept: str) -> None:
+    page = open_page(url)
+    page.evaluate("""kept => ["rmbg.file", "rmbg.options"].forEach(
+        (name) => localStorage.setItem(name, kept))""", kept)  # fmt: skip
+    page.reload()
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    expect(page.locator("#format-name")).to_have_text("PNG")
+
+
+def test_results_are_not_thrown_away_unasked(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    asked: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
+    choose(page, PICTURE, file("second.png", picture_bytes(), "image/png"))
+    go(page).click()
+    wait_until_done(page)
+    page.get_by_role("button", name="Clear").click()
+    expect(rows(page)).to_have_count(2)
+    page.close(run_before_unload=True)
+    page.wait_for_function("true")
+    assert asked == ["confirm", "beforeunload"]
+    with page.expect_download():
+        page.locator("#zip").click()
+    page.get_by_role("button", name="Clear").click()
+    expect(rows(page)).to_have_count(0)
+    assert len(asked) == 2
+
+
+def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    scan = file("scan.tiff", picture_bytes(kind="TIFF"), "image/tiff")
+    page.locator("#backdrop-file").set_input_files([scan])
+    expect(page.locator("#save-problem")).to_contain_text("cannot show that picture")
+    expect(page.get_by_label("Checkerboard")).to_be_checked()
