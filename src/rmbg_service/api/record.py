@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from rmbg_service.errors import ClientError, DeadlineExceeded, Rejected
-from rmbg_service.imaging.decode import ImageInfo
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.serving.admission import Reservation
 from rmbg_service.serving.job import Stamps
 

@@ -17,7 +17,9 @@ from itertools import takewhile
 from typing import TypeVar
 
 from rmbg_service.errors import InvalidImage, NotReady, RmbgError
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
+from rmbg_service.imaging.decode import decode
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.plan import DetailPlan
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
