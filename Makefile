@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
-.PHONY: serve test check lint format openapi bench clean
+.PHONY: serve test fuzz check lint format openapi bench clean
 
 serve: $(READY)
 	$(BIN)/rmbg-service serve
 
 test: $(READY_DEV)
 	$(BIN)/pytest
+
+fuzz: $(READY_DEV)
+	$(BIN)/pytest tests/fuzz --hypothesis-profile=fuzz
 
 check: lint test
 

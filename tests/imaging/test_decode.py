@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
@@ -219,28 +217,3 @@ def test_pillow_pictures_of_every_mode_are_taken(mode: str) -> None:
     assert (source.rgb >= 254).all()
     with pytest.raises(InvalidImage):
         from_pillow(Image.new("F", (8, 6)))
-
-
-@settings(max_examples=2000, deadline=None)
-@given(
-    kind=st.sampled_from(FORMATS),
-    edits=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8),
-    cut=st.integers(0, 5000),
-)
-@pytest.mark.filterwarnings("ignore")  # Pillow warns about broken files
-def test_mutated_files_decode_or_are_refused(
-    kind: str, edits: list[tuple[int, int]], cut: int
-) -> None:
-    data = bytearray(MUTATED[kind])
-    for place, value in edits:
-        data[place % len(data)] = value
-    broken = bytes(data[: len(data) - cut % 3 * 100])
-    try:
-        source = decode(broken, probe(broken, LIMIT))
-    except (InvalidImage, ImageTooLarge):
-        return
-    assert source.rgb.ndim == 3
-    assert source.rgb.dtype == np.uint8
-
-
-MUTATED = {kind: picture_bytes((48, 32), kind) for kind in FORMATS}

@@ -12,6 +12,7 @@ from rmbg_service.imaging.tone import hdr_to_srgb
 
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _CLASSES = ("scnr", "mntr", "prtr", "spac")  # that describe the colours of a picture
+_MAX_TAGS = 100  # LittleCMS reads no more
 _SRGB = ImageCms.createProfile("sRGB")
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
@@ -60,12 +61,22 @@ def _rgb(pixels: Image.Image | NDArray[np.uint8] | NDArray[np.uint16]) -> NDArra
     return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
 
 
+def _profile(icc: bytes) -> ImageCms.ImageCmsProfile:
+    """A profile without its D2Bx and B2Dx, whose elements and cost have no bound."""
+    plain = bytearray(icc)
+    tags = min(int.from_bytes(icc[128:132], "big"), _MAX_TAGS)
+    for entry in range(132, 132 + 12 * tags, 12):
+        if icc[entry : entry + 3] in (b"D2B", b"B2D"):
+            plain[entry : entry + 3] = b"-2-"
+    return ImageCms.ImageCmsProfile(BytesIO(plain))
+
+
 def matching_profile(icc: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
     """The profile in `icc` if colours of pictures of `mode` (RGB, L or CMYK) can be read by it."""
     if not icc:
         return None
     try:
-        profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+        profile = _profile(icc)
         space = profile.profile.xcolor_space.strip()
         if _MODE_OF_SPACE.get(space) != mode or profile.profile.device_class not in _CLASSES:
             return None
@@ -102,13 +113,13 @@ def to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Imag
 
 def rgb_to_srgb(rgb: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8]:
     """`rgb` `(H, W, 3)` uint8 in the RGB space of `icc`, as sRGB."""
-    profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+    profile = _profile(icc)
     return np.asarray(to_srgb(Image.fromarray(rgb), profile))
 
 
 def rgb_from_srgb(rgb: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8]:
     """sRGB `rgb` `(H, W, 3)` uint8 in the RGB space of `icc`."""
-    profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+    profile = _profile(icc)
     transform = ImageCms.buildTransform(_SRGB, profile, "RGB", "RGB", _INTENT, _FLAGS)
     converted = ImageCms.applyTransform(Image.fromarray(rgb), transform)
     assert converted is not None, "only in-place transforms return None"

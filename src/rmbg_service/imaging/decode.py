@@ -4,6 +4,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 import pillow_heif
 import simplejpeg
@@ -20,12 +21,16 @@ from PIL.WebPImagePlugin import WebPImageFile
 from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.colour import convert
 from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.imaging.formats.bmp import is_run_length_encoded
 from rmbg_service.imaging.formats.header import Header, declared_errors
 from rmbg_service.imaging.orientation import EXIF_ORIENTATION, orientation_of, turn_upright
 from rmbg_service.imaging.pillow_pixels import Samples, samples_of, scale_transparency
 from rmbg_service.imaging.probe import read_header
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.imaging.tiff_pixels import decode_tiff
+
+# Or OpenCV would write to stderr about every broken file.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 _PNG_DEPTH = 24  # where a PNG says how many bits a sample has
 
@@ -115,6 +120,15 @@ def _jpeg(data: bytes, _: Header) -> Samples:
     return _pillow(JpegImageFile, data)
 
 
+def _bmp(data: bytes, _: Header) -> Samples:
+    if not is_run_length_encoded(data):
+        return _pillow(BmpImageFile, data)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # Pillow's is in Python
+    if pixels is None:
+        raise ValueError("its runs are broken")
+    return Samples(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8))
+
+
 def _png(data: bytes, _: Header) -> Samples:
     image = PngImageFile(BytesIO(data))
     scale_transparency(image, data[_PNG_DEPTH])
@@ -146,6 +160,6 @@ _DECODERS: dict[str, _Decoder] = {
     "avif": lambda data, _: _pillow(AvifImageFile, data),
     "heif": _heif,
     "gif": lambda data, _: _pillow(GifImageFile, data),
-    "bmp": lambda data, _: _pillow(BmpImageFile, data),
+    "bmp": _bmp,
     "tiff": lambda data, _: decode_tiff(data),
 }

@@ -12,6 +12,8 @@ from rmbg_service.types import Box
 
 _MAX_TILES = 2_048
 _SLACK = 1 << 20  # pixels by which tiles may reach beyond a small picture
+_MAX_FTYP_BYTES = 1_024
+_STILL_BRANDS = {b"avis": b"avif", b"hevc": b"heic", b"hevx": b"heix", b"msf1": b"mif1"}
 _TURNED = {  # EXIF's orientation for a turn by 90 degrees anticlockwise and a mirroring after it
     (0, None): 1, (1, None): 8, (2, None): 3, (3, None): 6,
     (0, 0): 4, (1, 0): 5, (2, 0): 2, (3, 0): 7,
@@ -26,11 +28,13 @@ def read_heif(data: bytes) -> Header:
     """
     items = read_items(data)
     primary = items[items.primary]
+    width, height = _size(primary)
     coded = _check_work(data, items, items.primary)
     alpha = _alpha_of(items)
     if alpha is not None:
+        if _size(items[alpha]) != (width, height):
+            raise InvalidImage("the file's transparency has another size than its picture")
         _check_work(data, items, alpha)
-    width, height = _size(primary)
     crop = _crop(primary, width, height)
     angle = primary.property(b"irot")
     axis = primary.property(b"imir")
@@ -41,7 +45,7 @@ def read_heif(data: bytes) -> Header:
             "avif",
             crop.width if crop else width,
             crop.height if crop else height,
-            lambda: _still_avif(data, items),
+            lambda: _still(data, items),
             orientation,
             items.is_sequence,
             colour,
@@ -51,18 +55,21 @@ def read_heif(data: bytes) -> Header:
         width, height = crop.width, crop.height
     if orientation >= 5:
         width, height = height, width
-    return Header("heif", width, height, lambda: data, 1, items.is_sequence, colour)
+    return Header("heif", width, height, lambda: _still(data, items), 1, items.is_sequence, colour)
 
 
-def _still_avif(data: bytes, items: Items) -> bytes:
-    """The file without its metadata and as a still, whose track no decoder reads."""
-    metadata = [item.kind_at for item in items.items.values() if item.kind in (b"Exif", b"mime")]
-    if not metadata and data[8:12] == b"avif":
+def _still(data: bytes, items: Items) -> bytes:
+    """The file without its metadata and its tracks, so that no decoder reads them."""
+    unwanted = [item.kind_at for item in items.items.values() if item.kind in (b"Exif", b"mime")]
+    if not unwanted and not items.tracks:
         return data
     still = bytearray(data)
-    still[8:12] = b"avif"
-    for position in metadata:
+    for position in unwanted + items.tracks:
         still[position : position + 4] = b"skip"
+    if items.tracks:
+        for brand in range(8, min(int.from_bytes(data[:4], "big"), _MAX_FTYP_BYTES), 4):
+            name = data[brand : brand + 4]
+            still[brand : brand + 4] = _STILL_BRANDS.get(name, name)
     return bytes(still)
 
 
@@ -80,6 +87,8 @@ def _check_work(data: bytes, items: Items, number: int) -> Item:
         _check_grid(data, item, len(tiles), (width, height))
     else:
         tiles = [number]
+    if sum(size for tile in tiles for _, size in items[tile].extents) > len(data):
+        raise InvalidImage("the file's tiles are larger than the file")
     for tile in tiles:
         _check_coded(data, items[tile])
     return items[tiles[0]]
@@ -96,10 +105,7 @@ def _check_grid(data: bytes, item: Item, tiles: int, size: tuple[int, int]) -> N
 def _check_coded(data: bytes, item: Item) -> None:
     width, height = _size(item)
     pixels = width * height + 64 * (width + height) + 4096  # coded in blocks of up to 64
-    if sum(size for _, size in item.extents) > len(data):
-        raise InvalidImage("an item of the file is larger than the file")
-    whole_file = [(start, size or len(data)) for start, size in item.extents]
-    stream = b"".join(data[start : start + size] for start, size in whole_file)
+    stream = b"".join(data[start : start + size] for start, size in item.extents)
     if item.kind == b"av01":
         check_av1(stream, pixels)
     elif item.kind in (b"hvc1", b"hev1"):

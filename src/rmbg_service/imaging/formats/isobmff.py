@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rmbg_service.errors import InvalidImage
-from rmbg_service.imaging.formats.header import MAX_PARTS
 
+_MAX_BOXES = 16_384
 _MAX_ITEMS = 8_192
 _MAX_EXTENTS = 32_768
 
@@ -36,6 +36,8 @@ class Items:
     primary: int = 0
     references: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
     """From a reference's type and source to its targets."""
+    tracks: list[int] = field(default_factory=list)
+    """Where the boxes with tracks of frames say what they are."""
     is_sequence: bool = False
 
     def __getitem__(self, number: int) -> Item:
@@ -48,6 +50,7 @@ class Items:
 @dataclass(frozen=True)
 class _Box:
     kind: bytes
+    kind_at: int
     start: int
     end: int
 
@@ -72,12 +75,15 @@ class _Reader:
 
 def read_items(data: bytes) -> Items:
     """Read the `meta` box of a file, and whether a sequence of frames comes beside it."""
-    budget = [MAX_PARTS]
+    budget = [_MAX_BOXES]
     found = Items()
     for box in _boxes(data, 0, len(data), budget):
         if box.kind == b"moov":
-            found.is_sequence = _samples(data, box, budget) > 1
-        elif box.kind == b"meta" and not found.items:
+            found.tracks.append(box.kind_at)
+            found.is_sequence |= _samples(data, box, budget) > 1
+        elif box.kind == b"meta":
+            if found.items:
+                raise InvalidImage("the file describes itself twice")
             _read_meta(data, box, found, budget)
     return found
 
@@ -96,7 +102,7 @@ def _boxes(data: bytes, start: int, end: int, budget: list[int]) -> Iterator[_Bo
         box_end = end if size == 0 else position + size
         if box_end < content:
             raise EOFError
-        yield _Box(kind, content, min(box_end, end))
+        yield _Box(kind, position + 4, content, min(box_end, end))
         position = box_end
 
 

@@ -18,6 +18,7 @@ _EOI, _SOS = 0xD9, 0xDA
 _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, _COM))
 _MAX_SCANS = 100
 _MAX_SCANNED_PIXELS = 800_000_000
+_WINDOW = 1 << 20
 _ORDINARY_SCANS = 16  # encoders write about ten at any size
 
 
@@ -75,7 +76,7 @@ def read_jpeg(data: bytes) -> Header:
 
 def _segment(data: bytes, position: int) -> tuple[int, int, int]:
     """The next segment's marker, where it starts and where it ends; junk before it is skipped."""
-    found = _MARKER.search(data, position)
+    found = _search(_MARKER, data, position)
     if found is None:
         raise EOFError
     marker = data[found.start() + 1]
@@ -88,10 +89,22 @@ def _segment(data: bytes, position: int) -> tuple[int, int, int]:
     return marker, found.start(), end
 
 
+def _search(pattern: re.Pattern[bytes], data: bytes, position: int) -> re.Match[bytes] | None:
+    """The next marker; raises `InvalidImage` for a file that is made of almost-markers."""
+    while position < len(data):
+        end = position + _WINDOW
+        if (found := pattern.search(data, position, end)) is not None:
+            return found
+        if data.count(b"\xff", position, end) > _WINDOW // 4:
+            raise InvalidImage("the jpeg file is mostly padding")
+        position = end - 1
+    return None
+
+
 def _check_scans(data: bytes, position: int, pixels: int) -> None:
     """Count the scans up to the picture's end: each costs a pass over the whole picture."""
     scans = segments = 0
-    while (found := _IN_SCAN.search(data, position)) is not None:
+    while (found := _search(_IN_SCAN, data, position)) is not None:
         marker, position = data[found.start() + 1], found.end()
         segments += 1
         scans += marker == _SOS

@@ -20,9 +20,10 @@ _NOT_A_PAGE = 1 | 4  # of the subfile type: a smaller version, a transparency ma
 
 _MAX_ENTRIES = 4_096
 _MAX_PAGES = 1_000
-MAX_SEGMENTS = 200_000
-"""Strips or tiles; a picture of 50,000 rows in four planes has as many if each row is a strip."""
+MAX_SEGMENTS = 100_000
+"""Strips or tiles; a picture of 25,000 rows in four planes has as many if each row is a strip."""
 _MAX_SAMPLES = 8
+_TILE_SLACK = 1 << 22  # pixels by which a tile may reach beyond a small picture
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 18: "Q"}
 _TYPE_NUMBERS = {"B": 7, "H": 3, "I": 4}
 
@@ -142,7 +143,7 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
     count = -(-height // segment[0]) * -(-width // segment[1]) * (samples if planar else 1)
     if count > MAX_SEGMENTS:
         raise InvalidImage("the tiff file has too many strips or tiles")
-    if segment[0] * segment[1] > 2 * max(width * height, 1 << 20):
+    if segment[0] * segment[1] > width * height + _TILE_SLACK:
         raise InvalidImage("the tiff file's tiles are much larger than its picture")
     offsets, sizes = directory.array(offsets_tag, count), directory.array(sizes_tag, count)
     compression = directory.number(COMPRESSION, 1)
