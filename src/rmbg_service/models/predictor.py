@@ -25,6 +25,13 @@ class Predictor(Protocol):
     def device(self) -> str:
         """Where it runs, e.g. `cpu` or `cuda:0`; final after `load`."""
 
+    @property
+    def device_memory_bytes(self) -> int:
+        """Memory that the predictor holds on an accelerator.
+
+        0 on the CPU, and if the runtime does not report it.
+        """
+
     def load(self) -> None:
         """Read the weights and move them to the device.
 

@@ -97,7 +97,13 @@ def _onnx(spec: ModelSpec, settings: Settings) -> Predictor:
 
 
 def _birefnet(spec: ModelSpec, settings: Settings) -> Predictor:
-    from rmbg_service.models.birefnet.predictor import BiRefNetPredictor  # torch costs seconds
+    try:
+        from rmbg_service.models.birefnet.predictor import BiRefNetPredictor  # torch costs seconds
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(
+            f"{spec.name} needs PyTorch and transformers, but {missing.name} is not installed: "
+            "pip install torch transformers"
+        ) from None
 
     return BiRefNetPredictor(
         spec,

@@ -14,6 +14,7 @@ from rmbg_service.models.birefnet.configuration import SwinVariant
 
 
 @lru_cache
+@torch.inference_mode(False)  # the cached tensor serves training too
 def relative_position_index(window: int) -> Tensor:
     """`(N, N)` int64, N = window^2: the row of the bias table for each pair of positions.
 
