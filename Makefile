@@ -38,12 +38,11 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(READY): pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing into $(VENV): a few minutes, 1.6 GB; PyTorch is most of it."
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+$(READY): pyproject.toml constraints.txt scripts/install.sh | $(VENV)/bin/python
+	scripts/install.sh $(BIN)/python
 	touch $@
 
-$(READY_DEV): pyproject.toml constraints.txt tests/package-lock.json | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$(READY_DEV): pyproject.toml constraints.txt scripts/install.sh tests/package-lock.json | $(VENV)/bin/python
+	scripts/install.sh $(BIN)/python dev
 	! command -v npm >/dev/null || npm ci --prefix tests --silent
 	touch $(READY) $@
