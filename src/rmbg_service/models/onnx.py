@@ -103,7 +103,7 @@ class OnnxPredictor:
 
     def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
         """One matte for each input, clipped to [0, 1], never stretched."""
-        return [np.clip(self._run(picture), 0.0, 1.0) for picture in batch]
+        return [np.clip(self._run(image), 0.0, 1.0) for image in batch]
 
     def close(self) -> None:
         """Free the session."""
@@ -127,12 +127,12 @@ class OnnxPredictor:
         self._input_name, self._output_name = inputs[0].name, outputs[0].name
         self._dtype = _DTYPES[inputs[0].type]
 
-    def _run(self, picture: ModelInput) -> Matte:
+    def _run(self, image: ModelInput) -> Matte:
         assert self._session is not None, "load() comes first"
         mean = np.asarray(self._spec.mean, np.float32)
         scale = 1.0 / np.asarray(self._spec.std, np.float32)
         # One multiply-add a pixel: (x / 255 - mean) / std.
-        normalised = picture * (scale / np.float32(255.0)) - mean * scale
+        normalised = image * (scale / np.float32(255.0)) - mean * scale
         tensor = normalised.transpose(2, 0, 1)[None].astype(self._dtype)
         try:
             feed = {self._input_name: np.ascontiguousarray(tensor)}

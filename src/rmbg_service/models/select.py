@@ -53,7 +53,7 @@ def _select(settings: Settings) -> ModelSpec:
         return catalog.unlisted(model)
     names = ", ".join(spec.name for spec in catalog.CATALOG)
     raise ConfigurationError(
-        f"RMBG_MODEL={model} is no file, no folder, no hub id and none of: auto, {names}"
+        f"RMBG_MODEL={model} is not a file, a folder, a hub id or one of: auto, {names}"
     )
 
 
