@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from rmbg_service import __version__
 from rmbg_service.api.app import create_app
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
 from rmbg_service.removal.options import RemovalOptions
@@ -70,7 +72,15 @@ def test_both_readmes_show_the_same_commands_and_sections() -> None:
     assert english.count("\n## ") == chinese.count("\n## ")
 
 
-def test_the_changelog_knows_this_version() -> None:
-    from rmbg_service import __version__
+def test_the_version_is_the_same_wherever_it_is_shown() -> None:
+    assert f"\nversion: {__version__}\n" in text("CITATION.cff")
+    assert yaml.safe_load(text("openapi.yaml"))["info"]["version"] == __version__
+    released = re.findall(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", text("CHANGELOG.md"), re.MULTILINE)
+    assert released[0] == __version__
 
-    assert f"## {__version__}" in text("CHANGELOG.md")
+
+def test_the_changelog_keeps_its_form() -> None:
+    headings = re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    kinds = set(re.findall(r"^### (.+)$", text("CHANGELOG.md"), re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
