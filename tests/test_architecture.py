@@ -1,6 +1,8 @@
 """The shape of the source: what `lint-imports` cannot say about modules and their tests."""
 
 import ast
+import re
+import runpy
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -99,3 +101,17 @@ def test_no_exception_outlives_its_reason() -> None:
     without = [m for m in MODULES if not (TESTS / m.with_name(f"test_{m.name}")).exists()]
     for glob in TESTED_THROUGH:
         assert any(module.match(glob) for module in without), glob
+
+
+def test_the_picture_is_what_the_imports_draw() -> None:
+    draw = runpy.run_path(str(ROOT / "docs" / "architecture_picture.py"))["draw"]
+    picture = (ROOT / "docs" / "architecture.svg").read_text("utf-8")
+    assert picture == draw(), "run `make picture`"
+
+
+def test_the_page_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    files = set(re.findall(r"\b(?:[\w*]+/)*\w+\.py\b|\b(?:\w+/)+(?=[`\s,])", page))
+    assert len(files) > 20
+    for name in files - {"docs/", "api/*/"}:
+        assert any(SOURCE.glob(name)), name
