@@ -15,6 +15,9 @@ from tests.fakes import FakePredictor
 
 ROOT = Path(__file__).parents[1]
 READMES = ["README.md", "README.zh-CN.md"]
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+)
 
 
 def text(name: str) -> str:
@@ -32,9 +35,9 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
 
 def test_no_document_names_a_setting_that_does_not_exist() -> None:
     known = {f"RMBG_{name.upper()}" for name in Settings.model_fields} | {KEY_VARIABLE}
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "docker-compose.yml"]:
+    for path in [*(ROOT / name for name in PAGES), ROOT / "docker-compose.yml"]:
         named = set(re.findall(r"\bRMBG_[A-Z_]+[A-Z]\b", path.read_text("utf-8")))
-        assert named <= known, path.name
+        assert named <= known, path
 
 
 def test_every_endpoint_is_documented() -> None:
@@ -58,11 +61,43 @@ def test_every_metric_is_documented() -> None:
             assert f"`{metric.name}{suffix}`" in operations
 
 
-@pytest.mark.parametrize("name", [*READMES, *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize("name", PAGES)
 def test_every_link_leads_somewhere(name: str) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", text(name)):
-        if not target.startswith("http"):
-            assert ((ROOT / name).parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", text(name)):
+        if target.startswith("http"):
+            continue
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+def anchors(path: Path) -> set[str]:
+    """The ids that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    reached, ahead = set(), [ROOT / "docs" / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text("utf-8"))
+        targets = {(page.parent / link).resolve() for link in links if "://" not in link}
+        ahead += targets - reached
+    assert {*ROOT.glob("docs/**/*.md")} <= reached
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_keeps_to_the_style_guide(name: str) -> None:
+    page = text(name)
+    outside = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
+    fences = re.findall(r"^```(.*)$", page, re.MULTILINE)
+    assert all(fences[::2]), "a code block names its language"
+    assert not any(fences[1::2])
+    assert re.search(r"\d %", outside) is None, "write 90%, not 90 %"
 
 
 def test_both_readmes_show_the_same_commands_and_sections() -> None:
