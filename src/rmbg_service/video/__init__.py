@@ -1,4 +1,4 @@
-"""Video clips, frame by frame: read, steadied, written with alpha. The only user of PyAV."""
+"""Clips: decode, cut out every frame, steady the matte, encode."""
 
 from rmbg_service.errors import RmbgError
 
