@@ -1,1 +1,1 @@
-"""Many files at once: which there are, what is done already, and the run over the rest."""
+"""Many files at once: find the inputs, skip what is finished, process the rest."""
