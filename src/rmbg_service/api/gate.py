@@ -22,6 +22,7 @@ from rmbg_service.api.native.problems import problem_response
 from rmbg_service.api.record import InFlight, RequestRecord, outcome_of, request_id
 from rmbg_service.errors import (
     BodyTooLarge,
+    Cancelled,
     NotFound,
     NotReady,
     Overloaded,
@@ -181,7 +182,7 @@ async def _refuse(
         await response(scope, exchange.receive, exchange.send)
 
 
-class ClientGone(Exception):
+class ClientGone(Cancelled):
     """The client has left or stopped reading; there is nobody to answer."""
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from rmbg_service.errors import DeadlineExceeded
+from rmbg_service.errors import Cancelled, DeadlineExceeded
 from rmbg_service.imaging.decode import ImageInfo
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.admission import Reservation
@@ -72,5 +72,5 @@ class Job:
             raise DeadlineExceeded("the job's deadline passed before it was finished")
 
 
-class Abandoned(Exception):
+class Abandoned(Cancelled):
     """The client has left; nobody waits for the result."""
