@@ -11,6 +11,7 @@ from rmbg_service.models import hub
 from rmbg_service.models.birefnet import patch_order as patch_orders
 from rmbg_service.models.birefnet.configuration import BACKBONES, BiRefNetConfig
 from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.patch_evidence import measure_evidence
 from rmbg_service.models.birefnet.weights import read_weights
 from rmbg_service.models.catalog import find
 from rmbg_service.settings import PatchOrder
@@ -44,8 +45,10 @@ def load_birefnet(
         folder = hub.pull(repo, revision, token=token, local_files_only=local_files_only)
     weights = read_weights(folder)
     model = build(weights, str(source))
-    if patch_orders.decide(folder, repo, patch_order) == "wg_hg_c":
+    choice = patch_orders.decide(folder, repo, patch_order, measure_evidence(weights))
+    if choice.order == "wg_hg_c":
         patch_orders.to_native(weights)
+    model.patch_order = choice
     model.load_state_dict(weights, assign=True)
     model.train(False)
     model.requires_grad_(False)

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
 from rmbg_service.models.birefnet.decoder import BasicDecBlk, Decoder, resize
 from rmbg_service.models.birefnet.swin import SwinTransformer
+from rmbg_service.models.predictor import PatchOrderChoice
 
 
 class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
@@ -19,6 +20,8 @@ class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
     main_input_name = "pixel_values"
 
     config: BiRefNetConfig
+    patch_order: PatchOrderChoice | None = None
+    """How the weights were laid out before they were loaded; None for a network made in memory."""
 
     def __init__(self, config: BiRefNetConfig) -> None:
         super().__init__(config)

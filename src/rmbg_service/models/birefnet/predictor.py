@@ -1,5 +1,6 @@
 """BiRefNet behind the `Predictor` seam: device, dtype, normalisation, errors."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from rmbg_service.errors import (
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.loading import load_birefnet
 from rmbg_service.models.catalog import ModelSpec
+from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
+
+log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -81,7 +85,8 @@ class BiRefNetPredictor:
     ) -> None:
         self.spec = spec
         self.source = source
-        self.patch_order = patch_order
+        self.patch_order: PatchOrderChoice | None = None
+        self._patch_order_setting = patch_order
         self.revision = revision
         self.token = token
         self.local_files_only = local_files_only
@@ -122,10 +127,12 @@ class BiRefNetPredictor:
         model = load_birefnet(
             self.source,
             revision=self.revision,
-            patch_order=self.patch_order,
+            patch_order=self._patch_order_setting,
             token=self.token,
             local_files_only=self.local_files_only,
         )
+        self.patch_order = model.patch_order
+        log.info("%s: patch order %s", self.name, self.patch_order)
         network = fuse(model)
         try:
             self._network = network.to(self._device, self._dtype)
