@@ -13,12 +13,8 @@ from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.birefnet.checkpoint import check_keys, infer_backbone, read_checkpoint
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.patch_order import decide
 from rmbg_service.models.birefnet.weights import read_weights
 from tests.models.birefnet.parity import recipe
-
-NEW_CODE = "rearrange(x, 'b c (hg h) (wg w) -> b (c hg wg) h w')"
-OLD_CODE = "def get_patches_batch(self, x, p): ..."
 
 
 def hollow(backbone: str = "swin_v1_t") -> dict[str, Tensor]:
@@ -40,7 +36,7 @@ def refusal(load: Callable[[], object]) -> str:
 
 
 def test_an_official_folder_loads_bit_for_bit(checkpoint: Path) -> None:
-    backbone, weights = read_checkpoint(checkpoint)
+    backbone, weights, *_ = read_checkpoint(checkpoint)
     official = recipe.official("swin_v1_t")
     assert backbone == "swin_v1_t"
     assert all(torch.equal(weights[key], official[key]) for key in weights)
@@ -146,7 +142,7 @@ def test_a_choice_of_weights_is_refused(tmp_path: Path) -> None:
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    message = refusal(lambda: read_checkpoint(tmp_path, patch_order="c_hg_wg"))
+    message = refusal(lambda: read_checkpoint(tmp_path))
     assert "is not a BiRefNet" in message
     assert "conv1.weight" in message
 
@@ -186,49 +182,6 @@ def test_the_backbone_of_our_own_weights_is_known(backbone: str) -> None:
 def test_an_unknown_backbone_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown backbone"):
         BiRefNetConfig(backbone="pvt_v2_b2")
-
-
-@pytest.mark.parametrize(
-    ("files", "repo", "order"),
-    [
-        ({"birefnet.py": NEW_CODE}, None, "c_hg_wg"),
-        ({"birefnet.py": OLD_CODE}, None, "wg_hg_c"),
-        ({"config.json": '{"_name_or_path": "briaai/RMBG-2.0"}'}, None, "wg_hg_c"),
-        ({"config.json": '{"patch_order": "c_hg_wg"}'}, None, "c_hg_wg"),
-        ({}, "briaai/RMBG-2.0", "wg_hg_c"),
-        ({}, "ZhengPeng7/BiRefNet_lite", "c_hg_wg"),
-        ({"config.json": "not json", "birefnet.py": NEW_CODE}, None, "c_hg_wg"),
-    ],
-)
-def test_the_patch_order_is_known(
-    tmp_path: Path, files: dict[str, str], repo: str | None, order: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert decide(tmp_path, repo, None) == order
-
-
-@pytest.mark.parametrize(
-    ("files", "repo", "problem"),
-    [
-        ({}, None, "unknown"),
-        ({}, "someone/finetuned", "unknown"),
-        ({"birefnet.py": "pass"}, None, "unknown"),
-        ({"birefnet.py": NEW_CODE + OLD_CODE}, None, "unknown"),
-        # Copies of RMBG-2.0 carry this name: it must not decide.
-        ({"config.json": '{"_name_or_path": "ZhengPeng7/BiRefNet"}'}, None, "unknown"),
-        ({"birefnet.py": NEW_CODE}, "briaai/RMBG-2.0", "contradictory"),
-    ],
-)
-def test_an_uncertain_patch_order_is_refused_unless_set(
-    tmp_path: Path, files: dict[str, str], repo: str | None, problem: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    message = refusal(lambda: decide(tmp_path, repo, None))
-    assert problem in message
-    assert "RMBG_PATCH_ORDER" in message
-    assert decide(tmp_path, repo, "wg_hg_c") == "wg_hg_c"
 
 
 def test_a_hub_id_that_is_not_cached_is_refused_without_a_network(

@@ -8,11 +8,9 @@ from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import hub
-from rmbg_service.models.birefnet import patch_order as patch_orders
 from rmbg_service.models.birefnet.configuration import BACKBONES
 from rmbg_service.models.birefnet.weights import read_weights
 from rmbg_service.models.catalog import find
-from rmbg_service.settings import PatchOrder
 
 UNUSED = re.compile(
     r"decoder\.(conv_ms_spvn_|gdt_convs_pred_)\d\.|.*\.relative_position_index$|.*\.attn_mask$"
@@ -23,17 +21,18 @@ SHOWN_KEYS = 5
 
 
 class Checkpoint(NamedTuple):
-    """What a network is built from: float32 weights on the CPU, in the `c_hg_wg` patch order."""
+    """What a network is built from: float32 weights on the CPU, in the patch order of the file."""
 
     backbone: str
     weights: dict[str, Tensor]
+    folder: Path
+    repo: str | None = None
 
 
 def read_checkpoint(
     source: str | Path,
     *,
     revision: str | None = None,
-    patch_order: PatchOrder | None = None,
     token: str | None = None,
     local_files_only: bool = False,
 ) -> Checkpoint:
@@ -50,9 +49,7 @@ def read_checkpoint(
         folder = hub.pull(repo, revision, token=token, local_files_only=local_files_only)
     weights = {key: value for key, value in read_weights(folder).items() if not UNUSED.match(key)}
     backbone = infer_backbone(weights, source)
-    if patch_orders.decide(folder, repo, patch_order) == "wg_hg_c":
-        patch_orders.to_native(weights)
-    return Checkpoint(backbone, weights)
+    return Checkpoint(backbone, weights, folder, repo)
 
 
 def infer_backbone(weights: dict[str, Tensor], source: str | Path) -> str:

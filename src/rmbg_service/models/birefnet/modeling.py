@@ -11,7 +11,10 @@ from transformers.modeling_outputs import SemanticSegmenterOutput
 from rmbg_service.models.birefnet.checkpoint import Checkpoint, check_keys, read_checkpoint
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
 from rmbg_service.models.birefnet.decoder import BasicDecBlk, Decoder, resize
+from rmbg_service.models.birefnet.patch_evidence import measure_evidence
+from rmbg_service.models.birefnet.patch_order import decide, to_native
 from rmbg_service.models.birefnet.swin import SwinTransformer
+from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 
 
@@ -23,6 +26,8 @@ class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
     main_input_name = "pixel_values"
 
     config: BiRefNetConfig
+    patch_order: PatchOrderChoice | None = None
+    """How the weights of the checkpoint were laid out; set by `from_checkpoint`."""
 
     def __init__(self, config: BiRefNetConfig) -> None:
         super().__init__(config)
@@ -57,15 +62,22 @@ class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
         return [torch.cat((f, resize(g, f.shape[2:])), 1) for f, g in zip(full, half, strict=True)]
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, source: str | Path) -> "BiRefNet":
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, patch_order: PatchOrder | None = None
+    ) -> "BiRefNet":
         """The network with exactly these weights, which it takes over, ready for inference.
 
-        Raises `ConfigurationError` for entries of `source` that do not fit.
+        Raises `ConfigurationError` for entries that do not fit, and for an uncertain patch order.
         """
+        backbone, weights, folder, repo = checkpoint
+        source = repo or str(folder)
         with torch.device("meta"):
-            model = cls(BiRefNetConfig(backbone=checkpoint.backbone, name_or_path=str(source)))
-        check_keys(checkpoint.weights, model.state_dict(), source)
-        model.load_state_dict(checkpoint.weights, assign=True)
+            model = cls(BiRefNetConfig(backbone=backbone, name_or_path=source))
+        check_keys(weights, model.state_dict(), source)
+        model.patch_order = decide(folder, repo, patch_order, measure_evidence(weights))
+        if model.patch_order.order == "wg_hg_c":
+            to_native(weights)
+        model.load_state_dict(weights, assign=True)
         model.train(False)
         model.requires_grad_(False)
         return model
@@ -94,11 +106,10 @@ class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
         checkpoint = read_checkpoint(
             source,
             revision=revision,
-            patch_order=patch_order,
             token=token,
             local_files_only=local_files_only,
         )
-        model = cls.from_checkpoint(checkpoint, source)
+        model = cls.from_checkpoint(checkpoint, patch_order)
         kwargs.setdefault("dtype", torch.float32)
         # The inherited method does the rest: devices, number formats, hooks.
         loaded: BiRefNet = super().from_pretrained(

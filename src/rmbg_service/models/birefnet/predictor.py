@@ -1,5 +1,6 @@
 """BiRefNet behind the `Predictor` seam: device, dtype, normalisation, errors."""
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -19,8 +20,11 @@ from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.catalog import ModelSpec
+from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
+
+log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -92,7 +96,8 @@ class BiRefNetPredictor:
     ) -> None:
         self.spec = spec
         self.source = source
-        self.patch_order = patch_order
+        self.patch_order: PatchOrderChoice | None = None
+        self._patch_order_setting = patch_order
         self.revision = revision
         self.local_files_only = local_files_only
         self.cpu_threads = cpu_threads
@@ -143,10 +148,12 @@ class BiRefNetPredictor:
         checkpoint = read_checkpoint(
             self.source,
             revision=self.revision,
-            patch_order=self.patch_order,
             local_files_only=self.local_files_only,
         )
-        network = fuse(BiRefNet.from_checkpoint(checkpoint, self.source))
+        model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
+        self.patch_order = model.patch_order
+        log.info("%s: patch order %s", self.name, self.patch_order)
+        network = fuse(model)
         try:
             self._network = network.to(self._device, self._dtype)
         except torch.OutOfMemoryError:
