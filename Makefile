@@ -77,12 +77,11 @@ clean: ## Remove .venv and what the tools leave behind
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(READY): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing into $(VENV): a few minutes, 1.6 GB; PyTorch is most of it."
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+$(READY): pyproject.toml constraints.txt scripts/install.sh | $(BIN)/python
+	scripts/install.sh $(BIN)/python
 	touch $@
 
-$(READY_DEV): pyproject.toml constraints.txt tests/package-lock.json | $(BIN)/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+$(READY_DEV): pyproject.toml constraints.txt scripts/install.sh tests/package-lock.json | $(BIN)/python
+	scripts/install.sh $(BIN)/python dev
 	! command -v npm >/dev/null || npm ci --prefix tests --silent
 	touch $(READY) $@

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message
 
 from rmbg_service.api.app import create_app
 from rmbg_service.api.url_fetch import Fetcher
+from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
@@ -31,6 +32,8 @@ class FakePredictor:
     name = "fake"
     input_size = (32, 544)  # a network of more than 512 px is asked once, see `plan_detail`
     device = "cpu"
+    device_memory_bytes = 0
+    patch_order: PatchOrderChoice | None = None
 
     def __init__(self, errors: Sequence[Exception] = (), gated: bool = False) -> None:
         self.errors = list(errors)
