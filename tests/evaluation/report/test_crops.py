@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rmbg_service.evaluation.dataset import Sample, load_matte
-from rmbg_service.evaluation.report.views import CROP_PX, error_map, view, worst_box
+from rmbg_service.evaluation.report.crops import CROP_PX, error_map, sample_crops, worst_box
 from rmbg_service.types import Matte
 from tests.evaluation.data import disc, make_dataset
 
@@ -56,7 +56,7 @@ def test_the_error_map_tells_too_much_from_too_little() -> None:
 def test_a_view_holds_pictures_of_the_crop(tmp_path: Path) -> None:
     sample = make_dataset(tmp_path)[0]
     matte = load_matte(sample.alpha)
-    shown = view(sample, {"one": matte, "two": 1 - matte})
+    shown = sample_crops(sample, {"one": matte, "two": 1 - matte})
     assert list(shown.predictions) == ["one", "two"]
     pictures = [shown.whole, shown.image, shown.truth]
     for prediction in shown.predictions.values():

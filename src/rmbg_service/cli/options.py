@@ -1,4 +1,4 @@
-"""Command-line options made from `RemovalOptions`: one source for names, defaults and help."""
+"""Options that several commands share, and those made from the fields of `RemovalOptions`."""
 
 import inspect
 from collections.abc import Callable
@@ -10,13 +10,22 @@ from pydantic.fields import FieldInfo
 
 from rmbg_service.removal.options import RemovalOptions
 
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="A model's name, hub id, folder or file [RMBG_MODEL]."),
+]
+LicenseOption = Annotated[
+    str | None,
+    typer.Option("--accept-license", help="Licences you accept [RMBG_ACCEPT_LICENSE]."),
+]
+
 _PANEL = "The cutout (the same options as the API's)"
 
 
 def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
     """`command` with an option for each field of `RemovalOptions`.
 
-    Its keyword argument `given` is a dict of those that stand on the command line.
+    Those that were given on the command line are passed as the dict `given`.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
     made = [_parameter(name, field) for name, field in RemovalOptions.model_fields.items()]
@@ -33,7 +42,7 @@ def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def removal_options(given: dict[str, Any]) -> RemovalOptions:
-    """The options, or `typer.BadParameter`, which names those that are wrong."""
+    """The parsed options. Raises `typer.BadParameter`, which names the wrong ones."""
     try:
         return RemovalOptions.model_validate(given)
     except ValidationError as error:
@@ -45,7 +54,7 @@ def removal_options(given: dict[str, Any]) -> RemovalOptions:
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """An option without a default of its own: only what is given goes into the options."""
+    """An option with the default None: only what is given is set."""
     default = field.default
     if isinstance(default, bool):
         default = "yes" if default else "no"

@@ -4,20 +4,22 @@ import asyncio
 import errno
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from zipfile import is_zipfile
 
 import httpx
 import pytest
 
+from rmbg_service.batch.batch import Batch, run_batch
 from rmbg_service.batch.outputs import Target
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
-from rmbg_service.batch.task import Task, perform
+from rmbg_service.batch.watch import RETRY_AFTER_S, watched_images
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
-from rmbg_service.system.atomic import write
+from rmbg_service.system.atomic import atomic_write
 from tests.fakes import FakePredictor, picture_bytes
 from tests.server import running_server
 
@@ -30,7 +32,7 @@ def predictor(monkeypatch: pytest.MonkeyPatch) -> FakePredictor:
     def select(_: Settings) -> Predictor:
         return fake
 
-    monkeypatch.setattr("rmbg_service.batch.task.select_predictor", select)
+    monkeypatch.setattr("rmbg_service.batch.batch.select_predictor", select)
     return fake
 
 
@@ -68,13 +70,13 @@ async def test_40_photos_here_and_through_a_service_of_4_places_give_the_same_by
 ) -> None:
     photos = str(forty_photos(tmp_path / "photos"))
     options = RemovalOptions(crop=True, margin="2px")
-    here = Task([photos], Target(tmp_path / "here", False), options, as_json=True)
-    assert (await perform(here)).status == 0
+    here = Batch([photos], Target(tmp_path / "here", False), options, as_json=True)
+    assert (await run_batch(here)).status == 0
     assert [line["status"] for line in lines(capsys)] == ["done"] * 40
 
     served = FakePredictor(gated=True)
     with running_server(served, max_inflight_jobs=4) as url:
-        there = Task(
+        there = Batch(
             [photos],
             Target(tmp_path / "there", False),
             options,
@@ -82,7 +84,7 @@ async def test_40_photos_here_and_through_a_service_of_4_places_give_the_same_by
             parallel=12,
             as_json=True,
         )
-        running = asyncio.create_task(perform(there))
+        running = asyncio.create_task(run_batch(there))
         # 12 at once knock at 4 places.
         while await metric(url, 'rmbg_rejected_total{reason="jobs"}') < 8:
             assert not running.done()
@@ -96,8 +98,8 @@ async def test_40_photos_here_and_through_a_service_of_4_places_give_the_same_by
     assert cutouts(tmp_path / "there") == cutouts(tmp_path / "here")
     assert len(cutouts(tmp_path / "here")) == 40
 
-    again = Task([photos], Target(tmp_path / "there", False), options, as_json=True)
-    assert (await perform(again)).status == 0  # what the service has done counts here, too
+    again = Batch([photos], Target(tmp_path / "there", False), options, as_json=True)
+    assert (await run_batch(again)).status == 0  # what the service has done counts here, too
     assert [line["status"] for line in lines(capsys)] == ["skipped"] * 40
 
 
@@ -112,8 +114,8 @@ async def test_other_options_and_force_do_all_again(
         (RemovalOptions(background="red"), False, 2),
         (RemovalOptions(background="red"), True, 3),
     ]:
-        task = Task([str(tmp_path / "a.png")], target, options, force=force)
-        assert (await perform(task)).status == 0
+        batch = Batch([str(tmp_path / "a.png")], target, options, force=force)
+        assert (await run_batch(batch)).status == 0
         assert len(predictor.predicted) == predictions
 
 
@@ -121,7 +123,7 @@ async def test_other_settings_of_the_model_do_all_again_and_other_settings_do_no
     tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.png").write_bytes(picture_bytes())
-    task = Task([str(tmp_path / "a.png")], Target(tmp_path / "out", False), RemovalOptions())
+    batch = Batch([str(tmp_path / "a.png")], Target(tmp_path / "out", False), RemovalOptions())
     for variable, value, predictions in [
         ("RMBG_DTYPE", "auto", 1),
         ("RMBG_CPU_THREADS", "1", 1),
@@ -131,7 +133,7 @@ async def test_other_settings_of_the_model_do_all_again_and_other_settings_do_no
         ("RMBG_ONNX_MEAN", "0,0,0", 4),
     ]:
         monkeypatch.setenv(variable, value)
-        assert (await perform(task)).status == 0
+        assert (await run_batch(batch)).status == 0
         assert len(predictor.predicted) == predictions
 
 
@@ -141,8 +143,8 @@ async def test_a_broken_file_is_told_and_makes_the_status_1(
     (tmp_path / "a.png").write_bytes(picture_bytes())
     (tmp_path / "b.png").write_bytes(picture_bytes()[:100])
     inputs = [str(tmp_path / name) for name in ("a.png", "b.png", "none.png")]
-    task = Task(inputs, Target(tmp_path / "out", False), RemovalOptions(), as_json=True)
-    assert (await perform(task)).status == 1
+    batch = Batch(inputs, Target(tmp_path / "out", False), RemovalOptions(), as_json=True)
+    assert (await run_batch(batch)).status == 1
     out, err = capsys.readouterr()
     told = {Path(str(line["input"])).name: line for line in map(json.loads, out.splitlines())}
     assert {name: line["status"] for name, line in told.items()} == {
@@ -162,12 +164,12 @@ async def test_the_key_comes_from_the_environment_and_hinders_nothing_here(
     (tmp_path / "a.png").write_bytes(picture_bytes())
     inputs, target = [str(tmp_path / "a.png")], Target(tmp_path / "b.png", True)
     with running_server(FakePredictor(), api_keys="sesame") as url:
-        there = Task(inputs, target, RemovalOptions(), server=url)
-        assert (await perform(there)).status == 1
+        there = Batch(inputs, target, RemovalOptions(), server=url)
+        assert (await run_batch(there)).status == 1
         assert not target.path.exists()
         monkeypatch.setenv(KEY_VARIABLE, "sesame")
-        assert (await perform(there)).status == 0
-    assert (await perform(Task(inputs, target, RemovalOptions()))).status == 0
+        assert (await run_batch(there)).status == 0
+    assert (await run_batch(Batch(inputs, target, RemovalOptions()))).status == 0
 
 
 async def test_a_folder_without_pictures_is_told(
@@ -175,12 +177,12 @@ async def test_a_folder_without_pictures_is_told(
 ) -> None:
     (tmp_path / "empty").mkdir()
     folder = str(tmp_path / "empty")
-    task = Task([folder], Target(tmp_path / "out", False), RemovalOptions())
-    assert (await perform(task)).status == 0
-    assert f"no pictures in {folder}" in capsys.readouterr().err
+    batch = Batch([folder], Target(tmp_path / "out", False), RemovalOptions())
+    assert (await run_batch(batch)).status == 0
+    assert f"no images in {folder}" in capsys.readouterr().err
 
 
-async def test_watching_tries_again_what_failed_for_a_passing_reason(
+async def test_watching_retries_what_failed_for_a_passing_reason(
     tmp_path: Path,
     predictor: FakePredictor,
     capsys: pytest.CaptureFixture[str],
@@ -190,23 +192,27 @@ async def test_watching_tries_again_what_failed_for_a_passing_reason(
         if not failed:
             failed.append(path)
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data)
+        atomic_write(path, data)
 
-    def next_look(seconds: float, stop: asyncio.Event) -> Callable[[], Awaitable[bool]]:
-        async def look() -> bool:
+    async def minutes(*_: object, poll: bool) -> AsyncIterator[set[object]]:
+        yield {"what is there"}
+        while not list((tmp_path / "out").glob("*.png")):
+            now.append(now[-1] + RETRY_AFTER_S)
+            yield set()
             await asyncio.sleep(0)
-            return not list((tmp_path / "out").glob("*.png"))
-
-        return look
 
     failed: list[Path] = []
-    monkeypatch.setattr("rmbg_service.batch.run.write", fail_once)
-    monkeypatch.setattr("rmbg_service.batch.task.every", next_look)
+    now = [0.0]
+    monkeypatch.setattr("rmbg_service.batch.run.atomic_write", fail_once)
+    monkeypatch.setattr("rmbg_service.batch.batch.changes", minutes)
+    monkeypatch.setattr(
+        "rmbg_service.batch.batch.watched_images", partial(watched_images, clock=lambda: now[-1])
+    )
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(picture_bytes())
     target = Target(tmp_path / "out", False)
-    task = Task([str(tmp_path / "in")], target, RemovalOptions(), watch=True, as_json=True)
-    assert (await perform(task)).status == 0
+    batch = Batch([str(tmp_path / "in")], target, RemovalOptions(), watch=True, as_json=True)
+    assert (await run_batch(batch)).status == 0
     assert [line["status"] for line in lines(capsys)] == ["failed", "done"]
 
 
@@ -215,7 +221,9 @@ async def test_a_model_that_does_not_load_ends_the_run(
 ) -> None:
     predictor.load = lambda: (_ for _ in ()).throw(OSError("no weights"))  # type: ignore[method-assign]
     photos = forty_photos(tmp_path / "photos")
-    ending = await perform(Task([str(photos)], Target(tmp_path / "out", False), RemovalOptions()))
+    ending = await run_batch(
+        Batch([str(photos)], Target(tmp_path / "out", False), RemovalOptions())
+    )
     assert ending == (1, True)
     assert "no weights" in capsys.readouterr().err
 
@@ -228,20 +236,20 @@ async def test_layers_are_zip_files_here_and_through_a_service(
         for server in (None, url):
             target = Target(tmp_path / ("here" if server is None else "there"), False)
             options = RemovalOptions(output="layers")
-            task = Task([str(tmp_path / "a.jpg")], target, options, server=server)
-            assert (await perform(task)).status == 0
+            batch = Batch([str(tmp_path / "a.jpg")], target, options, server=server)
+            assert (await run_batch(batch)).status == 0
             (made,) = (path for path in target.path.iterdir() if not path.name.startswith("."))
             assert made.name == "a.zip"
             assert is_zipfile(made)
 
 
-async def test_one_file_goes_where_it_is_told_and_leaves_no_ledger(
+async def test_one_file_goes_where_it_is_told_and_leaves_no_journal(
     tmp_path: Path, predictor: FakePredictor
 ) -> None:
     (tmp_path / "a.png").write_bytes(picture_bytes())
     target = Target(tmp_path / "out" / "b.png", True)
     for times in (1, 2):
-        task = Task([str(tmp_path / "a.png")], target, RemovalOptions())
-        assert (await perform(task)).status == 0
+        batch = Batch([str(tmp_path / "a.png")], target, RemovalOptions())
+        assert (await run_batch(batch)).status == 0
         assert len(predictor.predicted) == times
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]

@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from rmbg_service.cli import app
-from rmbg_service.cli.fields import removal_options, with_removal_options
+from rmbg_service.cli.options import removal_options, with_removal_options
 from rmbg_service.removal.options import RemovalOptions
 
 

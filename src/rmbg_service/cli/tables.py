@@ -1,29 +1,28 @@
-"""The figures of an evaluation on the terminal: tables that can be pasted into Markdown."""
+"""The results of an evaluation on the terminal: tables that can be pasted into Markdown."""
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rmbg_service.evaluation.report.labels import LABELS, figure, gain
+from rmbg_service.evaluation.report.labels import LABELS, format_difference, format_value
 from rmbg_service.evaluation.result import Result
 
 COLUMNS = ("iou", "mae", "sad", "grad", "biou", "uea", "uea_hair", "uea_shadow", "seconds")
 
+MIN_WIDTH = 120
+"""Narrower terminals wrap lines; no number is cut off."""
 
-LEAST_WIDTH = 120
-"""Narrower terminals wrap lines, rather than that figures are cut off."""
 
-
-def print_figures(result: Result) -> None:
+def print_tables(result: Result) -> None:
     """Print means by tag and model, then each comparison."""
-    console = Console(width=max(LEAST_WIDTH, Console().width), soft_wrap=True)
+    console = Console(width=max(MIN_WIDTH, Console().width), soft_wrap=True)
     names = [outcome.candidate for outcome in result.outcomes]
     table = _table("tag", "model", "n", *COLUMNS)
     for tag in result.groups[names[0]]:
         for name in names:
             group = result.groups[name].get(tag)
             if group is not None:
-                cells = [figure(group[measure].mean, measure) for measure in COLUMNS]
+                cells = [format_value(group[measure].mean, measure) for measure in COLUMNS]
                 table.add_row(tag, name, str(group["iou"].n), *cells)
     console.print(table)
     for other, rows in result.differences.items():
@@ -31,9 +30,9 @@ def print_figures(result: Result) -> None:
         for row in rows:
             table.add_row(
                 LABELS[row.measure].title,
-                figure(row.first, row.measure),
-                figure(row.second, row.measure),
-                gain(row),
+                format_value(row.first, row.measure),
+                format_value(row.second, row.measure),
+                format_difference(row),
                 str(row.difference.n),
             )
         console.print(table)

@@ -1,4 +1,4 @@
-"""What a person looks at in the report: the worst places of a photo, at 100 %."""
+"""The crops in the report: the worst part of a photo at 100 %, with each candidate's matte."""
 
 import base64
 from dataclasses import dataclass
@@ -24,36 +24,36 @@ MISSING = np.array([40, 110, 250], np.float32)
 
 
 @dataclass(frozen=True)
-class PredictionView:
-    """One candidate's matte in the crop, and where it is wrong, as data URIs."""
+class PredictionCrop:
+    """One candidate's matte in the crop, and its errors, as data URIs."""
 
     matte: str
     error: str
 
 
 @dataclass(frozen=True)
-class SampleView:
+class SampleCrops:
     """A photo and the crop of its worst edge, as data URIs; `predictions` by candidate."""
 
     whole: str
     image: str
     truth: str
-    predictions: dict[str, PredictionView]
+    predictions: dict[str, PredictionCrop]
 
 
-def view(sample: Sample, mattes: dict[str, Matte]) -> SampleView:
-    """Show a sample where the first of `mattes` has its worst stretch of edge."""
+def sample_crops(sample: Sample, mattes: dict[str, Matte]) -> SampleCrops:
+    """Crop a sample where the edge of the first of `mattes` is worst."""
     rgb, truth = load_rgb(sample.image), load_matte(sample.alpha)
     box = worst_box(next(iter(mattes.values())), truth, sample)
     part = slice(box.top, box.bottom), slice(box.left, box.right)
     predictions = {
-        name: PredictionView(
+        name: PredictionCrop(
             matte=_data_uri(_grey(matte[part])),
             error=_data_uri(error_map(rgb[part], matte[part], truth[part])),
         )
         for name, matte in mattes.items()
     }
-    return SampleView(
+    return SampleCrops(
         whole=_data_uri(_whole(rgb, box)),
         image=_data_uri(rgb[part]),
         truth=_data_uri(_grey(truth[part])),
@@ -64,8 +64,8 @@ def view(sample: Sample, mattes: dict[str, Matte]) -> SampleView:
 def worst_box(prediction: Matte, truth: Matte, sample: Sample) -> Box:
     """The square of `CROP_PX` px (less in a smaller picture) with the most spoilt edge pixels.
 
-    Where no edge is spoilt, the one with the most visibly wrong pixels; where nothing is visibly
-    wrong, the one with the largest error.
+    If no edge is spoilt, the square with the most visibly wrong pixels; if none is visibly wrong,
+    the one with the largest error.
     """
     spoilt = spoilt_edge(prediction, truth, sample.tolerance_px, sample.edge_level)
     if spoilt.any():
@@ -75,11 +75,11 @@ def worst_box(prediction: Matte, truth: Matte, sample: Sample) -> Box:
 
 
 def error_map(rgb: Picture, prediction: Matte, truth: Matte) -> Picture:
-    """The picture in dim grey; red where the prediction has too much, blue where too little."""
+    """The photo in dim grey; red where the prediction is too high, blue where it is too low."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
     error = (prediction - truth)[..., None]
     colour = np.where(error > 0, EXTRA, MISSING)
-    share = np.sqrt(np.abs(error))  # a slight halo shall be seen, too
+    share = np.sqrt(np.abs(error))  # so that a slight halo is visible
     return np.asarray((1 - share) * (0.35 * grey + 40) + share * colour, np.uint8)
 
 
@@ -88,7 +88,7 @@ def _fullest_box(weights: Flags | Matte) -> Box:
     wide, high = min(CROP_PX, width), min(CROP_PX, height)
     sums = cv2.integral(weights.astype(np.float32))
     inside = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
-    # Of the squares that hold as much, the one nearest to the middle of them all.
+    # Of the squares with the same sum, the one nearest to the middle of all of them.
     corners = np.argwhere(inside >= inside.max() - 1e-3)
     middle = np.square(corners - corners.mean(axis=0)).sum(axis=1).argmin()
     top, left = corners[middle].tolist()
