@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from rmbg_service.errors import VideoError
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.foreground import estimate_foreground
@@ -19,9 +20,9 @@ from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.remove import Prediction, predict
-from rmbg_service.video import VideoError
 from rmbg_service.video.reader import Clip, Frame, frames_and_audio
-from rmbg_service.video.writer import KINDS, FileWriter, SequenceWriter, Writer
+from rmbg_service.video.sequence import SequenceWriter
+from rmbg_service.video.writer import KINDS, FileWriter, Writer
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
