@@ -30,6 +30,7 @@ class FakePredictor:
     name = "fake"
     input_size = (32, 544)  # a network of more than 512 px is asked once, see `plan_detail`
     device = "cpu"
+    device_memory_bytes = 0
 
     def __init__(self, errors: Sequence[Exception] = (), gated: bool = False) -> None:
         self.errors = list(errors)

@@ -10,11 +10,10 @@ from starlette.types import Receive
 from rmbg_service.api.gate import ClientGone
 from rmbg_service.api.native.request import RemovalRequest
 from rmbg_service.api.record import RequestRecord
-from rmbg_service.errors import ClientError, DeadlineExceeded, ImageTooLarge, InvalidImage
-from rmbg_service.removal import pipeline
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.errors import ClientError, DeadlineExceeded
+from rmbg_service.removal.memory import reserved_pixels
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Job
 
 _T = TypeVar("_T")
 
@@ -27,35 +26,28 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     """
     record: RequestRecord = request.state.record
     assert record.reservation is not None, "the gate guards this route"
-    record.info = await engine.probe(removal.data)
-    limit = engine.settings.max_image_pixels
-    record.reservation.grow(pipeline.reserved_pixels(record.info, removal.options, limit))
-    background_info, pixels = None, record.info.pixels
-    if removal.background is not None:
-        try:
-            background_info = await engine.probe(removal.background)
-        except (InvalidImage, ImageTooLarge) as error:
-            raise type(error)(f"the background: {error}") from None
-        record.reservation.grow(background_info.pixels)
-        pixels += background_info.pixels
-    engine.rate_limit.take(record.client, pixels)
-    job = Job(
-        data=removal.data,
-        info=record.info,
-        background=removal.background,
-        background_info=background_info,
-        options=removal.options,
+    job = await engine.create_job(
+        removal.data,
+        removal.background,
+        removal.options,
         deadline=record.deadline,
         reservation=record.reservation,
-        stamps=record.stamps,
+        timings=record.timings,
     )
+    record.info = job.info
+    job.reservation.grow(
+        reserved_pixels(
+            job.info, job.background_info, job.options, engine.settings.max_image_pixels
+        )
+    )
+    engine.rate_limit.take(record.client, job.pixels)
     del removal  # the job lets go of the file as soon as it is decoded
     running = engine.submit(job)
     try:
         return await while_wanted(request, running)
     except Exception as error:
         if _is_ours(error, record):
-            engine.rate_limit.give_back(record.client, pixels)
+            engine.rate_limit.give_back(record.client, job.pixels)
         raise
     finally:
         job.abandoned = not running.done()  # the job ends by itself and keeps its memory till then

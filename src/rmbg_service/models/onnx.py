@@ -53,6 +53,11 @@ class OnnxPredictor:
         self._input_name = self._output_name = ""
         self._dtype: type[np.floating] = np.float32
 
+    @property
+    def device_memory_bytes(self) -> int:
+        """Always 0: ONNX Runtime does not report it."""
+        return 0
+
     def load(self) -> None:
         """Open the file on the provider asked for; no other one is fallen back to."""
         provider = PROVIDERS[self.device]

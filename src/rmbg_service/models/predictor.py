@@ -25,6 +25,10 @@ class Predictor(Protocol):
     def device(self) -> str:
         """Where it runs, e.g. `cpu` or `cuda:0`; final after `load`."""
 
+    @property
+    def device_memory_bytes(self) -> int:
+        """Memory held on an accelerator; 0 on the CPU. May be called from any thread."""
+
     def load(self) -> None:
         """Read the weights and move them to the device.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,11 +13,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from rmbg_service.serving.job import STAGES
+from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.state import State
-
-if TYPE_CHECKING:
-    from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.timings import STAGES
 
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 REJECTIONS = ("jobs", "pixels", "deadline", "rate", "not_ready")
@@ -72,13 +69,20 @@ class Metrics:
         for stage in STAGES:
             self.stage_seconds.labels(stage)
 
-    def watch(self, engine: "Engine") -> None:
-        """Add the gauges, which ask the engine when they are scraped."""
-        budget, predictor = engine.budget, engine.predictor
+    def watch(
+        self,
+        budget: Budget,
+        service_time: ServiceTime,
+        *,
+        queue_depth: Callable[[], int],
+        device_memory_bytes: Callable[[], int],
+        state: Callable[[], State],
+    ) -> None:
+        """Add the gauges, which are read when they are scraped."""
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "rmbg_queue_depth": (
                 "Jobs decoded and waiting to be predicted",
-                engine.worker.queue_depth,
+                queue_depth,
             ),
             "rmbg_inflight_jobs": ("Jobs admitted and not finished", lambda: budget.jobs),
             "rmbg_inflight_jobs_limit": ("The most allowed", lambda: budget.max_jobs),
@@ -86,7 +90,7 @@ class Metrics:
             "rmbg_inflight_pixels_limit": ("The most allowed", lambda: budget.max_pixels),
             "rmbg_predict_ewma_seconds": (
                 "Moving average of the predictor's time for a job",
-                lambda: engine.service_time.predict_s,
+                lambda: service_time.predict_s,
             ),
             "rmbg_estimated_wait_seconds": (
                 "How long a request that came now would wait for its turn",
@@ -94,14 +98,14 @@ class Metrics:
             ),
             "rmbg_device_memory_bytes": (
                 "Memory held on the accelerator; 0 on the CPU",
-                lambda: getattr(predictor, "device_memory_bytes", 0),
+                device_memory_bytes,
             ),
         }
         for name, (text, read) in gauges.items():
             Gauge(name, text, registry=self.registry).set_function(read)
         states = Gauge("rmbg_state", "1 for the state it is in", ["state"], registry=self.registry)
-        for state in State:
-            states.labels(state.value).set_function(partial(_is, engine, state))
+        for one in State:
+            states.labels(one.value).set_function(partial(_is, state, one))
         ProcessCollector(registry=self.registry)
 
     def name_model(self, **labels: str) -> None:
@@ -113,5 +117,5 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _is(engine: "Engine", state: State) -> float:
-    return float(engine.state is state)
+def _is(current: Callable[[], State], state: State) -> float:
+    return float(current() is state)

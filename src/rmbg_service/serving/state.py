@@ -1,10 +1,10 @@
-"""The one state that livez, readyz, health and the metric all show."""
+"""The state of the service, as livez, readyz, health and the metric show it."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """LOADING -> READY -> DRAINING; FAILED from any of them and for good."""
+    """LOADING -> READY -> DRAINING; any of them -> FAILED, which is final."""
 
     LOADING = "loading"
     READY = "ready"

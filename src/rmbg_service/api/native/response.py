@@ -14,7 +14,7 @@ from rmbg_service.api.streaming import Base64Text, PiecesResponse
 from rmbg_service.imaging.cutout import Shadow
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.types import Box
 
 
@@ -73,7 +73,7 @@ def respond(
     request: Request, result: Encoded, record: RequestRecord, headers: dict[str, str], model: str
 ) -> Response:
     """The result as JSON, or as the file itself when Accept prefers an image."""
-    timings = record.stamps.milliseconds()
+    timings = record.timings.milliseconds()
     animated = record.info is not None and record.info.animated
     headers = headers | {
         "Server-Timing": ", ".join(f"{name};dur={ms}" for name, ms in timings.items()),

@@ -47,7 +47,7 @@ def remove_bg_router(engine: Engine) -> APIRouter:
         itself when `Accept` asks for an image.
         """
         record: RequestRecord = request.state.record
-        with record.stamps.measure("read"):
+        with record.timings.measure("read"):
             removal = await wire.read_request(request, engine.settings.max_body_bytes)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file

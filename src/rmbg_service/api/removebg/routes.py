@@ -20,7 +20,7 @@ from rmbg_service.api.removebg.errors import RemoveBgErrors, error_response, rat
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.streaming import Base64Text, PiecesResponse
 from rmbg_service.api.url_fetch import Fetcher
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.types import Box
 
@@ -108,7 +108,7 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         The answer is the file itself, or JSON with base64 when `Accept` asks for JSON alone.
         """
         record: RequestRecord = request.state.record
-        with record.stamps.measure("read"):
+        with record.timings.measure("read"):
             wanted = await removebg_wire.read_request(
                 request, fetcher, settings.removebg_default_size, settings.max_body_bytes
             )

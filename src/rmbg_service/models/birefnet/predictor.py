@@ -109,6 +109,11 @@ class BiRefNetPredictor:
         return str(self._device)
 
     @property
+    def device_memory_bytes(self) -> int:
+        """Memory that PyTorch holds on a CUDA device; 0 elsewhere."""
+        return torch.cuda.memory_reserved(self._device) if self._device.type == "cuda" else 0
+
+    @property
     def dtype(self) -> str:
         """In which number format it computes; final after `load`."""
         return next(name for name, dtype in DTYPES.items() if dtype == self._dtype)
