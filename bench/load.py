@@ -4,8 +4,8 @@
     python bench/load.py http://127.0.0.1:7000/api/remove --field file --data model=u2netp
 
 Each client sends its next request when the previous one is answered; a client that is refused with
-429 waits for `Retry-After` first. With `--pid` the CPU seconds and peak memory of the server and its
-children are read from /proc. The pictures are generated, and are the same on every machine.
+429 waits for `Retry-After` first. With `--pid` the CPU seconds and peak memory of the server and
+its children are read from /proc. The pictures are generated, and are the same on every machine.
 """
 
 import argparse

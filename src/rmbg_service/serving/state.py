@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """LOADING -> READY -> DRAINING; any of them -> FAILED, which is final."""
+    """LOADING -> READY -> DRAINING; FAILED from any of them and for good."""
 
     LOADING = "loading"
     READY = "ready"
