@@ -21,10 +21,11 @@ from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.decode import ImageInfo, probe
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
+from rmbg_service.removal.memory import reserved_pixels
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
 from rmbg_service.removal.result import Encoded
-from rmbg_service.serving.admission import Budget, Reservation, ServiceTime
+from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.rate_limit import RateLimit
@@ -65,13 +66,7 @@ class Engine:
         self._probe_thread = ThreadPoolExecutor(1, "probe")
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
-        metrics.watch(
-            self.budget,
-            self.service_time,
-            queue_depth=self.worker.queue_depth,
-            device_memory_bytes=lambda: predictor.device_memory_bytes,
-            state=lambda: self.state,
-        )
+        metrics.watch(self)
 
     @property
     def device(self) -> str:
@@ -174,7 +169,6 @@ class Engine:
         options: RemovalOptions,
         *,
         deadline: float,
-        reservation: Reservation,
         timings: StageTimings | None = None,
     ) -> Job:
         """A job for a picture and the picture to put its cutout on, their headers read.
@@ -193,15 +187,18 @@ class Engine:
             info=info,
             options=options,
             deadline=deadline,
-            reservation=reservation,
             background=background,
             background_info=background_info,
             timings=timings or StageTimings(),
         )
 
+    def reserved_pixels(self, job: Job) -> int:
+        """The pixels to reserve before `job` is submitted."""
+        limit = self.settings.max_image_pixels
+        return reserved_pixels(job.info, job.background_info, job.options, limit)
+
     def submit(self, job: Job) -> asyncio.Task[Encoded]:
-        """Start `job`; from here on it holds its reservation until it has ended."""
-        job.reservation.hold()
+        """Start `job`; whoever has reserved its pixels holds them until the task has ended."""
         task = asyncio.create_task(self._process(job))
         self._jobs[task] = job
         task.add_done_callback(self._forget)
@@ -223,12 +220,9 @@ class Engine:
     async def _process(self, job: Job) -> Encoded:
         waiting_since = time.perf_counter()
         job.timings.stage = "queue"
-        try:
-            async with self._decoded_slots:
-                job.timings.add("queue", time.perf_counter() - waiting_since)
-                result = await self._drive(job)
-        finally:
-            job.reservation.release()
+        async with self._decoded_slots:
+            job.timings.add("queue", time.perf_counter() - waiting_since)
+            result = await self._drive(job)
         stages = job.timings.seconds
         self.service_time.observe_predict(job.predictor_s)
         self.service_time.observe_codec(sum(stages[s] for s in ("decode", "refine", "encode")))

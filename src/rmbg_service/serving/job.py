@@ -3,35 +3,33 @@
 import time
 from dataclasses import dataclass, field
 
-from rmbg_service.errors import DeadlineExceeded, InvalidImage
+from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
 from rmbg_service.imaging.decode import ImageInfo, decode
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes, predict_passes
 from rmbg_service.removal.result import Encoded, background_pixels, encode
-from rmbg_service.serving.admission import Reservation
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.types import RgbImage
 
 
-class Abandoned(Exception):
+class Abandoned(Cancelled):
     """The client has left; nobody waits for the result."""
 
 
 @dataclass(eq=False)
 class Job:
-    """A picture, what to do with it, and what it holds.
+    """A picture and what to do with it.
 
-    `deadline` is on `time.monotonic`'s clock. The job owns its reservation: a client that leaves
-    only sets `abandoned`, which is checked between the stages. `predictor_s` is the job's own share
-    of the predictor's time. `data` is empty once it is decoded.
+    `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
+    checked between the stages. `predictor_s` is the job's own share of the predictor's time. `data`
+    is empty once it is decoded.
     """
 
     data: bytes
     info: ImageInfo
     options: RemovalOptions
     deadline: float
-    reservation: Reservation
     background: bytes | None = None
     background_info: ImageInfo | None = None
     timings: StageTimings = field(default_factory=StageTimings)

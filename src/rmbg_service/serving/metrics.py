@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,14 +14,46 @@ from prometheus_client import (
     generate_latest,
 )
 
+from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.state import State
 from rmbg_service.serving.timings import STAGES
 
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 REJECTIONS = ("jobs", "pixels", "deadline", "rate", "not_ready")
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0)
 _BYTES = (1e4, 1e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8)
+
+
+class Queue(Protocol):
+    """What waits for the predictor."""
+
+    def queue_depth(self) -> int:
+        """Jobs decoded and waiting to be predicted."""
+
+
+class Observed(Protocol):
+    """The parts of an engine that the gauges read."""
+
+    @property
+    def state(self) -> State:
+        """The state of the service."""
+
+    @property
+    def budget(self) -> Budget:
+        """Jobs and pixels in flight."""
+
+    @property
+    def service_time(self) -> ServiceTime:
+        """Moving averages of the time of one job."""
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model."""
+
+    @property
+    def worker(self) -> Queue:
+        """The predictor's queue."""
 
 
 class Metrics:
@@ -49,7 +82,7 @@ class Metrics:
         )
         self.image_megapixels = Histogram(
             "rmbg_image_megapixels",
-            "Size of the pictures that were admitted",
+            "Size of the admitted images",
             buckets=(0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 36, 50, 100),
             registry=self.registry,
         )
@@ -69,20 +102,13 @@ class Metrics:
         for stage in STAGES:
             self.stage_seconds.labels(stage)
 
-    def watch(
-        self,
-        budget: Budget,
-        service_time: ServiceTime,
-        *,
-        queue_depth: Callable[[], int],
-        device_memory_bytes: Callable[[], int],
-        state: Callable[[], State],
-    ) -> None:
-        """Add the gauges, which are read when they are scraped."""
+    def watch(self, engine: Observed) -> None:
+        """Add the gauges, which read the engine when they are scraped."""
+        budget, predictor = engine.budget, engine.predictor
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "rmbg_queue_depth": (
                 "Jobs decoded and waiting to be predicted",
-                queue_depth,
+                engine.worker.queue_depth,
             ),
             "rmbg_inflight_jobs": ("Jobs admitted and not finished", lambda: budget.jobs),
             "rmbg_inflight_jobs_limit": ("The most allowed", lambda: budget.max_jobs),
@@ -90,26 +116,26 @@ class Metrics:
             "rmbg_inflight_pixels_limit": ("The most allowed", lambda: budget.max_pixels),
             "rmbg_predict_ewma_seconds": (
                 "Moving average of the predictor's time for a job",
-                lambda: service_time.predict_s,
+                lambda: engine.service_time.predict_s,
             ),
             "rmbg_estimated_wait_seconds": (
-                "How long a request that came now would wait for its turn",
+                "How long a new request would wait for its turn",
                 lambda: budget.estimated_wait_s,
             ),
             "rmbg_device_memory_bytes": (
                 "Memory held on the accelerator; 0 on the CPU",
-                device_memory_bytes,
+                lambda: predictor.device_memory_bytes,
             ),
         }
         for name, (text, read) in gauges.items():
             Gauge(name, text, registry=self.registry).set_function(read)
-        states = Gauge("rmbg_state", "1 for the state it is in", ["state"], registry=self.registry)
-        for one in State:
-            states.labels(one.value).set_function(partial(_is, state, one))
+        states = Gauge("rmbg_state", "1 for the current state", ["state"], registry=self.registry)
+        for state in State:
+            states.labels(state.value).set_function(partial(_is, engine, state))
         ProcessCollector(registry=self.registry)
 
     def name_model(self, **labels: str) -> None:
-        """Say which model this is, once it is loaded."""
+        """Set the model's name, device and licence, once it is loaded."""
         self._model.info(labels)
 
     def render(self) -> bytes:
@@ -117,5 +143,5 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _is(current: Callable[[], State], state: State) -> float:
-    return float(current() is state)
+def _is(engine: Observed, state: State) -> float:
+    return float(engine.state is state)

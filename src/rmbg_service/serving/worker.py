@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rmbg_service.errors import DeviceFailure, InferenceError, OutOfDeviceMemory, RmbgError
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import ServiceTime
-from rmbg_service.serving.job import Abandoned, Job
+from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings
 from rmbg_service.system.resources import step_back
@@ -181,7 +181,7 @@ def _still_wanted(entry: _Entry) -> bool:
     entry.job.timings.add("queue", time.perf_counter() - entry.queued_at)
     try:
         entry.job.check()
-    except (Abandoned, RmbgError) as error:
+    except RmbgError as error:
         entry.answer(error)
         return False
     return True

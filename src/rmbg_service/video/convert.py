@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import av
 from av.container import InputContainer
 
+from rmbg_service.errors import VideoError
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import ImageInfo, SourceImage
 from rmbg_service.matting.temporal import MattedFrame, temporal_mean
@@ -17,9 +18,9 @@ from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction, predict
 from rmbg_service.types import RgbImage
-from rmbg_service.video import VideoError
 from rmbg_service.video.reader import Clip, Frame, frames_and_audio
-from rmbg_service.video.writer import KINDS, FileWriter, SequenceWriter, Writer
+from rmbg_service.video.sequence import SequenceWriter
+from rmbg_service.video.writer import KINDS, FileWriter, Writer
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from rmbg_service.batch.removers.remover import Dropped, Hopeless, Removed
+from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
@@ -15,11 +15,11 @@ from rmbg_service.settings import Settings
 
 
 class LocalRemover:
-    """Runs an engine; the model is loaded for the first picture that needs it.
+    """Runs an engine; the model is loaded for the first image that needs it.
 
-    The engine holds at most `Settings.max_decoded_images` pictures decoded, and predicts one while
-    it decodes and encodes others. One picture more is at hand as a file, so that it never waits
-    for the disk.
+    The engine holds at most `Settings.max_decoded_images` decoded images, and predicts one while it
+    decodes and encodes others. One more image is in memory as a file, so that the engine never
+    waits for the disk.
     """
 
     def __init__(
@@ -43,17 +43,13 @@ class LocalRemover:
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
+        creating = self.engine.create_job(data, self._background, self._options, deadline=math.inf)
+        del data  # so that the file is freed as soon as it is decoded
+        job = await creating  # first: a broken file needs no model
+        await self._load()
         reservation = self.engine.budget.reserve(math.inf)
-        try:
-            creating = self.engine.create_job(
-                data, self._background, self._options, deadline=math.inf, reservation=reservation
-            )
-            del data  # so that the file goes as soon as it is decoded
-            job = await creating  # first: a broken file needs no model
-            await self._load()
-            running = self.engine.submit(job)
-        finally:
-            reservation.release()  # the job itself still holds it
+        running = self.engine.submit(job)
+        reservation.release(after=running)
         try:
             result = await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -77,11 +73,11 @@ class LocalRemover:
                 task.cancel()
         self._require_alive()
         if not self._loaded.is_set():
-            raise Dropped
+            raise RunStopped("stopped while the model was loading")
 
     def _require_alive(self) -> None:
         if self.engine.state is State.FAILED:
-            raise Hopeless(self.engine.failure)
+            raise RemoverFailed(self.engine.failure)
 
     async def close(self) -> None:
         """Free the model, unless it is still being loaded: that cannot be stopped."""
@@ -90,7 +86,7 @@ class LocalRemover:
 
     @property
     def stuck(self) -> bool:
-        """Whether a thread may still be at work, which an ordinary exit would wait for."""
+        """Whether a thread may still be at work, for which a normal exit would wait."""
         loading = self._started and not self._loaded.is_set()
         return loading or self.engine.state is State.FAILED or not self.engine.idle
 
