@@ -176,8 +176,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )
-    log_format: Literal["json", "text"] = Field(
-        "json", description="One JSON object a line, or plain text for a terminal."
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="`json`: one object a line; `text`; or `auto`: text on a terminal, else JSON.",
     )
 
     @field_validator(

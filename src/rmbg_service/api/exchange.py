@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Send
 
 from rmbg_service.api.request_headers import content_length
 from rmbg_service.api.request_record import RequestRecord
-from rmbg_service.errors import BodyTooLarge, UploadTimeout
+from rmbg_service.errors import BodyTooLarge, Cancelled, UploadTimeout
 from rmbg_service.settings import Settings
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -21,7 +21,7 @@ _COMMON_HEADERS: list[Header] = [
 ]
 
 
-class ClientGone(Exception):
+class ClientGone(Cancelled):
     """The client has left or stopped reading; there is nobody to answer."""
 
 
