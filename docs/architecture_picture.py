@@ -56,7 +56,7 @@ def contracts() -> list[dict[str, Any]]:
 
 def layers() -> list[list[str]]:
     """The packages and top-level modules, uppermost first, siblings together."""
-    (contract,) = (each for each in contracts() if each["type"] == "layers")
+    (contract,) = (each for each in contracts() if each.get("containers") == [PACKAGE])
     return [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
 
 
