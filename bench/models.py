@@ -89,7 +89,7 @@ def timed(model: nn.Module, x: Tensor) -> tuple[float, Tensor]:
     if x.device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
-    logits = model(x)
+    logits = model.logits(x) if isinstance(model, BiRefNet) else model(x)
     if x.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - start, logits[0, 0].float().sigmoid().cpu()

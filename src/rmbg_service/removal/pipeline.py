@@ -13,11 +13,12 @@ from rmbg_service.errors import BeyondFormat, NoSubject
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.colour import rgb_to_srgb
 from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Cutout, Shadow, box_of
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode
+from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.region import parse_region
 from rmbg_service.imaging.resize import shrink, shrink_visible
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting import views
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.matting.opacity import solidify

@@ -17,7 +17,9 @@ from itertools import takewhile
 from typing import TypeVar
 
 from rmbg_service.errors import InvalidImage, NotReady, RmbgError
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
+from rmbg_service.imaging.decode import decode
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.plan import DetailPlan
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
@@ -155,7 +157,7 @@ class Engine:
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes) -> ImageInfo:
-        """Read the picture's header off the event loop; see `imaging.decode.probe`."""
+        """Read the picture's header off the event loop; see `imaging.probe`."""
         limit = self.settings.max_image_pixels
         return await _in_thread(self._probe_thread, lambda: probe(data, limit))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from rmbg_service.errors import Cancelled, DeadlineExceeded
-from rmbg_service.imaging.decode import ImageInfo
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.removal.options import RemovalOptions
 
 Stage = Literal["read", "decode", "queue", "predict", "refine", "encode"]

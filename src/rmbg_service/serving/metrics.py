@@ -124,7 +124,7 @@ class Metrics:
             ),
             "rmbg_device_memory_bytes": (
                 "Memory held on the accelerator; 0 on the CPU",
-                lambda: getattr(predictor, "device_memory_bytes", 0),
+                lambda: predictor.device_memory_bytes,
             ),
         }
         for name, (text, read) in gauges.items():

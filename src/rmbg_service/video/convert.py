@@ -12,7 +12,7 @@ from av.container import InputContainer
 
 from rmbg_service.errors import VideoError
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import ImageInfo, SourceImage
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.matting.plan import to_full_size
 from rmbg_service.matting.temporal import MattedFrame, steady
