@@ -106,7 +106,7 @@ def reserved_libraries(graph: grimp.ImportGraph, name: str) -> list[str]:
 
 def draw() -> str:
     """The picture as SVG."""
-    graph = grimp.build_graph(PACKAGE, include_external_packages=True)
+    graph = grimp.build_graph(PACKAGE, include_external_packages=True, cache_dir=None)
     rows = [[name for name in layer if is_package(name)] for layer in layers()]
     base = [name for layer in layers() for name in layer if not is_package(name)]
     names = [name for row in rows for name in row]
