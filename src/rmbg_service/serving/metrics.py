@@ -16,8 +16,8 @@ from prometheus_client import (
 
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import Budget, ServiceTime
-from rmbg_service.serving.job import STAGES
 from rmbg_service.serving.state import State
+from rmbg_service.serving.timings import STAGES
 
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 REJECTIONS = ("jobs", "pixels", "deadline", "rate", "not_ready")
