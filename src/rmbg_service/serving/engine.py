@@ -22,10 +22,9 @@ from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.removal.memory import reserved_pixels
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
-from rmbg_service.removal.result import Encoded
+from rmbg_service.removal.result import Encoded, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
