@@ -21,7 +21,6 @@ from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.plan import DetailPlan
-from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.pipeline import Encoded
@@ -75,7 +74,7 @@ class Engine:
     @property
     def licence(self) -> str:
         """SPDX name of the weights' licence."""
-        return catalog.licence_of(self.predictor.name)
+        return self.predictor.licence
 
     @property
     def idle(self) -> bool:
