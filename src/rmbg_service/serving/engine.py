@@ -20,7 +20,6 @@ from typing import TypeVar
 from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
-from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
@@ -76,7 +75,7 @@ class Engine:
     @property
     def licence(self) -> str:
         """SPDX name of the weights' licence."""
-        return catalog.licence_of(self.predictor.name)
+        return self.predictor.licence
 
     @property
     def idle(self) -> bool:
