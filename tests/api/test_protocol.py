@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from rmbg_service.api.protocol import MAX_HEAD_BYTES, BoundedProtocol
@@ -194,3 +195,30 @@ async def test_a_client_that_sends_no_more_once_it_is_answered_is_closed_soon(
     connection.send(b"a")  # Node's clients stop here, and wait for the server to close
     assert connection.open
     await closes(connection)
+
+
+def test_uvicorn_still_has_the_internals_that_the_protocol_builds_on() -> None:
+    """A new release of uvicorn is let in by raising the bound in pyproject.toml."""
+    protocol = HttpToolsProtocol(
+        uvicorn.Config(App(), log_config=None, lifespan="off"),
+        ServerState(),
+        {},
+        asyncio.new_event_loop(),
+    )
+    protocol.loop.close()
+    for name in ("cycle", "parser", "loop", "transport", "timeout_keep_alive_task"):
+        assert hasattr(protocol, name)
+    for name in (
+        "on_message_begin",
+        "on_header",
+        "on_headers_complete",
+        "on_message_complete",
+        "on_response_complete",
+        "timeout_keep_alive_handler",
+        "_unset_keepalive_if_required",
+        "_unsupported_upgrade_warning",
+    ):
+        assert callable(getattr(HttpToolsProtocol, name))
+    nothing: Any = None
+    cycle = RequestResponseCycle(*[nothing] * 11)
+    assert {"response_complete", "keep_alive"} <= vars(cycle).keys()

@@ -11,7 +11,7 @@ from rmbg_service.settings import BYTES_PER_PIXEL
 from rmbg_service.types import Box
 
 
-def disc(width: int = 100, height: int = 80) -> Cutout:
+def square(width: int = 100, height: int = 80) -> Cutout:
     """A grey square of 20 x 20 px at (30, 10), opaque, on nothing."""
     rgb = np.full((height, width, 3), (10, 200, 30), np.uint8)
     alpha = np.zeros((height, width), np.uint8)
@@ -25,7 +25,7 @@ EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
 
 
 def test_the_box_begins_at_five_per_cent() -> None:
-    cutout = disc()
+    cutout = square()
     assert cutout.box == Box(30, 10, 50, 30)
     cutout.alpha[79, 99] = 12
     assert cutout.box == Box(30, 10, 50, 30)
@@ -35,22 +35,22 @@ def test_the_box_begins_at_five_per_cent() -> None:
 
 
 def test_crop_takes_the_box_and_its_margin() -> None:
-    assert compose.crop(disc(), (0, 0, 0, 0), MANY).size == (20, 20)
-    assert compose.crop(disc(), (5, 0, 1, 2), MANY).size == (22, 26)
-    half = compose.crop(disc(), (-50, -50, -50, -50), MANY)
+    assert compose.crop(square(), (0, 0, 0, 0), MANY).size == (20, 20)
+    assert compose.crop(square(), (5, 0, 1, 2), MANY).size == (22, 26)
+    half = compose.crop(square(), (-50, -50, -50, -50), MANY)
     assert half.size == (40, 40)
     assert half.box == Box(10, 10, 30, 30)
-    beyond = compose.crop(disc(), (15, 0, 0, 0), MANY)  # 5 px above the picture
+    beyond = compose.crop(square(), (15, 0, 0, 0), MANY)  # 5 px above the picture
     assert beyond.size == (20, 35)
     assert beyond.box == Box(0, 15, 20, 35)
     assert compose.crop(EMPTY, (5, 5, 5, 5), MANY) is EMPTY
 
 
 def test_place_moves_and_scales_on_the_same_canvas() -> None:
-    assert compose.place(disc(), None, (0.0, 0.0)).box == Box(0, 0, 20, 20)
-    assert compose.place(disc(), None, (1.0, 1.0)).box == Box(80, 60, 100, 80)
-    assert compose.place(disc(), None, None).box == Box(40, 30, 60, 50)
-    full = compose.place(disc(), 1.0, None)
+    assert compose.place(square(), None, (0.0, 0.0)).box == Box(0, 0, 20, 20)
+    assert compose.place(square(), None, (1.0, 1.0)).box == Box(80, 60, 100, 80)
+    assert compose.place(square(), None, None).box == Box(40, 30, 60, 50)
+    full = compose.place(square(), 1.0, None)
     assert full.size == (100, 80)
     assert full.box == Box(10, 0, 90, 80)
     assert compose.place(EMPTY, 0.5, None) is EMPTY
@@ -93,7 +93,7 @@ def test_a_haze_does_not_move_the_subject(
 
 
 def test_shrinking_does_not_let_hidden_colours_into_the_edge() -> None:
-    cutout = disc(1000, 800)
+    cutout = square(1000, 800)
     small = compose.limit_side(cutout, 500)
     assert small.size == (500, 400)
     visible = small.rgb[small.alpha > 30]
@@ -126,7 +126,7 @@ def shaded() -> Cutout:
     """The disc with a half-dense shadow of 40 x 10 px at (50, 25)."""
     layer = np.zeros((80, 100), np.uint8)
     layer[25:35, 50:90] = 128
-    return replace(disc(), shadow=Shadow("keep", layer))
+    return replace(square(), shadow=Shadow("keep", layer))
 
 
 def test_crop_keeps_the_shadow() -> None:
@@ -171,15 +171,15 @@ def test_one_layer_over_anything_is_the_same_as_two() -> None:
 
 
 def test_without_a_shadow_nothing_is_copied() -> None:
-    assert disc().with_shadow().alpha.any()
-    plain = disc()
+    assert square().with_shadow().alpha.any()
+    plain = square()
     assert plain.with_shadow() is plain
 
 
 def test_a_crop_with_wide_margins_is_shrunk_before_they_are_laid_on() -> None:
     margin = texts.parse_margin("90px 40px")
-    assert compose.crop_size(disc(), margin) == (100, 200)
-    cut = compose.crop(disc(), margin, 5000)
+    assert compose.crop_size(square(), margin) == (100, 200)
+    cut = compose.crop(square(), margin, 5000)
     assert cut.size == pytest.approx((50, 100), abs=1)
     assert cut.box is not None
     assert (cut.box.width, cut.box.height) == pytest.approx((10, 10), abs=1)

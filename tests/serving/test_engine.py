@@ -20,7 +20,7 @@ PNG_HEADERS = {"content-type": "image/png"}
 async def test_a_burst_of_40_with_8_places_admits_exactly_8_and_reads_no_refused_body() -> None:
     predictor = FakePredictor(gated=True)
     async with serving(predictor, max_inflight_jobs=8) as (client, engine):
-        app = client._transport.app  # type: ignore[attr-defined]
+        app = client.app
         requests = [RawRequest(app) for _ in range(40)]
         tasks = [request.start() for request in requests]
         await until(lambda: sum(request.status == 429 for request in requests) == 32)
@@ -55,7 +55,7 @@ async def test_probes_answer_while_the_predictor_is_busy() -> None:
 async def test_a_client_that_leaves_while_queued_costs_no_inference() -> None:
     predictor = FakePredictor(gated=True)
     async with serving(predictor) as (client, engine):
-        app = client._transport.app  # type: ignore[attr-defined]
+        app = client.app
         staying, leaving = RawRequest(app), RawRequest(app)
         tasks = [staying.start()]
         staying.send_body(PNG)
@@ -78,7 +78,7 @@ async def test_a_client_that_leaves_while_queued_costs_no_inference() -> None:
 async def test_a_job_whose_client_leaves_while_it_runs_keeps_its_memory_until_it_ends() -> None:
     predictor = FakePredictor(gated=True)
     async with serving(predictor) as (client, engine):
-        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        request = RawRequest(client.app)
         task = request.start()
         request.send_body(PNG)
         await predictor.wait_until_entered()

@@ -14,6 +14,8 @@ from rmbg_service.errors import MalformedRequest
 MAX_FIELDS = 40
 MAX_TEXT = 12_000  # a URL of 4,000 characters, every one of them escaped
 _MAX_JSON_MARKS = 500
+BINARY = {"type": "string", "format": "binary"}
+"""OpenAPI's schema of a file."""
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 

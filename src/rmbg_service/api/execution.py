@@ -2,16 +2,17 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TypeVar
 
 from fastapi import Request
 from starlette.types import Receive
 
-from rmbg_service.api.gate import ClientGone
-from rmbg_service.api.native.request import RemovalRequest
-from rmbg_service.api.record import RequestRecord
+from rmbg_service.api.exchange import ClientGone
+from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.errors import ClientError, DeadlineExceeded, ImageTooLarge, InvalidImage
 from rmbg_service.removal import pipeline
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.pipeline import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.job import Job
@@ -19,13 +20,40 @@ from rmbg_service.serving.job import Job
 _T = TypeVar("_T")
 
 
-async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
-    """Reserve the picture's pixels, run the job, and stop waiting when the client leaves.
+@dataclass(frozen=True)
+class RemovalRequest:
+    """What every wire API makes of a body: an undecoded image, options and a background."""
 
-    Raises `InvalidImage`, `ImageTooLarge`, `Overloaded`, `DeadlineExceeded` or what the job
-    raised; `ClientGone` when nobody is left to be answered.
+    data: bytes
+    options: RemovalOptions
+    background: bytes | None = None
+
+
+async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
+    """Reserve the image's pixels, run the job, and stop waiting when the client leaves.
+
+    The job ends by itself and keeps its memory until then. Raises `InvalidImage`, `ImageTooLarge`,
+    `Overloaded`, `DeadlineExceeded` or what the job raised; `ClientGone` when nobody is left to be
+    answered.
     """
     record: RequestRecord = request.state.record
+    job, pixels = await _create_job(record, engine, removal)
+    del removal  # the job lets go of the file as soon as it is decoded
+    record.job = engine.submit(job)
+    try:
+        return await while_wanted(request, record.job)
+    except Exception as error:
+        if _is_ours(error, record):
+            engine.rate_limit.give_back(record.client, pixels)
+        raise
+    finally:
+        job.abandoned = not record.job.done()
+
+
+async def _create_job(
+    record: RequestRecord, engine: Engine, removal: RemovalRequest
+) -> tuple[Job, int]:
+    """The job, and the pixels that count for the rate limit."""
     assert record.reservation is not None, "the gate guards this route"
     record.info = await engine.probe(removal.data)
     limit = engine.settings.max_image_pixels
@@ -46,19 +74,9 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
         background_info=background_info,
         options=removal.options,
         deadline=record.deadline,
-        reservation=record.reservation,
         stamps=record.stamps,
     )
-    del removal  # the job lets go of the file as soon as it is decoded
-    running = engine.submit(job)
-    try:
-        return await while_wanted(request, running)
-    except Exception as error:
-        if _is_ours(error, record):
-            engine.rate_limit.give_back(record.client, pixels)
-        raise
-    finally:
-        job.abandoned = not running.done()  # the job ends by itself and keeps its memory till then
+    return job, pixels
 
 
 def _is_ours(error: Exception, record: RequestRecord) -> bool:
@@ -69,9 +87,10 @@ def _is_ours(error: Exception, record: RequestRecord) -> bool:
 
 
 async def while_wanted(request: Request, work: "asyncio.Task[_T]") -> _T:
-    """What `work` gives, while its client is there and in time; the body has been read.
+    """The result of `work`, as long as the client waits and the deadline has not passed.
 
-    Raises `ClientGone` when the client leaves, `DeadlineExceeded` at its deadline; `work` goes on.
+    The body must have been read. Raises `ClientGone` when the client leaves and `DeadlineExceeded`
+    at the deadline; `work` goes on.
     """
     record: RequestRecord = request.state.record
     left = record.deadline - time.monotonic()

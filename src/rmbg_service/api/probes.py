@@ -1,4 +1,4 @@
-"""Probes, metrics and facts about the service; none needs a key or waits for the queue."""
+"""Probes, metrics and facts about the service; none waits for the queue."""
 
 from typing import Any
 
@@ -79,8 +79,8 @@ class Info(BaseModel):
     api_key_required: bool
 
 
-def ops_router(engine: Engine) -> APIRouter:
-    """The routes under which the service tells about itself."""
+def operations_router(engine: Engine) -> APIRouter:
+    """The routes for operators and their tools."""
     router = APIRouter(tags=["operations"])
 
     def status(healthy: bool) -> JSONResponse:

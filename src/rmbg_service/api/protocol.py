@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol, with bounds on what the gate does not see.
+"""uvicorn's HTTP protocol, with bounds on what never reaches the gate.
 
-That is a request's head, which comes before the gate; what is left of a body after the answer; and
-the trailers of a chunked body, which uvicorn would take for headers.
+These are the head of a request, what is left of a body after the response, and the trailers of a
+chunked body, which uvicorn would take for headers.
 """
 
 import asyncio

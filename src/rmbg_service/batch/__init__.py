@@ -1,1 +1,1 @@
-"""Many files at once: find the inputs, skip what is finished, process the rest."""
+"""Many files: find them, skip what is done, run the rest."""

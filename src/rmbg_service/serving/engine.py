@@ -160,8 +160,7 @@ class Engine:
         return await _in_thread(self._probe_thread, lambda: probe(data, limit))
 
     def submit(self, job: Job) -> asyncio.Task[Encoded]:
-        """Start `job`; from here on it holds its reservation until it has ended."""
-        job.reservation.hold()
+        """Start `job`; whoever has reserved its pixels holds them until the task has ended."""
         task = asyncio.create_task(self._process(job))
         self._jobs[task] = job
         task.add_done_callback(self._forget)
@@ -184,20 +183,17 @@ class Engine:
         waiting_since = time.perf_counter()
         limit = self.settings.max_image_pixels
         job.stamps.stage = "queue"
-        try:
-            async with self._decoded_slots:
-                job.stamps.add("queue", time.perf_counter() - waiting_since)
-                source, model_input = await _in_thread(self._codec_pool, lambda: self._decode(job))
-                matte = await self.worker.predict(job, model_input)
-                plan, inputs = await _in_thread(
-                    self._codec_pool, lambda: self._plan(job, source, matte)
-                )
-                seconds = [await self.worker.predict(job, again) for again in inputs]
-                result = await _in_thread(
-                    self._codec_pool, lambda: _finish(job, source, matte, plan, seconds, limit)
-                )
-        finally:
-            job.reservation.release()
+        async with self._decoded_slots:
+            job.stamps.add("queue", time.perf_counter() - waiting_since)
+            source, model_input = await _in_thread(self._codec_pool, lambda: self._decode(job))
+            matte = await self.worker.predict(job, model_input)
+            plan, inputs = await _in_thread(
+                self._codec_pool, lambda: self._plan(job, source, matte)
+            )
+            seconds = [await self.worker.predict(job, again) for again in inputs]
+            result = await _in_thread(
+                self._codec_pool, lambda: _finish(job, source, matte, plan, seconds, limit)
+            )
         stages = job.stamps.seconds
         self.service_time.observe_predict(job.predictor_s)
         self.service_time.observe_codec(sum(stages[s] for s in ("decode", "refine", "encode")))

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 from rmbg_service.errors import Cancelled, DeadlineExceeded
 from rmbg_service.imaging.decode import ImageInfo
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.serving.admission import Reservation
 
 Stage = Literal["read", "decode", "queue", "predict", "refine", "encode"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -46,18 +45,16 @@ class Stamps:
 
 @dataclass(eq=False)
 class Job:
-    """A picture, what is wanted of it, and what it holds.
+    """A picture and what is wanted of it.
 
-    `deadline` is on `time.monotonic`'s clock. The job owns its reservation: a client that leaves
-    only sets `abandoned`, which is looked at between the stages. `predictor_s` is its own share of
-    the predictor's time.
+    `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
+    looked at between the stages. `predictor_s` is its own share of the predictor's time.
     """
 
     data: bytes
     info: ImageInfo
     options: RemovalOptions
     deadline: float
-    reservation: Reservation
     background: bytes | None = None
     background_info: ImageInfo | None = None
     stamps: Stamps = field(default_factory=Stamps)

@@ -1,1 +1,1 @@
-"""Video clips, frame by frame: read, stabilise, write with alpha. The only room that uses PyAV."""
+"""Clips: decode, cut out every frame, stabilise the matte, encode."""

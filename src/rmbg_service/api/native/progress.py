@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
-from rmbg_service.api.record import InFlight
+from rmbg_service.api.request_record import InFlight
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.job import Stage
 
@@ -28,8 +28,8 @@ class Progress(BaseModel):
 def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
     """The route that tells the progress of the requests `in_flight`.
 
-    It stores nothing: a request is known from its admission until its answer has left. Who asks
-    must know its id, which its client chose; so it needs no key.
+    Nothing is stored: a request is known from its admission until its response has left. The id,
+    which its client chose, is the secret, so the route needs no key.
     """
     router = APIRouter(tags=["removal"])
     unknown: dict[int | str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 """Content-Type to `RemovalRequest`."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from contextlib import suppress
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Request
 from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
@@ -9,9 +9,10 @@ from starlette.datastructures import FormData, UploadFile
 
 from rmbg_service.api import body
 from rmbg_service.api.body import decode_base64, utf8_text
-from rmbg_service.api.native.response import negotiate
-from rmbg_service.api.negotiation import accept_of
+from rmbg_service.api.execution import RemovalRequest
+from rmbg_service.api.negotiation import Accept
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
+from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.removal.options import RemovalOptions
 
 _FILE_FIELDS = ("image", "file")
@@ -19,15 +20,7 @@ _BASE64_FIELD = "image_base64"
 _BACKGROUND_FIELD = "background_image"
 _MAX_ERRORS = 5
 _MAX_NAME = 64
-
-
-@dataclass(frozen=True)
-class RemovalRequest:
-    """An undecoded picture and what is wanted of it."""
-
-    data: bytes
-    options: RemovalOptions
-    background: bytes | None = None
+_Parts: TypeAlias = tuple[bytes, RemovalOptions, bytes | None]
 
 
 # As bytes, base64 text takes a byte a character; Python's text may take four.
@@ -50,34 +43,36 @@ class JsonRemovalRequest(RemovalOptions):
     )
 
 
-async def read_request(request: Request, max_body_bytes: int) -> RemovalRequest:
-    """Read the body once and understand it.
+async def read_request(request: Request, accept: Accept, max_body_bytes: int) -> RemovalRequest:
+    """Read the body once and understand it; `accept` chooses the format if no option does.
 
     Raises `UnsupportedMediaType` for a form this service does not speak and `MalformedRequest`,
     which names the option or field, for one it cannot understand.
     """
     content_type = body.content_type(request)
-    accept = accept_of(request.headers)
     query = _without_repeats(request.query_params.multi_items(), "query")
     if content_type == "application/json":
-        removal = _from_json(await body.read_json(request), query)
+        data, options, background = _from_json(await body.read_json(request), query)
     elif content_type == "multipart/form-data":
         form = await body.read_multipart(request, max_body_bytes)
         try:
-            removal = await _from_form(form, query)
+            data, options, background = await _from_form(form, query)
         finally:
             await form.close()
     elif content_type.startswith("image/") or content_type == "application/octet-stream":
-        removal = RemovalRequest(_not_empty(await body.read_bytes(request)), _options(query))
+        data = _not_empty(await body.read_bytes(request))
+        options, background = _options(query), None
     else:
         raise UnsupportedMediaType(
             f"Content-Type is {content_type or 'missing'}; send application/json, "
             "multipart/form-data, or the file itself as image/*"
         )
-    return replace(removal, options=negotiate(removal.options, accept))
+    if background is not None:
+        _require_room_for_background(options)
+    return RemovalRequest(data, _with_accepted_format(options, accept), background)
 
 
-def _from_json(text: bytearray, query: dict[str, str]) -> RemovalRequest:
+def _from_json(text: bytearray, query: dict[str, str]) -> _Parts:
     try:
         parsed = JsonRemovalRequest.model_validate_json(text)
     except ValidationError as error:
@@ -87,10 +82,10 @@ def _from_json(text: bytearray, query: dict[str, str]) -> RemovalRequest:
     background = None
     if parsed.background_image is not None:
         background = _not_empty(decode_base64(parsed.background_image))
-    return _checked(RemovalRequest(data, _options(_merge(given, query)), background))
+    return data, _options(_merge(given, query)), background
 
 
-async def _from_form(form: FormData, query: dict[str, str]) -> RemovalRequest:
+async def _from_form(form: FormData, query: dict[str, str]) -> _Parts:
     fields = _without_repeats(form.multi_items(), "form")
     sources = [name for name in (*_FILE_FIELDS, _BASE64_FIELD) if name in fields]
     if len(sources) != 1:
@@ -107,7 +102,7 @@ async def _from_form(form: FormData, query: dict[str, str]) -> RemovalRequest:
         if isinstance(value, UploadFile):
             raise MalformedRequest(f"unexpected file in the field {utf8_text(name)[:_MAX_NAME]!r}")
         options[utf8_text(name)] = utf8_text(value)
-    return _checked(RemovalRequest(data, _options(_merge(options, query)), background))
+    return data, _options(_merge(options, query)), background
 
 
 async def _file_or_base64(value: UploadFile | str) -> bytes:
@@ -115,14 +110,28 @@ async def _file_or_base64(value: UploadFile | str) -> bytes:
     return _not_empty(data)
 
 
-def _checked(removal: RemovalRequest) -> RemovalRequest:
-    if removal.background is not None:
-        if removal.options.background is not None:
-            raise MalformedRequest("give background or background_image, not both")
-        if removal.options.output != "cutout":
-            what = "a matte has" if removal.options.output == "matte" else "layers have"
-            raise MalformedRequest(f"{what} no background: leave out background_image")
-    return removal
+def _require_room_for_background(options: RemovalOptions) -> None:
+    if options.background is not None:
+        raise MalformedRequest("give background or background_image, not both")
+    if options.output != "cutout":
+        what = "a matte has" if options.output == "matte" else "layers have"
+        raise MalformedRequest(f"{what} no background: leave out background_image")
+
+
+def _with_accepted_format(options: RemovalOptions, accept: Accept) -> RemovalOptions:
+    """`options` with the format that Accept names, if the caller named none.
+
+    A format that these options cannot have, such as the zip of a matte, is not taken.
+    """
+    preferred = accept.preferred_file_type()
+    if preferred is None or options.output == "layers" or "format" in options.model_fields_set:
+        return options
+    for name, encoder in ENCODERS.items():
+        if encoder.media_type == preferred:
+            named = options.model_dump(exclude_unset=True) | {"format": name}
+            with suppress(ValidationError):
+                return RemovalOptions.model_validate(named)
+    return options
 
 
 def _options(given: dict[str, Any]) -> RemovalOptions:

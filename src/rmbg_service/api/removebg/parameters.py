@@ -1,4 +1,4 @@
-"""The parameters of the remove.bg API, and what they mean in the service's own words."""
+"""The parameters of the remove.bg API, and the options of the service that they stand for."""
 
 import re
 from typing import Any, Literal
@@ -20,7 +20,7 @@ _MAX_MARGIN_PX = 500
 _MAX_MARGIN_PART = 0.5
 _FORMATS = {"jpg": "jpeg"}
 _SHADOWS = {"none": "off", "auto": "auto", "3D": "auto", "car": "auto", "drop": "drop"}
-_WORDS = ("size", "type", "type_level", "format", "channels", "shadow_type")
+_ENUMERATED = ("size", "type", "type_level", "format", "channels", "shadow_type")
 _SPELLINGS = {"50mp": "50MP", "3d": "3D", "jpeg": "jpg"}
 _PNG_MAX_PIXELS = 10_000_000
 _SIZES = {
@@ -36,7 +36,7 @@ _SIZES = {
 
 
 class RemoveBgParameters(BaseModel):
-    """Everything but the pictures; unknown parameters are ignored, as the original does."""
+    """Everything but the images; unknown parameters are ignored, as remove.bg does."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -120,7 +120,7 @@ class RemoveBgParameters(BaseModel):
         return _SHADOWS[kind]
 
     def options(self, default_size: RemoveBgSize, has_background: bool) -> RemovalOptions:
-        """The same wishes in the service's own words."""
+        """The options of the service that do the same."""
         opaque = has_background or (
             self.bg_color is not None and texts.parse_colour(self.bg_color)[3] == 255
         )
@@ -154,4 +154,4 @@ def _tidied(name: str, value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
     text = str(value).strip()
-    return _SPELLINGS.get(text.lower(), text.lower()) if name in _WORDS else text
+    return _SPELLINGS.get(text.lower(), text.lower()) if name in _ENUMERATED else text

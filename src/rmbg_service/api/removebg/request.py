@@ -10,8 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from starlette.datastructures import UploadFile
 
 from rmbg_service.api import body
-from rmbg_service.api.execution import while_wanted
-from rmbg_service.api.native.request import RemovalRequest
+from rmbg_service.api.execution import RemovalRequest, while_wanted
 from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
@@ -83,7 +82,7 @@ async def read_request(
 
 
 async def _read_fields(request: Request, max_body_bytes: int) -> _Fields:
-    """The known fields that say something: pictures as bytes, everything else as it came."""
+    """The known fields that are not blank: images as bytes, everything else as it came."""
     kind = body.content_type(request)
     if kind == "application/json":
         given = _json_members(await body.read_json(request))
@@ -96,10 +95,10 @@ async def _read_fields(request: Request, max_body_bytes: int) -> _Fields:
             f"Content-Type is {kind or 'missing'}; send multipart/form-data, "
             "application/x-www-form-urlencoded or application/json"
         )
-    return {name: value for name, value in given.items() if not _says_nothing(name, value)}
+    return {name: value for name, value in given.items() if not _is_blank(name, value)}
 
 
-def _says_nothing(name: str, value: object) -> bool:
+def _is_blank(name: str, value: object) -> bool:
     if value is False and name in (*_SOURCES, *_BACKGROUNDS):
         return True
     return value is None or (isinstance(value, str | bytes) and not value.strip())
@@ -216,7 +215,7 @@ async def _picture(fields: _Fields, name: str, fetch: "_Fetch", max_bytes: int) 
 
 @dataclass(frozen=True)
 class _Fetch:
-    """Fetches for one request, and stops when its client leaves or its time is over."""
+    """Fetches for one request; stops when its client leaves or its deadline passes."""
 
     request: Request
     fetcher: Fetcher | None

@@ -47,8 +47,9 @@ class LocalRemover:
         creating = self._job(data)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating
+        reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
-        job.reservation.release()  # the job itself still holds it
+        reservation.release(after=running)
         try:
             result = await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -70,7 +71,6 @@ class LocalRemover:
             info=info,
             options=self._options,
             deadline=math.inf,
-            reservation=self.engine.budget.reserve(math.inf),
             background=self._background,
             background_info=background_info,
         )
