@@ -52,10 +52,16 @@ def test_a_text_line_has_the_record_and_its_fields() -> None:
     assert TextLines().format(failing_record()).endswith("ValueError: odd")
 
 
+HEAD = """
+import logging, os, sys
+from rmbg_service.serving.logs import *
+log = logging.getLogger("a")
+"""
+
+
 def run(script: str, *, stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
-    head = "import logging, os, sys; from rmbg_service.serving.logs import *; log = logging.getLogger('a')\n"
     return subprocess.Popen(
-        [sys.executable, "-c", head + textwrap.dedent(script)],
+        [sys.executable, "-c", HEAD + textwrap.dedent(script)],
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
@@ -88,7 +94,7 @@ def test_what_c_code_writes_to_stderr_becomes_warnings_and_what_follows_does_not
         import ctypes
         with logging_to_stderr("info", "json"):
             libc = ctypes.CDLL(None)
-            libc.write(2, b"TIFFReadDirectory: Warning, \\xff\\n\\nhalf", 33)
+            libc.write(2, b"TIFFReadDirectory: Warning, \\xff\\n\\nhalf", 35)
             libc.write(2, b" a line", 7)
         print("error: plain", file=sys.stderr)
     """

@@ -47,7 +47,7 @@ async def test_an_error_of_the_call_is_the_caller_s() -> None:
 async def test_a_stuck_thread_is_told_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
     hung = Hung()
     with pool(1) as (threads, exhausted):
-        with pytest.raises(StuckThread, match="codec took longer than 0.01 s") as caught:
+        with pytest.raises(StuckThread, match=r"codec took longer than 0\.01 s") as caught:
             await threads.run(hung)
         assert "in __call__" in caplog.text  # where it hangs
         assert threads.stuck == 1

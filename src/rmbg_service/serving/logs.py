@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Literal
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 LogFormat = Literal["auto", "json", "text"]
@@ -105,7 +106,11 @@ class JsonLines(JsonFormatter):
     """A record as one JSON object; `extra={"fields": {...}}` adds members to it."""
 
     def __init__(self) -> None:
-        super().__init__(rename_fields={"exc_info": "exception"}, json_ensure_ascii=False)
+        super().__init__(
+            rename_fields={"exc_info": "exception"},
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals
+            json_ensure_ascii=False,
+        )
 
     def add_fields(
         self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
@@ -154,7 +159,7 @@ def _captured_stderr(original: BinaryIO) -> Iterator[None]:
 
 
 def _log_lines(descriptor: int) -> None:
-    with open(descriptor, "rb") as lines:  # noqa: PTH123 - a descriptor
+    with open(descriptor, "rb") as lines:
         while line := lines.readline(MAX_TEXT):
             text = line.decode(errors="replace").rstrip()
             if text:
