@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 HEAD = """
-import ctypes, signal, sys, threading, time
+import ctypes, fcntl, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from rmbg_service.system.exit import *
 
@@ -45,7 +45,8 @@ def test_the_process_ends_after_a_time_whatever_the_main_thread_does() -> None:
 
 def test_a_reader_that_stands_still_does_not_keep_the_process() -> None:
     script = """
-        print("x" * 65536, end="", flush=True)  # a full pipe, which nobody reads
+        size = fcntl.fcntl(1, fcntl.F_GETPIPE_SZ)
+        print("x" * size, end="", flush=True)  # a full pipe, which nobody reads
         sys.stdout.write("y")
         exit_now(7)
     """
@@ -55,11 +56,11 @@ def test_a_reader_that_stands_still_does_not_keep_the_process() -> None:
 
 def test_a_second_interrupt_ends_a_process_whose_main_thread_hangs_in_c() -> None:
     script = """
-        thread = threading.Thread(target=threading.Event().wait, daemon=True)
-        thread.start()
+        libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+        libc.pthread_mutex_lock(mutex)
         with second_interrupt_exits():
             print("ready", flush=True)
-            ctypes.CDLL(None).pthread_join(ctypes.c_ulong(thread.ident), None)
+            libc.pthread_mutex_lock(mutex)  # a deadlock, which no signal ends
     """
     with run(script) as process:
         assert process.stdout is not None
