@@ -9,15 +9,19 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pillow_heif
 from fastapi import FastAPI
 from PIL import Image
 from starlette.types import ASGIApp, Message
 
 from rmbg_service.api.app import create_app
 from rmbg_service.api.url_fetch import Fetcher
+from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
+
+pillow_heif.register_heif_opener()  # for tests that write HEIF through Pillow
 
 PATH = "/api/remove-bg"
 
@@ -31,6 +35,8 @@ class FakePredictor:
     name = "fake"
     input_size = (32, 544)  # a network of more than 512 px is asked once, see `plan_detail`
     device = "cpu"
+    device_memory_bytes = 0
+    patch_order: PatchOrderChoice | None = None
 
     def __init__(self, errors: Sequence[Exception] = (), gated: bool = False) -> None:
         self.errors = list(errors)

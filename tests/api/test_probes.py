@@ -1,6 +1,7 @@
 import re
 
-from tests.fakes import PATH, picture_bytes, serving
+from rmbg_service.models.predictor import PatchOrderChoice
+from tests.fakes import PATH, FakePredictor, picture_bytes, serving
 
 
 async def test_health_and_info_say_what_runs_here() -> None:
@@ -9,12 +10,21 @@ async def test_health_and_info_say_what_runs_here() -> None:
         assert health["status"] == "ready"
         assert health["model"] == {
             "name": "fake", "device": "cpu", "licence": "unknown", "input_size": [32, 544],
+            "patch_order": None,
         }  # fmt: skip
         assert health["queue"]["jobs"] == 0
         info = (await client.get("/api/info")).json()
         assert info["limits"]["max_image_pixels"] == 12345
         assert info["api_key_required"] is False
         assert info["version"] == health["version"]
+
+
+async def test_info_says_by_what_the_patch_order_was_chosen() -> None:
+    predictor = FakePredictor()
+    predictor.patch_order = PatchOrderChoice("wg_hg_c", "weights", -41.5)
+    async with serving(predictor) as (client, _):
+        model = (await client.get("/api/info")).json()["model"]
+        assert model["patch_order"] == {"order": "wg_hg_c", "source": "weights", "z": -41.5}
 
 
 async def test_metrics_count_requests_and_start_every_label_at_zero() -> None:

@@ -1,6 +1,12 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from rmbg_service.cli import app
+from rmbg_service.models import hub
 from rmbg_service.models.catalog import CATALOG
 
 
@@ -23,6 +29,23 @@ def test_show_says_what_to_do_for_a_gated_model() -> None:
     shown = run("show", "rmbg-2.0")
     for word in ("CC-BY-NC-4.0", "gated", "HF_TOKEN", "1024 x 1024", "commercial use  no"):
         assert word in shown
+
+
+def test_show_says_by_what_the_patch_order_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "patch order     wg_hg_c, by the catalogue" in run("show", "RMBG-2.0")
+    assert "patch order" not in run("show", "u2netp")
+    random = np.random.default_rng(0)
+    weights = {
+        f"decoder.ipt_blk{block}.conv1.weight": random.random(shape, np.float32)
+        for block, shape in zip(
+            (5, 4, 3, 2), ((4, 3 * 4**k, 3, 3) for k in (5, 4, 3, 2)), strict=True
+        )
+    }
+    save_file(weights, tmp_path / "model.safetensors")
+    monkeypatch.setattr(hub, "cached", lambda *_: tmp_path)
+    assert "patch order     wg_hg_c, by the catalogue (z = " in run("show", "RMBG-2.0")
 
 
 def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_model() -> None:

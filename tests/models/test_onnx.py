@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +108,10 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, make: Any, says: st
     assert "\n" not in str(refused.value)
 
 
-def test_what_is_no_onnx_file_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_what_is_not_an_onnx_file_is_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a graph")
-    with pytest.raises(ConfigurationError, match="no usable ONNX model") as refused:
+    with pytest.raises(ConfigurationError, match="not a usable ONNX model") as refused:
         OnnxPredictor(spec(), path).load()
     assert "\n" not in str(refused.value)
 
@@ -119,6 +122,20 @@ def test_a_provider_that_is_not_active_stops_the_start() -> None:
         OnnxPredictor(EMBEDDED, path, provider="rocm").load()
     with pytest.raises(ConfigurationError, match="unknown ONNX provider"):
         OnnxPredictor(EMBEDDED, path, provider="abacus")
+
+
+def test_onnx_runtime_does_not_report_its_use(tmp_path: Path) -> None:
+    code = (
+        "from rmbg_service.models.select import select_predictor\n"
+        "from rmbg_service.settings import Settings\n"
+        "predictor = select_predictor(Settings(model='u2netp'))\n"
+        "predictor.load(); predictor.warm_up(); predictor.close()"
+    )
+    variables = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    subprocess.run([sys.executable, "-c", code], env=variables | home, check=True)
+    # Its telemetry begins with a device id and a database below the home folder.
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_the_embedded_model_finds_a_disc_and_finds_nothing_in_a_blank() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 HEAD = """
-import ctypes, fcntl, signal, sys, threading, time
+import ctypes, os, signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from rmbg_service.system.exit import *
 
 hung = ThreadPoolExecutor(1)
@@ -45,8 +46,12 @@ def test_the_process_ends_after_a_time_whatever_the_main_thread_does() -> None:
 
 def test_a_reader_that_stands_still_does_not_keep_the_process() -> None:
     script = """
-        size = fcntl.fcntl(1, fcntl.F_GETPIPE_SZ)
-        print("x" * size, end="", flush=True)  # a full pipe, which nobody reads
+        os.set_blocking(1, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(1, b"x" * 4096)  # a full pipe, which nobody reads
+        os.set_blocking(1, True)
+        sys.stdout = open(1, "w")  # buffered, whatever the environment says
         sys.stdout.write("y")
         exit_now(7)
     """

@@ -1,6 +1,6 @@
 """Probes, metrics and facts about the service; none waits for the queue."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -10,6 +10,7 @@ from rmbg_service import __version__
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
+from rmbg_service.settings import PatchOrder
 
 _OPTIONS: dict[str, list[str]] = {
     name: schema.get("enum", [])
@@ -24,6 +25,19 @@ class Status(BaseModel):
     detail: str = Field(default="", description="Why it failed, when it has.")
 
 
+class PatchOrderFacts(BaseModel):
+    """How a BiRefNet's weights lay out input patches; see models.md."""
+
+    order: PatchOrder
+    source: Literal["setting", "weights", "catalogue", "files"] = Field(
+        description="What the order was chosen by."
+    )
+    z: float = Field(
+        description="Evidence in the weights, in standard errors: positive for `c_hg_wg`, negative "
+        "for `wg_hg_c`; they decide from 6 on."
+    )
+
+
 class ModelFacts(BaseModel):
     """The model in use."""
 
@@ -31,6 +45,9 @@ class ModelFacts(BaseModel):
     device: str
     licence: str = Field(description="SPDX name of the weights' licence.")
     input_size: tuple[int, int] = Field(description="Height and width the network sees, in px.")
+    patch_order: PatchOrderFacts | None = Field(
+        default=None, description="Of BiRefNet networks, once loaded."
+    )
 
 
 class QueueFacts(BaseModel):
@@ -88,11 +105,13 @@ def operations_router(engine: Engine) -> APIRouter:
         return JSONResponse(body.model_dump(mode="json"), 200 if healthy else 503)
 
     def model() -> ModelFacts:
+        order = getattr(engine.predictor, "patch_order", None)
         return ModelFacts(
             name=engine.predictor.name,
             device=engine.device,
             licence=engine.licence,
             input_size=engine.predictor.input_size,
+            patch_order=order and PatchOrderFacts.model_validate(order, from_attributes=True),
         )
 
     unhealthy: dict[int | str, dict[str, Any]] = {

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from rmbg_service.api.guard import Guard
 from rmbg_service.errors import ClientError, DeadlineExceeded, NotReady, Overloaded, Rejected
-from rmbg_service.imaging.decode import ImageInfo
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.admission import Reservation
-from rmbg_service.serving.job import Stamps
+from rmbg_service.serving.timings import StageTimings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -37,7 +37,7 @@ class RequestRecord:
     started: float = field(default_factory=time.perf_counter)
     reservation: Reservation | None = None
     job: "asyncio.Task[Encoded] | None" = None
-    stamps: Stamps = field(default_factory=Stamps)
+    timings: StageTimings = field(default_factory=StageTimings)
     info: ImageInfo | None = None
     status: int = 0
     outcome: str = "ok"
@@ -76,7 +76,7 @@ class RequestRecord:
                 "width": self.info.width,
                 "height": self.info.height,
             }
-        fields |= {f"{name}_ms": ms for name, ms in self.stamps.milliseconds().items()}
+        fields |= {f"{name}_ms": ms for name, ms in self.timings.milliseconds().items()}
         return fields
 
 

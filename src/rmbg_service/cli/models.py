@@ -43,6 +43,7 @@ def show(name: Name) -> None:
         "input": _size(spec) + (", or any multiples of 32" if spec.dynamic else ""),
         "normalisation": f"mean {spec.mean}, standard deviation {spec.std}",
         "on disk": _on_disk(spec),
+        **_patch_order(spec),
     }.items():
         typer.echo(f"{label:15s} {value}")
 
@@ -69,6 +70,20 @@ def _find(name: str) -> ModelSpec:
     if row is None:
         raise ConfigurationError(f"no model {name!r}; `rmbg-service models list` shows them")
     return row
+
+
+def _patch_order(spec: ModelSpec) -> dict[str, str]:
+    """What is known of the patch order; the weights are looked at if they are on this disk."""
+    if spec.patch_order is None:
+        return {}
+    settings = load_settings()
+    folder = hub.cached(spec.source, settings.model_revision or spec.revision)
+    choice = None
+    if folder is not None:
+        from rmbg_service.models.birefnet.patch_order import inspect  # torch costs seconds
+
+        choice = inspect(folder, spec.source, settings.patch_order)
+    return {"patch order": str(choice) if choice else f"{spec.patch_order}, by the catalogue"}
 
 
 def _size(spec: ModelSpec) -> str:

@@ -85,14 +85,14 @@ RMBG_2_0 = ModelSpec(
     licence_url="https://creativecommons.org/licenses/by-nc/4.0/",
     input_size=(1024, 1024),
     activation="sigmoid",
-    good_for="general pictures: people, products, animals, graphics",
+    good_for="general images: people, products, animals, graphics",
     gated=True,
     patch_order="wg_hg_c",
 )
 
 BIREFNET = _birefnet(
     "BiRefNet",
-    "general pictures, commercial use",
+    "general images, commercial use",
     revision="e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4",
 )
 
@@ -100,13 +100,13 @@ CATALOG: tuple[ModelSpec, ...] = (
     EMBEDDED,
     RMBG_2_0,
     BIREFNET,
-    _birefnet("BiRefNet_lite", "general pictures on a small GPU or a CPU"),
-    _birefnet("BiRefNet_HR", "large pictures with fine structure", (2048, 2048), dynamic=True),
-    _birefnet("BiRefNet_HR-matting", "hair and fur in large pictures", (2048, 2048), dynamic=True),
+    _birefnet("BiRefNet_lite", "general images on a small GPU or a CPU"),
+    _birefnet("BiRefNet_HR", "large images with fine structure", (2048, 2048), dynamic=True),
+    _birefnet("BiRefNet_HR-matting", "hair and fur in large images", (2048, 2048), dynamic=True),
     _birefnet("BiRefNet-matting", "hair, fur and other soft edges"),
     _birefnet("BiRefNet-portrait", "people"),
-    _birefnet("BiRefNet_dynamic", "pictures far from square; 256 to 2304 pixels", dynamic=True),
-    _birefnet("BiRefNet_lite-2K", "wide pictures, 2560 x 1440, on a small GPU", (1440, 2560)),
+    _birefnet("BiRefNet_dynamic", "images far from square; 256 to 2304 pixels", dynamic=True),
+    _birefnet("BiRefNet_lite-2K", "wide images, 2560 x 1440, on a small GPU", (1440, 2560)),
 )
 
 FILES: dict[str, ModelSpec] = {
@@ -119,7 +119,7 @@ FILES: dict[str, ModelSpec] = {
             licence="Apache-2.0",
             licence_url="https://github.com/xuebinqin/U-2-Net/blob/master/LICENSE",
             input_size=(320, 320),
-            good_for="general pictures; coarse edges",
+            good_for="general images; coarse edges",
         ),
         ModelSpec(
             name="isnet-general-use",
@@ -130,7 +130,7 @@ FILES: dict[str, ModelSpec] = {
             input_size=(1024, 1024),
             mean=(0.5, 0.5, 0.5),
             std=(1.0, 1.0, 1.0),
-            good_for="general pictures, products",
+            good_for="general images, products",
         ),
     )
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
 
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when huggingface_hub is imported
+
 SAFE_FILES = ("config.json", "birefnet.py", "*.safetensors", "*.safetensors.index.json")
 PICKLE_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json", "*.pth")
 

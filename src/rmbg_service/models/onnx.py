@@ -1,10 +1,10 @@
 """Any single-input background-removal network in an ONNX file, run by ONNX Runtime."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from rmbg_service.errors import (
@@ -16,6 +16,10 @@ from rmbg_service.errors import (
 )
 from rmbg_service.models.catalog import ModelSpec
 from rmbg_service.types import Matte, ModelInput
+
+# Read when the library is loaded; without it ONNX Runtime reports its use to Microsoft.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime as ort
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -53,6 +57,11 @@ class OnnxPredictor:
         self._input_name = self._output_name = ""
         self._dtype: type[np.floating] = np.float32
 
+    @property
+    def device_memory_bytes(self) -> int:
+        """0: ONNX Runtime does not report what it holds on a GPU."""
+        return 0
+
     def load(self) -> None:
         """Open the file on the provider asked for; no other one is fallen back to."""
         provider = PROVIDERS[self.device]
@@ -72,14 +81,14 @@ class OnnxPredictor:
             session.disable_fallback()
         except Exception as error:  # ONNX Runtime has a dozen exception types without a base
             reason = str(error).splitlines()[0]
-            raise ConfigurationError(f"{self._path} is no usable ONNX model: {reason}") from None
+            raise ConfigurationError(f"{self._path} is not a usable ONNX model: {reason}") from None
         if provider not in session.get_providers():
             raise ConfigurationError(f"ONNX provider {self.device!r} could not be started")
         self._read_graph(session)
         self._session = session
 
     def warm_up(self) -> None:
-        """Predict on noise; refuses a graph whose output is no matte."""
+        """Predict on noise; refuses a graph whose output is not a matte."""
         height, width = self.input_size
         noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
         try:
@@ -94,7 +103,7 @@ class OnnxPredictor:
 
     def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
         """One matte for each input, clipped to [0, 1], never stretched."""
-        return [np.clip(self._run(picture), 0.0, 1.0) for picture in batch]
+        return [np.clip(self._run(image), 0.0, 1.0) for image in batch]
 
     def close(self) -> None:
         """Free the session."""
@@ -118,12 +127,12 @@ class OnnxPredictor:
         self._input_name, self._output_name = inputs[0].name, outputs[0].name
         self._dtype = _DTYPES[inputs[0].type]
 
-    def _run(self, picture: ModelInput) -> Matte:
+    def _run(self, image: ModelInput) -> Matte:
         assert self._session is not None, "load() comes first"
         mean = np.asarray(self._spec.mean, np.float32)
         scale = 1.0 / np.asarray(self._spec.std, np.float32)
         # One multiply-add a pixel: (x / 255 - mean) / std.
-        normalised = picture * (scale / np.float32(255.0)) - mean * scale
+        normalised = image * (scale / np.float32(255.0)) - mean * scale
         tensor = normalised.transpose(2, 0, 1)[None].astype(self._dtype)
         try:
             feed = {self._input_name: np.ascontiguousarray(tensor)}
@@ -145,7 +154,7 @@ class OnnxPredictor:
 
 
 def _kind_of_failure(message: str, device: str) -> type[RmbgError]:
-    """ONNX Runtime tells its failures apart in words only."""
+    """ONNX Runtime tells its failures apart only by their messages."""
     if "allocate memory" in message or "out of memory" in message:
         return OutOfDeviceMemory
     if device != "cpu" and any(word in message for word in ("cuda", "cudnn", "cublas", "device")):

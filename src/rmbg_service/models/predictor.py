@@ -1,9 +1,28 @@
 """The seam between the service and a model runtime."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
+from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
+
+
+@dataclass(frozen=True)
+class PatchOrderChoice:
+    """The order of a BiRefNet's input patches, and what it was chosen by.
+
+    `z` is the evidence in the weights, in standard errors: positive for `c_hg_wg`, negative for
+    `wg_hg_c`. See `birefnet/patch_order.py`.
+    """
+
+    order: PatchOrder
+    source: Literal["setting", "weights", "catalogue", "files"]
+    z: float
+
+    def __str__(self) -> str:
+        """The choice as the log and the command line show it."""
+        return f"{self.order}, by the {self.source} (z = {self.z:+.1f})"
 
 
 class Predictor(Protocol):
@@ -24,6 +43,13 @@ class Predictor(Protocol):
     @property
     def device(self) -> str:
         """Where it runs, e.g. `cpu` or `cuda:0`; final after `load`."""
+
+    @property
+    def device_memory_bytes(self) -> int:
+        """Memory that the predictor holds on an accelerator.
+
+        0 on the CPU, and if the runtime does not report it.
+        """
 
     def load(self) -> None:
         """Read the weights and move them to the device.

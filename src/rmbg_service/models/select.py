@@ -53,7 +53,7 @@ def _select(settings: Settings) -> ModelSpec:
         return catalog.unlisted(model)
     names = ", ".join(spec.name for spec in catalog.CATALOG)
     raise ConfigurationError(
-        f"RMBG_MODEL={model} is no file, no folder, no hub id and none of: auto, {names}"
+        f"RMBG_MODEL={model} is not a file, a folder, a hub id or one of: auto, {names}"
     )
 
 
@@ -97,7 +97,13 @@ def _onnx(spec: ModelSpec, settings: Settings) -> Predictor:
 
 
 def _birefnet(spec: ModelSpec, settings: Settings) -> Predictor:
-    from rmbg_service.models.birefnet.predictor import BiRefNetPredictor  # torch costs seconds
+    try:
+        from rmbg_service.models.birefnet.predictor import BiRefNetPredictor  # torch costs seconds
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(
+            f"{spec.name} needs PyTorch and transformers, but {missing.name} is not installed: "
+            "pip install torch transformers"
+        ) from None
 
     return BiRefNetPredictor(
         spec,

@@ -5,7 +5,7 @@
            -> codec pool: refine, encode -> result
 
 The worker only ever sees small inputs of one size; all large-image work runs in the codec pool
-while the predictor works on the neighbour job.
+while the predictor works on another job.
 """
 
 import asyncio
@@ -13,21 +13,25 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
 
-from rmbg_service.errors import InvalidImage, NotReady, RmbgError
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
-from rmbg_service.matting.plan import DetailPlan
+from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.removal import pipeline
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.memory import reserved_pixels
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import Passes
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.admission import Budget, ServiceTime
-from rmbg_service.serving.job import Job, Stamps
+from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
-from rmbg_service.serving.thread_pool import ThreadPool
+from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
+from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
@@ -41,7 +45,7 @@ _BEFORE_THE_MATTE = frozenset({"queue", "decode", "predict"})
 
 
 class Engine:
-    """Owns the worker, the codec pool and the budget; made once by `create_app`."""
+    """Owns the worker, the codec pool and the budget; `create_app` makes one."""
 
     def __init__(self, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
         self.predictor = predictor
@@ -75,7 +79,7 @@ class Engine:
     @property
     def device(self) -> str:
         """Where the model runs."""
-        return getattr(self.predictor, "device", "unknown")
+        return self.predictor.device
 
     @property
     def licence(self) -> str:
@@ -84,14 +88,14 @@ class Engine:
 
     @property
     def idle(self) -> bool:
-        """Whether no job is running any more."""
+        """Whether no job is running."""
         return not self._jobs
 
     @property
     def alive(self) -> bool:
-        """Whether the worker is at work and nothing has failed; what livez shows."""
-        at_work = self._supervisor is not None and not self._supervisor.done()
-        return at_work and self.state is not State.FAILED
+        """Whether the worker runs and nothing has failed; what livez shows."""
+        running = self._supervisor is not None and not self._supervisor.done()
+        return running and self.state is not State.FAILED
 
     @property
     def stuck_threads(self) -> int:
@@ -99,20 +103,20 @@ class Engine:
         return self._codec_pool.stuck + self._probe_pool.stuck
 
     def start(self) -> None:
-        """Begin to load the model; returns at once, `state` tells when it is ready."""
+        """Start to load the model; returns at once, `state` tells when it is ready."""
         self.work_left = True
         self._supervisor = asyncio.create_task(self._supervise())
 
     def drain(self) -> None:
-        """Admit nothing more."""
+        """Admit no further jobs."""
         if self.state is not State.FAILED:
             self.state = State.DRAINING
 
     async def stop(self) -> None:
-        """Free the model, once the jobs that are still running have ended.
+        """Free the model once the jobs that are still running have ended.
 
-        The server has waited for every answer before; what runs now runs for nobody, and is waited
-        for only briefly.
+        The server has answered every request by now. Nobody waits for the jobs that still run, so
+        they get only a few seconds.
         """
         self.drain()
         with suppress(TimeoutError):
@@ -134,7 +138,7 @@ class Engine:
             self.work_left = self.stuck_threads > 0
 
     async def _supervise(self) -> None:
-        """Load, then work for ever; whatever ends this ends the service."""
+        """Load, then run for ever; whatever ends this ends the service."""
         try:
             await self.worker.load()
         except RmbgError as error:
@@ -177,9 +181,44 @@ class Engine:
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes) -> ImageInfo:
-        """Read the picture's header off the event loop; see `imaging.decode.probe`."""
+        """Read the picture's header off the event loop; see `imaging.probe`."""
         limit = self.settings.max_image_pixels
         return await self._probe_pool.run(lambda: probe(data, limit))
+
+    async def create_job(
+        self,
+        data: bytes,
+        background: bytes | None,
+        options: RemovalOptions,
+        *,
+        deadline: float,
+        timings: StageTimings | None = None,
+    ) -> Job:
+        """A job for a picture and the picture to put its cutout on, their headers read.
+
+        Raises `InvalidImage` or `ImageTooLarge`.
+        """
+        info = await self.probe(data)
+        background_info = None
+        if background is not None:
+            try:
+                background_info = await self.probe(background)
+            except (InvalidImage, ImageTooLarge) as error:
+                raise type(error)(f"the background: {error}") from None
+        return Job(
+            data=data,
+            info=info,
+            options=options,
+            deadline=deadline,
+            background=background,
+            background_info=background_info,
+            timings=timings or StageTimings(),
+        )
+
+    def reserved_pixels(self, job: Job) -> int:
+        """The pixels to reserve before `job` is submitted."""
+        limit = self.settings.max_image_pixels
+        return reserved_pixels(job.info, job.background_info, job.options, limit)
 
     def submit(self, job: Job) -> asyncio.Task[Encoded]:
         """Start `job`; whoever has reserved its pixels holds them until the task has ended."""
@@ -188,72 +227,51 @@ class Engine:
         task.add_done_callback(self._forget)
         return task
 
-    def jobs_ahead(self, stamps: Stamps) -> int:
-        """How many jobs came before the one with these `stamps` and have no matte yet.
+    def jobs_ahead(self, timings: StageTimings) -> int:
+        """How many jobs came before the one with these `timings` and have no matte yet.
 
-        For a request that is still being read there is no job: then it is all of them.
+        A request that is still being read has no job: all jobs are ahead of it.
         """
-        earlier = takewhile(lambda job: job.stamps is not stamps, self._jobs.values())
-        return sum(job.stamps.stage in _BEFORE_THE_MATTE for job in earlier)
+        earlier = takewhile(lambda job: job.timings is not timings, self._jobs.values())
+        return sum(job.timings.stage in _BEFORE_THE_MATTE for job in earlier)
 
     def _forget(self, task: asyncio.Task[Encoded]) -> None:
         del self._jobs[task]
         if not task.cancelled():
-            task.exception()  # fetched, so that asyncio does not report an abandoned job's error
+            task.exception()  # retrieved, so that asyncio does not report an abandoned job's error
 
     async def _process(self, job: Job) -> Encoded:
         waiting_since = time.perf_counter()
-        limit = self.settings.max_image_pixels
-        job.stamps.stage = "queue"
+        job.timings.stage = "queue"
         async with self._decoded_slots:
-            job.stamps.add("queue", time.perf_counter() - waiting_since)
-            source, model_input = await self._codec_pool.run(lambda: self._decode(job))
-            matte = await self.worker.predict(job, model_input)
-            plan, inputs = await self._codec_pool.run(lambda: self._plan(job, source, matte))
-            seconds = [await self.worker.predict(job, again) for again in inputs]
-            result = await self._codec_pool.run(
-                lambda: _finish(job, source, matte, plan, seconds, limit)
-            )
-        stages = job.stamps.seconds
+            job.timings.add("queue", time.perf_counter() - waiting_since)
+            result = await self._drive(job)
+        stages = job.timings.seconds
         self.service_time.observe_predict(job.predictor_s)
         self.service_time.observe_codec(sum(stages[s] for s in ("decode", "refine", "encode")))
         return result
 
-    def _decode(self, job: Job) -> tuple[SourceImage, ModelInput]:
-        job.check()
-        with job.stamps.measure("decode"):
-            source = pipeline.read(job.data, job.info, job.options)
-            job.data = b""
-            return source, pipeline.prepare(source, self.predictor.input_size)
-
-    def _plan(
-        self, job: Job, source: SourceImage, matte: Matte
-    ) -> tuple[DetailPlan, list[ModelInput]]:
-        job.check()
-        with job.stamps.measure("refine"):
-            size = self.predictor.input_size
-            plan = pipeline.plan(source, matte, job.options, size)
-            return plan, [pipeline.prepare(source, size, view) for view in plan.views]
-
-
-def _finish(
-    job: Job,
-    source: SourceImage,
-    matte: Matte,
-    plan: DetailPlan,
-    seconds: Sequence[Matte],
-    max_pixels: int,
-) -> Encoded:
-    job.check()
-    with job.stamps.measure("refine"):
-        joined = pipeline.join(source, matte, plan, seconds)
-        cutout = pipeline.refine(source, joined, job.options, guided=plan.guided)
-    job.check()
-    with job.stamps.measure("encode"):
-        background = None
-        if job.background is not None and job.background_info is not None:
+    async def _drive(self, job: Job) -> Encoded:
+        """Run the job's steps in the codec pool and its predictions through the queue."""
+        passes = job.run(self.predictor.input_size, self.settings.max_image_pixels)
+        mattes: list[Matte] | None = None
+        while True:
             try:
-                background = pipeline.background_of(decode(job.background, job.background_info))
-            except InvalidImage as error:
-                raise InvalidImage(f"the background: {error}") from None
-        return pipeline.encode(cutout, job.options, max_pixels, background)
+                step = await self._codec_pool.run(partial(_advance, passes, mattes))
+            except StuckThread as stuck:
+                self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
+                raise
+            if isinstance(step, Encoded):
+                return step
+            mattes = [await self.worker.predict(job, model_input) for model_input in step]
+
+
+def _advance(
+    passes: Passes[Encoded], mattes: Sequence[Matte] | None
+) -> Sequence[ModelInput] | Encoded:
+    """The inputs that `passes` asks for next, or its result."""
+    try:
+        return next(passes) if mattes is None else passes.send(mattes)
+    except StopIteration as end:  # a future cannot hold it
+        result: Encoded = end.value
+        return result

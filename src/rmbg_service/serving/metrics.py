@@ -18,9 +18,9 @@ from prometheus_client.registry import Collector
 
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import Budget, ServiceTime
-from rmbg_service.serving.job import STAGES
 from rmbg_service.serving.logs import dropped_lines
 from rmbg_service.serving.state import State
+from rmbg_service.serving.timings import STAGES
 
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 REJECTIONS = ("jobs", "pixels", "deadline", "rate", "not_ready")
@@ -135,7 +135,7 @@ class Metrics:
             ),
             "rmbg_device_memory_bytes": (
                 "Memory held on the accelerator; 0 on the CPU",
-                lambda: getattr(predictor, "device_memory_bytes", 0),
+                lambda: predictor.device_memory_bytes,
             ),
         }
         for name, (text, read) in gauges.items():

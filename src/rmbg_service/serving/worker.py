@@ -1,4 +1,4 @@
-"""The one task that drains the queue serially through the predictor, in the predictor's thread."""
+"""The task that drains the queue through the predictor, a batch at a time, in its own thread."""
 
 import asyncio
 import gc
@@ -88,7 +88,7 @@ class Worker:
             raise self._refusal
         promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
         entry = _Entry(job, model_input, promise, time.perf_counter())
-        job.stamps.stage = "queue"
+        job.timings.stage = "queue"
         self._unanswered.add(entry)
         self._queue.put_nowait(entry)
         try:
@@ -134,7 +134,7 @@ class Worker:
         """
         started = time.perf_counter()
         for entry in batch:
-            entry.job.stamps.stage = "predict"
+            entry.job.timings.stage = "predict"
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._thread, self._predictor.predict, inputs)
@@ -144,7 +144,7 @@ class Worker:
             raise TimeoutError(f"a prediction took longer than {limit:g} s")
         seconds = time.perf_counter() - started
         for entry in batch:
-            entry.job.stamps.add("predict", seconds)
+            entry.job.timings.add("predict", seconds)
         try:
             mattes = call.result()
         except DeviceFailure as error:
@@ -179,7 +179,7 @@ class Worker:
 
 def _still_wanted(entry: _Entry) -> bool:
     """Whether to predict it; otherwise its promise is answered with the reason."""
-    entry.job.stamps.add("queue", time.perf_counter() - entry.queued_at)
+    entry.job.timings.add("queue", time.perf_counter() - entry.queued_at)
     try:
         entry.job.check()
     except RmbgError as error:

@@ -40,7 +40,7 @@ def test_a_matte_is_that_of_the_direct_call(predictor: Predictor, tiny: BiRefNet
     picture = recipe.image(96, 64)
     [matte] = predictor.predict([picture])
     with torch.inference_mode():
-        direct = torch.sigmoid(tiny(recipe.normalise(picture)))[0, 0].numpy()
+        direct = torch.sigmoid(tiny(recipe.normalise(picture)).logits)[0, 0].numpy()
     assert matte.dtype == np.float32
     assert matte.min() >= 0
     assert matte.max() <= 1
@@ -135,6 +135,16 @@ def test_a_device_that_is_missing_stops_the_start() -> None:
         choose_device("gpu")
 
 
+def test_compiling_without_a_compiler_stops_the_start(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu", compile=True)
+    with pytest.raises(ConfigurationError, match=r"RMBG_COMPILE=true needs a C\+\+ compiler"):
+        predictor.load()
+
+
 def test_the_number_format_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
     assert choose_dtype("auto", cpu) == torch.float32
@@ -146,6 +156,17 @@ def test_the_number_format_follows_the_device(monkeypatch: pytest.MonkeyPatch) -
         choose_dtype("fp16", cpu)
     with pytest.raises(ConfigurationError, match="RMBG_DTYPE=int8 is not one of"):
         choose_dtype("int8", cpu)
+
+
+def test_device_memory_is_what_the_accelerator_holds(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predictor.device_memory_bytes == 0
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: {1: 4_800}[device.index])
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 350)
+    for name, held in (("cuda:1", 4_800), ("mps", 350)):
+        monkeypatch.setattr(predictor, "_device", torch.device(name))
+        assert predictor.device_memory_bytes == held
 
 
 def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> None:

@@ -43,7 +43,7 @@ def remove_bg_router(engine: Engine) -> APIRouter:
         """
         record: RequestRecord = request.state.record
         accept = Accept.of(request.headers)
-        with record.stamps.measure("read"):
+        with record.timings.measure("read"):
             removal = await wire.read_request(request, accept, engine.settings.max_body_bytes)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file

@@ -20,7 +20,7 @@ from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.api.url_fetch import Fetcher
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.types import Box
 
@@ -101,7 +101,7 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         """
         record: RequestRecord = request.state.record
         accept = Accept.of(request.headers)
-        with record.stamps.measure("read"):
+        with record.timings.measure("read"):
             parsed = await wire.read_request(
                 request, fetcher, settings.removebg_default_size, settings.max_body_bytes
             )

@@ -1,73 +1,125 @@
 """How a checkpoint lays the decoder's input patches into channels: no shape reveals it.
 
 The published code changed on 2024-11-05 from `wg_hg_c`, channel = (column * hg + row) * 3 + colour,
-to `c_hg_wg`, channel = (colour * hg + row) * wg + column. A checkpoint has the order of the code it
-was published with; with the other one its mattes are wrong without any error. The network here
-always has `c_hg_wg`: weights of the other order are permuted once, when loaded.
+to `c_hg_wg`, channel = (colour * hg + row) * wg + column. With the wrong order the mattes are wrong
+without any error. The network here always has `c_hg_wg`: weights of the other order are permuted
+once, when loaded.
 
-The repository name inside config.json is no evidence for `c_hg_wg`: copies of RMBG-2.0, which has
-the old order, carry the name of the repository they were derived from, ZhengPeng7/BiRefNet.
+The weights themselves decide wherever they are clear (`patch_evidence.py`): code and catalogue say
+which code a checkpoint is published with, and several checkpoints are older than that code. The
+repository name in config.json proves nothing about `c_hg_wg`: copies of RMBG-2.0, which has the old
+order, carry the name of the repository they were derived from, ZhengPeng7/BiRefNet.
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import get_args
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.birefnet.patch_evidence import (
+    GRIDS,
+    PatchEvidence,
+    conv_key,
+    measure_evidence,
+)
 from rmbg_service.models.catalog import ModelSpec, find
+from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 
-GRIDS = {5: 32, 4: 16, 3: 8, 2: 4}
-"""Tiles along each side of the picture that `ipt_blk{n}` takes."""
+log = logging.getLogger(__name__)
+
+_CATALOGUE = "the catalogue"
 
 
-def decide(folder: Path, repo: str | None, setting: PatchOrder | None) -> PatchOrder:
+def decide(
+    folder: Path, repo: str | None, setting: PatchOrder | None, evidence: PatchEvidence
+) -> PatchOrderChoice:
     """The order of the weights in `folder`, which come from hub repository `repo` if that is known.
 
-    Raises `ConfigurationError` when nothing tells, or when what tells does not agree.
+    The setting comes first, then the weights where they are clear, then the catalogue and the files
+    beside the weights. Raises `ConfigurationError` when none of them tells, or when catalogue and
+    files contradict each other and the weights are not clear.
     """
+    claims = _claims(folder, find(repo) if repo else None)
     if setting is not None:
-        return setting
-    found = _evidence(folder, find(repo) if repo else None)
-    orders = set(found.values())
-    if len(orders) == 1:
-        return orders.pop()
-    if found:
-        said = ", ".join(f"{order} by {where}" for where, order in found.items())
-        problem = f"the patch order of {folder} is contradictory ({said})"
-    else:
-        problem = f"the patch order of {folder} is unknown"
-    raise ConfigurationError(
-        f"{problem}: set RMBG_PATCH_ORDER to c_hg_wg (BiRefNet code since 2024-11-05) or wg_hg_c"
-        " (older code, RMBG-2.0)"
-    )
+        if evidence.order not in (None, setting):
+            log.warning(
+                "%s: RMBG_PATCH_ORDER=%s is used, but the weights show %s (z = %.1f)",
+                folder,
+                setting,
+                evidence.order,
+                evidence.z,
+            )
+        return PatchOrderChoice(setting, "setting", evidence.z)
+    if evidence.order is not None:
+        contrary = [f"{order} by {who}" for who, order in claims.items() if order != evidence.order]
+        if contrary:
+            log.warning(
+                "%s: the weights show the patch order %s (z = %.1f) and are followed, against %s",
+                folder,
+                evidence.order,
+                evidence.z,
+                ", ".join(contrary),
+            )
+        return PatchOrderChoice(evidence.order, "weights", evidence.z)
+    return _believe(claims, folder, evidence.z)
 
 
 def to_native(weights: dict[str, Tensor]) -> None:
     """Permute the weights of a `wg_hg_c` checkpoint, in place, to `c_hg_wg`."""
     for block, grid in GRIDS.items():
-        key = f"decoder.ipt_blk{block}.conv1.weight"
+        key = conv_key(block)
         order = torch.arange(3 * grid * grid).view(grid, grid, 3).permute(2, 1, 0).flatten()
         weights[key] = weights[key][:, order].contiguous()
 
 
-def _evidence(folder: Path, row: ModelSpec | None) -> dict[str, PatchOrder]:
+def inspect(folder: Path, repo: str | None, setting: PatchOrder | None) -> PatchOrderChoice | None:
+    """`decide` for a folder with one `model.safetensors`, of which four tensors are read.
+
+    None for other folders. Raises `ConfigurationError` as `decide` does.
+    """
+    try:
+        with safe_open(folder / "model.safetensors", "pt") as file:
+            weights = {conv_key(block): file.get_tensor(conv_key(block)) for block in GRIDS}
+    except (OSError, SafetensorError):
+        return None
+    return decide(folder, repo, setting, measure_evidence(weights))
+
+
+def _believe(claims: dict[str, PatchOrder], folder: Path, z: float) -> PatchOrderChoice:
+    orders = set(claims.values())
+    if len(orders) == 1:
+        return PatchOrderChoice(orders.pop(), "catalogue" if _CATALOGUE in claims else "files", z)
+    if claims:
+        said = ", ".join(f"{order} by {who}" for who, order in claims.items())
+        problem = f"the patch order of {folder} is contradictory ({said})"
+    else:
+        problem = f"the patch order of {folder} is unknown"
+    raise ConfigurationError(
+        f"{problem}, and its weights do not show it (z = {z:.1f}): set RMBG_PATCH_ORDER to c_hg_wg"
+        " (BiRefNet code since 2024-11-05) or wg_hg_c (older code, RMBG-2.0)"
+    )
+
+
+def _claims(folder: Path, row: ModelSpec | None) -> dict[str, PatchOrder]:
     """Who says what: the catalogue, the code beside the weights, or config.json."""
-    found: dict[str, PatchOrder] = {}
+    claims: dict[str, PatchOrder] = {}
     if row is not None and row.patch_order is not None:
-        found["the catalogue"] = row.patch_order
+        claims[_CATALOGUE] = row.patch_order
     code = folder / "birefnet.py"
     if code.is_file() and (order := _order_in_code(code.read_text("utf-8", errors="replace"))):
-        found["birefnet.py"] = order
+        claims["birefnet.py"] = order
     config = _config(folder)
     if config.get("patch_order") in get_args(PatchOrder):
-        found["config.json"] = config["patch_order"]
+        claims["config.json"] = config["patch_order"]
     elif str(config.get("_name_or_path")).casefold() == "briaai/rmbg-2.0":
-        found["the name in config.json"] = "wg_hg_c"
-    return found
+        claims["the name in config.json"] = "wg_hg_c"
+    return claims
 
 
 def _order_in_code(text: str) -> PatchOrder | None:

@@ -1,5 +1,8 @@
 """BiRefNet behind the `Predictor` seam: device, dtype, normalisation, errors."""
 
+import logging
+import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +16,15 @@ from rmbg_service.errors import (
     InferenceError,
     OutOfDeviceMemory,
 )
+from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
-from rmbg_service.models.birefnet.loading import load_birefnet
+from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.catalog import ModelSpec
+from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
+
+log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -62,8 +69,17 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def check_compiler() -> None:
+    """Refuse at once what `torch.compile` would refuse minutes later: it needs a C++ compiler."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
+    if not any(shutil.which(name) for name in names if name):
+        raise ConfigurationError(
+            "RMBG_COMPILE=true needs a C++ compiler, but none was found: install g++ or unset it"
+        )
+
+
 class BiRefNetPredictor:
-    """Runs the BiRefNet in `source` (folder or hub id) as `spec` says. See `Predictor`."""
+    """Runs the BiRefNet in `source` (folder or hub id) as `spec` says; see `Predictor`."""
 
     def __init__(
         self,
@@ -75,15 +91,14 @@ class BiRefNetPredictor:
         compile: bool = False,  # noqa: A002
         patch_order: PatchOrder | None = None,
         revision: str | None = None,
-        token: str | None = None,
         local_files_only: bool = False,
         cpu_threads: int | None = None,
     ) -> None:
         self.spec = spec
         self.source = source
-        self.patch_order = patch_order
+        self.patch_order: PatchOrderChoice | None = None
+        self._patch_order_setting = patch_order
         self.revision = revision
-        self.token = token
         self.local_files_only = local_files_only
         self.cpu_threads = cpu_threads
         self._compile = compile
@@ -109,6 +124,15 @@ class BiRefNetPredictor:
         return str(self._device)
 
     @property
+    def device_memory_bytes(self) -> int:
+        """What PyTorch holds on the accelerator, its cache included; 0 on the CPU."""
+        if self._device.type == "cuda":
+            return torch.cuda.memory_reserved(self._device)
+        if self._device.type == "mps":
+            return torch.mps.driver_allocated_memory()
+        return 0
+
+    @property
     def dtype(self) -> str:
         """In which number format it computes; final after `load`."""
         return next(name for name, dtype in DTYPES.items() if dtype == self._dtype)
@@ -119,13 +143,16 @@ class BiRefNetPredictor:
             torch.set_num_threads(self.cpu_threads)
         self._device = choose_device(self._device_name)
         self._dtype = choose_dtype(self._dtype_name, self._device)
-        model = load_birefnet(
+        if self._compile:
+            check_compiler()
+        checkpoint = read_checkpoint(
             self.source,
             revision=self.revision,
-            patch_order=self.patch_order,
-            token=self.token,
             local_files_only=self.local_files_only,
         )
+        model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
+        self.patch_order = model.patch_order
+        log.info("%s: patch order %s", self.name, self.patch_order)
         network = fuse(model)
         try:
             self._network = network.to(self._device, self._dtype)

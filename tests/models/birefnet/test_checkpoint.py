@@ -6,24 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.birefnet.checkpoint import check_keys, infer_backbone, read_checkpoint
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
-from rmbg_service.models.birefnet.loading import build, infer_backbone, load_birefnet
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.patch_order import decide
 from rmbg_service.models.birefnet.weights import read_weights
 from tests.models.birefnet.parity import recipe
-
-NEW_CODE = "rearrange(x, 'b c (hg h) (wg w) -> b (c hg wg) h w')"
-OLD_CODE = "def get_patches_batch(self, x, p): ..."
-
-
-def same(model: BiRefNet, weights: dict[str, Tensor]) -> bool:
-    state = model.state_dict()
-    return all(torch.equal(state[key], weights[key]) for key in state)
 
 
 def hollow(backbone: str = "swin_v1_t") -> dict[str, Tensor]:
@@ -45,10 +36,11 @@ def refusal(load: Callable[[], object]) -> str:
 
 
 def test_an_official_folder_loads_bit_for_bit(checkpoint: Path) -> None:
-    model = load_birefnet(checkpoint)
-    assert model.config.backbone == "swin_v1_t"
-    assert not model.training
-    assert same(model, recipe.official("swin_v1_t"))
+    backbone, weights, *_ = read_checkpoint(checkpoint)
+    official = recipe.official("swin_v1_t")
+    assert backbone == "swin_v1_t"
+    assert all(torch.equal(weights[key], official[key]) for key in weights)
+    assert len(official) - len(weights) == 24
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
@@ -139,7 +131,7 @@ def test_corrupt_files_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
-    assert "holds no weights" in refusal(lambda: load_birefnet(tmp_path))
+    assert "holds no weights" in refusal(lambda: read_checkpoint(tmp_path))
 
 
 def test_a_choice_of_weights_is_refused(tmp_path: Path) -> None:
@@ -150,25 +142,27 @@ def test_a_choice_of_weights_is_refused(tmp_path: Path) -> None:
 
 def test_another_architecture_is_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.ones(2)}, tmp_path / "model.safetensors")
-    message = refusal(lambda: load_birefnet(tmp_path, patch_order="c_hg_wg"))
+    message = refusal(lambda: read_checkpoint(tmp_path))
     assert "is not a BiRefNet" in message
     assert "conv1.weight" in message
 
 
 def test_what_does_not_fit_is_listed() -> None:
-    weights = hollow()
+    wanted = hollow()
+    weights = dict(wanted)
     del weights["bb.norm0.weight"]
     weights["decoder.refiner.weight"] = torch.empty(1, device="meta")
     weights["decoder.conv_out1.0.bias"] = torch.empty(7, device="meta")
-    message = refusal(lambda: build(weights, "there"))
+    message = refusal(lambda: check_keys(weights, wanted, "there"))
     assert "1 missing (bb.norm0.weight)" in message
     assert "1 unexpected (decoder.refiner.weight)" in message
-    assert "1 mis-shaped (decoder.conv_out1.0.bias (7,) for (1,))" in message
+    assert "1 misshapen (decoder.conv_out1.0.bias (7,) for (1,))" in message
 
 
 def test_a_long_list_is_cut() -> None:
-    weights = {key: value for key, value in hollow().items() if key.startswith("bb.")}
-    message = refusal(lambda: build(weights, "there"))
+    wanted = hollow()
+    weights = {key: value for key, value in wanted.items() if key.startswith("bb.")}
+    message = refusal(lambda: check_keys(weights, wanted, "there"))
     assert "missing (squeeze_module.0.conv_in.weight, " in message
     assert message.endswith(", ...)")
 
@@ -190,67 +184,9 @@ def test_an_unknown_backbone_is_refused() -> None:
         BiRefNetConfig(backbone="pvt_v2_b2")
 
 
-@pytest.mark.parametrize(
-    ("files", "repo", "order"),
-    [
-        ({"birefnet.py": NEW_CODE}, None, "c_hg_wg"),
-        ({"birefnet.py": OLD_CODE}, None, "wg_hg_c"),
-        ({"config.json": '{"_name_or_path": "briaai/RMBG-2.0"}'}, None, "wg_hg_c"),
-        ({"config.json": '{"patch_order": "c_hg_wg"}'}, None, "c_hg_wg"),
-        ({}, "briaai/RMBG-2.0", "wg_hg_c"),
-        ({}, "ZhengPeng7/BiRefNet_lite", "c_hg_wg"),
-        ({"config.json": "not json", "birefnet.py": NEW_CODE}, None, "c_hg_wg"),
-    ],
-)
-def test_the_patch_order_is_known(
-    tmp_path: Path, files: dict[str, str], repo: str | None, order: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert decide(tmp_path, repo, None) == order
-
-
-@pytest.mark.parametrize(
-    ("files", "repo", "problem"),
-    [
-        ({}, None, "unknown"),
-        ({}, "someone/finetuned", "unknown"),
-        ({"birefnet.py": "pass"}, None, "unknown"),
-        ({"birefnet.py": NEW_CODE + OLD_CODE}, None, "unknown"),
-        # Copies of RMBG-2.0 carry this name: it must not decide.
-        ({"config.json": '{"_name_or_path": "ZhengPeng7/BiRefNet"}'}, None, "unknown"),
-        ({"birefnet.py": NEW_CODE}, "briaai/RMBG-2.0", "contradictory"),
-    ],
-)
-def test_an_uncertain_patch_order_is_refused_unless_set(
-    tmp_path: Path, files: dict[str, str], repo: str | None, problem: str
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    message = refusal(lambda: decide(tmp_path, repo, None))
-    assert problem in message
-    assert "RMBG_PATCH_ORDER" in message
-    assert decide(tmp_path, repo, "wg_hg_c") == "wg_hg_c"
-
-
-def test_the_network_is_saved_and_loaded_in_the_transformers_manner(
-    checkpoint: Path, tmp_path: Path
-) -> None:
-    model = BiRefNet.from_pretrained(checkpoint, patch_order="wg_hg_c")
-    model.save_pretrained(tmp_path)
-    assert (tmp_path / "model.safetensors").is_file()
-    assert json.loads((tmp_path / "config.json").read_bytes())["backbone"] == "swin_v1_t"
-    again = BiRefNet.from_pretrained(tmp_path)
-    assert same(again, model.state_dict())
-    key = "decoder.ipt_blk5.conv1.weight"
-    assert not torch.equal(
-        load_file(checkpoint / "model.safetensors")[key], again.state_dict()[key]
-    )
-
-
 def test_a_hub_id_that_is_not_cached_is_refused_without_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    message = refusal(lambda: load_birefnet("briaai/RMBG-2.0", local_files_only=True))
+    message = refusal(lambda: read_checkpoint("briaai/RMBG-2.0", local_files_only=True))
     assert "is not in the local cache" in message

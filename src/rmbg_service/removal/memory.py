@@ -1,0 +1,24 @@
+"""How much memory one removal needs, counted in pixels of a plain picture."""
+
+from rmbg_service.imaging import compose
+from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.removal.options import RemovalOptions
+
+
+def reserved_pixels(
+    info: ImageInfo, background: ImageInfo | None, options: RemovalOptions, max_pixels: int
+) -> int:
+    """What a job takes from the budget: the picture's pixels, or those of a larger result.
+
+    A background picture is added. `max_pixels` bounds the result, as in `encode`. A format whose
+    writer needs more memory counts double, and so does a subject that is moved on its canvas.
+    """
+    pixels = info.pixels
+    factor = 1 if options.format == "auto" else ENCODERS[options.format].memory
+    if options.placed:
+        factor = 2
+    if options.crop:
+        width, height = compose.with_margin(info.width, info.height, options.margin.value)
+        pixels = max(pixels, min(width * height, max_pixels))
+    return pixels * factor + (0 if background is None else background.pixels)
