@@ -126,6 +126,12 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         30.0, gt=0, description="A job's deadline, from its last byte in; then 504."
     )
+    codec_timeout_s: float = Field(
+        120.0,
+        gt=0,
+        description="Reading, refining or writing an image longer than this is hung: its thread is "
+        "replaced, and if too many are, the process exits.",
+    )
     predict_timeout_s: float = Field(
         120.0, gt=0, description="A prediction longer than this is hung: the process exits."
     )
