@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from rmbg_service.cli.doctor import JsonOption, doctor
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import catalog, hub
 from rmbg_service.models.catalog import ModelSpec
@@ -63,6 +64,12 @@ def pull(name: Name, revision: Revision = None) -> None:
     folder = hub.pull(source, wanted)
     megabytes = hub.size_on_disk_bytes(folder) / 1e6
     typer.echo(f"{source} at {wanted}: {megabytes:.0f} MB in {folder}")
+
+
+@models.command()
+def check(name: Name, as_json: JsonOption = False) -> None:
+    """Examine one model as `rmbg-service doctor` does the configured one."""
+    doctor(model=name, as_json=as_json)
 
 
 def _find(name: str) -> ModelSpec:

@@ -53,6 +53,11 @@ class OnnxPredictor:
         self._input_name = self._output_name = ""
         self._dtype: type[np.floating] = np.float32
 
+    @property
+    def files(self) -> list[Path]:
+        """The weight file."""
+        return [self._path]
+
     def load(self) -> None:
         """Open the file on the provider asked for; no other one is fallen back to."""
         provider = PROVIDERS[self.device]

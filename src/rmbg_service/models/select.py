@@ -31,14 +31,18 @@ def select_predictor(settings: Settings) -> Predictor:
 
     Raises `ConfigurationError` when there is no such model or file, or its licence is not accepted.
     """
-    spec = _select(settings)
+    spec = select_spec(settings)
     catalog.check_licence(spec, frozenset(settings.accept_license))
     if spec.runtime == "onnx":
         return _onnx(spec, settings)
     return _birefnet(spec, settings)
 
 
-def _select(settings: Settings) -> ModelSpec:
+def select_spec(settings: Settings) -> ModelSpec:
+    """The row of the model that `settings.model` names, licence unchecked.
+
+    Raises `ConfigurationError` when there is no such model.
+    """
     model = settings.model
     if model == "auto":
         return _best_in_cache(settings)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device, choose_dtype
+from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device
 from rmbg_service.models.catalog import ModelSpec
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.types import ModelInput
@@ -133,19 +133,6 @@ def test_a_device_that_is_missing_stops_the_start() -> None:
             choose_device(name)
     with pytest.raises(ConfigurationError, match="is not a device"):
         choose_device("gpu")
-
-
-def test_the_number_format_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
-    assert choose_dtype("auto", cpu) == torch.float32
-    assert choose_dtype("bf16", cpu) == torch.bfloat16
-    for capability, expected in (((6, 1), torch.float32), ((7, 0), torch.float16)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
-        assert choose_dtype("auto", cuda) == expected
-    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=fp16 needs an accelerator"):
-        choose_dtype("fp16", cpu)
-    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=int8 is not one of"):
-        choose_dtype("int8", cpu)
 
 
 def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> None:

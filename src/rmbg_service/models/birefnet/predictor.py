@@ -14,16 +14,17 @@ from rmbg_service.errors import (
     InferenceError,
     OutOfDeviceMemory,
 )
+from rmbg_service.models import hub
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.loading import load_birefnet
+from rmbg_service.models.birefnet.precision import Precision, choose_precision
+from rmbg_service.models.birefnet.weights import weight_files
 from rmbg_service.models.catalog import ModelSpec
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
@@ -48,22 +49,6 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is float16 on CUDA devices with tensor cores (7.0 and later), else float32.
-
-    float16 rather than bfloat16: it has eight times the precision, the authors publish it as
-    lossless for this network, and an overflow is found in the output and reported.
-    """
-    if name == "auto":
-        half = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
-        return torch.float16 if half else torch.float32
-    if name not in DTYPES:
-        raise ConfigurationError(f"RMBG_DTYPE={name} is not one of auto, {', '.join(DTYPES)}")
-    if device.type == "cpu" and name == "fp16":
-        raise ConfigurationError("RMBG_DTYPE=fp16 needs an accelerator: use auto or fp32 on a CPU")
-    return DTYPES[name]
 
 
 class BiRefNetPredictor:
@@ -95,7 +80,7 @@ class BiRefNetPredictor:
         self._device_name = device
         self._dtype_name = dtype
         self._device = torch.device("cpu")
-        self._dtype = torch.float32
+        self._precision = Precision("fp32", "not loaded")
         self._network: FusedBiRefNet | None = None
 
     @property
@@ -116,14 +101,34 @@ class BiRefNetPredictor:
     @property
     def dtype(self) -> str:
         """In which number format it computes; final after `load`."""
-        return next(name for name, dtype in DTYPES.items() if dtype == self._dtype)
+        return self._precision.name
+
+    @property
+    def dtype_reason(self) -> str:
+        """Why it computes in that number format; final after `load`."""
+        return self._precision.reason
+
+    @property
+    def files(self) -> list[Path]:
+        """The weight files; empty where they are not on this disk."""
+        folder: Path | None = Path(self.source)
+        if not Path(self.source).is_dir():
+            folder = hub.cached(str(self.source), self.revision or self.spec.revision)
+        return weight_files(folder) if folder else []
+
+    @property
+    def device_peak_bytes(self) -> int | None:
+        """The most memory that the CUDA device had to give so far; None on other devices."""
+        if self._device.type != "cuda":
+            return None
+        return int(torch.cuda.max_memory_allocated(self._device))
 
     def load(self) -> None:
         """Read the weights, fuse the network and move it to the device."""
         if self.cpu_threads is not None:
             torch.set_num_threads(self.cpu_threads)
         self._device = choose_device(self._device_name)
-        self._dtype = choose_dtype(self._dtype_name, self._device)
+        self._precision = choose_precision(self._dtype_name, self._device)
         model = load_birefnet(
             self.source,
             revision=self.revision,
@@ -132,10 +137,17 @@ class BiRefNetPredictor:
             local_files_only=self.local_files_only,
         )
         self.patch_order = model.patch_order
-        log.info("%s: patch order %s", self.name, self.patch_order)
+        log.info(
+            "%s on %s: %s (%s), patch order %s",
+            self.name,
+            self.device,
+            self.dtype,
+            self.dtype_reason,
+            self.patch_order,
+        )
         network = fuse(model)
         try:
-            self._network = network.to(self._device, self._dtype)
+            self._network = network.to(self._device, self._precision.dtype)
         except torch.OutOfMemoryError:
             problem = f"{self.name} does not fit into the memory of {self.device}"
         else:
@@ -205,4 +217,4 @@ class BiRefNetPredictor:
         if self._device.type == "cuda":
             pixels = pixels.pin_memory()
         image = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-        return ((image - self._shift) / self._scale).to(self._dtype)
+        return ((image - self._shift) / self._scale).to(self._precision.dtype)
