@@ -89,7 +89,10 @@ def _patch_order(spec: ModelSpec) -> dict[str, str]:
     if folder is not None:
         from rmbg_service.models.birefnet.patch_order import inspect  # torch costs seconds
 
-        choice = inspect(folder, spec.source, settings.patch_order)
+        try:
+            choice = inspect(folder, spec.source, settings.patch_order)
+        except ConfigurationError as error:
+            return {"patch order": str(error)}
     return {"patch order": str(choice) if choice else f"{spec.patch_order}, by the catalogue"}
 
 
