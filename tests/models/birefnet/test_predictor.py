@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device, choose_dtype
+from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device
 from rmbg_service.models.predictor import Located, Predictor
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import ModelInput
@@ -149,19 +149,6 @@ def test_compiling_without_a_compiler_stops_the_start(
     predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu", compile=True)
     with pytest.raises(ConfigurationError, match=r"RMBG_COMPILE=true needs a C\+\+ compiler"):
         predictor.load()
-
-
-def test_the_number_format_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
-    assert choose_dtype("auto", cpu) == torch.float32
-    assert choose_dtype("bf16", cpu) == torch.bfloat16
-    for capability, expected in (((6, 1), torch.float32), ((7, 0), torch.float16)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
-        assert choose_dtype("auto", cuda) == expected
-    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=fp16 needs an accelerator"):
-        choose_dtype("fp16", cpu)
-    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=int8 is not one of"):
-        choose_dtype("int8", cpu)
 
 
 def test_device_memory_is_what_the_accelerator_holds(
