@@ -77,6 +77,11 @@ class Settings(BaseSettings):
     compile: bool = Field(
         False, description="Compile BiRefNet with `torch.compile`: a slower start, faster runs."
     )
+    self_check: bool = Field(
+        False,
+        description="`on` predicts a reference image at the start; a model that does not cut it "
+        "out stops the start. See doctor.md.",
+    )
 
     onnx_provider: Provider = Field(
         "cpu",
