@@ -20,10 +20,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class RequestRecord:
     """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys.
 
-    `guard` is what the gate applied to it, `client` the index of the API key that was used. The
-    client waits at most `wait_limit_s`; the service works for at most `time_limit_s`, which is
-    until `deadline` on `time.monotonic`'s clock, once the last byte of the body is in. `job` is
-    the running job, and `reservation` what the request and its job hold together.
+    `guard` is what the gate applied to it, `client` the index of the API key that was used. Where
+    the key is optional, `has_key` says whether it came. The client waits at most `wait_limit_s`;
+    the service works for at most `time_limit_s`, which is until `deadline` on `time.monotonic`'s
+    clock, once the last byte of the body is in. `job` is the running job, and `reservation` what
+    the request and its job hold together.
     """
 
     id: str
@@ -31,6 +32,7 @@ class RequestRecord:
     path: str
     guard: Guard | None = None
     client: int = 0
+    has_key: bool = True
     wait_limit_s: float = float("inf")
     time_limit_s: float = float("inf")
     deadline: float = float("inf")

@@ -19,12 +19,10 @@ from itertools import takewhile
 from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
-from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.removal.memory import reserved_pixels
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
-from rmbg_service.removal.result import Encoded
+from rmbg_service.removal.result import Encoded, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
@@ -84,7 +82,7 @@ class Engine:
     @property
     def licence(self) -> str:
         """SPDX name of the weights' licence."""
-        return catalog.licence_of(self.predictor.name)
+        return self.predictor.licence
 
     @property
     def idle(self) -> bool:
