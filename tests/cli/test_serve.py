@@ -28,7 +28,7 @@ SERVE = ["serve", "--port", "0"]
 
 @contextmanager
 def launched(
-    command: list[str], stderr: int = subprocess.DEVNULL, **environment: str
+    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
 ) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [sys.executable, *command],
@@ -51,7 +51,7 @@ def launched(
 
 @contextmanager
 def started(
-    command: list[str], stderr: int = subprocess.DEVNULL, **environment: str
+    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """The process and its base URL, once it says where it listens."""
     with launched(command, stderr, **environment) as process:
