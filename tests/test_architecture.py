@@ -26,7 +26,7 @@ MIN_LINES = 30
 FRONTS = {
     ".": "removal/test_remove.py",
     "api": "api/test_gate.py",
-    "api/body": "api/test_body.py",
+    "api/body": "api/body/test_bodies.py",
     "api/native": "api/native/test_routes.py",
     "api/removebg": "api/removebg/test_routes.py",
     "batch": "batch/test_run.py",

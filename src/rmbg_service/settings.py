@@ -2,6 +2,7 @@
 
 import os
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -41,15 +42,24 @@ class Settings(BaseSettings):
 
     model: str = Field(
         "auto",
-        description="A name from `rmbg-service models list`, a hub id, a folder with a BiRefNet "
-        "checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if its licence is "
-        "accepted) and BiRefNet that is in the local cache, else the embedded `u2netp`.",
+        description="A name from `rmbg-service models list`, a hub id, a folder or `.safetensors` "
+        "file with a BiRefNet checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if "
+        "its licence is accepted) and BiRefNet that is on this disk, else the embedded `u2netp`.",
     )
     accept_license: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated licences you accept, such as `cc-by-nc-4.0` for RMBG-2.0."
     )
     model_revision: str | None = Field(
         None, description="Branch, tag or commit on the hub, instead of the one in the catalogue."
+    )
+    model_dir: Path | None = Field(
+        None,
+        description="Folder for weights that do not come through the hub's cache. Default: "
+        "`rmbg-service/models` in the user's cache folder.",
+    )
+    model_download: Literal["auto", "never"] = Field(
+        "auto",
+        description="`never` serves only weights that are on this disk, and names what is missing.",
     )
     patch_order: PatchOrder | None = Field(
         None,
@@ -119,6 +129,12 @@ class Settings(BaseSettings):
         30.0,
         gt=0,
         description="Deadline of a job, counted from the last byte of its body; then 504.",
+    )
+    codec_timeout_s: float = Field(
+        120.0,
+        gt=0,
+        description="Reading, refining or writing an image longer than this is hung: its thread is "
+        "replaced, and if too many are, the process exits.",
     )
     predict_timeout_s: float = Field(
         120.0, gt=0, description="A prediction that takes longer hangs: the process exits."

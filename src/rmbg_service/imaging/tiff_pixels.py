@@ -41,6 +41,8 @@ def decode_tiff(data: bytes) -> Samples:
     layout = read_layout(data)
     if layout.photometric == _PALETTE or layout.compression in (_JPEG, *_FAX):
         return _by_libtiff(data, layout)
+    if _is_plain(layout):
+        return _by_libtiff(data, layout)
     if layout.compression not in _BY_TIFFFILE:
         raise InvalidImage(f"tiff compression {layout.compression} is not supported")
     if layout.photometric == _YCBCR:
@@ -55,6 +57,20 @@ def decode_tiff(data: bytes) -> Samples:
     if layout.samples < _COLOURS[layout.photometric]:
         raise InvalidImage("the tiff file has fewer samples than its colour space needs")
     return _to_samples(_by_tifffile(data, layout), layout)
+
+
+def _is_plain(layout: Layout) -> bool:
+    """Whether libtiff, which is twice as fast, reads this layout as well."""
+    colours = {_BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}.get(layout.photometric)
+    opaque = layout.samples == colours
+    has_alpha = layout.photometric == _RGB and layout.samples == 4 and layout.extra == (2,)
+    return (
+        (opaque or has_alpha)
+        and (layout.bits, layout.sample_format, layout.fill_order) == (8, _UNSIGNED, 1)
+        and not layout.planar
+        and layout.predictor in (1, 2)
+        and layout.compression in (_NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS)
+    )
 
 
 def _by_libtiff(data: bytes, layout: Layout) -> Samples:

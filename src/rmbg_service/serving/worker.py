@@ -74,12 +74,13 @@ class Worker:
         await loop.run_in_executor(self._thread, self._predictor.warm_up)
         self._service_time.observe_predict(time.perf_counter() - started)
 
-    async def close(self, *, wait: bool) -> None:
-        """Free the predictor; `wait=False` leaves a hung thread behind."""
-        if wait:
-            loop = asyncio.get_running_loop()
+    async def close(self) -> None:
+        """Free the predictor once its thread is free; cancel this if that takes too long."""
+        loop = asyncio.get_running_loop()
+        try:
             await loop.run_in_executor(self._thread, self._predictor.close)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, job: Job, model_input: ModelInput) -> Matte:
         """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""

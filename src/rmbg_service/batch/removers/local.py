@@ -87,8 +87,7 @@ class LocalRemover:
     @property
     def stuck(self) -> bool:
         """Whether a thread may still be at work, for which a normal exit would wait."""
-        loading = self._started and not self._loaded.is_set()
-        return loading or self.engine.state is State.FAILED or not self.engine.idle
+        return self.engine.work_left
 
 
 @asynccontextmanager
