@@ -23,6 +23,7 @@
     |  |- Overloaded              429  (reason: jobs | pixels | deadline | rate)
     |  |- NotReady                503
     |- DeadlineExceeded           504
+    |  |- StuckThread                  (a thread did not come back; serving/thread_pool.py)
     |- InferenceError             500
     |- OutOfDeviceMemory          503
     |- DeviceFailure              503  (the device is lost; the service fails with it)

@@ -30,7 +30,7 @@ class AccessLog:
         metrics = self._metrics
         metrics.requests.labels(record.outcome).inc()
         metrics.request_seconds.observe(time.perf_counter() - record.started)
-        for stage, seconds in dict(record.stamps.seconds).items():
+        for stage, seconds in dict(record.timings.seconds).items():
             metrics.stage_seconds.labels(stage).observe(seconds)
         if record.info is not None and record.outcome != "rejected":
             metrics.image_megapixels.observe(record.info.pixels / 1e6)

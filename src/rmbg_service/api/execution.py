@@ -10,12 +10,10 @@ from starlette.types import Receive
 
 from rmbg_service.api.exchange import ClientGone
 from rmbg_service.api.request_record import RequestRecord
-from rmbg_service.errors import ClientError, DeadlineExceeded, ImageTooLarge, InvalidImage
-from rmbg_service.removal import pipeline
+from rmbg_service.errors import ClientError, DeadlineExceeded
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Job
 
 _T = TypeVar("_T")
 
@@ -37,46 +35,27 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     answered.
     """
     record: RequestRecord = request.state.record
-    job, pixels = await _create_job(record, engine, removal)
+    assert record.reservation is not None, "the gate guards this route"
+    job = await engine.create_job(
+        removal.data,
+        removal.background,
+        removal.options,
+        deadline=record.deadline,
+        timings=record.timings,
+    )
     del removal  # the job lets go of the file as soon as it is decoded
+    record.info = job.info
+    record.reservation.grow(engine.reserved_pixels(job))
+    engine.rate_limit.take(record.client, job.pixels)
     record.job = engine.submit(job)
     try:
         return await while_wanted(request, record.job)
     except Exception as error:
         if _is_ours(error, record):
-            engine.rate_limit.give_back(record.client, pixels)
+            engine.rate_limit.give_back(record.client, job.pixels)
         raise
     finally:
         job.abandoned = not record.job.done()
-
-
-async def _create_job(
-    record: RequestRecord, engine: Engine, removal: RemovalRequest
-) -> tuple[Job, int]:
-    """The job, and the pixels that count for the rate limit."""
-    assert record.reservation is not None, "the gate guards this route"
-    record.info = await engine.probe(removal.data)
-    limit = engine.settings.max_image_pixels
-    record.reservation.grow(pipeline.reserved_pixels(record.info, removal.options, limit))
-    background_info, pixels = None, record.info.pixels
-    if removal.background is not None:
-        try:
-            background_info = await engine.probe(removal.background)
-        except (InvalidImage, ImageTooLarge) as error:
-            raise type(error)(f"the background: {error}") from None
-        record.reservation.grow(background_info.pixels)
-        pixels += background_info.pixels
-    engine.rate_limit.take(record.client, pixels)
-    job = Job(
-        data=removal.data,
-        info=record.info,
-        background=removal.background,
-        background_info=background_info,
-        options=removal.options,
-        deadline=record.deadline,
-        stamps=record.stamps,
-    )
-    return job, pixels
 
 
 def _is_ours(error: Exception, record: RequestRecord) -> bool:

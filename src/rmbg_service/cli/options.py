@@ -2,12 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from rmbg_service.removal.option_values import Parsed
 from rmbg_service.removal.options import RemovalOptions
 
 ModelOption = Annotated[
@@ -59,10 +60,16 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     if isinstance(default, bool):
         default = "yes" if default else "no"
     shown = False if default is None else str(default)
+    annotation = str if _is_text(field.annotation) else field.annotation
     option = typer.Option(help=field.description, show_default=shown, rich_help_panel=_PANEL)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[Optional[field.annotation], option],  # noqa: UP045 - at run time
+        annotation=Annotated[Optional[annotation], option],  # noqa: UP045 - at run time
     )
+
+
+def _is_text(annotation: object) -> bool:
+    """Whether a field's type holds a `Parsed`, which is written as text."""
+    return get_origin(annotation) is Parsed or any(map(_is_text, get_args(annotation)))

@@ -1,4 +1,4 @@
-"""The one task that drains the queue serially through the predictor, in the predictor's thread."""
+"""The task that drains the queue through the predictor, a batch at a time, in its own thread."""
 
 import asyncio
 import gc
@@ -74,12 +74,13 @@ class Worker:
         await loop.run_in_executor(self._thread, self._predictor.warm_up)
         self._service_time.observe_predict(time.perf_counter() - started)
 
-    async def close(self, *, wait: bool) -> None:
-        """Free the predictor; `wait=False` leaves a hung thread behind."""
-        if wait:
-            loop = asyncio.get_running_loop()
+    async def close(self) -> None:
+        """Free the predictor once its thread is free; cancel this if that takes too long."""
+        loop = asyncio.get_running_loop()
+        try:
             await loop.run_in_executor(self._thread, self._predictor.close)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, job: Job, model_input: ModelInput) -> Matte:
         """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""
@@ -87,7 +88,7 @@ class Worker:
             raise self._refusal
         promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
         entry = _Entry(job, model_input, promise, time.perf_counter())
-        job.stamps.stage = "queue"
+        job.timings.stage = "queue"
         self._unanswered.add(entry)
         self._queue.put_nowait(entry)
         try:
@@ -133,7 +134,7 @@ class Worker:
         """
         started = time.perf_counter()
         for entry in batch:
-            entry.job.stamps.stage = "predict"
+            entry.job.timings.stage = "predict"
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._thread, self._predictor.predict, inputs)
@@ -143,7 +144,7 @@ class Worker:
             raise TimeoutError(f"a prediction took longer than {limit:g} s")
         seconds = time.perf_counter() - started
         for entry in batch:
-            entry.job.stamps.add("predict", seconds)
+            entry.job.timings.add("predict", seconds)
         try:
             mattes = call.result()
         except DeviceFailure as error:
@@ -178,7 +179,7 @@ class Worker:
 
 def _still_wanted(entry: _Entry) -> bool:
     """Whether to predict it; otherwise its promise is answered with the reason."""
-    entry.job.stamps.add("queue", time.perf_counter() - entry.queued_at)
+    entry.job.timings.add("queue", time.perf_counter() - entry.queued_at)
     try:
         entry.job.check()
     except RmbgError as error:

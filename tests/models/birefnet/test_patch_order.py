@@ -27,7 +27,7 @@ from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 from tests.models.birefnet.parity import recipe
-from tests.models.birefnet.test_predictor import DYNAMIC
+from tests.models.birefnet.test_predictor import DYNAMIC, at
 
 NEW_CODE = "rearrange(x, 'b c (hg h) (wg w) -> b (c hg wg) h w')"
 OLD_CODE = "def get_patches_batch(self, x, p): ..."
@@ -182,14 +182,16 @@ def test_one_function_stored_in_both_orders_gives_one_matte(
 ) -> None:
     mattes = []
     for order, folder in folders.items():
-        predictor = BiRefNetPredictor(DYNAMIC, folder, device="cpu")
+        predictor = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, folder), device="cpu")
         predictor.load()
         assert predictor.patch_order is not None
         assert (predictor.patch_order.order, predictor.patch_order.source) == (order, "weights")
         mattes.append(predictor.predict([recipe.image(64, 64)])[0])
         predictor.close()
     np.testing.assert_array_equal(mattes[0], mattes[1])
-    wrong = BiRefNetPredictor(DYNAMIC, folders["wg_hg_c"], device="cpu", patch_order="c_hg_wg")
+    wrong = BiRefNetPredictor(
+        DYNAMIC, at(DYNAMIC, folders["wg_hg_c"]), device="cpu", patch_order="c_hg_wg"
+    )
     wrong.load()
     assert np.abs(wrong.predict([recipe.image(64, 64)])[0] - mattes[0]).max() > 1e-3
 

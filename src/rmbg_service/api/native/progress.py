@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
 from rmbg_service.api.request_record import InFlight
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Stage
+from rmbg_service.serving.timings import Stage
 
 PATH = "/api/jobs/{request_id}"
 
@@ -62,8 +62,8 @@ def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
         record = in_flight.get(request.path_params["request_id"])
         if record is None:
             raise HTTPException(404, "no request with this id is in flight")
-        stamps = record.stamps
-        body = {"stage": stamps.stage, "ahead": engine.jobs_ahead(stamps)}
-        return JSONResponse(body, headers={"Cache-Control": "no-store"})
+        timings = record.timings
+        body = {"stage": timings.stage, "ahead": engine.jobs_ahead(timings)}
+        return JSONResponse(body)
 
     return router

@@ -10,7 +10,7 @@ from rmbg_service.api.negotiation import Accept
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.imaging.cutout import Shadow
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.types import Box
 
 
@@ -69,7 +69,7 @@ def respond(
     accept: Accept, result: Encoded, record: RequestRecord, headers: dict[str, str], model: str
 ) -> Response:
     """The result as JSON, or as the file itself when Accept prefers an image."""
-    timings = record.stamps.milliseconds()
+    timings = record.timings.milliseconds()
     animated = record.info is not None and record.info.animated
     headers = headers | {
         "Server-Timing": ", ".join(f"{name};dur={ms}" for name, ms in timings.items()),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from rmbg_service.api.body import BINARY
+from rmbg_service.api.body.reading import BINARY, ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.negotiation import Accept
@@ -20,7 +20,7 @@ from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.api.url_fetch import Fetcher
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.types import Box
 
@@ -82,7 +82,7 @@ class Account(BaseModel):
     data: AccountData = AccountData()
 
 
-def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
+def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["remove.bg"])
     settings = engine.settings
@@ -101,9 +101,13 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         """
         record: RequestRecord = request.state.record
         accept = Accept.of(request.headers)
-        with record.stamps.measure("read"):
+        with record.timings.measure("read"):
             parsed = await wire.read_request(
-                request, fetcher, settings.removebg_default_size, settings.max_body_bytes
+                request,
+                parsing,
+                fetcher,
+                settings.removebg_default_size,
+                settings.max_body_bytes,
             )
         type_level, running = parsed.parameters.type_level, run_job(request, engine, parsed.removal)
         del parsed  # so that nothing but the job holds the file

@@ -9,7 +9,6 @@ from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopp
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
@@ -44,9 +43,10 @@ class LocalRemover:
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
-        creating = self._job(data)
+        creating = self.engine.create_job(data, self._background, self._options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
-        job = await creating
+        job = await creating  # first: a broken file needs no model
+        await self._load()
         reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
         reservation.release(after=running)
@@ -59,21 +59,6 @@ class LocalRemover:
             self._require_alive()
             raise
         return Removed(result.data, result.box)
-
-    async def _job(self, data: bytes) -> Job:
-        info = await self.engine.probe(data)  # first: a broken file needs no model
-        background_info = None
-        if self._background is not None:
-            background_info = await self.engine.probe(self._background)
-        await self._load()
-        return Job(
-            data=data,
-            info=info,
-            options=self._options,
-            deadline=math.inf,
-            background=self._background,
-            background_info=background_info,
-        )
 
     async def _load(self) -> None:
         if not self._started:
@@ -102,8 +87,7 @@ class LocalRemover:
     @property
     def stuck(self) -> bool:
         """Whether a thread may still be at work, for which a normal exit would wait."""
-        loading = self._started and not self._loaded.is_set()
-        return loading or self.engine.state is State.FAILED or not self.engine.idle
+        return self.engine.work_left
 
 
 @asynccontextmanager

@@ -3,8 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,8 +18,8 @@ from rmbg_service.errors import (
 from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import PatchOrderChoice
+from rmbg_service.models.predictor import Located, PatchOrderChoice
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
 
@@ -79,27 +78,26 @@ def check_compiler() -> None:
 
 
 class BiRefNetPredictor:
-    """Runs the BiRefNet in `source` (folder or hub id) as `spec` says; see `Predictor`."""
+    """Runs the BiRefNet that `locate` finds, or fetches; see `Predictor`.
+
+    `spec` describes it until `locate` has seen its bytes.
+    """
 
     def __init__(
         self,
         spec: ModelSpec,
-        source: str | Path,
+        locate: Callable[[], Located],
         *,
         device: str = "auto",
         dtype: str = "auto",
         compile: bool = False,  # noqa: A002
         patch_order: PatchOrder | None = None,
-        revision: str | None = None,
-        local_files_only: bool = False,
         cpu_threads: int | None = None,
     ) -> None:
         self.spec = spec
-        self.source = source
+        self._locate = locate
         self.patch_order: PatchOrderChoice | None = None
         self._patch_order_setting = patch_order
-        self.revision = revision
-        self.local_files_only = local_files_only
         self.cpu_threads = cpu_threads
         self._compile = compile
         self._device_name = device
@@ -112,6 +110,11 @@ class BiRefNetPredictor:
     def name(self) -> str:
         """The model's name in the catalogue."""
         return self.spec.name
+
+    @property
+    def licence(self) -> str:
+        """The licence of the weights."""
+        return self.spec.licence
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -145,11 +148,8 @@ class BiRefNetPredictor:
         self._dtype = choose_dtype(self._dtype_name, self._device)
         if self._compile:
             check_compiler()
-        checkpoint = read_checkpoint(
-            self.source,
-            revision=self.revision,
-            local_files_only=self.local_files_only,
-        )
+        self.spec, path = self._locate()
+        checkpoint = read_checkpoint(path, self.spec.source)
         model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
         self.patch_order = model.patch_order
         log.info("%s: patch order %s", self.name, self.patch_order)
