@@ -203,3 +203,12 @@ def test_ycbcr_without_subsampling() -> None:
     rgb = Image.new("RGB", (16, 16), (200, 60, 40))
     data = written(np.asarray(rgb.convert("YCbCr")), photometric="ycbcr", subsampling=(1, 1))
     assert np.abs(decoded(data).rgb.astype(int) - np.asarray(rgb)).max() <= 2
+
+
+def test_a_deep_picture_in_one_large_strip_is_refused() -> None:
+    pixels = np.zeros((2400, 4000, 3), np.float32)
+    options: dict[str, Any] = {"photometric": "rgb", "compression": "zlib"}
+    with pytest.raises(InvalidImage, match="save it in smaller ones"):
+        decode(whole := written(pixels, rowsperstrip=2400, **options), probe(whole, 10**7))
+    strips = written(pixels, rowsperstrip=64, **options)
+    assert decode(strips, probe(strips, 10**7)).rgb.max() == 0
