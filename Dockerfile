@@ -1,27 +1,58 @@
 # syntax=docker/dockerfile:1
 #   docker build --target cpu  -t rmbg-service:cpu  .
 #   docker build --target cuda -t rmbg-service:cuda .
+#
+# Layers go from what changes seldom to what changes often: PyTorch, the other dependencies, the code.
 
-FROM python:3.12-slim AS build
+FROM python:3.11-slim AS requirements
 WORKDIR /build
+COPY pyproject.toml ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt
+
+FROM python:3.11-slim AS venv
+WORKDIR /build
+RUN python -m venv /opt/venv
+ENV TORCH=/opt/venv/lib/python3.11/site-packages/torch
+COPY constraints.txt ./
+
+# PyTorch from its own index, so that each image carries one build of it.
+FROM venv AS torch-cpu
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --constraint constraints.txt \
+        --index-url https://download.pytorch.org/whl/cpu torch \
+    && rm -rf "$TORCH/include" "$TORCH/test" \
+    && find "$TORCH/bin" -type f ! -name torch_shm_manager -delete
+
+FROM venv AS torch-cuda
+ARG CUDA=cu130
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --constraint constraints.txt \
+        --index-url "https://download.pytorch.org/whl/${CUDA}" torch \
+    && rm -rf "$TORCH/test" \
+    && find "$TORCH/bin" -type f ! -name torch_shm_manager -delete
+
+FROM torch-cpu AS dependencies-cpu
+COPY --from=requirements /build/requirements.txt ./
+RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt \
+    && /opt/venv/bin/pip uninstall --yes pip
+
+FROM torch-cuda AS dependencies-cuda
+COPY --from=requirements /build/requirements.txt ./
+RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt \
+    && /opt/venv/bin/pip uninstall --yes pip
+
+FROM venv AS package
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN python -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --upgrade pip
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --prefix /package .
 
-# torch from its own index, so that each image carries one build of it.
-FROM build AS build-cpu
-RUN /opt/venv/bin/pip install --no-cache-dir "torch>=2.6" --index-url https://download.pytorch.org/whl/cpu \
-    && /opt/venv/bin/pip install --no-cache-dir .
-
-FROM build AS build-cuda
-RUN /opt/venv/bin/pip install --no-cache-dir "torch>=2.6" --index-url https://download.pytorch.org/whl/cu126 \
-    && /opt/venv/bin/pip install --no-cache-dir .
-
-FROM python:3.12-slim AS runtime
-RUN useradd --create-home --uid 10001 rmbg && install --directory --owner=rmbg /models
+FROM python:3.11-slim AS runtime
+# Group 0: platforms that run containers as an arbitrary user put it there.
+RUN useradd --create-home --uid 10001 --gid 0 rmbg \
+    && install --directory --owner=rmbg --group=root --mode=2775 /models
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/models \
+    HF_HUB_DISABLE_TELEMETRY=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     RMBG_HOST=0.0.0.0 \
     RMBG_PORT=7860
 USER 10001
@@ -29,12 +60,14 @@ VOLUME /models
 EXPOSE 7860
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/livez', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"RMBG_PORT\"]}/livez', timeout=2)"]
 ENTRYPOINT ["rmbg-service"]
 CMD ["serve"]
 
 FROM runtime AS cuda
-COPY --from=build-cuda /opt/venv /opt/venv
+COPY --from=dependencies-cuda /opt/venv /opt/venv
+COPY --from=package /package /opt/venv
 
 FROM runtime AS cpu
-COPY --from=build-cpu /opt/venv /opt/venv
+COPY --from=dependencies-cpu /opt/venv /opt/venv
+COPY --from=package /package /opt/venv

@@ -1,11 +1,11 @@
-"""Every stage but inference, of a 12 MP JPEG to a PNG cutout: ours beside the usual ways.
+"""Every stage but inference, from a 12 MP JPEG to a PNG cutout, compared with the usual ways.
 
     python bench/codecs.py [--rounds 5]
 
-The ways are run in turns in one process, CPU time, medians; the ratios are what counts. The last
-lines compare all our stages (detail off, as the others have none) with the plain Pillow ones of
-rembg (Lanczos down and up, `Image.composite`, PNG at its default level), and give the peak memory
-of our stages for each pixel and kind of input.
+The ways take turns in one process. Figures are medians of CPU time; read the ratios, which do not
+depend on the machine. The last lines compare all our stages (detail off, as the others have none)
+with the plain Pillow ones of rembg (Lanczos down and up, `Image.composite`, PNG at its default
+level), and give the peak memory of our stages for each pixel and kind of input.
 """
 
 import argparse
@@ -23,11 +23,15 @@ import simplejpeg
 from PIL import Image
 
 from load import SIZES, picture  # type: ignore[import-not-found]  # beside this script
-from rmbg_service.imaging.decode import SourceImage, decode, probe
+from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.resize import shrink
-from rmbg_service.removal import pipeline
+from rmbg_service.imaging.source import SourceImage
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import Prediction, predict_passes
+from rmbg_service.removal.pipeline import cut_out
+from rmbg_service.removal.result import encode
 from rmbg_service.system.resources import resident_bytes
 
 SIDE = 320
@@ -79,10 +83,13 @@ def plain_pillow(jpeg: bytes, matte: Any) -> bytes:
 def ours(data: bytes, matte: Any, options: RemovalOptions = OPTIONS) -> bytes:
     """All our stages around the network, with the matte given."""
     source = open_jpeg(data)
-    pipeline.prepare(source, (SIDE, SIDE))
-    plan = pipeline.plan(source, matte, options, (SIDE, SIDE))
-    cutout = pipeline.refine(source, matte, options, guided=plan.guided)
-    return pipeline.encode(cutout, options, LIMIT).data
+    passes = predict_passes(source, options, (SIDE, SIDE))
+    inputs = next(passes)
+    while True:
+        try:
+            inputs = passes.send([matte] * len(inputs))
+        except StopIteration as end:
+            return encode(cut_out(source, end.value, options), options, LIMIT).data
 
 
 def peak_bytes(data: bytes, options: RemovalOptions) -> int:
@@ -122,7 +129,7 @@ def main() -> None:
     rgb = open_jpeg(jpeg).rgb
     raw = np.frombuffer(jpeg, np.uint8)
     photo = Image.fromarray(rgb)
-    cutout = pipeline.refine(open_jpeg(jpeg), matte, OPTIONS, guided=False)
+    cutout = cut_out(open_jpeg(jpeg), Prediction(matte, guided=False), OPTIONS)
     rgba = cutout.to_pil()
     bgra = cv2.cvtColor(np.asarray(rgba), cv2.COLOR_RGBA2BGRA)
 

@@ -7,9 +7,9 @@ camera noise; its matte is known exactly. On the edge (where the truth is soft, 
 two means over all frames, in levels of 255:
 
     error    |alpha - truth|
-    flicker  |error now - error of the last frame, moved along with the subject|
+    flicker  |error now - error of the previous frame, moved along with the subject|
 
-Flicker follows the subject, as an eye does: an error that only moves with the edge is not one.
+An error that only moves with the edge does not flicker.
 """
 
 import argparse
@@ -20,20 +20,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.imaging.decode import ImageInfo, SourceImage
-from rmbg_service.matting.temporal import MattedFrame, steady
+from rmbg_service.imaging.source import ImageInfo, SourceImage
+from rmbg_service.matting.temporal import MattedFrame, temporal_mean
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
-from rmbg_service.removal import pipeline
+from rmbg_service.removal import passes, pipeline
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import Prediction
 from rmbg_service.settings import load_settings
-from rmbg_service.types import Alpha, Matte, RgbImage
+from rmbg_service.types import Alpha, RgbImage
 
 WIDTH, HEIGHT = 640, 360
 SPEEDS_PX = (0, 3, 8, 16)
 TURN = 0.01  # radians in each frame
 NOISE = 4.0
 EDGE_PX = 6
+OPTIONS = RemovalOptions(detail="guided")
 
 
 class Shot(NamedTuple):
@@ -62,11 +64,10 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for speed in SPEEDS_PX:
         shots = list(scene(speed, arguments.frames, arguments.seed))
-        mattes = predict(shots, predictor)
-        alphas = finish(shots, mattes)
+        alphas = finish(shots, predict(shots, predictor))
         matted = [MattedFrame(s.rgb, a, 0) for s, a in zip(shots, alphas, strict=True)]
         plain = measure(shots, alphas, speed)
-        filtered = measure(shots, [frame.alpha for frame in steady(matted)], speed)
+        filtered = measure(shots, [frame.alpha for frame in temporal_mean(matted)], speed)
         cells = [f"{speed} px a frame"]
         for before, after in ((plain.flicker, filtered.flicker), (plain.error, filtered.error)):
             cells += [f"{before:.2f}", f"{after:.2f}", f"{after / before - 1:+.0%}"]
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def place(number: int, speed_px: float) -> tuple[float, float, float]:
-    """Centre of the subject in px, and its angle: it goes right and left across the middle."""
+    """Centre of the subject in px, and its angle: it moves right and left across the middle."""
     room = WIDTH // 4
     way = (number * speed_px) % (4 * room)
     offset = way - room if way < 2 * room else 3 * room - way
@@ -82,7 +83,7 @@ def place(number: int, speed_px: float) -> tuple[float, float, float]:
 
 
 def motion(number: int, speed_px: float) -> NDArray[np.float64]:
-    """From the pixels of a frame to those of the last one, `(2, 3)`."""
+    """From the pixels of a frame to those of the previous one, `(2, 3)`."""
     left, top, angle = place(number, speed_px)
     old_left, old_top, old_angle = place(number - 1, speed_px)
     cosine, sine = np.cos(old_angle - angle), np.sin(old_angle - angle)
@@ -118,17 +119,16 @@ def texture(
     return np.asarray(noise / noise.std() * 25 + np.array(mean), np.float32)
 
 
-def predict(shots: list[Shot], predictor: Predictor) -> list[Matte]:
-    size = predictor.input_size
-    return [predictor.predict([pipeline.prepare(source(s), size)])[0] for s in shots]
+def predict(shots: list[Shot], predictor: Predictor) -> list[Prediction]:
+    """Every frame in one view, the matte brought to full size by the guided filter."""
+    return [passes.predict(source(shot), predictor, OPTIONS) for shot in shots]
 
 
-def finish(shots: list[Shot], mattes: list[Matte]) -> list[Alpha]:
+def finish(shots: list[Shot], predictions: list[Prediction]) -> list[Alpha]:
     """The alpha at full size, as the service makes it."""
-    options = RemovalOptions(detail="guided", decontaminate=False)
     return [
-        pipeline.refine(source(shot), matte, options, guided=True).alpha
-        for shot, matte in zip(shots, mattes, strict=True)
+        pipeline.full_size_alpha(source(shot), prediction, OPTIONS)
+        for shot, prediction in zip(shots, predictions, strict=True)
     ]
 
 

@@ -1,11 +1,11 @@
-"""Load a background-removal server and print what it did, one row for each level of concurrency.
+"""Put load on a background-removal server and print one row for each level of concurrency.
 
     python bench/load.py http://127.0.0.1:7860/api/remove-bg --pid 1234 --clients 1,8,32
     python bench/load.py http://127.0.0.1:7000/api/remove --field file --data model=u2netp
 
-Each client sends its next request when the last one is answered; one that is refused with 429
-waits for `Retry-After` first. With `--pid` the server's CPU seconds and peak memory (of it and its
-children) are read from /proc. The pictures are made on the spot and are the same on every machine.
+Each client sends its next request when the previous one is answered; a client that is refused with
+429 waits for `Retry-After` first. With `--pid` the CPU seconds and peak memory of the server and
+its children are read from /proc. The pictures are generated, and are the same on every machine.
 """
 
 import argparse

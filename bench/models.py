@@ -4,10 +4,10 @@
     python bench/models.py --device cuda --dtype fp16 bf16 --batch 1 2 4 --compile
 
 The weights are random (speed does not depend on them), so nothing is downloaded. The forms take
-turns within each round, and the figures are medians of rounds. Where other work runs on the
-machine, read the ratio of CPU times with `--threads 1`: threads that wait for one another lose
-most then. On a CPU every form runs in a process of its own, whose peak resident memory is the peak
-of loading and running it.
+turns within each round, and the figures are medians of rounds. On a busy machine, read the ratio of
+CPU times with `--threads 1`: threads that wait for one another suffer most. On a CPU
+every form runs in a process of its own, whose peak resident memory is that of loading and running
+it.
 """
 
 import argparse
@@ -89,14 +89,14 @@ def timed(model: nn.Module, x: Tensor) -> tuple[float, Tensor]:
     if x.device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
-    logits = model(x)
+    logits = model.logits(x) if isinstance(model, BiRefNet) else model(x)
     if x.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - start, logits[0, 0].float().sigmoid().cpu()
 
 
 def serve(pipe: Connection, form: Form, backbone: str, size: int, threads: int) -> None:
-    """In a process of its own: time a call for each message; at last tell the peak memory."""
+    """In a process of its own: time a call for each message, then send the peak memory."""
     torch.set_num_threads(threads)
     model, x = prepare(form, backbone, "cpu"), picture(form, size, "cpu")
     while pipe.recv():

@@ -1,4 +1,4 @@
-"""Measure `shadow=keep`: on made-up scenes with exact truth, and on photos with shadow masks.
+"""Measure `shadow=keep` on synthetic scenes with exact truth, and on photos with shadow masks.
 
     python bench/shadows.py scenes [--count 210] [--seed 0]
     python bench/shadows.py photos DATASET [--sheet FOLDER]
@@ -34,11 +34,11 @@ from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.remove import remove_background
 from rmbg_service.settings import Settings
 from rmbg_service.shadows.cast import keep_shadow
-from rmbg_service.types import Alpha, Matte, RgbImage
+from rmbg_service.types import Alpha, Colour, Matte, RgbImage
 
 FREE = 26
 DENSE = 0.1
-BLUE = (90, 140, 230, 255)
+BLUE = Colour(90, 140, 230)
 SHEET_WIDTH_PX = 480
 
 
@@ -146,9 +146,9 @@ def photo_values(sample: Sample, alpha: Alpha, shadow: Shadow) -> tuple[float, f
 
 def write_row(path: Path, rgb: RgbImage, alpha: Alpha, shadow: Shadow) -> None:
     colours = estimate_foreground(rgb, alpha)
-    plain, standing = Cutout(colours, alpha), Cutout(colours, alpha, shadow=shadow)
+    plain, shaded = Cutout(colours, alpha), Cutout(colours, alpha, shadow=shadow)
     pictures = [rgb, compose.on_colour(plain, compose.WHITE).rgb]
-    pictures += [compose.on_colour(standing, colour).rgb for colour in (compose.WHITE, BLUE)]
+    pictures += [compose.on_colour(shaded, colour).rgb for colour in (compose.WHITE, BLUE)]
     size = (SHEET_WIDTH_PX, round(SHEET_WIDTH_PX * rgb.shape[0] / rgb.shape[1]))
     row = np.hstack([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures])
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Make a dataset of small subjects, of which photo collections hold few.
+"""Make a dataset of small subjects, which are rare in photo collections.
 
     python bench/small_subjects.py DATASET OUT
     rmbg-service evaluate OUT --detail off --detail guided --detail crop --detail auto
 
-Each photo of DATASET with an alpha truth is cut out with clean colours and put, at its own size, on
-a smooth random background of three times its width and height.
+Each photo of DATASET with a true alpha is cut out with clean colours and put, at its own size, on a
+smooth random background of three times its width and height.
 """
 
 import argparse

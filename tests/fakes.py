@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pillow_heif
+from fastapi import FastAPI
 from PIL import Image
 from starlette.types import ASGIApp, Message
 
@@ -18,6 +20,8 @@ from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
+
+pillow_heif.register_heif_opener()  # for tests that write HEIF through Pillow
 
 PATH = "/api/remove-bg"
 
@@ -31,6 +35,8 @@ class FakePredictor:
     name = "fake"
     input_size = (32, 544)  # a network of more than 512 px is asked once, see `plan_detail`
     device = "cpu"
+    device_memory_bytes = 0
+    licence = "unknown"
     patch_order: PatchOrderChoice | None = None
 
     def __init__(self, errors: Sequence[Exception] = (), gated: bool = False) -> None:
@@ -76,10 +82,18 @@ def picture_bytes(size: tuple[int, int] = (64, 48), kind: str = "PNG", **save: A
     return buffer.getvalue()
 
 
+class AppClient(httpx.AsyncClient):
+    """A client of `app`, in this process."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(transport=httpx.ASGITransport(app), base_url="http://test")
+        self.app = app
+
+
 @asynccontextmanager
 async def serving(
     predictor: FakePredictor | None = None, fetcher: Fetcher | None = None, **settings: Any
-) -> AsyncIterator[tuple[httpx.AsyncClient, Engine]]:
+) -> AsyncIterator[tuple[AppClient, Engine]]:
     """A running app with a client of it; at the end every gate is opened."""
     predictor = predictor or FakePredictor()
     app = create_app(Settings(**settings), predictor, fetcher)
@@ -88,8 +102,7 @@ async def serving(
     engine.on_ready = ready.set
     async with app.router.lifespan_context(app):
         await asyncio.wait_for(ready.wait(), 30)
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with AppClient(app) as client:
             try:
                 yield client, engine
             finally:
@@ -144,7 +157,7 @@ class RawRequest:
         await self._app(scope, self._receive, self._send)
 
     def send_body(self, data: bytes, more: bool = False) -> None:
-        """Let a piece of the body arrive."""
+        """Let a chunk of the body arrive."""
         self._incoming.put_nowait({"type": "http.request", "body": data, "more_body": more})
 
     def leave(self) -> None:

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from rmbg_service import __version__
 from rmbg_service.api.app import create_app
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
 from rmbg_service.removal.options import RemovalOptions
@@ -13,6 +15,9 @@ from tests.fakes import FakePredictor
 
 ROOT = Path(__file__).parents[1]
 READMES = ["README.md", "README.zh-CN.md"]
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+)
 
 
 def text(name: str) -> str:
@@ -30,9 +35,9 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
 
 def test_no_document_names_a_setting_that_does_not_exist() -> None:
     known = {f"RMBG_{name.upper()}" for name in Settings.model_fields} | {KEY_VARIABLE}
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "docker-compose.yml"]:
+    for path in [*(ROOT / name for name in PAGES), ROOT / "docker-compose.yml"]:
         named = set(re.findall(r"\bRMBG_[A-Z_]+[A-Z]\b", path.read_text("utf-8")))
-        assert named <= known, path.name
+        assert named <= known, path
 
 
 def test_every_endpoint_is_documented() -> None:
@@ -56,11 +61,43 @@ def test_every_metric_is_documented() -> None:
             assert f"`{metric.name}{suffix}`" in operations
 
 
-@pytest.mark.parametrize("name", [*READMES, *(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize("name", PAGES)
 def test_every_link_leads_somewhere(name: str) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", text(name)):
-        if not target.startswith("http"):
-            assert ((ROOT / name).parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", text(name)):
+        if target.startswith("http"):
+            continue
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+def anchors(path: Path) -> set[str]:
+    """The ids that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    reached, ahead = set(), [ROOT / "docs" / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        links = re.findall(r"\]\(([^)#\s]+\.md)", page.read_text("utf-8"))
+        targets = {(page.parent / link).resolve() for link in links if "://" not in link}
+        ahead += targets - reached
+    assert {*ROOT.glob("docs/**/*.md")} <= reached
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_keeps_to_the_style_guide(name: str) -> None:
+    page = text(name)
+    outside = re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE)
+    assert len(re.findall(r"^# ", outside, re.MULTILINE)) == 1
+    fences = re.findall(r"^```(.*)$", page, re.MULTILINE)
+    assert all(fences[::2]), "a code block names its language"
+    assert not any(fences[1::2])
+    assert re.search(r"\d %", outside) is None, "write 90%, not 90 %"
 
 
 def test_both_readmes_show_the_same_commands_and_sections() -> None:
@@ -70,7 +107,15 @@ def test_both_readmes_show_the_same_commands_and_sections() -> None:
     assert english.count("\n## ") == chinese.count("\n## ")
 
 
-def test_the_changelog_knows_this_version() -> None:
-    from rmbg_service import __version__
+def test_the_version_is_the_same_wherever_it_is_shown() -> None:
+    assert f"\nversion: {__version__}\n" in text("CITATION.cff")
+    assert yaml.safe_load(text("openapi.yaml"))["info"]["version"] == __version__
+    released = re.findall(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", text("CHANGELOG.md"), re.MULTILINE)
+    assert released[0] == __version__
 
-    assert f"## {__version__}" in text("CHANGELOG.md")
+
+def test_the_changelog_keeps_its_form() -> None:
+    headings = re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    kinds = set(re.findall(r"^### (.+)$", text("CHANGELOG.md"), re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}

@@ -1,28 +1,40 @@
-"""Every error this package raises on purpose. Knows no HTTP framework.
+"""Every exception this package raises on purpose. Knows no HTTP framework.
 
     RmbgError
-    |- ConfigurationError        the service cannot start as it is set up
-    |- ClientError               the request is at fault
-    |  |- MalformedRequest       400
-    |  |- Unauthorized           401
-    |  |- NotFound               404
-    |  |- UploadTimeout          408
-    |  |- ImageTooLarge          413  (pixels that never fit)
-    |  |  |- BodyTooLarge             (bytes)
-    |  |- UnsupportedMediaType   415
-    |  |- InvalidImage           422
-    |  |  |- UnknownFormat            (nothing that could be decoded)
-    |  |  |- EmptyImage               (no pixels)
-    |  |- InvalidRegion          422  (reason: exceeds | empty)
-    |  |- BeyondFormat           422  (a side that the output format cannot have)
-    |  |- NoSubject              422  (only where the caller asked to be told)
-    |- Rejected                  the service cannot take it now; carries retry_after_s
-    |  |- Overloaded             429  (reason: jobs | pixels | deadline | rate)
-    |  |- NotReady               503
-    |- DeadlineExceeded          504
-    |- InferenceError            500
-    |- OutOfDeviceMemory         503
-    |- DeviceFailure             503  (the device is lost; the service fails with it)
+    |- ConfigurationError         the service or the command cannot start as it is set up
+    |- ClientError                the request is at fault
+    |  |- MalformedRequest        400
+    |  |- RemoveBgError           400  (of the remove.bg API only; api/removebg/errors.py)
+    |  |- FetchRefused            400  (the URL; api/url_fetch.py)
+    |  |- FetchFailed             400  (what is behind the URL; api/url_fetch.py)
+    |  |- Unauthorized            401
+    |  |- NotFound                404
+    |  |- UploadTimeout           408
+    |  |- ImageTooLarge           413  (pixels that never fit)
+    |  |  |- BodyTooLarge              (bytes)
+    |  |- UnsupportedMediaType    415
+    |  |- InvalidImage            422
+    |  |  |- UnknownFormat             (not a format that can be decoded)
+    |  |  |- EmptyImage                (no pixels)
+    |  |- InvalidRegion           422  (reason: exceeds | empty)
+    |  |- BeyondFormat            422  (a side that the output format cannot have)
+    |  |- NoSubject               422  (only if the caller asked to be told)
+    |- Rejected                   the service cannot take it now; carries retry_after_s
+    |  |- Overloaded              429  (reason: jobs | pixels | deadline | rate)
+    |  |- NotReady                503
+    |- DeadlineExceeded           504
+    |  |- StuckThread                  (a thread did not come back; serving/thread_pool.py)
+    |- InferenceError             500
+    |- OutOfDeviceMemory          503
+    |- DeviceFailure              503  (the device is lost; the service fails with it)
+    |- VideoError                 a clip cannot be read or written
+    |- ServiceError               a remote service's answer about one image; batch/removers/
+    |  |- ServiceUnavailable      it did not take the image, after several attempts
+    |- RemoverFailed              nothing can remove the remaining backgrounds; batch/removers/
+    |- Cancelled                  nobody waits for the result any more; never an answer
+    |  |- Abandoned               the client of a job has left; serving/job.py
+    |  |- ClientGone              the client of a request has left; api/gate.py
+    |  |- RunStopped              the user has stopped the batch; batch/removers/
 
 `status` is the HTTP status each maps to; `type` is its stable, machine-readable name.
 """
@@ -31,7 +43,7 @@ from typing import ClassVar, Literal
 
 
 class RmbgError(Exception):
-    """Base of every deliberate error; `str(error)` is fit to be shown to the caller."""
+    """Base of every deliberate error; `str(error)` can be shown to the caller."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal-error"
@@ -39,7 +51,7 @@ class RmbgError(Exception):
 
 
 class ConfigurationError(RmbgError):
-    """The settings, the model file or the device do not allow a start."""
+    """The settings, the command line, the model file or the device do not allow a start."""
 
     type = "configuration-error"
     title = "Configuration error"
@@ -61,7 +73,7 @@ class MalformedRequest(ClientError):
 
 
 class Unauthorized(ClientError):
-    """API keys are required and the request carries none that is known."""
+    """API keys are required and the request has no valid one."""
 
     status = 401
     type = "unauthorized"
@@ -69,7 +81,7 @@ class Unauthorized(ClientError):
 
 
 class NotFound(ClientError):
-    """There is nothing under this path."""
+    """Nothing is served under this path."""
 
     status = 404
     type = "not-found"
@@ -115,15 +127,15 @@ class InvalidImage(ClientError):
 
 
 class UnknownFormat(InvalidImage):
-    """The file is of no accepted format."""
+    """The file does not have an accepted format."""
 
 
 class EmptyImage(InvalidImage):
-    """The picture has no pixels."""
+    """The image has no pixels."""
 
 
 class InvalidRegion(ClientError):
-    """The region of interest is empty or leaves the picture."""
+    """The region of interest is empty or leaves the image."""
 
     status = 422
     type = "invalid-region"
@@ -143,7 +155,7 @@ class BeyondFormat(ClientError):
 
 
 class NoSubject(ClientError):
-    """Nothing was found that could be the subject."""
+    """No subject was found in the image."""
 
     status = 422
     type = "no-subject"
@@ -211,3 +223,17 @@ class DeviceFailure(RmbgError):
     status = 503
     type = "device-failure"
     title = "Device failure"
+
+
+class VideoError(RmbgError):
+    """The clip cannot be read or written."""
+
+    type = "video-error"
+    title = "Video error"
+
+
+class Cancelled(RmbgError):
+    """Work ends because nobody waits for its result any more; never an answer to anybody."""
+
+    type = "cancelled"
+    title = "Cancelled"

@@ -2,7 +2,8 @@
 
 import os
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,11 +16,13 @@ BYTES_PER_PIXEL = 20
 """Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
 RESULT_BYTES_PER_PIXEL = 4
 """An encoded result that waits for its client: RGBA that could not be compressed at all."""
-_PARSING_COPIES = 2  # of one body at a time: its base64 text and what that decodes to
+_PARSING_COPIES = 3
+"""Of one body at a time: base64 without escapes, the same without blanks, what it decodes to."""
 
 PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
 Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
+Endpoint = Literal["docs", "health", "info", "metrics"]
 Triple = Annotated[tuple[float, float, float], NoDecode]
 
 
@@ -39,15 +42,24 @@ class Settings(BaseSettings):
 
     model: str = Field(
         "auto",
-        description="A name from `rmbg-service models list`, a hub id, a folder with a BiRefNet "
-        "checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if its licence is "
-        "accepted) and BiRefNet that is in the local cache, else the embedded `u2netp`.",
+        description="A name from `rmbg-service models list`, a hub id, a folder or `.safetensors` "
+        "file with a BiRefNet checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if "
+        "its licence is accepted) and BiRefNet that is on this disk, else the embedded `u2netp`.",
     )
     accept_license: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated licences you accept, such as `cc-by-nc-4.0` for RMBG-2.0."
     )
     model_revision: str | None = Field(
         None, description="Branch, tag or commit on the hub, in place of the catalogue's."
+    )
+    model_dir: Path | None = Field(
+        None,
+        description="Folder for weights that do not come through the hub's cache. Default: "
+        "`rmbg-service/models` in the user's cache folder.",
+    )
+    model_download: Literal["auto", "never"] = Field(
+        "auto",
+        description="`never` serves only weights that are on this disk, and names what is missing.",
     )
     patch_order: PatchOrder | None = Field(
         None,
@@ -119,6 +131,12 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         30.0, gt=0, description="A job's deadline, from its last byte in; then 504."
     )
+    codec_timeout_s: float = Field(
+        120.0,
+        gt=0,
+        description="Reading, refining or writing an image longer than this is hung: its thread is "
+        "replaced, and if too many are, the process exits.",
+    )
     predict_timeout_s: float = Field(
         120.0, gt=0, description="A prediction longer than this is hung: the process exits."
     )
@@ -165,6 +183,13 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys; when set, every removal needs one."
     )
+    open_endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = Field(
+        default_factory=lambda: get_args(Endpoint),
+        description="Comma-separated endpoints that need no key although keys are set: `metrics`, "
+        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key a "
+        "closed `/health` tells the state alone. `/livez` and `/readyz` are always open. Default: "
+        "all.",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins of web pages that may call the API; `*` for all."
     )
@@ -172,8 +197,9 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least level that is logged."
     )
-    log_format: Literal["json", "text"] = Field(
-        "json", description="One JSON object a line, or plain text for a terminal."
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto",
+        description="`json`: one object a line; `text`; or `auto`: text on a terminal, else JSON.",
     )
 
     @field_validator(
@@ -193,6 +219,16 @@ class Settings(BaseSettings):
         if not parts:  # "," would otherwise mean: no keys, let everyone in
             raise ValueError("is set but names nothing")
         return parts
+
+    @field_validator("open_endpoints", mode="before")
+    @classmethod
+    def _all_or_none(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if names in (("all",), ("none",)):
+            return get_args(Endpoint) if names == ("all",) else ()
+        return names
 
     @field_validator("api_keys")
     @classmethod
@@ -214,6 +250,8 @@ class Settings(BaseSettings):
                 f"RMBG_MAX_BATCH_SIZE ({self.max_batch_size}) is above "
                 f"RMBG_MAX_INFLIGHT_JOBS ({self.max_inflight_jobs})"
             )
+        if not self.api_keys and set(self.open_endpoints) < set(get_args(Endpoint)):
+            raise ValueError("RMBG_OPEN_ENDPOINTS closes endpoints, but RMBG_API_KEYS sets no key")
         if self.client_idle_timeout_s > self.upload_timeout_s:
             raise ValueError(
                 f"RMBG_CLIENT_IDLE_TIMEOUT_S ({self.client_idle_timeout_s}) is above "

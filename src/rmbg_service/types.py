@@ -1,4 +1,4 @@
-"""Arrays and small values that several rooms speak of. Knows nothing of the rest."""
+"""Arrays and small values that several packages use; imports none of them."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -23,9 +23,41 @@ Planes: TypeAlias = NDArray[np.float32]
 BoolMask: TypeAlias = NDArray[np.bool_]
 """`(h, w)` bool."""
 
-Colour: TypeAlias = tuple[int, int, int, int]
-Margin: TypeAlias = tuple[float, float, float, float]
-"""Top, right, bottom, left; pixels are positive, per cents of the box negative."""
+
+class Colour(NamedTuple):
+    """A colour in sRGB with straight alpha, each channel in [0, 255]."""
+
+    red: int
+    green: int
+    blue: int
+    alpha: int = 255
+
+
+class Length(NamedTuple):
+    """A length in px, or, if `relative`, in percent of a side."""
+
+    value: float
+    relative: bool = False
+
+    def px(self, side: int) -> float:
+        """The length in px beside a side of `side` px."""
+        return self.value / 100 * side if self.relative else self.value
+
+
+class Margin(NamedTuple):
+    """Space on each side of a box; relative lengths are percentages of the box."""
+
+    top: Length
+    right: Length
+    bottom: Length
+    left: Length
+
+
+class Position(NamedTuple):
+    """A place on a canvas, in [0, 1]: 0 is left and top, 1 is right and bottom."""
+
+    x: float
+    y: float
 
 
 class Box(NamedTuple):

@@ -6,10 +6,9 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.datastructures import Headers
 
 from rmbg_service.api.app import create_app
-from rmbg_service.api.gate import wait_limit_s
+from rmbg_service.api.guard import GuardedRoutes
 from rmbg_service.settings import Settings
 from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
 
@@ -38,7 +37,7 @@ async def test_keys_are_asked_for_when_there_are_any(headers: dict[str, str], st
 
 
 @pytest.mark.parametrize("path", [PATH, "/v1.0/removebg", "/v1.0/account"])
-async def test_no_door_is_walked_around(path: str) -> None:
+async def test_a_control_character_does_not_lead_around_the_gate(path: str) -> None:
     """Starlette's routes would match before a final line feed."""
     method = "GET" if path.endswith("account") else "POST"
     async with serving(api_keys="one") as (client, engine):
@@ -46,7 +45,7 @@ async def test_no_door_is_walked_around(path: str) -> None:
             answer = await client.request(method, path + tail, content=b"x" * 100)
             assert answer.status_code == 404
             assert answer.json().keys() >= ({"type"} if path == PATH else {"errors"})
-        app = client._transport.app  # type: ignore[attr-defined]
+        app = client.app
         request = RawRequest(app, path=path + "\n", method=method)
         await request.start()
         assert (request.status, request.receive_calls) == (404, 0)
@@ -55,16 +54,16 @@ async def test_no_door_is_walked_around(path: str) -> None:
 
 async def test_a_route_that_the_gate_does_not_guard_stays_shut() -> None:
     async with serving() as (client, _):
-        app: FastAPI = client._transport.app  # type: ignore[attr-defined]
-        doors: Any = app.user_middleware[0].kwargs["doors"]
-        doors.clear()
-        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
-        assert answer.status_code == 500
+        app = client.app
+        app.user_middleware[0].kwargs["guarded_routes"] = GuardedRoutes([])
+        for path in (PATH, "/v1.0/removebg"):
+            answer = await client.post(path, content=PNG, headers=PNG_HEADERS)
+            assert answer.status_code == 500
 
 
 async def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
     async with serving(api_keys="one") as (client, engine):
-        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        request = RawRequest(client.app)
         await request.start()
         assert (request.status, request.receive_calls) == (401, 0)
         assert engine.budget.jobs == 0
@@ -74,7 +73,7 @@ async def test_a_wrong_key_is_refused_before_the_body_is_read() -> None:
 async def test_a_body_that_announces_too_many_bytes_is_refused_unread(announced: str) -> None:
     async with serving(max_body_bytes=1000) as (client, _):
         headers = PNG_HEADERS | {"content-length": announced}
-        request = RawRequest(client._transport.app, headers)  # type: ignore[attr-defined]
+        request = RawRequest(client.app, headers)
         await request.start()
         assert (request.status, request.receive_calls) == (413, 0)
         assert request.headers["connection"] == "close"
@@ -83,7 +82,7 @@ async def test_a_body_that_announces_too_many_bytes_is_refused_unread(announced:
 async def test_a_body_without_an_end_is_cut_off_at_the_limit() -> None:
     async with serving(max_body_bytes=1000) as (client, engine):
         request = RawRequest(
-            client._transport.app,  # type: ignore[attr-defined]
+            client.app,
             PNG_HEADERS | {"transfer-encoding": "chunked"},
         )
         task = request.start()
@@ -97,7 +96,7 @@ async def test_a_body_without_an_end_is_cut_off_at_the_limit() -> None:
 @pytest.mark.parametrize("first", [b"", PNG[:100]])
 async def test_an_upload_that_stalls_is_closed_and_holds_no_job(first: bytes) -> None:
     async with serving(client_idle_timeout_s=0.05) as (client, engine):
-        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        request = RawRequest(client.app)
         task = request.start()
         if first:
             request.send_body(first, more=True)
@@ -109,7 +108,7 @@ async def test_an_upload_that_stalls_is_closed_and_holds_no_job(first: bytes) ->
 
 async def test_an_upload_that_trickles_is_closed_when_its_whole_time_is_over() -> None:
     async with serving(client_idle_timeout_s=0.2, upload_timeout_s=0.3) as (client, engine):
-        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        request = RawRequest(client.app)
         task = request.start()
         while not task.done():
             request.send_body(b"x", more=True)
@@ -120,7 +119,7 @@ async def test_an_upload_that_trickles_is_closed_when_its_whole_time_is_over() -
 
 async def test_a_reader_that_stops_reading_loses_its_connection_and_its_place() -> None:
     async with serving(client_idle_timeout_s=0.05) as (client, engine):
-        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        request = RawRequest(client.app)
         stopped = asyncio.Event()
 
         async def send(message: object) -> None:
@@ -135,7 +134,7 @@ async def test_a_reader_that_stops_reading_loses_its_connection_and_its_place() 
 
 async def test_a_client_that_leaves_during_its_upload_is_counted_and_holds_nothing() -> None:
     async with serving() as (client, engine):
-        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        request = RawRequest(client.app)
         task = request.start()
         request.send_body(PNG[:50], more=True)
         request.leave()
@@ -217,28 +216,9 @@ async def test_other_origins_are_let_in_only_when_listed() -> None:
         assert refused.headers["access-control-expose-headers"] == "*"
 
 
-@pytest.mark.parametrize(
-    ("values", "seconds"),
-    [
-        ([], float("inf")),
-        (["wait=20"], 20),
-        (['respond-async, WAIT="7"; foo=1'], 7),
-        (["handling=lenient", "wait=5"], 5),
-        (["wait=3, wait=9"], 3),
-        (["wait=soon"], float("inf")),
-        (["wait=0"], float("inf")),
-        (["wait=\xb2"], float("inf")),
-        (["wait=" + "9" * 9999], 10**15),
-    ],
-)
-def test_prefer_wait_is_read_as_rfc_7240_says(values: list[str], seconds: float) -> None:
-    headers = Headers(raw=[(b"prefer", value.encode("latin-1")) for value in values])
-    assert wait_limit_s(headers) == seconds
-
-
 async def test_a_request_cut_off_by_the_server_s_end_is_told_so() -> None:
     async with serving() as (client, engine):
-        request = RawRequest(client._transport.app)  # type: ignore[attr-defined]
+        request = RawRequest(client.app)
         task = request.start()
         request.send_body(PNG[:50], more=True)
         await until(lambda: engine.budget.jobs == 1)
@@ -253,9 +233,74 @@ async def test_a_request_cut_off_by_the_server_s_end_is_told_so() -> None:
 async def test_a_prefix_does_not_lead_around_the_gate() -> None:
     async with serving(api_keys="one") as (client, _):
         app = FastAPI()
-        app.mount("/tools", client._transport.app)  # type: ignore[attr-defined]
+        app.mount("/tools", client.app)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://test"
         ) as outer:
             answer = await outer.post("/tools" + PATH, content=PNG, headers=PNG_HEADERS)
             assert answer.status_code == 401
+
+
+def test_every_route_that_asks_for_a_key_in_the_document_is_guarded() -> None:
+    app = create_app(Settings(), FakePredictor())
+    routes: GuardedRoutes = app.user_middleware[0].kwargs["guarded_routes"]  # type: ignore[assignment]
+    for path, operations in app.openapi()["paths"].items():
+        for method, operation in operations.items():
+            scope = {"type": "http", "method": method.upper(), "path": path}
+            assert (routes.find(scope) is not None) is ("security" in operation), path
+
+
+HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", PATH),
+        ("GET", PATH),
+        ("POST", "/v1.0/removebg"),
+        ("GET", "/v1.0/account"),
+        ("GET", "/v1.0/nothing"),
+        ("GET", "/api/jobs/none"),
+        ("GET", "/api/info"),
+        ("GET", "/livez"),
+        ("HEAD", "/readyz"),
+        ("GET", "/health"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/nothing"),
+        ("GET", "/nothing%00"),
+    ],
+)
+async def test_no_response_is_stored_or_sniffed(method: str, path: str) -> None:
+    async with serving(api_keys="one") as (client, _):
+        for key in ({}, {"x-api-key": "one"}):
+            answer = await client.request(method, path, content=PNG, headers=PNG_HEADERS | key)
+            assert HEADERS.items() <= answer.headers.items()
+            assert len(answer.headers.get_list("cache-control")) == 1
+
+
+async def test_endpoints_are_open_unless_they_are_closed() -> None:
+    closable = ("/metrics", "/api/info", "/docs", "/openapi.json")
+    async with serving(api_keys="one", open_endpoints="none") as (client, _):
+        for path in closable:
+            refused = await client.get(path)
+            assert (refused.status_code, refused.json()["type"]) == (401, "unauthorized")
+            assert (await client.get(path, headers={"x-api-key": "one"})).status_code == 200
+        for path in ("/livez", "/readyz"):
+            assert (await client.get(path)).json() == {"status": "ready", "detail": ""}
+        assert (await client.get("/health")).json() == {"status": "ready"}
+        whole = await client.get("/health", headers={"x-api-key": "one"})
+        assert {"model", "queue", "version"} <= whole.json().keys()
+        assert (await client.get("/metrics")).status_code == 401
+    async with serving(api_keys="one", open_endpoints="metrics, docs") as (client, _):
+        statuses = [(await client.get(path)).status_code for path in closable]
+        assert statuses == [200, 401, 200, 200]
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "\xe9", "x" * 10_000, ""])
+async def test_an_odd_host_is_no_bug(host: str) -> None:
+    async with serving() as (client, _):
+        for path, status in (("/nothing", 404), ("/livez", 200), ("/openapi.json", 200)):
+            answer = await client.get(path, headers=[(b"host", host.encode("latin-1"))])
+            assert answer.status_code == status

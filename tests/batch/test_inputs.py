@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_service.batch.inputs import Found, Missing, find
+from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
 
 
 def touch(*paths: Path) -> None:
@@ -13,9 +13,9 @@ def touch(*paths: Path) -> None:
 
 
 def names(tmp_path: Path, *inputs: str | Path, out: str = "out") -> list[str]:
-    found = list(find([str(i) for i in inputs], tmp_path / out))
-    assert all(isinstance(one, Found) for one in found), found
-    return [one.name.as_posix() for one in found if isinstance(one, Found)]
+    found = list(find_inputs([str(i) for i in inputs], tmp_path / out))
+    assert all(isinstance(one, InputImage) for one in found), found
+    return [one.name.as_posix() for one in found if isinstance(one, InputImage)]
 
 
 def test_a_folder_is_mirrored_and_only_its_visible_pictures_count(tmp_path: Path) -> None:
@@ -66,8 +66,10 @@ def test_links_to_folders_are_not_followed_links_to_pictures_are(tmp_path: Path)
 
 def test_what_is_not_there_is_told_in_its_place(tmp_path: Path) -> None:
     touch(tmp_path / "a.jpg")
-    found = list(find([str(tmp_path / "no*.jpg"), str(tmp_path / "a.jpg")], tmp_path / "out"))
-    assert [type(one) for one in found] == [Missing, Found]
+    found = list(
+        find_inputs([str(tmp_path / "no*.jpg"), str(tmp_path / "a.jpg")], tmp_path / "out")
+    )
+    assert [type(one) for one in found] == [UnreadableInput, InputImage]
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every folder")
@@ -75,11 +77,11 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_rest_found(tmp_path: Path)
     touch(tmp_path / "in" / "a.jpg", tmp_path / "in" / "locked" / "b.jpg")
     (tmp_path / "in" / "locked").chmod(0)
     try:
-        found = list(find([str(tmp_path / "in")], tmp_path / "out"))
+        found = list(find_inputs([str(tmp_path / "in")], tmp_path / "out"))
     finally:
         (tmp_path / "in" / "locked").chmod(0o700)
-    assert isinstance(found[0], Found)
-    assert isinstance(found[1], Missing)
+    assert isinstance(found[0], InputImage)
+    assert isinstance(found[1], UnreadableInput)
     assert found[1].path == tmp_path / "in" / "locked"
 
 
@@ -88,5 +90,5 @@ def test_an_error_of_the_walk_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
         raise PermissionError(13, "Permission denied", os.fspath(path))  # type: ignore[call-overload]
 
     monkeypatch.setattr(os, "scandir", scandir)
-    (found,) = find([str(tmp_path)], tmp_path / "out")
-    assert found == Missing(tmp_path, "Permission denied")
+    (found,) = find_inputs([str(tmp_path)], tmp_path / "out")
+    assert found == UnreadableInput(tmp_path, "Permission denied")

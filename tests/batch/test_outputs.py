@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_service.batch.outputs import DEFAULT_FOLDER, Target, target_of
+from rmbg_service.batch.inputs import InputImage
+from rmbg_service.batch.outputs import DEFAULT_FOLDER, OutputPaths, Target, target_of
 from rmbg_service.errors import ConfigurationError
 
 
@@ -47,3 +48,44 @@ def test_outputs_are_not_put_among_the_inputs_or_below_a_file(tmp_path: Path) ->
     file.touch()
     with pytest.raises(ConfigurationError, match="is a file"):
         target_of(["a.jpg", "b.jpg"], file, None)
+
+
+def outputs(paths: OutputPaths, *images: Path) -> list[str]:
+    return [paths.output_of(InputImage(path, Path(path.name))).name for path in images]
+
+
+def test_equal_stems_get_different_outputs_and_keep_them(tmp_path: Path) -> None:
+    paths = OutputPaths(tmp_path / "out", ".png", {})
+    pictures = [tmp_path / name for name in ("a.jpg", "a.png", "a.png.bmp", "A.gif")]
+    wanted = ["a.png", "a.png.png", "a.png.bmp.png", "A.gif.png"]
+    assert outputs(paths, *pictures) == wanted
+    assert outputs(paths, *pictures) == wanted
+
+
+def test_equal_names_from_two_places_are_numbered(tmp_path: Path) -> None:
+    paths = OutputPaths(tmp_path / "out", ".png", {})
+    pictures = [tmp_path / folder / "a.jpg" for folder in "xyz"]
+    assert outputs(paths, *pictures) == ["a.png", "a.jpg.png", "a.jpg-2.png"]
+
+
+def test_an_output_of_an_earlier_run_stays_with_its_picture(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    paths = OutputPaths(tmp_path / "out", ".png", {"a.png": str(tmp_path / "a.png")})
+    assert outputs(paths, tmp_path / "a.jpg", tmp_path / "a.png") == ["a.jpg.png", "a.png"]
+
+
+def test_an_output_whose_picture_is_gone_is_free(tmp_path: Path) -> None:
+    paths = OutputPaths(tmp_path / "out", ".png", {"a.png": str(tmp_path / "moved" / "a.jpg")})
+    assert outputs(paths, tmp_path / "a.jpg") == ["a.png"]
+
+
+def test_an_input_is_never_an_output(tmp_path: Path) -> None:
+    pictures = [tmp_path / "a.jpg", tmp_path / "a.png"]
+    paths = OutputPaths(tmp_path, ".png", {}, pictures)
+    assert outputs(paths, *pictures) == ["a.jpg.png", "a.png.png"]
+
+
+def test_folders_are_kept(tmp_path: Path) -> None:
+    paths = OutputPaths(tmp_path, ".webp", {})
+    image = InputImage(tmp_path / "in" / "x.y" / "a.b.jpg", Path("x.y/a.b.jpg"))
+    assert paths.output_of(image) == tmp_path / "x.y" / "a.b.webp"

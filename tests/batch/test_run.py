@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_service.batch.journal import Ledger
-from rmbg_service.batch.removers.remover import Dropped, Hopeless, OutOfReach, Removed
+from rmbg_service.batch.journal import Journal
+from rmbg_service.batch.removers.remover import (
+    Removed,
+    RemoverFailed,
+    RunStopped,
+    ServiceUnavailable,
+)
 from rmbg_service.batch.run import Item, Result, Run, Status
 from rmbg_service.errors import InvalidImage, OutOfDeviceMemory
 from rmbg_service.types import Box
@@ -54,11 +59,11 @@ async def each(items: list[Item]) -> AsyncIterator[Item]:
 
 
 async def run(
-    folder: Path, items: list[Item], remover: FakeRemover, *, ledger: bool = True
+    folder: Path, items: list[Item], remover: FakeRemover, *, journal: bool = True
 ) -> list[Result]:
     results: list[Result] = []
-    book = Ledger(folder / "out") if ledger else None
-    await Run(remover, asyncio.Event(), results.append, book, "wanted").over(each(items))
+    book = Journal(folder / "out") if journal else None
+    await Run(remover, asyncio.Event(), results.append, book, "fingerprint").over(each(items))
     return sorted(results, key=lambda result: result.source)
 
 
@@ -81,10 +86,10 @@ async def test_the_second_run_does_only_what_is_not_done(tmp_path: Path) -> None
     assert items[3].output.read_bytes() == b"cutout of a new photo"
 
 
-async def test_without_a_ledger_all_is_done_again(tmp_path: Path) -> None:
+async def test_without_a_journal_all_is_done_again(tmp_path: Path) -> None:
     items = pictures(tmp_path, 1)
     for _ in range(2):
-        assert statuses(await run(tmp_path, items, FakeRemover(), ledger=False)) == ["done"]
+        assert statuses(await run(tmp_path, items, FakeRemover(), journal=False)) == ["done"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["0.png"]
 
 
@@ -104,17 +109,17 @@ async def test_a_file_that_cannot_be_read_removed_or_written_fails_alone(tmp_pat
     assert "100 bytes" in reasons[3]
     assert "directory" in reasons[4]
     assert [result.output for result in results[:5]] == [None] * 5
-    assert [result.may_pass for result in results] == [True, False, False, False, True, False]
+    assert [result.retryable for result in results] == [True, False, False, False, True, False]
 
 
-@pytest.mark.parametrize("reason", [OutOfReach("10 tries"), OutOfDeviceMemory("none left")])
-async def test_what_does_not_concern_the_picture_may_pass(
+@pytest.mark.parametrize("reason", [ServiceUnavailable("10 tries"), OutOfDeviceMemory("none left")])
+async def test_what_does_not_concern_the_image_is_retryable(
     tmp_path: Path, reason: Exception
 ) -> None:
     remover = FakeRemover()
     remover.errors = {b"0": reason}
     (result,) = await run(tmp_path, pictures(tmp_path, 1), remover)
-    assert (result.status, result.may_pass) == (Status.FAILED, True)
+    assert (result.status, result.retryable) == (Status.FAILED, True)
 
 
 async def test_an_input_is_never_replaced(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ async def test_an_input_is_never_replaced(tmp_path: Path) -> None:
     alias = tmp_path / "alias.png"
     alias.symlink_to(item.source)
     remover = FakeRemover()
-    (result,) = await run(tmp_path, [Item(item.source, alias)], remover, ledger=False)
+    (result,) = await run(tmp_path, [Item(item.source, alias)], remover, journal=False)
     assert result.status is Status.FAILED
     assert "its own input" in result.error
     assert item.source.read_bytes() == b"0"
@@ -153,7 +158,7 @@ async def test_after_the_stop_what_is_in_flight_is_finished_and_nothing_begun(
 
 async def test_what_is_dropped_is_not_told(tmp_path: Path) -> None:
     remover = FakeRemover()
-    remover.errors = {b"0": Dropped()}
+    remover.errors = {b"0": RunStopped()}
     assert statuses(await run(tmp_path, pictures(tmp_path, 2), remover)) == ["done"]
 
 
@@ -169,7 +174,7 @@ async def test_a_cancelled_run_leaves_no_half_files(tmp_path: Path) -> None:
 
 async def test_when_going_on_is_in_vain_it_ends(tmp_path: Path) -> None:
     remover = FakeRemover()
-    remover.errors = {b"1": Hopeless("the device is lost")}
-    with pytest.raises(Hopeless, match="device"):
+    remover.errors = {b"1": RemoverFailed("the device is lost")}
+    with pytest.raises(RemoverFailed, match="device"):
         await run(tmp_path, pictures(tmp_path, 50), remover)
     assert len(remover.seen) < 10

@@ -2,9 +2,9 @@
 
 from unittest.mock import patch
 
-from rmbg_service.batch import task
+from rmbg_service.batch import batch
 from rmbg_service.cli import main
 from tests.cli.gated_server import gated
 
-with patch.object(task, "select_predictor", gated):
+with patch.object(batch, "select_predictor", gated):
     main()

@@ -167,7 +167,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(candidates, "remove_background", interrupted)
     result = evaluate(tmp_path, "--model", "u2netp", "--out", out)
     assert result.exit_code == 130
-    assert "goes on from here" in result.output
+    assert "run the same command again" in result.output
     assert [row["id"] for row in rows(out / "per_image.csv")] == ["p0"]
     assert evaluate(tmp_path, "--model", "u2netp", "--out", out).exit_code == 0
     assert [row["id"] for row in rows(out / "per_image.csv")] == ["p0", "p1", "p2"]
@@ -250,7 +250,7 @@ def test_made_up_scenes_need_no_dataset(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         ([], "name a DATASET"),
-        (["DATA", "another"], "one too many"),
+        (["DATA", "another"], "expected one DATASET"),
         (["DATA", "--detail", "best"], "no detail 'best'"),
     ],
 )
@@ -264,9 +264,9 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], s
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--tag", "nothing"], "no photo of that kind"),
-        (["--predictions", "../x=nowhere"], "no name for predictions"),
-        (["--predictions", "x=nowhere"], "no folder of predictions"),
+        (["--tag", "nothing"], "no photo with these tags"),
+        (["--predictions", "../x=nowhere"], "cannot name predictions"),
+        (["--predictions", "x=nowhere"], "not a folder of predictions"),
         (["--model", "a/same", "--compare", "b/same"], "both called same"),
     ],
 )

@@ -36,7 +36,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rmbg_service.batch.task.select_predictor", lambda _: FakePredictor())
+    monkeypatch.setattr("rmbg_service.batch.batch.select_predictor", lambda _: FakePredictor())
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def test_when_nobody_reads_the_json_the_work_goes_on(photos: Path, tmp_path: Pat
         let(process, 8)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0
-    assert "nobody reads" in err
+    assert "stdout was closed" in err
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
     assert len(list((tmp_path / "out").glob("*.png"))) == 8
@@ -208,14 +208,15 @@ def test_a_background_picture_changes_the_result(photos: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["-", "a.png"], "stands alone"),
-        (["-", "--json"], "stands alone"),
+        (["-", "a.png"], "must be the only input"),
+        (["-", "--json"], "must be the only input"),
         (["-", "-o", "folder"], "name with a suffix"),
         (["a.png", "--watch"], "--watch is for folders"),
+        (["a.png", "--poll"], "--poll is for --watch"),
         (["a.png", "--quality", "0"], "--quality"),
         (["a.png", "--parallel", "3"], "--parallel is for --server"),
         (["a.png", "--server", "http://x", "--model", "u2netp"], "--model"),
-        (["a.png", "--background-image", "b.png", "--background", "red"], "excludes"),
+        (["a.png", "--background-image", "b.png", "--background", "red"], "cannot be used with"),
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: str) -> None:

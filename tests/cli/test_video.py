@@ -76,14 +76,17 @@ def test_ctrl_c_leaves_nothing_half_and_the_status_130(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["clip.mp4", "b.jpg", "-o", "a.webm"], "stands alone"),
-        (["clip.mp4", "-o", "a.webm", "--server", "http://x"], "without --server"),
-        (["clip.mp4", "-o", "a.webm", "--watch"], "without --watch"),
+        (["clip.mp4", "b.jpg", "-o", "a.webm"], "must be the only input"),
+        (
+            ["clip.mp4", "-o", "a.webm", "--server", "http://x"],
+            "not available for a video: --server",
+        ),
+        (["clip.mp4", "-o", "a.webm", "--watch"], "not available for a video: --watch"),
         (["clip.mp4", "-o", "a.webm", "--crop", "--max-side", "9"], "--crop, --max-side"),
         (["clip.mp4"], "name the output with -o"),
         (["clip.mp4", "-o", "a.png"], "name the output with -o"),
         (["clip.mp4", "-o", "a%d-%d.png"], "name the output with -o"),
-        (["clip.mp4", "-o", "a.mp4"], "cannot be written to .mp4"),
+        (["clip.mp4", "-o", "a.mp4"], "written to .webm or .mov, not .mp4"),
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: str) -> None:

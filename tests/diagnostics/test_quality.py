@@ -18,9 +18,11 @@ from rmbg_service.diagnostics.quality import (
 )
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.scenes import make_scene
-from rmbg_service.models.catalog import EMBEDDED, ModelSpec
+from rmbg_service.models.catalog import EMBEDDED
 from rmbg_service.models.onnx import OnnxPredictor
-from rmbg_service.models.select import WEIGHTS
+from rmbg_service.models.predictor import Located
+from rmbg_service.models.spec import ModelSpec
+from rmbg_service.models.store import EMBEDDED_PATH
 from rmbg_service.types import Matte
 
 
@@ -38,8 +40,8 @@ def noise_network(path: Path) -> Path:
     return path
 
 
-def quality(spec: ModelSpec, path: Path = WEIGHTS / "u2netp.onnx") -> Quality:
-    predictor = OnnxPredictor(spec, path)
+def quality(spec: ModelSpec, path: Path = EMBEDDED_PATH) -> Quality:
+    predictor = OnnxPredictor(spec, lambda: Located(spec, path))
     predictor.load()
     return measure_quality(predictor)
 

@@ -52,7 +52,7 @@ def test_a_changed_prediction_is_judged_again(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no folder"):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
         prediction_folder("x", tmp_path / "x")
 
 

@@ -9,7 +9,7 @@ from rmbg_service.errors import DeviceFailure
 from rmbg_service.evaluation.dataset import load_matte, load_shadow, read_dataset, sample_digest
 from rmbg_service.evaluation.measures import measure
 from rmbg_service.evaluation.records import MEASURES, read_records
-from rmbg_service.evaluation.run import run
+from rmbg_service.evaluation.run import result_folders, run
 from rmbg_service.types import Matte
 from tests.evaluation.data import Scripted, make_dataset
 
@@ -160,3 +160,26 @@ def test_rows_of_the_rest_of_the_dataset_stay_while_they_hold(tmp_path: Path) ->
     assert [record.id for record in read_records(table)] == ["p0", "p1"]
     run(Scripted().candidate, samples[1:2], tmp_path / "out", dataset=samples[1:])
     assert [record.id for record in read_records(table)] == ["p1"]
+
+
+def test_one_alone_has_the_folder_and_several_have_their_own(tmp_path: Path) -> None:
+    a, b = Scripted(name="a").candidate, Scripted(name="b").candidate
+    samples = make_dataset(tmp_path / "data")
+    out = tmp_path / "out"
+    assert result_folders([a], samples, out) == [out]
+    assert result_folders([a, b], samples, out) == [out / "a", out / "b"]
+
+
+def test_what_was_judged_alone_moves_with_its_candidate_and_stays(tmp_path: Path) -> None:
+    a, b, c = (Scripted(name=name) for name in "abc")
+    b.version, c.version = "2", "3"
+    samples = make_dataset(tmp_path / "data")
+    out = tmp_path / "out"
+    run(b.candidate, samples, out)
+    result_folders([a.candidate, c.candidate], samples, out)
+    assert (out / "per_image.csv").is_file()
+    own = result_folders([a.candidate, b.candidate], samples, out)
+    assert sorted(path.name for path in out.iterdir()) == ["b"]
+    run(b.candidate, samples, own[1])
+    assert b.opened == 1
+    assert result_folders([b.candidate], samples, out) == [out / "b"]

@@ -6,12 +6,11 @@ import pytest
 
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.removal import option_values as texts
 from rmbg_service.settings import BYTES_PER_PIXEL
-from rmbg_service.types import Box
+from rmbg_service.types import Box, Colour, Length, Margin, Position
 
 
-def disc(width: int = 100, height: int = 80) -> Cutout:
+def square(width: int = 100, height: int = 80) -> Cutout:
     """A grey square of 20 x 20 px at (30, 10), opaque, on nothing."""
     rgb = np.full((height, width, 3), (10, 200, 30), np.uint8)
     alpha = np.zeros((height, width), np.uint8)
@@ -24,8 +23,13 @@ MANY = 10**9
 EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
 
 
+def px(*sides: float) -> Margin:
+    """A margin of one width, or of four."""
+    return Margin(*(Length(side) for side in (sides * 4)[:4]))
+
+
 def test_the_box_begins_at_five_per_cent() -> None:
-    cutout = disc()
+    cutout = square()
     assert cutout.box == Box(30, 10, 50, 30)
     cutout.alpha[79, 99] = 12
     assert cutout.box == Box(30, 10, 50, 30)
@@ -35,31 +39,31 @@ def test_the_box_begins_at_five_per_cent() -> None:
 
 
 def test_crop_takes_the_box_and_its_margin() -> None:
-    assert compose.crop(disc(), (0, 0, 0, 0), MANY).size == (20, 20)
-    assert compose.crop(disc(), (5, 0, 1, 2), MANY).size == (22, 26)
-    half = compose.crop(disc(), (-50, -50, -50, -50), MANY)
+    assert compose.crop(square(), px(0), MANY).size == (20, 20)
+    assert compose.crop(square(), px(5, 0, 1, 2), MANY).size == (22, 26)
+    half = compose.crop(square(), Margin(*[Length(50, relative=True)] * 4), MANY)
     assert half.size == (40, 40)
     assert half.box == Box(10, 10, 30, 30)
-    beyond = compose.crop(disc(), (15, 0, 0, 0), MANY)  # 5 px above the picture
+    beyond = compose.crop(square(), px(15, 0, 0, 0), MANY)  # 5 px above the picture
     assert beyond.size == (20, 35)
     assert beyond.box == Box(0, 15, 20, 35)
-    assert compose.crop(EMPTY, (5, 5, 5, 5), MANY) is EMPTY
+    assert compose.crop(EMPTY, px(5), MANY) is EMPTY
 
 
 def test_place_moves_and_scales_on_the_same_canvas() -> None:
-    assert compose.place(disc(), None, (0.0, 0.0)).box == Box(0, 0, 20, 20)
-    assert compose.place(disc(), None, (1.0, 1.0)).box == Box(80, 60, 100, 80)
-    assert compose.place(disc(), None, None).box == Box(40, 30, 60, 50)
-    full = compose.place(disc(), 1.0, None)
+    assert compose.place(square(), None, Position(0.0, 0.0)).box == Box(0, 0, 20, 20)
+    assert compose.place(square(), None, Position(1.0, 1.0)).box == Box(80, 60, 100, 80)
+    assert compose.place(square(), None, None).box == Box(40, 30, 60, 50)
+    full = compose.place(square(), 1.0, None)
     assert full.size == (100, 80)
     assert full.box == Box(10, 0, 90, 80)
     assert compose.place(EMPTY, 0.5, None) is EMPTY
 
 
 @pytest.mark.parametrize("side", [1, 12, 60])
-@pytest.mark.parametrize("position", [None, (0.0, 0.0), (0.3, 1.0)])
+@pytest.mark.parametrize("position", [None, Position(0.0, 0.0), Position(0.3, 1.0)])
 def test_what_lies_beyond_the_canvas_is_never_enlarged(
-    side: int, position: tuple[float, float] | None
+    side: int, position: Position | None
 ) -> None:
     """A haze too faint for the box, over the whole picture; the box grows to fill it."""
     alpha = np.full((600, 600), 12, np.uint8)
@@ -77,10 +81,8 @@ def test_what_lies_beyond_the_canvas_is_never_enlarged(
 
 @pytest.mark.parametrize("haze", [0, 8])
 @pytest.mark.parametrize("scale", [1.0, 0.5, 0.1])
-@pytest.mark.parametrize("position", [(0.5, 0.5), (0.0, 1.0), (0.3, 0.7)])
-def test_a_haze_does_not_move_the_subject(
-    haze: int, scale: float, position: tuple[float, float]
-) -> None:
+@pytest.mark.parametrize("position", [Position(0.5, 0.5), Position(0.0, 1.0), Position(0.3, 0.7)])
+def test_a_haze_does_not_move_the_subject(haze: int, scale: float, position: Position) -> None:
     alpha = np.full((600, 500), haze, np.uint8)
     alpha[90:290, 101:224] = 255
     placed = compose.place(Cutout(np.full((600, 500, 3), 9, np.uint8), alpha), scale, position)
@@ -93,7 +95,7 @@ def test_a_haze_does_not_move_the_subject(
 
 
 def test_shrinking_does_not_let_hidden_colours_into_the_edge() -> None:
-    cutout = disc(1000, 800)
+    cutout = square(1000, 800)
     small = compose.limit_side(cutout, 500)
     assert small.size == (500, 400)
     visible = small.rgb[small.alpha > 30]
@@ -107,7 +109,7 @@ def test_over_a_colour_soft_edges_mix_as_they_should() -> None:
     white = compose.on_colour(cutout, compose.WHITE)
     assert white.rgb[0, :, 0].tolist() == [255, 227, 200]
     assert (white.alpha == 255).all()
-    half = compose.on_colour(cutout, (0, 0, 0, 128))
+    half = compose.on_colour(cutout, Colour(0, 0, 0, 128))
     assert half.alpha[0].tolist() == [128, 192, 255]
     assert half.rgb[0, 2].tolist() == [200, 200, 200]
     assert abs(int(half.rgb[0, 1, 0]) - 200 * 128 / 192) <= 2
@@ -126,18 +128,18 @@ def shaded() -> Cutout:
     """The disc with a half-dense shadow of 40 x 10 px at (50, 25)."""
     layer = np.zeros((80, 100), np.uint8)
     layer[25:35, 50:90] = 128
-    return replace(disc(), shadow=Shadow("keep", layer))
+    return replace(square(), shadow=Shadow("keep", layer))
 
 
 def test_crop_keeps_the_shadow() -> None:
-    cut = compose.crop(shaded(), texts.parse_margin("0"), MANY)
+    cut = compose.crop(shaded(), px(0), MANY)
     assert cut.size == (60, 25)
     assert cut.box == Box(0, 0, 20, 20)
     assert cut.extent == Box(0, 0, 60, 25)
 
 
 def test_the_shadow_moves_and_shrinks_with_its_subject() -> None:
-    moved = compose.place(shaded(), None, (1.0, 1.0))
+    moved = compose.place(shaded(), None, Position(1.0, 1.0))
     assert moved.extent == Box(40, 55, 100, 80)
     assert moved.box == Box(40, 55, 60, 75)
     small = compose.limit_side(shaded(), 50)
@@ -171,15 +173,15 @@ def test_one_layer_over_anything_is_the_same_as_two() -> None:
 
 
 def test_without_a_shadow_nothing_is_copied() -> None:
-    assert disc().with_shadow().alpha.any()
-    plain = disc()
+    assert square().with_shadow().alpha.any()
+    plain = square()
     assert plain.with_shadow() is plain
 
 
 def test_a_crop_with_wide_margins_is_shrunk_before_they_are_laid_on() -> None:
-    margin = texts.parse_margin("90px 40px")
-    assert compose.crop_size(disc(), margin) == (100, 200)
-    cut = compose.crop(disc(), margin, 5000)
+    margin = px(90, 40, 90, 40)
+    assert compose.crop_size(square(), margin) == (100, 200)
+    cut = compose.crop(square(), margin, 5000)
     assert cut.size == pytest.approx((50, 100), abs=1)
     assert cut.box is not None
     assert (cut.box.width, cut.box.height) == pytest.approx((10, 10), abs=1)
@@ -221,7 +223,7 @@ def tailed() -> Cutout:
 
 @pytest.mark.parametrize("scale", [None, 0.3, 0.5])
 def test_a_moved_shadow_keeps_its_faint_end(scale: float | None) -> None:
-    placed = compose.place(tailed(), scale, (0.0, 0.0))
+    placed = compose.place(tailed(), scale, Position(0.0, 0.0))
     layer = placed.shadow_alpha
     assert layer is not None
     row = layer[:, : np.flatnonzero(layer.max(axis=0)).max() + 2].max(axis=0).astype(int)
@@ -232,7 +234,7 @@ def test_a_moved_shadow_keeps_its_faint_end(scale: float | None) -> None:
 
 
 def test_a_crop_that_is_shrunk_keeps_its_margins() -> None:
-    margin = texts.parse_margin("40px")
+    margin = px(40)
     cut = compose.crop(tailed(), margin, 5000)
     width, height = compose.crop_size(tailed(), margin)
     assert cut.size[0] * cut.size[1] <= 5000

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rmbg_service.matting.temporal import MattedFrame, steady
+from rmbg_service.matting.temporal import MattedFrame, temporal_mean
 from rmbg_service.types import Alpha, RgbImage
 
 HEIGHT, WIDTH = 90, 120
@@ -19,13 +19,13 @@ def shot(left: int) -> tuple[RgbImage, Alpha]:
     return rgb, alpha
 
 
-def steadied(shots: list[tuple[RgbImage, Alpha]]) -> list[MattedFrame]:
-    return list(steady(MattedFrame(*shot, pts) for pts, shot in enumerate(shots)))
+def filtered(shots: list[tuple[RgbImage, Alpha]]) -> list[MattedFrame]:
+    return list(temporal_mean(MattedFrame(*shot, pts) for pts, shot in enumerate(shots)))
 
 
 def test_every_frame_comes_once_in_order_with_its_time() -> None:
     for count in range(4):
-        frames = steadied([shot(20)] * count)
+        frames = filtered([shot(20)] * count)
         assert [frame.pts for frame in frames] == list(range(count))
         assert all(frame.alpha.dtype == np.uint8 for frame in frames)
 
@@ -38,12 +38,12 @@ def test_it_holds_back_one_frame_and_no_more() -> None:
             read.append(pts)
             yield MattedFrame(*shot(20), pts)
 
-    next(steady(frames()))
+    next(temporal_mean(frames()))
     assert read == [0, 1]
 
 
-def test_a_steady_matte_stays_as_it_is() -> None:
-    for frame in steadied([shot(20)] * 3):
+def test_a_matte_without_flicker_stays_as_it_is() -> None:
+    for frame in filtered([shot(20)] * 3):
         assert (frame.alpha == shot(20)[1]).all()
 
 
@@ -54,14 +54,14 @@ def test_noise_of_the_matte_is_averaged() -> None:
     noisy = [clean + rng.normal(0, 20, truth.shape) for _ in range(6)]
     shots = [(rgb, alpha.clip(0, 255).astype(np.uint8)) for alpha in noisy]
     before = np.mean([np.abs(alpha - clean).mean() for _, alpha in shots])
-    after = np.mean([np.abs(frame.alpha - clean).mean() for frame in steadied(shots)[1:-1]])
+    after = np.mean([np.abs(frame.alpha - clean).mean() for frame in filtered(shots)[1:-1]])
     assert after < 0.65 * before  # three independent frames: 0.58
 
 
 @pytest.mark.parametrize("speed", [1, 3, 6])
 def test_a_motion_leaves_no_trail(speed: int) -> None:
     shots = [shot(10 + speed * number) for number in range(6)]
-    for (_, truth), frame in zip(shots, steadied(shots), strict=True):
+    for (_, truth), frame in zip(shots, filtered(shots), strict=True):
         wrong = np.abs(frame.alpha.astype(int) - truth)
         assert wrong.mean() < 0.5
         assert wrong[:, 100:].max() == 0
@@ -70,13 +70,13 @@ def test_a_motion_leaves_no_trail(speed: int) -> None:
 def test_a_cut_mixes_nothing() -> None:
     dark = (np.zeros((HEIGHT, WIDTH, 3), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8))
     light = (np.full((HEIGHT, WIDTH, 3), 250, np.uint8), np.full((HEIGHT, WIDTH), 255, np.uint8))
-    frames = steadied([dark, light, dark])
+    frames = filtered([dark, light, dark])
     assert [int(frame.alpha.max()) for frame in frames] == [0, 255, 0]
     assert frames[1].alpha.min() == 255
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (900, 16), (720, 1290)])
-def test_any_size_will_do(size: tuple[int, int]) -> None:
+def test_any_size_is_accepted(size: tuple[int, int]) -> None:
     rgb, alpha = np.full((*size, 3), 90, np.uint8), np.full(size, 200, np.uint8)
-    for frame in steadied([(rgb, alpha)] * 3):
+    for frame in filtered([(rgb, alpha)] * 3):
         assert (frame.alpha == 200).all()

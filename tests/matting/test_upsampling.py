@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rmbg_service.matting.arrays import TILE_PX
+from rmbg_service.imaging.tiling import TILE_PX
 from rmbg_service.matting.upsampling import looseness, refine, upsample
 from rmbg_service.types import Matte
 

@@ -1,7 +1,8 @@
 import pytest
 
+from rmbg_service.errors import InvalidRegion
 from rmbg_service.removal import option_values as texts
-from rmbg_service.types import Colour
+from rmbg_service.types import Box, Colour, Length, Margin
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ def test_css_colours(text: str, colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "reddish", "#12", "#12345", "12345", "url(x)"])
-def test_what_is_no_colour_is_refused(text: str) -> None:
+def test_wrong_colours_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="colo"):
         texts.parse_colour(text)
 
@@ -29,18 +30,18 @@ def test_what_is_no_colour_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "margin"),
     [
-        ("0", (0, 0, 0, 0)),
-        ("30px", (30, 30, 30, 30)),
-        ("10% 5", (-10, 5, -10, 5)),
-        ("1 2px 3% 4", (1, 2, -3, 4)),
+        ("0", [(0, False)] * 4),
+        ("30px", [(30, False)] * 4),
+        ("10% 5", [(10, True), (5, False)] * 2),
+        ("1 2px 3% 4", [(1, False), (2, False), (3, True), (4, False)]),
     ],
 )
-def test_margins(text: str, margin: tuple[float, ...]) -> None:
-    assert texts.parse_margin(text) == margin
+def test_margins(text: str, margin: list[tuple[float, bool]]) -> None:
+    assert texts.parse_margin(text) == Margin(*(Length(*length) for length in margin))
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "-5px", "200%", "a", "1e9px", "nan%"])
-def test_what_is_no_margin_is_refused(text: str) -> None:
+def test_wrong_margins_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="margin"):
         texts.parse_margin(text)
 
@@ -53,8 +54,43 @@ def test_scale_and_position() -> None:
     assert texts.parse_position("20%") == (0.2, 0.2)
     assert texts.parse_position("0% 100%") == (0.0, 1.0)
     for text in ("5%", "101%", "big"):
-        with pytest.raises(ValueError, match=r"%|per cent"):
+        with pytest.raises(ValueError, match=r"%|percentage"):
             texts.parse_scale(text)
     for text in ("", "left", "10% 20% 30%", "120%"):
-        with pytest.raises(ValueError, match=r"%|per cent"):
+        with pytest.raises(ValueError, match=r"%|percentage"):
             texts.parse_position(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "box"),
+    [
+        ("0% 0% 100% 100%", None),
+        ("0px 0px 200px 100px", None),
+        ("25% 10% 75% 100%", Box(50, 10, 150, 100)),
+        ("10px 20px 110px 60px", Box(10, 20, 110, 60)),
+        ("10px 0% 50.5% 100px", Box(10, 0, 101, 100)),
+    ],
+)
+def test_the_box_of_a_region_in_a_picture_of_200_x_100(text: str, box: Box | None) -> None:
+    assert texts.parse_region(text).box(200, 100) == box
+
+
+@pytest.mark.parametrize("text", ["", "1 2 3 4", "0% 0% 100%", "0% 0% 101% 100%", "-1px 0% 9% 9%"])
+def test_wrong_regions_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"region|percentages"):
+        texts.parse_region(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0px 0px 201px 100px", "exceeds"),
+        ("0px 0px 100px 101px", "exceeds"),
+        ("50% 0% 50% 100%", "empty"),
+        ("0% 60px 100% 40px", "empty"),
+    ],
+)
+def test_a_region_that_does_not_fit_the_picture(text: str, reason: str) -> None:
+    with pytest.raises(InvalidRegion) as caught:
+        texts.parse_region(text).box(200, 100)
+    assert caught.value.reason == reason

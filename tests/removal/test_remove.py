@@ -7,7 +7,7 @@ from PIL import Image
 
 from rmbg_service import Cutout, remove_background
 from rmbg_service.errors import ImageTooLarge, InvalidImage
-from rmbg_service.removal.remove import Picture
+from rmbg_service.removal.remove import ImageInput
 from tests.fakes import FakePredictor, picture_bytes
 
 PNG = picture_bytes()
@@ -17,7 +17,7 @@ def test_bytes_path_picture_and_array_give_the_same_cutout(tmp_path: Path) -> No
     path = tmp_path / "photo.png"
     path.write_bytes(PNG)
     image = Image.open(path)
-    forms: list[Picture] = [PNG, path, str(path), image, np.asarray(image)]
+    forms: list[ImageInput] = [PNG, path, str(path), image, np.asarray(image)]
     for form in forms:
         cutout = remove_background(form, predictor=FakePredictor())
         assert isinstance(cutout, Cutout)
@@ -45,7 +45,7 @@ def test_grey_and_transparent_arrays() -> None:
 @pytest.mark.parametrize(
     "array", [np.zeros((4, 4, 3)), np.zeros((4,), np.uint8), np.zeros((4, 4, 2), np.uint8)]
 )
-def test_other_arrays_are_refused(array: Picture) -> None:
+def test_other_arrays_are_refused(array: ImageInput) -> None:
     with pytest.raises(InvalidImage):
         remove_background(array, predictor=FakePredictor())
 
@@ -90,7 +90,7 @@ def test_save_writes_png_and_nothing_else(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def badge(colour: int, hidden: tuple[int, int, int], side: int = 300) -> tuple[Picture, Any]:
+def badge(colour: int, hidden: tuple[int, int, int], side: int = 300) -> tuple[ImageInput, Any]:
     """A disc of one grey with a smooth edge, another colour under alpha 0; and its alpha."""
     y, x = np.mgrid[0:side, 0:side]
     alpha = np.clip(side / 3 - np.hypot(x - side / 2, y - side / 2), 0, 1)

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from rmbg_service.errors import ImageTooLarge, Overloaded
@@ -73,15 +75,20 @@ def test_retry_after_is_the_measured_wait_clamped_and_jittered(
     assert max(seen) <= most
 
 
-def test_the_place_is_held_until_job_and_response_have_both_ended() -> None:
-    bounds = budget()
+async def test_what_is_released_after_a_job_is_held_until_the_job_has_ended() -> None:
+    bounds, end = budget(), asyncio.Event()
+    job = asyncio.create_task(end.wait())
     reservation = bounds.reserve(LONG)
     reservation.grow(50)
-    reservation.hold()  # the job
-    reservation.release()  # the response, its client gone
+    reservation.release(after=job)
     assert (bounds.jobs, bounds.pixels) == (1, 50)
-    reservation.release()
+    end.set()
+    await job
+    await asyncio.sleep(0)
     assert (bounds.jobs, bounds.pixels) == (0, 0)
+    ended = bounds.reserve(LONG)
+    ended.release(after=job)
+    assert bounds.jobs == 0
 
 
 def test_the_slower_station_sets_the_pace() -> None:

@@ -44,7 +44,7 @@ def test_the_shadow_on_a_plain_floor_is_found(light: str) -> None:
     assert np.mean(recalls) > 0.7
 
 
-def test_hard_shadows_on_planks_are_found_and_none_is_made_up() -> None:
+def test_hard_shadows_on_floorboards_are_found_and_none_is_made_up() -> None:
     kept = [keep_shadow(s.rgb, s.alpha) for s in scenes("hard", ("wood",), 6)]
     assert sum(shadow.found for shadow in kept) >= 3
     for scene in scenes("none", ("wood", "tiled"), 6):

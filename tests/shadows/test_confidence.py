@@ -1,34 +1,35 @@
-"""What speaks for a shadow, each of the four ratios by itself."""
+"""The confidence in a shadow, each of the four ratios by itself."""
 
 import cv2
 import numpy as np
 
-from rmbg_service.shadows.confidence import confidence
-from rmbg_service.shadows.contact import Stand, find_stand
-from rmbg_service.shadows.texture import Relief
+from rmbg_service.shadows.confidence import shadow_confidence
+from rmbg_service.shadows.contact import ContactArea, find_contact_area
+from rmbg_service.shadows.texture import FloorTexture
 from rmbg_service.types import BoolMask, Matte
 
 SIZE = (200, 300)
 SHADOW = (slice(125, 165), slice(100, 230))
 
 
-def standing() -> Stand:
+def contact_area() -> ContactArea:
     """A box on a floor; its foot is the rim from row 116 down."""
     matte = np.zeros(SIZE, np.float32)
     matte[60:140, 130:170] = 1
-    stand = find_stand(matte)
-    assert stand is not None
-    return stand
+    contact = find_contact_area(matte)
+    assert contact is not None
+    return contact
 
 
-def judged(depth: Matte, texture: float = 0.1, kept: BoolMask | None = None) -> float:
-    """The confidence in what is darker than 0.2, or in `kept` of it."""
-    stand = standing()
-    ground = ~stand.covered
-    rest = np.repeat(depth[..., None], 3, axis=2)
-    dark = (depth > 0.2) & ground
-    relief = Relief(rest, depth, texture, 1.0, np.ones(SIZE, np.float32), ground)
-    return confidence(dark if kept is None else kept & dark, dark, relief, stand)
+def judged(depth: Matte, strength: float = 0.1, shadow: BoolMask | None = None) -> float:
+    """The confidence in what is darker than 0.2, or in `shadow` of it."""
+    contact = contact_area()
+    floor = ~contact.covered
+    attenuation = np.repeat(depth[..., None], 3, axis=2)
+    dark = (depth > 0.2) & floor
+    texture = FloorTexture(attenuation, depth, strength, 1.0, np.ones(SIZE, np.float32), floor)
+    shadow = dark if shadow is None else shadow & dark
+    return shadow_confidence(shadow, dark, texture, contact)
 
 
 def rough() -> Matte:
@@ -49,7 +50,7 @@ def test_a_deep_steep_part_around_the_foot_is_a_shadow() -> None:
 
 
 def test_the_deeper_in_units_of_the_texture_the_surer() -> None:
-    assert judged(shaded(0.8), texture=0.1) > judged(shaded(0.8), texture=0.3) + 0.005
+    assert judged(shaded(0.8), strength=0.1) > judged(shaded(0.8), strength=0.3) + 0.005
 
 
 def test_a_dark_cloud_without_a_steep_border_is_doubted() -> None:
@@ -71,4 +72,4 @@ def test_other_dark_things_on_the_floor_make_doubt() -> None:
     stained[100:190, 20:70] += 1.5
     mine = np.zeros(SIZE, bool)
     mine[:, 90:240] = True
-    assert judged(stained, kept=mine) < judged(alone, kept=mine) - 0.02
+    assert judged(stained, shadow=mine) < judged(alone, shadow=mine) - 0.02

@@ -4,7 +4,7 @@ import pytest
 from rmbg_service.shadows.floor import fit_floor
 from rmbg_service.types import Matte, Planes
 
-ZONE: Matte = np.ones((80, 120), np.float32)
+WEIGHT: Matte = np.ones((80, 120), np.float32)
 
 
 def sloping_floor() -> Planes:
@@ -16,7 +16,7 @@ def sloping_floor() -> Planes:
 def test_a_shadow_does_not_pull_the_floor_down() -> None:
     seen = sloping_floor().copy()
     seen[20:60, 30:80] -= 0.8
-    floor = fit_floor(seen, ZONE)
+    floor = fit_floor(seen, WEIGHT)
     assert floor is not None
     assert floor.log_light == pytest.approx(sloping_floor(), abs=0.05)
     assert not floor.lit[25:55, 35:75].any()
@@ -27,13 +27,13 @@ def test_a_shadow_does_not_pull_the_floor_down() -> None:
 def test_a_wall_of_another_colour_is_left_out() -> None:
     seen = sloping_floor().copy()
     seen[:25] = (-2.0, -0.5, -0.2)
-    floor = fit_floor(seen, ZONE)
+    floor = fit_floor(seen, WEIGHT)
     assert floor is not None
     assert floor.log_light[30:] == pytest.approx(sloping_floor()[30:], abs=0.05)
     assert not floor.lit[:25].any()
 
 
 def test_too_little_to_see_gives_no_floor() -> None:
-    zone = np.zeros_like(ZONE)
-    zone[:2, :2] = 1
-    assert fit_floor(sloping_floor(), zone) is None
+    weight = np.zeros_like(WEIGHT)
+    weight[:2, :2] = 1
+    assert fit_floor(sloping_floor(), weight) is None

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_service.system.atomic import replacing, write
+from rmbg_service.system.atomic import atomic_replace, atomic_write
 
 
 def test_what_is_written_is_there_whole_with_ordinary_rights(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.png"
-    write(path, b"first")
-    write(path, b"second")
+    atomic_write(path, b"first")
+    atomic_write(path, b"second")
     assert path.read_bytes() == b"second"
     assert [p.name for p in path.parent.iterdir()] == ["a.png"]
     plain = tmp_path / "plain"
@@ -22,7 +22,7 @@ def test_until_the_end_the_old_file_stays_and_after_an_error_too(tmp_path: Path)
     path.write_bytes(b"old")
 
     def fail() -> None:
-        with replacing(path) as part:
+        with atomic_replace(path) as part:
             part.write_bytes(b"half")
             assert path.read_bytes() == b"old"
             assert part.name.startswith(".")
@@ -36,7 +36,7 @@ def test_until_the_end_the_old_file_stays_and_after_an_error_too(tmp_path: Path)
 
 def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 251 + ".png")
-    write(path, b"data")
+    atomic_write(path, b"data")
     assert path.read_bytes() == b"data"
 
 
@@ -46,6 +46,6 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(
     path = tmp_path / "a.png"
     there: list[bool] = []
     monkeypatch.setattr(os, "fsync", lambda _: there.append(path.exists()))
-    write(path, b"data")
+    atomic_write(path, b"data")
     assert there[0] is False
     assert there[-1] is True  # the folder's entry

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
-from rmbg_service.system.files import digest, digest_of_file, read_bounded
+from rmbg_service.system.files import digest, file_digest, read_bounded
 
 
 def test_reading_is_bounded(tmp_path: Path) -> None:
@@ -21,8 +21,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         read_bounded(tmp_path / "b.jpg", 10)
 
 
-def test_digests_agree_and_a_missing_file_has_none(tmp_path: Path) -> None:
+def test_both_digests_agree(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"12345")
-    assert digest_of_file(path) == digest(b"12345")
-    assert digest_of_file(tmp_path / "b.png") is None
+    assert file_digest(path) == digest(b"12345")

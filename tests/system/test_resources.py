@@ -8,18 +8,51 @@ import pytest
 from rmbg_service.system.resources import cpu_count, memory_limit_bytes, resident_bytes, step_back
 
 
-def test_a_container_s_limits_are_seen(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("512000000\n")
-    (tmp_path / "cpu.max").write_text("50000 100000\n")
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
+
+
+@pytest.mark.parametrize("group", ["/", "/system.slice/rmbg.service"])
+def test_a_container_sees_its_own_cgroup_as_the_root(tmp_path: Path, group: str) -> None:
+    write(tmp_path / "proc/self/cgroup", f"0::{group}")
+    write(tmp_path / "sys/fs/cgroup/memory.max", "512000000")
+    write(tmp_path / "sys/fs/cgroup/cpu.max", "50000 100000")
     assert memory_limit_bytes(tmp_path) == 512_000_000
     assert cpu_count(tmp_path) == 1
 
 
-def test_without_a_container_the_machine_is_the_limit(tmp_path: Path) -> None:
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert (memory_limit_bytes(tmp_path) or 0) > 512_000_000
-    assert cpu_count(tmp_path) >= 1
+@pytest.mark.parametrize("limited", ["system.slice", "system.slice/rmbg.service"])
+def test_limits_of_a_systemd_unit_and_of_its_slice_hold(tmp_path: Path, limited: str) -> None:
+    write(tmp_path / "proc/self/cgroup", "0::/system.slice/rmbg.service")
+    for group in ("system.slice", "system.slice/rmbg.service"):
+        folder = tmp_path / "sys/fs/cgroup" / group
+        write(folder / "memory.max", "256000000" if group == limited else "max")
+        write(folder / "cpu.max", "100000 100000" if group == limited else "max 100000")
+    assert memory_limit_bytes(tmp_path) == 256_000_000
+    assert cpu_count(tmp_path) == 1
+
+
+@pytest.mark.parametrize("path", ["", "docker/1a2b"])
+def test_cgroup_v1_limits_hold(tmp_path: Path, path: str) -> None:
+    lines = ["4:memory:/docker/1a2b", "3:cpu,cpuacct:/docker/1a2b", "1:name=systemd:/docker/1a2b"]
+    write(tmp_path / "proc/self/cgroup", "\n".join(lines))
+    write(tmp_path / "sys/fs/cgroup/memory" / path / "memory.limit_in_bytes", "300000000")
+    write(tmp_path / "sys/fs/cgroup/cpu" / path / "cpu.cfs_quota_us", "90000")
+    write(tmp_path / "sys/fs/cgroup/cpu" / path / "cpu.cfs_period_us", "100000")
+    assert memory_limit_bytes(tmp_path) == 300_000_000
+    assert cpu_count(tmp_path) == 1
+
+
+def test_without_a_limit_the_machine_is_the_limit(tmp_path: Path) -> None:
+    write(tmp_path / "proc/self/cgroup", "0::/\n3:cpu:/")
+    write(tmp_path / "sys/fs/cgroup/memory.max", "max")
+    write(tmp_path / "sys/fs/cgroup/cpu.max", "max 100000")
+    write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1")
+    write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000")
+    for root in (tmp_path, tmp_path / "neither proc nor sys"):
+        assert (memory_limit_bytes(root) or 0) > 512_000_000
+        assert cpu_count(root) == len(os.sched_getaffinity(0))
     assert resident_bytes() > 10_000_000
 
 

@@ -10,9 +10,9 @@ import pytest
 from av.video.reformatter import Colorspace
 from PIL import Image
 
+from rmbg_service.errors import VideoError
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Matte, ModelInput
-from rmbg_service.video import VideoError
 from rmbg_service.video.convert import convert
 from rmbg_service.video.reader import open_clip
 from tests.fakes import FakePredictor
@@ -90,7 +90,7 @@ def test_damaged_sound_is_not_called_an_output_that_cannot_be_written(tmp_path: 
     for packet in sound:
         data = data.replace(packet, b"\xff" * len(packet))
     clip.write_bytes(data)
-    with pytest.raises(VideoError, match="the sound is damaged"):
+    with pytest.raises(VideoError, match="the audio is damaged"):
         convert_file(clip, tmp_path / "b.mov")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
-from rmbg_service.video import VideoError
+from rmbg_service.errors import VideoError
 from rmbg_service.video.reader import Frame, frames_and_audio, open_clip
 from tests.video.clips import BLUE, HEIGHT, RED, TICK, TIMES, WIDTH, turn, write_clip
 

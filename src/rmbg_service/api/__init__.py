@@ -1,1 +1,1 @@
-"""HTTP only: admission, wire formats, routes, errors."""
+"""HTTP: admission, request formats, routes, errors."""

@@ -1,25 +1,27 @@
 """The one place that wires settings, predictor, engine and routes into an app."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from rmbg_service import __version__
-from rmbg_service.api.gate import Door, Gate
-from rmbg_service.api.native.problems import problem_of_http_exception, problem_response
+from rmbg_service.api.body.reading import ParsingThread
+from rmbg_service.api.gate import ErrorResponse, Gate
+from rmbg_service.api.guard import GuardedRoutes, endpoint_guard
+from rmbg_service.api.native.problems import problem_response
 from rmbg_service.api.native.progress import jobs_router
-from rmbg_service.api.native.routes import PATH as REMOVE_BG
 from rmbg_service.api.native.routes import remove_bg_router
-from rmbg_service.api.probes import ops_router
-from rmbg_service.api.record import InFlight
-from rmbg_service.api.removebg.errors import removebg_http_error
+from rmbg_service.api.probes import operations_router
+from rmbg_service.api.removebg import errors as removebg_errors
 from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
-from rmbg_service.api.removebg.routes import removebg_doors, removebg_router
+from rmbg_service.api.removebg.routes import removebg_router
+from rmbg_service.api.request_record import InFlight, RequestRecord
 from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.predictor import Predictor
@@ -38,21 +40,22 @@ def create_app(
     predictor: Predictor | None = None,
     fetcher: Fetcher | None = None,
 ) -> FastAPI:
-    """An app that serves `predictor`, or the one that `settings.model` names.
+    """An app that serves `predictor`, by default the one that `settings.model` names.
 
-    `fetcher` fetches pictures by URL; by default as `settings.url_fetch` says.
-
-    `app.state.engine` is its engine. Raises `ConfigurationError` when it cannot work.
+    `fetcher` fetches images by URL, by default one as `settings.url_fetch` says. `app.state.engine`
+    is the engine. Raises `ConfigurationError` for settings that cannot work.
     """
     settings = settings or load_settings()
     check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
+    parsing = ParsingThread()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
         await engine.stop()
+        parsing.close()
 
     app = FastAPI(
         title="rmbg-service",
@@ -61,19 +64,37 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
-        docs_url=None,  # ours loads nothing from other hosts
+        openapi_url=None,  # served below, by a route that can be guarded
+        docs_url=None,  # web/ has one that loads nothing from other hosts
         redoc_url=None,
     )
     app.state.engine = engine
-    app.add_exception_handler(HTTPException, _http_exception_response)
-    app.include_router(remove_bg_router(engine))
-    app.include_router(removebg_router(engine, fetcher or _fetcher(settings)))
     in_flight: InFlight = {}
-    app.include_router(jobs_router(engine, in_flight))
-    app.include_router(ops_router(engine))
-    app.include_router(page_router(page=settings.page))
-    doors = {("POST", REMOVE_BG): Door(problem_response)} | removebg_doors(engine)
-    app.add_middleware(Gate, engine=engine, doors=doors, in_flight=in_flight)
+    docs_guard = endpoint_guard("docs", settings)
+    routers: list[APIRouter] = [
+        remove_bg_router(engine, parsing),
+        removebg_router(engine, parsing, fetcher or _fetcher(settings)),
+        jobs_router(engine, in_flight),
+        operations_router(engine),
+        page_router(page=settings.page, docs_dependencies=docs_guard),
+        _document_router(app, docs_guard),
+    ]
+    for router in routers:
+        app.include_router(router)
+    error_response = _error_response(engine)
+
+    @app.exception_handler(HTTPException)
+    async def router_error(request: Request, error: HTTPException) -> Response:
+        """404 and 405."""
+        return error_response(request, error)
+
+    app.add_middleware(
+        Gate,
+        engine=engine,
+        guarded_routes=GuardedRoutes(routers),
+        error_response=error_response,
+        in_flight=in_flight,
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -85,13 +106,30 @@ def create_app(
     return app
 
 
-async def _http_exception_response(request: Request, error: Exception) -> Response:
-    """The router's own errors (404, 405) in the form of the API they belong to."""
-    assert isinstance(error, HTTPException)
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    if path.startswith(REMOVEBG_PREFIX):
-        return removebg_http_error(error)
-    return problem_of_http_exception(request, error)
+def _document_router(app: FastAPI, dependencies: Sequence[Any]) -> APIRouter:
+    """The OpenAPI document, which names the prefix that the app is served under."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route("/openapi.json", methods=["GET", "HEAD"], dependencies=dependencies)
+    async def document(request: Request) -> Response:
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        servers = {"servers": [{"url": prefix}]} if prefix else {}
+        return JSONResponse(app.openapi() | servers)
+
+    return router
+
+
+def _error_response(engine: Engine) -> ErrorResponse:
+    """What answers an error in the form of the API that its path belongs to."""
+    removebg_error = removebg_errors.error_response(engine)
+
+    def respond(request: Request, error: Exception) -> Response:
+        record: RequestRecord = request.state.record
+        if record.path.startswith(REMOVEBG_PREFIX):
+            return removebg_error(request, error)
+        return problem_response(request, error)
+
+    return respond
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -113,6 +151,6 @@ def check_memory(settings: Settings, limit_bytes: int | None) -> None:
     if limit_bytes is not None and base + jobs > limit_bytes:
         raise ConfigurationError(
             f"the bounds allow {(base + jobs) / 1e9:.1f} GB but only {limit_bytes / 1e9:.1f} GB of "
-            "memory are there: lower RMBG_MAX_INFLIGHT_PIXELS, RMBG_MAX_IMAGE_PIXELS, "
+            "memory are available: lower RMBG_MAX_INFLIGHT_PIXELS, RMBG_MAX_IMAGE_PIXELS, "
             "RMBG_MAX_INFLIGHT_JOBS or RMBG_MAX_BODY_BYTES"
         )

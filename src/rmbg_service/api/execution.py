@@ -2,63 +2,60 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 from typing import TypeVar
 
 from fastapi import Request
 from starlette.types import Receive
 
-from rmbg_service.api.gate import ClientGone
-from rmbg_service.api.native.request import RemovalRequest
-from rmbg_service.api.record import RequestRecord
-from rmbg_service.errors import ClientError, DeadlineExceeded, ImageTooLarge, InvalidImage
-from rmbg_service.removal import pipeline
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.api.exchange import ClientGone
+from rmbg_service.api.request_record import RequestRecord
+from rmbg_service.errors import ClientError, DeadlineExceeded
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Job
 
 _T = TypeVar("_T")
 
 
-async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
-    """Reserve the picture's pixels, run the job, and stop waiting when the client leaves.
+@dataclass(frozen=True)
+class RemovalRequest:
+    """What every wire API makes of a body: an undecoded image, options and a background."""
 
-    Raises `InvalidImage`, `ImageTooLarge`, `Overloaded`, `DeadlineExceeded` or what the job
-    raised; `ClientGone` when nobody is left to be answered.
+    data: bytes
+    options: RemovalOptions
+    background: bytes | None = None
+
+
+async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
+    """Reserve the image's pixels, run the job, and stop waiting when the client leaves.
+
+    The job ends by itself and keeps its memory until then. Raises `InvalidImage`, `ImageTooLarge`,
+    `Overloaded`, `DeadlineExceeded` or what the job raised; `ClientGone` when nobody is left to be
+    answered.
     """
     record: RequestRecord = request.state.record
     assert record.reservation is not None, "the gate guards this route"
-    record.info = await engine.probe(removal.data)
-    limit = engine.settings.max_image_pixels
-    record.reservation.grow(pipeline.reserved_pixels(record.info, removal.options, limit))
-    background_info, pixels = None, record.info.pixels
-    if removal.background is not None:
-        try:
-            background_info = await engine.probe(removal.background)
-        except (InvalidImage, ImageTooLarge) as error:
-            raise type(error)(f"the background: {error}") from None
-        record.reservation.grow(background_info.pixels)
-        pixels += background_info.pixels
-    engine.rate_limit.take(record.client, pixels)
-    job = Job(
-        data=removal.data,
-        info=record.info,
-        background=removal.background,
-        background_info=background_info,
-        options=removal.options,
+    job = await engine.create_job(
+        removal.data,
+        removal.background,
+        removal.options,
         deadline=record.deadline,
-        reservation=record.reservation,
-        stamps=record.stamps,
+        timings=record.timings,
     )
     del removal  # the job lets go of the file as soon as it is decoded
-    running = engine.submit(job)
+    record.info = job.info
+    record.reservation.grow(engine.reserved_pixels(job))
+    engine.rate_limit.take(record.client, job.pixels)
+    record.job = engine.submit(job)
     try:
-        return await while_wanted(request, running)
+        return await while_wanted(request, record.job)
     except Exception as error:
         if _is_ours(error, record):
-            engine.rate_limit.give_back(record.client, pixels)
+            engine.rate_limit.give_back(record.client, job.pixels)
         raise
     finally:
-        job.abandoned = not running.done()  # the job ends by itself and keeps its memory till then
+        job.abandoned = not record.job.done()
 
 
 def _is_ours(error: Exception, record: RequestRecord) -> bool:
@@ -69,9 +66,10 @@ def _is_ours(error: Exception, record: RequestRecord) -> bool:
 
 
 async def while_wanted(request: Request, work: "asyncio.Task[_T]") -> _T:
-    """What `work` gives, while its client is there and in time; the body has been read.
+    """The result of `work`, as long as the client waits and the deadline has not passed.
 
-    Raises `ClientGone` when the client leaves, `DeadlineExceeded` at its deadline; `work` goes on.
+    The body must have been read. Raises `ClientGone` when the client leaves and `DeadlineExceeded`
+    at the deadline; `work` goes on.
     """
     record: RequestRecord = request.state.record
     left = record.deadline - time.monotonic()

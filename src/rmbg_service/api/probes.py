@@ -1,12 +1,13 @@
-"""Probes, metrics and facts about the service; none needs a key or waits for the queue."""
+"""Probes, metrics and facts about the service; none waits for the queue."""
 
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from rmbg_service import __version__
+from rmbg_service.api.guard import endpoint_guard
 from rmbg_service.diagnostics.quality import MIN_IOU
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
@@ -110,8 +111,8 @@ class Info(BaseModel):
     api_key_required: bool
 
 
-def ops_router(engine: Engine) -> APIRouter:
-    """The routes under which the service tells about itself."""
+def operations_router(engine: Engine) -> APIRouter:
+    """The routes for operators and their tools."""
     router = APIRouter(tags=["operations"])
 
     def status(healthy: bool) -> JSONResponse:
@@ -146,9 +147,13 @@ def ops_router(engine: Engine) -> APIRouter:
         """200 while requests are accepted; a full queue does not change it."""
         return status(engine.state is State.READY)
 
-    @router.get("/health")
-    async def health() -> Health:
+    settings = engine.settings
+
+    @router.get("/health", response_model=Health, dependencies=endpoint_guard("health", settings))
+    async def health(request: Request) -> Health | Response:
         """State, model, device, licence, version and queue; always 200."""
+        if not request.state.record.has_key:
+            return JSONResponse({"status": engine.state})
         quality = engine.worker.quality
         return Health(
             status=engine.state,
@@ -167,6 +172,7 @@ def ops_router(engine: Engine) -> APIRouter:
     @router.get(
         "/metrics",
         response_class=Response,
+        dependencies=endpoint_guard("metrics", settings),
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def metrics() -> Response:
@@ -175,10 +181,9 @@ def ops_router(engine: Engine) -> APIRouter:
             engine.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
-    @router.get("/api/info")
+    @router.get("/api/info", dependencies=endpoint_guard("info", settings))
     async def info() -> Info:
         """Model, licence, limits and version, for clients that adapt to them."""
-        settings = engine.settings
         return Info(
             version=__version__,
             model=model(),

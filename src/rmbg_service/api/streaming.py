@@ -1,5 +1,6 @@
-"""A response in pieces, some of them base64 that is made on the way out."""
+"""A response of known length that is sent in chunks, its base64 text made on the way out."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,12 +8,12 @@ import pybase64
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-_PIECE_BYTES = 192 * 1024  # a multiple of 3, so that pieces of base64 join without padding
+_CHUNK_BYTES = 192 * 1024  # a multiple of 3, so that chunks of base64 join without padding
 
 
 @dataclass(frozen=True)
 class Base64Text:
-    """Bytes that go out as base64 text, encoded a piece at a time."""
+    """Bytes that go out as base64 text, encoded a chunk at a time."""
 
     data: bytes
 
@@ -21,8 +22,8 @@ class Base64Text:
         return -(-len(self.data) // 3) * 4
 
 
-class PiecesResponse(Response):
-    """A body of known length, sent in pieces, so that a slow reader's memory stays bounded."""
+class StreamedResponse(Response):
+    """`parts`, one after the other, in chunks: a slow reader costs no copy of the whole body."""
 
     def __init__(
         self, parts: Sequence[bytes | Base64Text], headers: dict[str, str], media_type: str
@@ -32,17 +33,18 @@ class PiecesResponse(Response):
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the body piece by piece."""
+        """Send the head and then the body, chunk by chunk."""
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
-        for piece in self._pieces():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        for chunk in self._chunks():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # a client that reads fast must not keep the event loop
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _chunks(self) -> Iterator[bytes]:
         for part in self._parts:
             data = memoryview(part.data if isinstance(part, Base64Text) else part)
-            for start in range(0, len(data), _PIECE_BYTES):
-                piece = bytes(data[start : start + _PIECE_BYTES])
-                yield pybase64.b64encode(piece) if isinstance(part, Base64Text) else piece
+            for start in range(0, len(data), _CHUNK_BYTES):
+                chunk = bytes(data[start : start + _CHUNK_BYTES])
+                yield pybase64.b64encode(chunk) if isinstance(part, Base64Text) else chunk

@@ -1,1 +1,1 @@
-"""Many files at once: which there are, what is done already, and the run over the rest."""
+"""Many files: find them, skip what is done, run the rest."""

@@ -1,4 +1,4 @@
-"""From the inputs of a command line to the pictures they mean."""
+"""From the arguments of a command line to the images they name."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,67 +6,61 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-from rmbg_service.system.files import is_folder, place_of
-
-PICTURES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif"),
-    *(".heic", ".heif", ".tif", ".tiff", ".gif", ".bmp"),
-)
-"""Suffixes of what is taken from a folder; a file that is named itself may have any."""
+from rmbg_service.system.files import IMAGE_SUFFIXES, absolute_path, is_folder
 
 
 @dataclass(frozen=True)
-class Found:
-    """A picture; `name` is its path below the folder it was found in, to be mirrored."""
+class InputImage:
+    """An image file; its output mirrors `name`, the path below the folder it was found in."""
 
     path: Path
     name: Path
 
 
 @dataclass(frozen=True)
-class Missing:
-    """An input that is not there or cannot be looked into."""
+class UnreadableInput:
+    """An input that does not exist or cannot be listed."""
 
     path: Path
     reason: str
 
 
-def find(inputs: Sequence[str], out: Path) -> Iterator[Found | Missing]:
-    """The pictures of files, folders and patterns, each once, in a fixed order.
+def find_inputs(inputs: Sequence[str], out: Path) -> Iterator[InputImage | UnreadableInput]:
+    """The images of files, folders and glob patterns, each once, in a fixed order.
 
-    Folders are walked through, except for `out`, hidden names and links to folders, so that there
-    are no loops. A folder's pictures keep their path below it; of several folders, each has its
-    own name before that.
+    Folders are searched recursively, except for `out`, hidden names and links to folders, so that
+    there are no cycles. The images of a folder keep their path below it; if there are several
+    folders, the folder's own name comes first. A file that is named itself may have any suffix.
     """
     out = out.resolve()
-    paths: list[Path | Missing] = []
+    roots: list[Path | UnreadableInput] = []
     for text in inputs:
-        paths += _expand(text, out)
-    several = sum(isinstance(path, Path) and is_folder(path) for path in paths) > 1
+        roots += _expand(text, out)
+    several = sum(isinstance(root, Path) and is_folder(root) for root in roots) > 1
     seen: set[str] = set()
-    for path in paths:
-        for found in [path] if isinstance(path, Missing) else _below(path, several, out):
-            place = place_of(found.path)
-            if place not in seen:
-                seen.add(place)
+    for root in roots:
+        for found in [root] if isinstance(root, UnreadableInput) else _below(root, several, out):
+            path = absolute_path(found.path)
+            if path not in seen:
+                seen.add(path)
                 yield found
 
 
-def _expand(text: str, out: Path) -> list[Path | Missing]:
+def _expand(text: str, out: Path) -> list[Path | UnreadableInput]:
     if os.path.lexists(text):
         return [Path(text)]
     matches = map(Path, sorted(glob(text, recursive=True)))  # noqa: PTH207 - also absolute patterns
     inputs = [match for match in matches if not match.resolve().is_relative_to(out)]
-    return [*inputs] or [Missing(Path(text), "no such file or folder")]
+    return [*inputs] or [UnreadableInput(Path(text), "no such file or folder")]
 
 
-def _below(path: Path, several: bool, out: Path) -> Iterator[Found | Missing]:
-    if not is_folder(path):
-        yield Found(path, Path(path.name))
+def _below(root: Path, several: bool, out: Path) -> Iterator[InputImage | UnreadableInput]:
+    if not is_folder(root):
+        yield InputImage(root, Path(root.name))
         return
-    prefix = Path(path.resolve().name) if several else Path()
+    prefix = Path(root.resolve().name) if several else Path()
     unreadable: list[OSError] = []
-    for folder, folders, files in os.walk(path, onerror=unreadable.append):
+    for folder, folders, files in os.walk(root, onerror=unreadable.append):
         folders[:] = sorted(
             name
             for name in folders
@@ -74,7 +68,7 @@ def _below(path: Path, several: bool, out: Path) -> Iterator[Found | Missing]:
         )
         for name in sorted(files):
             file = Path(folder, name)
-            if not name.startswith(".") and file.suffix.lower() in PICTURES:
-                yield Found(file, prefix / file.relative_to(path))
+            if not name.startswith(".") and file.suffix.lower() in IMAGE_SUFFIXES:
+                yield InputImage(file, prefix / file.relative_to(root))
     for error in unreadable:
-        yield Missing(Path(error.filename), error.strerror or str(error))
+        yield UnreadableInput(Path(error.filename), error.strerror or str(error))

@@ -1,15 +1,16 @@
-"""What is done already: one line of JSON for each finished file, beside the outputs."""
+"""What is already finished: one line of JSON for each file, beside the outputs."""
 
 import json
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.system.files import digest, digest_of_file, place_of
+from rmbg_service.system.files import absolute_path, digest, file_digest
 from rmbg_service.types import Box
 
 FILE_NAME = ".rmbg-service.jsonl"
@@ -17,27 +18,28 @@ FILE_NAME = ".rmbg-service.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished file; `source`, `wanted` and `written` are SHA-256 digests.
+    """One finished file.
 
-    `output` is relative to the ledger's folder, `input` an absolute path. `wanted` stands for
-    options, background, model and its settings, see `wish`.
+    `output` is relative to the journal's folder, `input` an absolute path; `input_sha256` and
+    `output_sha256` are digests of their content. `fingerprint` is that of the options, see
+    `options_fingerprint`.
     """
 
     output: str
     input: str
-    source: str
-    wanted: str
-    written: str
+    input_sha256: str
+    fingerprint: str
+    output_sha256: str
     box: Box | None
 
 
-class Ledger:
-    """The entries of one output folder: lines are only added, the last one for an output counts.
+class Journal:
+    """The entries of one output folder: lines are only appended, the last one of an output counts.
 
-    A line is added, and is on the disk, after its output is: what a killed process leaves is at
-    the worst a finished file without a line, or half a line, which is passed over; both are done
-    again. Methods may be called from any thread; a folder belongs to one run at a time. Raises
-    `ConfigurationError` when the list is there but cannot be read.
+    A line is on the disk only after its output is. A killed process therefore leaves at worst a
+    finished file without a line, or half a line, which is ignored; that file is made again. Methods
+    may be called from any thread; a folder belongs to one run at a time. Raises
+    `ConfigurationError` if the file exists but cannot be read.
     """
 
     def __init__(self, folder: Path, *, skip: bool = True) -> None:
@@ -59,29 +61,47 @@ class Ledger:
 
     @property
     def owners(self) -> dict[str, str]:
-        """Each output that was written, and the input it came from."""
+        """Each output that was written, and the input it was made of."""
         return {output: entry.input for output, entry in self._entries.items()}
 
-    def find(self, output: Path, source: str, wanted: str) -> Entry | None:
-        """The entry of an output that is made of the same source in the same way and still there.
+    def find(self, output: Path, input_sha256: str, fingerprint: str) -> Entry | None:
+        """The entry of an output that was made of this input with these options and still exists.
 
-        Reads the output: one that was changed since does not count. Without `skip`, none does.
+        Reads the output: one that has changed since does not count. Without `skip`, none counts.
         """
         entry = self._entries.get(self._relative(output))
-        if not self._skip or entry is None or (entry.source, entry.wanted) != (source, wanted):
+        made_of = entry and (entry.input_sha256, entry.fingerprint)
+        if not self._skip or made_of != (input_sha256, fingerprint):
             return None
-        return entry if digest_of_file(output) == entry.written else None
+        with suppress(OSError):
+            if entry is not None and file_digest(output) == entry.output_sha256:
+                return entry
+        return None
 
     def add(
-        self, output: Path, source: Path, *, content: str, wanted: str, data: bytes, box: Box | None
+        self,
+        output: Path,
+        source: Path,
+        *,
+        input_sha256: str,
+        fingerprint: str,
+        data: bytes,
+        box: Box | None,
     ) -> None:
-        """Note that `output` holds `data`, made of `source`, whose digest is `content`."""
-        entry = Entry(self._relative(output), place_of(source), content, wanted, digest(data), box)
+        """Record that `output` holds `data`, made of `source`."""
+        entry = Entry(
+            self._relative(output),
+            absolute_path(source),
+            input_sha256,
+            fingerprint,
+            digest(data),
+            box,
+        )
         line = json.dumps(asdict(entry)).encode() + b"\n"
         with self._lock, self._path.open("ab+") as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # half a line, of a process that was killed
+                if file.read(1) != b"\n":  # half a line of a killed process
                     line = b"\n" + line
             file.write(line)
             file.flush()
@@ -92,18 +112,18 @@ class Ledger:
         return output.relative_to(self._folder).as_posix()
 
 
-def wish(
+def options_fingerprint(
     options: RemovalOptions,
     background: bytes | None,
     model: str,
     settings: Mapping[str, object] | None = None,
 ) -> str:
-    """A digest of all that an output depends on besides its source.
+    """A digest of everything that an output depends on besides its input.
 
-    `settings` are those of the model that were changed; a service does not tell its own.
+    `settings` are those of the model that differ from their defaults; a service's are unknown.
     """
-    picture = None if background is None else digest(background)
-    parts: list[object] = [options.model_dump(mode="json"), picture, model]
+    background_sha256 = None if background is None else digest(background)
+    parts: list[object] = [options.model_dump(mode="json"), background_sha256, model]
     if settings:
         parts.append(settings)
     return digest(json.dumps(parts, sort_keys=True).encode())

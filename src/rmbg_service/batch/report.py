@@ -1,4 +1,4 @@
-"""What a run tells: lines of JSON for scripts, a bar and a table for people."""
+"""The output of a run: lines of JSON for scripts, a progress bar and a table for people."""
 
 import json
 import os
@@ -28,12 +28,12 @@ from rmbg_service.batch.run import Result, Status
 
 
 class Report:
-    """Counts results as they come; a context manager, which shows and ends the bar.
+    """Counts results; a context manager, which shows and removes the progress bar.
 
-    The bar stands on stderr and only on a terminal; `unit` names what it counts. With `as_json`
-    every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`; when
-    nobody reads them any more, that ends and the rest goes on. An input counts by its last result:
-    a failure is undone by a later success.
+    The bar is on stderr, only if that is a terminal; `unit` names what it counts. With `as_json`,
+    every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`. If the
+    reader closes stdout, the lines end and the run goes on. Only the last result of an input
+    counts: a later success replaces a failure.
     """
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
@@ -56,7 +56,7 @@ class Report:
         self._task = self._bar.add_task(unit, total=total)
 
     def __enter__(self) -> Self:
-        """Show the bar."""
+        """Show the progress bar."""
         self._bar.start()
         return self
 
@@ -66,28 +66,28 @@ class Report:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the bar."""
+        """Remove the progress bar."""
         self._bar.stop()
 
     @property
     def failed(self) -> bool:
-        """Whether any file failed and did not succeed later."""
+        """Whether any file has failed and not succeeded later."""
         return bool(self._failing)
 
     def advance(self) -> None:
-        """One more is finished."""
+        """Count one more as finished."""
         self._bar.advance(self._task)
 
     def expect(self, total: int | None) -> None:
-        """How many there will be."""
+        """Set how many there will be."""
         self._bar.update(self._task, total=total)
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self._console.print(escape(text), soft_wrap=True, highlight=False, emoji=False)
 
     def add(self, result: Result) -> None:
-        """Count a result and tell it."""
+        """Count a result and print it."""
         if result.source in self._failing:
             self._failing.remove(result.source)
             self.counts[Status.FAILED] -= 1
@@ -105,19 +105,19 @@ class Report:
             sys.stdout.flush()
         except BrokenPipeError:
             self._as_json = False
-            self.say("nobody reads the lines of JSON any more; the work goes on")
-            nowhere = os.open(os.devnull, os.O_WRONLY)  # the flush at the exit would fail again
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+            self.say("stdout was closed: no more lines of JSON; the run goes on")
+            null = os.open(os.devnull, os.O_WRONLY)  # or the flush at exit would fail again
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
 
     def summarise(self) -> None:
-        """The table at the end."""
+        """Print the final table."""
         seconds = time.perf_counter() - self._started
         table = Table(box=None, pad_edge=False)
         for status in Status:
             table.add_column(status.value, justify="right")
         table.add_column("time", justify="right")
-        table.add_column("done a second", justify="right")
+        table.add_column("done per second", justify="right")
         done = self.counts[Status.DONE]
         counts = [str(self.counts[status]) for status in Status]
         table.add_row(*counts, f"{seconds:.1f} s", f"{done / seconds:.2f}" if done else "")
@@ -125,7 +125,7 @@ class Report:
 
 
 class _Rate(ProgressColumn):
-    """How many a second, of late."""
+    """The recent rate per second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f}/s" if task.speed else "")
@@ -144,6 +144,6 @@ def _members(result: Result) -> dict[str, object]:
 
 
 def _shown(path: Path) -> str:
-    """A path's name, fit for any terminal: not every one is text, and some hold commands."""
+    """A path that is safe to print: some are not text, some contain terminal escape codes."""
     name = os.fsencode(path).decode("utf-8", "replace")
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in name)

@@ -1,4 +1,4 @@
-"""The run over many pictures: a few at once, each read, looked up, removed, stored."""
+"""The run over many images: a few at once, each read, looked up, removed, written."""
 
 import asyncio
 import logging
@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rmbg_service.batch.journal import Entry, Ledger
-from rmbg_service.batch.removers.remover import Dropped, Hopeless, OutOfReach, Removed, Remover
+from rmbg_service.batch.journal import Entry, Journal
+from rmbg_service.batch.removers.remover import (
+    Removed,
+    Remover,
+    RemoverFailed,
+    RunStopped,
+    ServiceUnavailable,
+)
 from rmbg_service.errors import OutOfDeviceMemory, Rejected, RmbgError
-from rmbg_service.system.atomic import write
+from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import digest, read_bounded
 from rmbg_service.types import Box
 
@@ -29,7 +35,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """A picture and where its cutout shall be."""
+    """An image and the path of its cutout."""
 
     source: Path
     output: Path
@@ -37,9 +43,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Result:
-    """How one item ended; `output` is None where there is none, `error` says why.
+    """How one item ended; without an `output`, `error` says why.
 
-    `may_pass` says that the reason may pass without a change of the input.
+    `retryable` says that the same input may succeed later.
     """
 
     source: Path
@@ -48,17 +54,17 @@ class Result:
     seconds: float = 0.0
     box: Box | None = None
     error: str = ""
-    may_pass: bool = False
+    retryable: bool = False
 
 
-_MAY_PASS = (OSError, OutOfReach, Rejected, OutOfDeviceMemory)
+_RETRYABLE = (OSError, ServiceUnavailable, Rejected, OutOfDeviceMemory)
 
 
 class Run:
-    """Takes items until there are no more or `stop` is set; what is in flight then is finished.
+    """Processes items until there are no more or `stop` is set; what is in flight is then finished.
 
-    With a `ledger`, what it knows as done in the way of `wanted` is skipped. Memory is bounded: at
-    most `parallel` pictures are anywhere between their input and their output file.
+    With a `journal`, files that were finished with the same `fingerprint` are skipped. Memory is
+    bounded: at most `parallel` images are anywhere between their input and their output file.
     """
 
     def __init__(
@@ -66,22 +72,23 @@ class Run:
         remover: Remover,
         stop: asyncio.Event,
         report: Callable[[Result], None],
-        ledger: Ledger | None = None,
-        wanted: str = "",
+        journal: Journal | None = None,
+        fingerprint: str = "",
     ) -> None:
         self._remover = remover
         self._stop = stop
         self._report = report
-        self._ledger = ledger
-        self._wanted = wanted
-        self._hopeless: Hopeless | None = None
-        # A watched file may change while it is worked on; its newer content waits for its turn.
-        self._turns: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._journal = journal
+        self._fingerprint = fingerprint
+        self._failure: RemoverFailed | None = None
+        # A watched file may change while it is processed; its newer content waits for its turn.
+        self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def over(self, items: AsyncIterable[Item]) -> None:
-        """Bring every item to an end and report it; raises `Hopeless` when going on is in vain.
+        """Process and report every item.
 
-        A file that cannot be read, removed or written fails alone.
+        A file that cannot be read, processed or written fails alone. Raises `RemoverFailed` if all
+        others would fail, too.
         """
         slots = asyncio.Semaphore(self._remover.parallel)
         async with asyncio.TaskGroup() as group:
@@ -90,55 +97,55 @@ class Run:
                 if self._stop.is_set():
                     break
                 group.create_task(self._one(item)).add_done_callback(lambda _: slots.release())
-        if self._hopeless is not None:
-            raise self._hopeless
+        if self._failure is not None:
+            raise self._failure
 
     async def _one(self, item: Item) -> None:
         started = time.perf_counter()
         try:
-            async with self._turns[item.output]:
+            async with self._locks[item.output]:
                 status, box = await self._finish(item)
-            error, may_pass = "", False
-        except Dropped:
+            error, retryable = "", False
+        except RunStopped:
             return
-        except Hopeless as end:
-            self._hopeless = end
+        except RemoverFailed as failure:
+            self._failure = failure
             self._stop.set()
             return
         except Exception as reason:
             status, box, error = Status.FAILED, None, _explain(reason)
-            may_pass = isinstance(reason, _MAY_PASS)
+            retryable = isinstance(reason, _RETRYABLE)
         output = None if status is Status.FAILED else item.output
         seconds = time.perf_counter() - started
-        self._report(Result(item.source, output, status, seconds, box, error, may_pass))
+        self._report(Result(item.source, output, status, seconds, box, error, retryable))
 
     async def _finish(self, item: Item) -> tuple[Status, Box | None]:
         data = await asyncio.to_thread(read_bounded, item.source, self._remover.max_bytes)
-        content = ""
-        if self._ledger is not None:
-            content, entry = await asyncio.to_thread(self._look_up, item, data, self._ledger)
+        sha256 = ""
+        if self._journal is not None:
+            sha256, entry = await asyncio.to_thread(self._look_up, item, data, self._journal)
             if entry is not None:
                 return Status.SKIPPED, entry.box
         removing = self._remover.remove(data)
         del data  # so that nothing but the job holds the file
         removed = await removing
-        await asyncio.to_thread(self._store, item, content, removed)
+        await asyncio.to_thread(self._store, item, sha256, removed)
         return Status.DONE, removed.box
 
-    def _look_up(self, item: Item, data: bytes, ledger: Ledger) -> tuple[str, Entry | None]:
-        content = digest(data)
-        return content, ledger.find(item.output, content, self._wanted)
+    def _look_up(self, item: Item, data: bytes, journal: Journal) -> tuple[str, Entry | None]:
+        sha256 = digest(data)
+        return sha256, journal.find(item.output, sha256, self._fingerprint)
 
-    def _store(self, item: Item, content: str, removed: Removed) -> None:
+    def _store(self, item: Item, sha256: str, removed: Removed) -> None:
         if item.output.exists() and item.output.samefile(item.source):
             raise FileExistsError("the output would replace its own input")
-        write(item.output, removed.data)
-        if self._ledger is not None:
-            self._ledger.add(
+        atomic_write(item.output, removed.data)
+        if self._journal is not None:
+            self._journal.add(
                 item.output,
                 item.source,
-                content=content,
-                wanted=self._wanted,
+                input_sha256=sha256,
+                fingerprint=self._fingerprint,
                 data=removed.data,
                 box=removed.box,
             )
@@ -148,6 +155,6 @@ def _explain(reason: Exception) -> str:
     if isinstance(reason, OSError):
         return reason.strerror or str(reason)
     if not isinstance(reason, RmbgError):
-        log.error("unexpected", exc_info=reason)
-        return f"unexpected: {reason!r}"
+        log.error("unexpected error", exc_info=reason)
+        return f"unexpected error: {reason!r}"
     return str(reason)

@@ -1,4 +1,4 @@
-"""Ctrl+C and SIGTERM: the first one finishes what is in flight, the second drops it."""
+"""Ctrl+C and SIGTERM: the first one lets what is in flight finish, the second one cancels it."""
 
 import asyncio
 import signal
@@ -11,28 +11,31 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """`event` is set by the first signal, `signal` is its number; 0 while there was none."""
+    """`event` is set by the first signal; `signal` is the number of the last one, 0 before."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
         self.signal = 0
 
-    def ask(self) -> None:
-        """Set `event`, and say so."""
+    def request(self) -> None:
+        """Set `event` and print what happens."""
         self.event.set()
-        print("stopping: what is in flight is finished; once more drops it", file=sys.stderr)
+        print(
+            "stopping once the files in flight are finished; interrupt again to drop them",
+            file=sys.stderr,
+        )
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Within the running task of the main thread; a second signal cancels that task."""
+    """Handle signals while the block runs, in the main thread; a second one cancels this task."""
     stop, loop, task = Stop(), asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
     def handle(number: int, _: FrameType | None) -> None:
         again = bool(stop.signal)
         stop.signal = number
-        loop.call_soon_threadsafe(task.cancel if again else stop.ask)
+        loop.call_soon_threadsafe(task.cancel if again else stop.request)
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:

@@ -1,78 +1,112 @@
-"""A folder that is looked at again and again.
-
-By polling, which also works on network and container mounts, where the kernel's notices do not
-arrive; and only two looks tell whether a file is still being written.
-"""
+"""Folders that are watched for new and changed images."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from rmbg_service.batch.inputs import Found, Missing, find
+from watchfiles import awatch
 
-LOOK_EVERY_S = 1.0
-RETRY_AFTER_LOOKS = 60
+from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
+from rmbg_service.errors import ConfigurationError
+
+SETTLE_S = 1.0
+"""A file whose size and time have not changed for so long is no longer being written."""
+
+RETRY_AFTER_S = 60.0
+RESCAN_S = 60.0
+"""Also without a notice the folders are listed so often: notices can get lost."""
+
+_TICK_MS = 1000
+
+_State: TypeAlias = tuple[int, int]
+"""Size in bytes and modification time in ns."""
 
 
-async def settled(
+async def changes(
+    inputs: Sequence[str], stop: asyncio.Event, *, poll: bool
+) -> AsyncIterator[Collection[object]]:
+    """What has changed below the folders `inputs`, at least once a second, until `stop` is set.
+
+    By the kernel's notices, or by listing the folders once a second if `poll` is true: notices do
+    not arrive from network shares and most container mounts.
+    """
+    yield [inputs]  # what is there already
+    try:
+        async for changed in awatch(
+            *inputs,
+            watch_filter=None,
+            stop_event=stop,
+            rust_timeout=_TICK_MS,
+            yield_on_timeout=True,
+            force_polling=poll or None,
+            poll_delay_ms=_TICK_MS,
+            ignore_permission_denied=True,
+        ):
+            yield changed
+    except (OSError, RuntimeError) as error:
+        hint = "" if poll else ": try --poll"
+        raise ConfigurationError(f"cannot watch {', '.join(inputs)}: {error}{hint}") from None
+
+
+async def watched_images(
     inputs: Sequence[str],
     out: Path,
-    report: Callable[[Missing], None],
-    next_look: Callable[[], Awaitable[bool]],
+    ticks: AsyncIterable[Collection[object]],
+    report: Callable[[UnreadableInput], None],
     failed: set[Path],
-) -> AsyncIterator[Found]:
-    """Pictures that are new or changed, once two looks in a row find the same size and time.
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[InputImage]:
+    """Images that are new or have changed, once they have been the same for `SETTLE_S`.
 
-    `next_look` waits and says whether to go on. What is `Missing` is reported once. What the caller
-    puts into `failed` is taken out and comes again after `RETRY_AFTER_LOOKS`.
+    `ticks` are sets of changes, also empty ones; the folders are listed when one is not empty. An
+    `UnreadableInput` is reported once. What the caller adds to `failed` is removed from it and
+    yielded again after `RETRY_AFTER_S`.
     """
-    before: dict[Path, tuple[int, int]] = {}
-    taken: dict[Path, tuple[int, int]] = {}
+    yielded: dict[Path, _State] = {}
+    unsettled: dict[Path, tuple[_State, float]] = {}
+    retry_at: dict[Path, float] = {}
     reported: set[Path] = set()
-    due: dict[Path, int] = {}
-    for look in itertools.count():
-        now: dict[Path, tuple[int, int]] = {}
-        for found in await asyncio.to_thread(lambda: list(find(inputs, out))):
-            if isinstance(found, Missing):
+    listed_at = -RESCAN_S
+    async for changed in ticks:
+        now = clock()
+        retry_at |= dict.fromkeys(failed, now + RETRY_AFTER_S)
+        failed.clear()
+        due = {path for path, when in retry_at.items() if when <= now}
+        if not (changed or unsettled or due or now >= listed_at + RESCAN_S):
+            continue
+        listed_at = now
+        for path in due:
+            del retry_at[path]
+            yielded.pop(path, None)
+        present: dict[Path, _State] = {}
+        for found in await asyncio.to_thread(lambda: list(find_inputs(inputs, out))):
+            if isinstance(found, UnreadableInput):
                 if found.path not in reported:
                     reported.add(found.path)
                     report(found)
                 continue
             state = _state(found.path)
-            if state is None:  # gone again
+            if state is None:
                 continue
-            now[found.path] = state
-            if state == before.get(found.path) and state != taken.get(found.path):
-                taken[found.path] = state
+            present[found.path] = state
+            if state == yielded.get(found.path):
+                continue
+            before, since = unsettled.get(found.path, (None, now))
+            if state != before:
+                unsettled[found.path] = state, now
+            elif now - since >= SETTLE_S:
+                del unsettled[found.path]
+                yielded[found.path] = state
                 yield found
-        before = now
-        due |= dict.fromkeys(failed, look + RETRY_AFTER_LOOKS)
-        failed.clear()
-        for path in [path for path, when in due.items() if when <= look]:
-            del due[path]
-            taken.pop(path, None)
-        taken = {path: state for path, state in taken.items() if path in now}
-        if not await next_look():
-            return
+        yielded = {path: state for path, state in yielded.items() if path in present}
+        unsettled = {path: pair for path, pair in unsettled.items() if path in present}
 
 
-def every(seconds: float, stop: asyncio.Event) -> Callable[[], Awaitable[bool]]:
-    """A `next_look` that waits `seconds`, and ends the looking when `stop` is set."""
-
-    async def next_look() -> bool:
-        try:
-            await asyncio.wait_for(stop.wait(), seconds)
-        except TimeoutError:
-            return True
-        return False
-
-    return next_look
-
-
-def _state(path: Path) -> tuple[int, int] | None:
+def _state(path: Path) -> _State | None:
     try:
         status = path.stat()
-    except OSError:
+    except OSError:  # deleted in the meantime
         return None
     return status.st_size, status.st_mtime_ns

@@ -32,18 +32,18 @@ app.command()(openapi)
 def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Remove backgrounds from pictures, as a REST service."""
+    """Remove the backgrounds of images, as a REST service or from the command line."""
     if version:
         typer.echo(__version__)
         raise typer.Exit
 
 
 def main() -> None:
-    """Entry point: an error made on purpose, or of the disk, is one line and not a traceback."""
+    """Entry point: a deliberate error, or one of the disk, is one line and not a traceback."""
     try:
         app()
     except RmbgError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        place = "" if error.filename is None else f"{error.filename}: "
-        sys.exit(f"error: {place}{error.strerror or error}")
+        path = "" if error.filename is None else f"{error.filename}: "
+        sys.exit(f"error: {path}{error.strerror or error}")

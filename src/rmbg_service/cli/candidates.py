@@ -1,4 +1,4 @@
-"""From the command line's words to what `rmbg-service evaluate` judges."""
+"""The candidates of `rmbg-service evaluate`, from its arguments."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +9,13 @@ import numpy as np
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.candidates import Candidate, Predict, prediction_folder, timed
-from rmbg_service.evaluation.dataset import file_digest
 from rmbg_service.matting.plan import Detail
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import MATTE_SETTINGS, SPEED_SETTINGS, select_predictor
 from rmbg_service.removal.remove import remove_background
 from rmbg_service.settings import Settings, load_settings
+from rmbg_service.system.files import file_digest
 
 
 def candidates(
@@ -23,9 +23,8 @@ def candidates(
 ) -> list[Candidate]:
     """The model, those compared with it, and folders `[NAME=]DIR` of ready predictions.
 
-    Where only folders are given, no model is judged. What is named twice is judged once. Raises
-    `ConfigurationError` for a model or folder that is not there, and where two things have one
-    name.
+    If only folders are given, no model is evaluated. Repeated candidates are evaluated once. Raises
+    `ConfigurationError` for a missing model or folder, and if two candidates have the same name.
     """
     models = [] if folders and not model and not compared else [model, *compared]
     settings = [load_settings(model=name or None) for name in models]
@@ -54,7 +53,7 @@ def _of_model(settings: Settings, detail: Detail, several_details: bool) -> Cand
 
 
 def _source(settings: Settings, predictor: Predictor) -> str:
-    """The model's name where the catalogue knows it, a file with its digest, a folder or hub id."""
+    """The name of a model in the catalogue, a file with its digest, a folder or a hub id."""
     if settings.model == "auto" or catalog.find(settings.model):
         return predictor.name
     path = Path(settings.model)
@@ -84,5 +83,5 @@ def _of_folder(text: str) -> Candidate:
     if not separator or Path(text).is_dir():
         name, folder = Path(text).resolve().name, text
     if not re.fullmatch(r"\w[\w .+-]*", name):
-        raise ConfigurationError(f"{name!r} is no name for predictions: use letters and digits")
+        raise ConfigurationError(f"{name!r} cannot name predictions: use letters and digits")
     return prediction_folder(name, Path(folder))

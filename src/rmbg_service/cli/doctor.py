@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rmbg_service.cli.words import LicenseOption, ModelOption
+from rmbg_service.cli.options import LicenseOption, ModelOption
 from rmbg_service.settings import load_settings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]

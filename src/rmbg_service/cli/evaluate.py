@@ -1,4 +1,4 @@
-"""`rmbg-service evaluate`: how good the cutouts are, on photos whose mattes are known."""
+"""`rmbg-service evaluate`: the quality of cutouts, measured on photos whose mattes are known."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,24 +18,23 @@ from rich.progress import (
 )
 
 from rmbg_service.cli.candidates import candidates
-from rmbg_service.cli.figures import print_figures
-from rmbg_service.cli.words import ModelOption
+from rmbg_service.cli.options import ModelOption
+from rmbg_service.cli.tables import print_tables
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.candidates import Candidate
 from rmbg_service.evaluation.dataset import Sample, read_dataset
-from rmbg_service.evaluation.places import places
 from rmbg_service.evaluation.result import Result
-from rmbg_service.evaluation.run import Outcome, run
+from rmbg_service.evaluation.run import Outcome, result_folders, run
 from rmbg_service.evaluation.scenes import make_scenes
 from rmbg_service.evaluation.synthetic import write_scenes
 from rmbg_service.matting.plan import Detail
 
 INTERRUPTED = 130
-"""Exit status of a command that Ctrl+C ended."""
+"""The exit status after Ctrl+C."""
 
 
 def evaluate(
-    words: Annotated[
+    arguments: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="DATASET",
@@ -43,49 +42,47 @@ def evaluate(
         ),
     ] = None,
     synthetic: Annotated[
-        int | None, typer.Option(min=1, help="Judge on this many made-up scenes, not on DATASET.")
+        int | None, typer.Option(min=1, help="Use this many synthetic scenes instead of DATASET.")
     ] = None,
     model: ModelOption = None,
     compare: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL...", help="Models to judge on the same photos as well."),
+        typer.Option(metavar="MODEL...", help="Further models, evaluated on the same photos."),
     ] = None,
     predictions: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[NAME=]DIR",
-            help="Judge files of any other tool, <id>.png, mattes or RGBA; may be repeated.",
+            help="Evaluate files of another tool, <id>.png, mattes or RGBA; may be repeated.",
         ),
     ] = None,
     detail: Annotated[
         list[str] | None,
         typer.Option(
             metavar="|".join(get_args(Detail)),
-            help="How mattes become full size; repeated, each is judged. Default: auto.",
+            help="How mattes become full size; repeated, each is evaluated. Default: auto.",
         ),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(help="Only photos with this tag; repeated, any of them.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many photos.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N photos.")] = None,
     keep_ambiguous: Annotated[
         bool,
-        typer.Option(
-            "--keep-ambiguous", help="Count photos without one clear subject in the figures, too."
-        ),
+        typer.Option("--keep-ambiguous", help="Include photos without one clear subject."),
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("evaluation"),
 ) -> None:
-    """Judge cutouts against known mattes: per_image.csv, summary.json and report.html in --out.
+    """Compare cutouts with known mattes: per_image.csv, summary.json and report.html in --out.
 
-    Run again, only what is missing or has changed is judged. Exits with 1 when a photo failed.
+    Run again, it evaluates only what is missing or has changed. Exits with 1 if a photo failed.
     """
     from rmbg_service.evaluation.report.html import write_report  # Jinja2 costs 50 ms to import
 
-    rest = list(words or ())
+    rest = list(arguments or ())
     folder = _scenes(synthetic, out) if synthetic else _dataset(rest)
     if rest and not compare:
-        raise typer.BadParameter(f"one DATASET, please; {rest[0]!r} is one too many")
+        raise typer.BadParameter(f"expected one DATASET, got also {rest[0]!r}")
     details = _details(detail or ["auto"])
     judged = candidates(model, [*(compare or ()), *rest], predictions or (), details)
     dataset = read_dataset(folder)
@@ -98,11 +95,11 @@ def evaluate(
         "limit": limit,
         "keep_ambiguous": keep_ambiguous,
     }
-    name = f"{synthetic} made-up scenes" if synthetic else folder.resolve().name
+    name = f"{synthetic} synthetic scenes" if synthetic else folder.resolve().name
     result = Result.of(name, samples, options, outcomes)
     result.write_json(out / "summary.json")
     write_report(result, out / "report.html")
-    print_figures(result)
+    print_tables(result)
     typer.echo(f"report: {out / 'report.html'}")
     for outcome in outcomes:
         for failure in outcome.failures:
@@ -118,19 +115,19 @@ def _scenes(count: int, out: Path) -> Path:
     return folder
 
 
-def _details(words: list[str]) -> list[Detail]:
-    """Typer takes no list of literals."""
-    for word in words:
-        if word not in get_args(Detail):
-            raise typer.BadParameter(f"no detail {word!r}", param_hint="--detail")
-    return cast("list[Detail]", words)
+def _details(names: list[str]) -> list[Detail]:
+    """Checked here: Typer does not support lists of literals."""
+    for name in names:
+        if name not in get_args(Detail):
+            raise typer.BadParameter(f"no detail {name!r}", param_hint="--detail")
+    return cast("list[Detail]", names)
 
 
-def _dataset(words: list[str]) -> Path:
-    """The first word, taken away from `words`; those after it belong to --compare."""
-    if not words:
-        raise typer.BadParameter("name a DATASET, or ask for --synthetic N")
-    return Path(words.pop(0))
+def _dataset(arguments: list[str]) -> Path:
+    """Remove and return the first argument; those after it belong to `--compare`."""
+    if not arguments:
+        raise typer.BadParameter("name a DATASET, or add --synthetic N")
+    return Path(arguments.pop(0))
 
 
 def _chosen(
@@ -138,14 +135,14 @@ def _chosen(
 ) -> Sequence[Sample]:
     samples = [sample for sample in dataset if not tags or tags & sample.tags]
     if not samples:
-        raise ConfigurationError(f"{folder} has no photo of that kind")
+        raise ConfigurationError(f"{folder} has no photo with these tags")
     return samples[:limit]
 
 
 def _run(
     judged: Sequence[Candidate], samples: Sequence[Sample], dataset: Sequence[Sample], out: Path
 ) -> list[Outcome]:
-    """Judge one candidate after the other on `samples`, which were chosen from `dataset`."""
+    """Evaluate the candidates one by one on `samples`, which were chosen from `dataset`."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -156,13 +153,13 @@ def _run(
     )
     outcomes = []
     with bar:
-        for candidate, folder in zip(judged, places(judged, dataset, out), strict=True):
+        for candidate, folder in zip(judged, result_folders(judged, dataset, out), strict=True):
             task = bar.add_task(candidate.name, total=len(samples))
             try:
                 advance = partial(bar.advance, task)
                 outcomes.append(run(candidate, samples, folder, advance, dataset))
             except KeyboardInterrupt:
                 bar.stop()
-                typer.echo("interrupted; the same command goes on from here", err=True)
+                typer.echo("interrupted; run the same command again to continue", err=True)
                 raise typer.Exit(INTERRUPTED) from None
     return outcomes

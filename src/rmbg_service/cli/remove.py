@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rmbg_service.batch.outputs import target_of
-from rmbg_service.batch.removers.remover import Hopeless
-from rmbg_service.cli.fields import removal_options, with_removal_options
+from rmbg_service.batch.removers.remover import RemoverFailed
+from rmbg_service.cli.options import (
+    LicenseOption,
+    ModelOption,
+    removal_options,
+    with_removal_options,
+)
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
-from rmbg_service.cli.words import LicenseOption, ModelOption
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
 from rmbg_service.settings import load_settings
-from rmbg_service.system.atomic import write
+from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import is_folder
 
 if TYPE_CHECKING:
-    from rmbg_service.batch.task import Task
+    from rmbg_service.batch.batch import Batch
 
 _STDIO = "-"
 
@@ -45,27 +49,30 @@ def remove(
     model: ModelOption = None,
     accept_license: LicenseOption = None,
     background_image: Annotated[
-        Path | None, typer.Option(help="Put the cutouts on this picture.")
+        Path | None, typer.Option(help="Put the cutouts on this image.")
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on with what is new or changed, until Ctrl+C.")
+        bool, typer.Option("--watch", help="Keep processing new and changed files, until Ctrl+C.")
+    ] = False,
+    poll: Annotated[
+        bool, typer.Option("--poll", help="Watch network folders, which send no notices.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Do again what is done; replace frames that exist.")
+        bool, typer.Option("--force", help="Process finished files again; replace existing frames.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="A line of JSON on stdout for each file.")
+        bool, typer.Option("--json", help="Print a line of JSON on stdout for each file.")
     ] = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Remove the backgrounds of many pictures; run again, it goes on where it ended."""
-    from rmbg_service.batch.task import Task, perform  # httpx and the engine cost 0.2 s
+    """Remove the backgrounds of many images; run again, it continues where it ended."""
+    from rmbg_service.batch.batch import Batch, run_batch  # httpx and the engine: 0.2 s
 
     if server is not None and (model or accept_license):
-        raise typer.BadParameter("--model and --accept-license are the server's to choose")
+        raise typer.BadParameter("--model and --accept-license cannot be set with --server")
     if server is None and parallel is not None:
-        raise typer.BadParameter("--parallel is for --server; RMBG_CODEC_THREADS rules here")
+        raise typer.BadParameter("--parallel is for --server; use RMBG_CODEC_THREADS here")
     overrides = {"model": model, "accept_license": accept_license}
     if any(map(is_video, inputs)):
         others = {"--server": server, "--watch": watch, "--background-image": background_image}
@@ -79,7 +86,7 @@ def remove(
     target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
-    task = Task(
+    batch = Batch(
         inputs=inputs,
         target=target,
         options=removal_options(given),
@@ -88,16 +95,19 @@ def remove(
         parallel=parallel,
         settings=overrides,
         watch=watch,
+        poll=poll,
         force=force,
         as_json=as_json,
     )
-    # Pillow warns about every odd tag of a file; what matters becomes an error anyway.
+    # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     if _STDIO in inputs:
-        raise typer.Exit(_pipe(task, to_stdout=out is None))
+        raise typer.Exit(_pipe(batch, to_stdout=out is None))
     if watch and not all(is_folder(path) for path in inputs):
         raise typer.BadParameter("--watch is for folders")
-    ending = asyncio.run(perform(task))
+    if poll and not watch:
+        raise typer.BadParameter("--poll is for --watch")
+    ending = asyncio.run(run_batch(batch))
     if ending.stuck:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -109,37 +119,39 @@ def _read_background(path: Path | None, given: dict[str, Any]) -> bytes | None:
     if path is None:
         return None
     if "background" in given or given.get("output") == "matte":
-        raise typer.BadParameter("--background-image excludes --background and --output matte")
+        raise typer.BadParameter(
+            "--background-image cannot be used with --background or --output matte"
+        )
     try:
         return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror or error}") from None
 
 
-def _pipe(task: "Task", *, to_stdout: bool) -> int:
-    """One picture from stdin to stdout or the output file."""
-    if len(task.inputs) > 1 or task.watch or task.as_json:
-        raise typer.BadParameter("- stands alone, without --watch and --json")
+def _pipe(batch: "Batch", *, to_stdout: bool) -> int:
+    """Process one image from stdin to stdout or the output file."""
+    if len(batch.inputs) > 1 or batch.watch or batch.as_json:
+        raise typer.BadParameter("- must be the only input, without --watch and --json")
     if to_stdout and sys.stdout.isatty():
         raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
-    if not to_stdout and not task.target.is_file:
-        raise typer.BadParameter("the output of - is a file: give -o a name with a suffix")
-    data = sys.stdin.buffer.read(load_settings(**task.settings).max_body_bytes + 1)
+    if not to_stdout and not batch.target.is_file:
+        raise typer.BadParameter("the output of - is one file: give -o a name with a suffix")
+    data = sys.stdin.buffer.read(load_settings(**batch.settings).max_body_bytes + 1)
 
     async def removed() -> bytes:
         stop = asyncio.Event()
-        async with task.remover(stop) as remover:
+        async with batch.remover(stop) as remover:
             if len(data) > remover.max_bytes:
                 raise ImageTooLarge(f"more than the {remover.max_bytes} bytes that are accepted")
             return (await remover.remove(data)).data
 
     try:
         result = asyncio.run(removed())
-    except Hopeless as error:
+    except RemoverFailed as error:
         raise ConfigurationError(str(error)) from None
     if to_stdout:
         sys.stdout.buffer.write(result)
         sys.stdout.buffer.flush()
     else:
-        write(task.target.path, result)
+        atomic_write(batch.target.path, result)
     return 0

@@ -14,32 +14,32 @@ from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
-from rmbg_service.system.atomic import replacing
-from rmbg_service.video import VIDEOS
-from rmbg_service.video.names import FrameNames, is_numbered
+from rmbg_service.system.atomic import atomic_replace
+from rmbg_service.system.files import VIDEO_SUFFIXES
+from rmbg_service.video.sequence import FrameNames, is_numbered
 
-_OPTIONS = {"detail", "decontaminate"}
+_SUPPORTED_OPTIONS = {"detail", "decontaminate"}
 _SEQUENCE = "frame-%05d.png"
 _CTRL_C = 130
 
 
 def is_video(path: str) -> bool:
-    """Whether its suffix is one of `VIDEOS`."""
-    return Path(path).suffix.lower() in VIDEOS
+    """Whether the path has the suffix of a video."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str, Any]) -> None:
-    """Raise `typer.BadParameter` for what goes with pictures only; `others` by their names."""
+    """Raise `typer.BadParameter` for options that only images have; `others` by their names."""
     if len(inputs) > 1:
-        raise typer.BadParameter("a video stands alone")
+        raise typer.BadParameter("a video must be the only input")
     wrong = [name for name, value in others.items() if value]
-    wrong += [f"--{name.replace('_', '-')}" for name in given if name not in _OPTIONS]
+    wrong += [f"--{name.replace('_', '-')}" for name in given if name not in _SUPPORTED_OPTIONS]
     if wrong:
-        raise typer.BadParameter(f"a video is done here, without {', '.join(wrong)}")
+        raise typer.BadParameter(f"not available for a video: {', '.join(wrong)}")
 
 
 def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
-    """The output's path, for PNG files a numbered one, and its kind: `.webm`, `.mov` or `.png`."""
+    """The output's path (numbered for PNG files) and its kind: `.webm`, `.mov` or `.png`."""
     suffix = "" if out is None else out.suffix.lower()
     if out is None or (suffix == ".png" and not is_numbered(out.name)):
         raise typer.BadParameter("name the output with -o: clip.webm, clip.mov or a folder")
@@ -50,7 +50,7 @@ def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
     if suffix == ".png":
         return out, suffix
     if suffix and not out.is_dir():
-        raise typer.BadParameter(f"a video cannot be written to {suffix}; .webm and .mov can")
+        raise typer.BadParameter(f"a video is written to .webm or .mov, not {suffix}")
     return out / _SEQUENCE, ".png"
 
 
@@ -64,13 +64,13 @@ def remove_video(
     force: bool,
     as_json: bool,
 ) -> int:
-    """Convert the clip, with a bar of its frames; the exit status.
+    """Convert the clip, with a progress bar; return the exit status.
 
-    Raises `ConfigurationError` where `out` names frames that exist, unless `force` replaces them.
+    Raises `ConfigurationError` if `out` names frames that exist, unless `force` replaces them.
     """
-    if kind == ".png" and not force and FrameNames(out).there():
+    if kind == ".png" and not force and FrameNames(out).existing():
         raise ConfigurationError(
-            f"{out.parent} holds frames already; name another place, or replace them with --force"
+            f"{out.parent} already contains frames: choose another folder or add --force"
         )
     try:
         from rmbg_service.video.convert import convert
@@ -82,15 +82,15 @@ def remove_video(
     started = time.perf_counter()
     predictor = select_predictor(settings)
     with Report(None, as_json=as_json, unit="frames") as report:
-        # A sequence consists of many files; each is written as it comes.
-        place = nullcontext(out) if kind == ".png" else replacing(out)
+        # A sequence consists of many files, each replaced atomically by itself.
+        output = nullcontext(out) if kind == ".png" else atomic_replace(out)
         try:
             clip = open_clip(source)
             report.expect(clip.frames or None)
             predictor.load()
-            with place as part:
+            with output as path:
                 convert(
-                    clip, part, kind, predictor, options, settings.codec_threads, report.advance
+                    clip, path, kind, predictor, options, settings.codec_threads, report.advance
                 )
         except KeyboardInterrupt:
             return _CTRL_C

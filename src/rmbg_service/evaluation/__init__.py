@@ -1,1 +1,1 @@
-"""How good a cutout is: measures against a known matte, and the data to measure on."""
+"""How good a matte is: measures, synthetic scenes, reports."""

@@ -1,4 +1,4 @@
-"""What is judged: a model, or the ready mattes of any other tool."""
+"""What is evaluated: a model, or ready mattes of another tool."""
 
 import math
 import time
@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.evaluation.dataset import Sample, file_digest, load_matte
+from rmbg_service.evaluation.dataset import Sample, load_matte
 from rmbg_service.imaging.cutout import Cutout
+from rmbg_service.system.files import file_digest
 from rmbg_service.types import Matte
 
 
 class Prediction(NamedTuple):
-    """A matte `(H, W)` float32 in [0, 1], and the seconds it took; NaN where nobody knows."""
+    """A matte `(H, W)` float32 in [0, 1], and the seconds it took; NaN if unknown."""
 
     matte: Matte
     seconds: float
@@ -28,10 +29,10 @@ Predict = Callable[[Sample], Prediction]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One thing to judge, called `name`, from `source`.
+    """One model or tool to evaluate, called `name`, from `source`.
 
     `identity` of a sample is a text that changes whenever the prediction for it may change.
-    `open` gives the function that predicts and frees what it needed at the end.
+    `open` yields the function that predicts, and frees its resources at the end.
     """
 
     name: str
@@ -53,17 +54,17 @@ def timed(remove: Callable[[Path], Cutout]) -> Predict:
 
 
 def prediction_folder(name: str, folder: Path) -> Candidate:
-    """The files `<id>.png` of a folder: their alpha channel, or grey values where they have none.
+    """The files `<id>.png` of a folder: their alpha channel, or grey values if they have none.
 
-    Raises `ConfigurationError` when there is no such folder.
+    Raises `ConfigurationError` if the folder does not exist.
     """
     if not folder.is_dir():
-        raise ConfigurationError(f"{folder} is no folder of predictions")
+        raise ConfigurationError(f"{folder} is not a folder of predictions")
 
     def path_of(sample: Sample) -> Path:
         path = folder / f"{sample.id}.png"
         if not path.is_file():
-            raise FileNotFoundError(f"there is no prediction {path}")
+            raise FileNotFoundError(f"no prediction at {path}")
         return path
 
     @contextmanager

@@ -14,27 +14,23 @@ from PIL import Image, ImageOps
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.evaluation.edges import Mask
+from rmbg_service.system.files import IMAGE_SUFFIXES, file_digest
 from rmbg_service.types import Matte
 
 log = logging.getLogger(__name__)
 
 REQUIRED_COLUMNS = {"file", "alpha"}
-IMAGE_SUFFIXES = {
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif"),
-    *(".heic", ".heif", ".tif", ".tiff", ".gif", ".bmp"),
-}
 
 TOLERANCE_PX = {"alpha": 1, "composite-exact": 1, "binary": 2, "approx-alpha": 3}
-COARSE_SOURCES = ("ecssd_", "cleargrasp_")
-"""Ids that begin so have truths drawn more coarsely than their kind says."""
+"""How far the edge of a truth may be off, by its kind, unless the manifest says otherwise."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """One photo and its truth.
 
-    `gt_kind` is `alpha`, `composite-exact`, `binary` or `approx-alpha`; a sample that is not
-    `unambiguous` (people would not agree on its subject) is left out of means.
+    `gt_kind` is a key of `TOLERANCE_PX`. `tolerance_px` is how far the truth's own edge may be off.
+    A sample that is not `unambiguous` (people would not agree on its subject) is left out of means.
     """
 
     id: str
@@ -43,34 +39,30 @@ class Sample:
     shadow: Path | None = None
     tags: frozenset[str] = frozenset()
     gt_kind: str = "alpha"
+    tolerance_px: int = TOLERANCE_PX["alpha"]
     unambiguous: bool = True
 
     @property
-    def tolerance_px(self) -> int:
-        """How far the truth's own edge may be off."""
-        return 3 if self.id.startswith(COARSE_SOURCES) else TOLERANCE_PX[self.gt_kind]
-
-    @property
     def edge_level(self) -> float:
-        """The truth's value that counts as its edge; glass is seldom opaque."""
+        """The value of the truth that counts as its edge; glass is seldom opaque."""
         return 0.1 if "translucent" in self.tags else 0.5
 
 
 def read_dataset(folder: Path) -> list[Sample]:
-    """The samples of a folder in a fixed order; opens no picture.
+    """The samples of a folder in a fixed order; opens no image.
 
-    Raises `ConfigurationError` when the folder has neither form, a row is incomplete, or a file it
-    names is missing.
+    Raises `ConfigurationError` if the folder has neither form, a row is incomplete, or a file that
+    it names is missing.
     """
     if (folder / "manifest.csv").is_file():
         samples = _from_manifest(folder)
     elif (folder / "images").is_dir() and (folder / "alphas").is_dir():
         samples = _from_pairs(folder)
     else:
-        raise ConfigurationError(f"{folder}: neither manifest.csv nor images/ and alphas/ in it")
+        raise ConfigurationError(f"{folder}: expected manifest.csv, or images/ and alphas/")
     repeated = [name for name, times in Counter(s.id for s in samples).items() if times > 1]
     if repeated:
-        raise ConfigurationError(f"{folder}: more than one photo is called {', '.join(repeated)}")
+        raise ConfigurationError(f"{folder}: several photos are called {', '.join(repeated)}")
     for sample in samples:
         for path in (sample.image, sample.alpha, sample.shadow):
             if path is not None and not path.is_file():
@@ -78,30 +70,24 @@ def read_dataset(folder: Path) -> list[Sample]:
     return samples
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 @cache
 def sample_digest(sample: Sample) -> str:
-    """Digest of the files of a sample and of how it is judged; computed once in a process."""
+    """Digest of a sample's files and of how it is judged; computed once in a process."""
     parts = [
         file_digest(path) if path else "" for path in (sample.image, sample.alpha, sample.shadow)
     ]
-    parts += [sample.id, sample.gt_kind, *sorted(sample.tags)]
+    parts += [sample.id, sample.gt_kind, str(sample.tolerance_px), *sorted(sample.tags)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def load_rgb(path: Path) -> NDArray[np.uint8]:
-    """`(H, W, 3)` uint8, turned as EXIF says."""
+    """`(H, W, 3)` uint8, rotated by its EXIF orientation."""
     with Image.open(path) as image:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def load_matte(path: Path) -> Matte:
-    """`(H, W)` float32 in [0, 1]: the alpha channel where there is one, or else the grey value."""
+    """`(H, W)` float32 in [0, 1]: the alpha channel, or the grey value if there is none."""
     with Image.open(path) as image:
         if image.mode.startswith("I"):
             return np.asarray(image, np.float32) * np.float32(1 / 65535)
@@ -115,7 +101,7 @@ def load_matte(path: Path) -> Matte:
 
 
 def load_shadow(path: Path) -> Mask:
-    """`(H, W)` uint8, 0 where no shadow is cast."""
+    """`(H, W)` uint8, 0 outside cast shadows."""
     with Image.open(path) as image:
         return np.asarray(image.convert("L"))
 
@@ -123,14 +109,14 @@ def load_shadow(path: Path) -> Mask:
 def _from_manifest(folder: Path) -> list[Sample]:
     table = folder / "manifest.csv"
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark
+        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets write a BOM
             reader = csv.DictReader(file)
             missing = REQUIRED_COLUMNS - set(reader.fieldnames or ())
             if missing:
                 raise ConfigurationError(f"{table}: no column {', '.join(missing)}")
             return [_from_row(folder, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigurationError(f"{table} is no CSV file in UTF-8: {error}") from None
+        raise ConfigurationError(f"{table} is not a CSV file in UTF-8: {error}") from None
 
 
 def _from_row(folder: Path, row: dict[str, str]) -> Sample:
@@ -139,6 +125,12 @@ def _from_row(folder: Path, row: dict[str, str]) -> Sample:
     kind = row.get("gt_kind") or "alpha"
     if kind not in TOLERANCE_PX:
         raise ConfigurationError(f"{folder}/manifest.csv: {row['file']} has gt_kind {kind!r}")
+    tolerance = row.get("tolerance_px") or str(TOLERANCE_PX[kind])
+    if not (tolerance.isascii() and tolerance.isdigit() and int(tolerance) > 0):
+        raise ConfigurationError(
+            f"{folder}/manifest.csv: {row['file']} has tolerance_px {tolerance!r}, "
+            "expected a whole number of at least 1"
+        )
     shadow = row.get("shadow_mask")
     return Sample(
         id=Path(row["file"]).stem,
@@ -147,6 +139,7 @@ def _from_row(folder: Path, row: dict[str, str]) -> Sample:
         shadow=folder / shadow if shadow else None,
         tags=frozenset((row.get("tags") or "").split()),
         gt_kind=kind,
+        tolerance_px=int(tolerance),
         unambiguous=(row.get("salient_unambiguous") or "").strip().lower() != "no",
     )
 
@@ -156,7 +149,7 @@ def _from_pairs(folder: Path) -> list[Sample]:
     alpha_of = {path.stem: path for path in alphas}
     for image in images:
         if image.stem not in alpha_of:
-            raise ConfigurationError(f"{folder}: no file in alphas/ is named {image.stem}")
+            raise ConfigurationError(f"{folder}: no file in alphas/ for images/{image.name}")
     left_over = alpha_of.keys() - {image.stem for image in images}
     if left_over:
         log.warning("%s: no photo in images/ for %s", folder, ", ".join(sorted(left_over)))

@@ -1,10 +1,12 @@
-"""`per_image.csv`: one row for each judged photo, written as soon as it is known."""
+"""`per_image.csv`: one row for each evaluated photo, written as soon as it is known."""
 
 import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from rmbg_service.system.atomic import atomic_replace
 
 MEASURES = (
     "iou",
@@ -24,14 +26,14 @@ MEASURES = (
     "shadow_leak",
     "seconds",
 )
-"""What is known of a judged photo: the measures by their short names, and the removal's time."""
+"""The columns with numbers: the measures by their short names, and the time of the removal."""
 
 COLUMNS = ("id", *MEASURES, "tags", "gt_kind", "key")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One judged photo: `values` by the names in `MEASURES`, NaN where one does not apply.
+    """One evaluated photo: `values` by the names in `MEASURES`, NaN if one does not apply.
 
     `key` is a digest of everything the values depend on.
     """
@@ -44,7 +46,7 @@ class Record:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The rows of a file; none when there is no file. A row that was cut off is left out."""
+    """The rows of a file; none if there is no file. An incomplete row is left out."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -53,15 +55,16 @@ def read_records(path: Path) -> list[Record]:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Replace the file by these rows, in one step."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    """Replace the file atomically by these rows."""
+    with (
+        atomic_replace(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file).writerows([COLUMNS, *map(_cells, records)])
-    part.replace(path)
 
 
 def append_record(path: Path, record: Record) -> None:
-    """Add one row at the end of a file that `write_records` made."""
+    """Append one row to a file that `write_records` wrote."""
     with path.open("a", newline="", encoding="utf-8") as file:
         csv.writer(file).writerow(_cells(record))
 

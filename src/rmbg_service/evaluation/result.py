@@ -1,4 +1,4 @@
-"""Everything one evaluation found: what `summary.json` says and the report is drawn from."""
+"""The result of one evaluation: the content of `summary.json` and of the report."""
 
 import hashlib
 import importlib.metadata
@@ -22,16 +22,17 @@ from rmbg_service.evaluation.summary import (
     compare,
     summarise,
 )
+from rmbg_service.system.atomic import atomic_write
 
 DEPENDED_ON = ("rmbg-service", "numpy", "opencv-python-headless", "onnxruntime", "torch")
 
 
 @dataclass(frozen=True)
 class Result:
-    """One evaluation, all candidates of it.
+    """One evaluation with all its candidates.
 
     `groups` has, by candidate, the estimates of each tag; `differences` compares the first
-    candidate with every other. `options` is what the command was told.
+    candidate with every other one. `options` are those of the command.
     """
 
     dataset: str
@@ -62,14 +63,14 @@ class Result:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of what the figures depend on."""
+        """The versions of everything the numbers depend on."""
         return {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in DEPENDED_ON},
         }
 
     def as_dict(self) -> dict[str, object]:
-        """The content of `summary.json`; None stands for what does not exist."""
+        """The content of `summary.json`; None stands for NaN."""
         digests = "".join(sample_digest(sample) for sample in self.samples)
         return {
             "dataset": {
@@ -85,10 +86,9 @@ class Result:
         }
 
     def write_json(self, path: Path) -> None:
-        """Write `summary.json` in one step."""
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n", "utf-8")
-        part.replace(path)
+        """Write `summary.json` atomically."""
+        text = json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"
+        atomic_write(path, text.encode())
 
     def _model(self, outcome: Outcome) -> dict[str, object]:
         groups = self.groups[outcome.candidate]

@@ -1,4 +1,4 @@
-"""Judging one candidate on a dataset: a bad picture is noted, a second run does only the rest."""
+"""Evaluate one candidate on a dataset; a second run does only what is missing."""
 
 import hashlib
 import importlib.metadata
@@ -15,15 +15,16 @@ from rmbg_service.evaluation.candidates import Candidate, Predict
 from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb, load_shadow, sample_digest
 from rmbg_service.evaluation.measures import measure
 from rmbg_service.evaluation.records import Record, append_record, read_records, write_records
+from rmbg_service.system.atomic import atomic_replace
 from rmbg_service.types import Matte
 
 TABLE, MATTES = "per_image.csv", "mattes"
-"""The rows of one candidate and its mattes, in its folder."""
+"""The file with the rows of one candidate and the folder of its mattes, both in its folder."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A photo that could not be judged, and why."""
+    """A photo that could not be evaluated, and why."""
 
     id: str
     error: str
@@ -31,7 +32,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the candidate of that name; records are in the dataset's order."""
+    """The results of one candidate; records are in the dataset's order."""
 
     candidate: str
     source: str
@@ -52,18 +53,18 @@ def run(
     on_done: Callable[[], None] = lambda: None,
     dataset: Sequence[Sample] = (),
 ) -> Outcome:
-    """Judge every sample; `on_done` is called after each.
+    """Evaluate every sample; `on_done` is called after each.
 
-    `folder` gets `per_image.csv` and `mattes/<id>.png`. Rows that stand there already are taken
-    over when the photo, its truth, the candidate and this package's version are the same; the model
-    is loaded only if there are others. Of the other photos of the `dataset` that `samples` were
-    chosen from, such rows stay, too. What is wrong with one photo becomes a `Failure`. Stopped at
-    any point, even by a signal, the folder is fit for the next run.
+    Writes `per_image.csv` and `mattes/<id>.png` to `folder`. Existing rows are kept if the photo,
+    its truth, the candidate and this package's version are the same; the model is loaded only if
+    others are needed. Such rows of other photos in `dataset`, from which `samples` were chosen, are
+    kept, too. An error of one photo becomes a `Failure`. The next run can continue after an
+    interruption at any point.
     """
     table = folder / TABLE
     (folder / MATTES).mkdir(parents=True, exist_ok=True)
     known = {record.id: record for record in read_records(table)}  # the last one of an id counts
-    write_records(table, known.values())  # without a row that was cut off
+    write_records(table, known.values())  # without an incomplete row
     records, failures = [], []
     with ExitStack() as stack:
         predict: Predict | None = None
@@ -86,16 +87,41 @@ def run(
     return Outcome(candidate.name, candidate.source, folder, records, failures)
 
 
+def result_folders(
+    candidates: Sequence[Candidate], dataset: Sequence[Sample], out: Path
+) -> list[Path]:
+    """The folder of each candidate: `out` itself for a single one, else `out/<name>`.
+
+    The results of a single candidate move to the folder of its name when others are added, and stay
+    there.
+    """
+    named = [out / candidate.name for candidate in candidates]
+    if len(candidates) == 1:
+        return named if (named[0] / TABLE).is_file() else [out]
+    records = {record.id: record for record in read_records(out / TABLE)}
+    for candidate, folder in zip(candidates, named, strict=True):
+        if not folder.exists() and any(
+            sample.id in records and is_current(records[sample.id], candidate, sample)
+            for sample in dataset
+        ):
+            folder.mkdir()
+            for name in (MATTES, TABLE):
+                if (out / name).exists():
+                    (out / name).rename(folder / name)
+            break
+    return named
+
+
 def matte_path(folder: Path, sample: Sample) -> Path:
-    """Where a candidate's matte of a sample is kept."""
+    """The path of a candidate's matte of a sample."""
     return folder / MATTES / f"{sample.id}.png"
 
 
 def is_current(record: Record, candidate: Candidate, sample: Sample) -> bool:
-    """Whether judging the sample again would give this record."""
+    """Whether evaluating the sample again would give this record."""
     try:
         return record.key == _key(candidate, sample)
-    except OSError:  # there is no prediction any more, or no photo
+    except OSError:  # the prediction or the photo no longer exists
         return False
 
 
@@ -127,7 +153,7 @@ def _judge(sample: Sample, key: str, predict: Predict, path: Path) -> Record:
     prediction = predict(sample)
     matte, truth = prediction.matte, load_matte(sample.alpha)
     shadow = load_shadow(sample.shadow) if sample.shadow else None
-    photo = load_rgb(sample.image)  # the report shows it, ready predictions do not need it
+    photo = load_rgb(sample.image)  # for the report; ready predictions do not need it
     for what, array in (("photo", photo), ("prediction", matte), ("shadow mask", shadow)):
         if array is not None and array.shape[:2] != truth.shape:
             raise InvalidImage(f"the {what} has {_size(array)} px, the truth {_size(truth)}")
@@ -144,9 +170,8 @@ def _judge(sample: Sample, key: str, predict: Predict, path: Path) -> Record:
 
 
 def _save(matte: Matte, path: Path) -> None:
-    part = path.with_suffix(".part")
-    Image.fromarray(np.rint(matte * 255).astype(np.uint8)).save(part, "PNG")
-    part.replace(path)
+    with atomic_replace(path) as temporary:
+        Image.fromarray(np.rint(matte * 255).astype(np.uint8)).save(temporary, "PNG")
 
 
 def _size(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:

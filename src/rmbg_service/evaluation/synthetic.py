@@ -1,4 +1,4 @@
-"""Made-up scenes as a dataset on disk: judged, resumed and looked at like any other."""
+"""Synthetic scenes as a dataset on disk."""
 
 import csv
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from PIL import Image
 from rmbg_service.evaluation.scenes import Scene
 
 VISIBLE_SHADOW = 13
-"""Darkening, of 255, from which on a shadow belongs to the mask: 5 %."""
+"""The least attenuation, of 255, that counts as shadow: 5%."""
 
 
 def write_scenes(scenes: Iterable[Scene], folder: Path) -> None:

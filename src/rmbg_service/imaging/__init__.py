@@ -1,1 +1,1 @@
-"""Bytes to pixels and pixels to bytes; no HTTP, no network."""
+"""Bytes to pixels and back: decode, colour, compose, encode."""

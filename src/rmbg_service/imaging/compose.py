@@ -1,4 +1,4 @@
-"""What is done with a cutout before it is encoded: crop, place, limit, put on a background."""
+"""Geometry and backgrounds of a cutout: crop, place, limit its size, put it on a background."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from PIL import Image, ImageOps
 
 from rmbg_service.imaging.colour import rgb_from_srgb
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.types import Box, Colour, Margin
+from rmbg_service.imaging.tiling import bands
+from rmbg_service.types import Box, Colour, Margin, Position
 
-WHITE: Colour = (255, 255, 255, 255)
-_BAND_ROWS = 64
+WHITE = Colour(255, 255, 255)
 _Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
@@ -23,7 +23,7 @@ def crop(cutout: Cutout, margin: Margin, max_pixels: int) -> Cutout:
     """Cut to the box of the subject and its shadow, and a margin around it.
 
     The margin may lie outside the picture. A result above `max_pixels` is shrunk before its margins
-    are laid on. Without a subject the cutout stays as it is.
+    are added. Without a subject the cutout stays as it is.
     """
     box = cutout.extent
     if box is None:
@@ -65,18 +65,17 @@ def with_margin(width: int, height: int, margin: Margin) -> tuple[int, int]:
 def _around(width: int, height: int, margin: Margin) -> Box:
     """The margin's four widths in px."""
     top, right, bottom, left = (
-        round(value if value >= 0 else -value / 100 * side)
-        for value, side in zip(margin, (height, width) * 2, strict=True)
+        round(length.px(side)) for length, side in zip(margin, (height, width) * 2, strict=True)
     )
     return Box(left, top, right, bottom)
 
 
-def place(cutout: Cutout, scale: float | None, position: tuple[float, float] | None) -> Cutout:
+def place(cutout: Cutout, scale: float | None, position: Position | None) -> Cutout:
     """Move the subject with its shadow on its canvas, which keeps its size.
 
     `scale` in (0, 1] is the part of the canvas that the box of both fills in the direction in
-    which it fills most; None leaves its size. `position` is `(x, y)` in [0, 1], 0 left and top, 1
-    right and bottom, None the centre. Without a subject the cutout stays as it is.
+    which it fills most; None keeps its size. A `position` of None is the centre. Without a subject
+    the cutout stays as it is.
     """
     box = cutout.extent
     if box is None:
@@ -136,8 +135,8 @@ def _scaled(width: int, height: int, factor: float, max_pixels: int | None) -> t
     return width, height
 
 
-def uncut(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:
-    """The cutout of a region back in its picture of `width` x `height`, transparent around it."""
+def paste_back(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:
+    """The cutout of a region pasted back into its picture of `width` x `height` px."""
     left, top = region.left, region.top
     shadow = cutout.shadow
     if shadow is not None and shadow.box is not None:
@@ -153,7 +152,7 @@ def on_colour(cutout: Cutout, colour: Colour) -> Cutout:
     if cutout.icc is not None:
         rgb = rgb_from_srgb(rgb, cutout.icc)
     shape = cutout.rgb.shape
-    return _over(cutout, np.broadcast_to(rgb, shape), colour[3])
+    return _over(cutout, np.broadcast_to(rgb, shape), colour.alpha)
 
 
 def on_picture(cutout: Cutout, background: NDArray[np.uint8]) -> Cutout:
@@ -169,8 +168,7 @@ def _over(cutout: Cutout, background: NDArray[np.uint8], background_alpha: int) 
     rgb = np.empty_like(cutout.rgb)
     alpha = np.empty_like(cutout.alpha)
     under = background_alpha / 255.0
-    for top in range(0, len(alpha), _BAND_ROWS):
-        rows = slice(top, top + _BAND_ROWS)
+    for rows in bands(len(alpha)):
         colours, opaque = cutout.rows_with_shadow(rows)
         above = opaque[..., None].astype(np.float32) / 255.0
         below = (1.0 - above) * under

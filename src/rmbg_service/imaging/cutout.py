@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rmbg_service.imaging.png import write_rgba
+from rmbg_service.imaging.tiling import bands
 from rmbg_service.types import Box
 
 BOX_THRESHOLD = 13
-"""Alpha, of 255, from which on a pixel belongs to the subject's box: 5 %."""
-
-
-_BAND_ROWS = 64
+"""Alpha, of 255, from which on a pixel belongs to the subject's box: 5%."""
 
 SHADOW_BOX_THRESHOLD = 26
-"""Alpha, of 255, from which on a pixel belongs to the shadow's box: 10 %."""
+"""Alpha, of 255, from which on a pixel belongs to the shadow's box: 10%."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,10 @@ class Shadow:
     """The subject's shadow, or why there is none.
 
     `alpha` `(H, W)` uint8 is that of a black layer under the subject, in the encoded values in
-    which pictures are composited; None where there is no shadow (then `reason` says why) and where
-    the layer is not needed any more.
-    `box` is where it is denser than 10 %, `density` its mean in [0, 1] there, both in the input
-    picture. `confidence` in [0, 1] says how well a kept shadow stands out of the floor.
+    which pictures are composited; None if there is no shadow (`reason` says why) or if the layer is
+    no longer needed. `box` is where the shadow is denser than 10%, `density` its mean in [0, 1]
+    there, both in the input picture. `confidence` in [0, 1] says how well a kept shadow stands out
+    from the floor.
     """
 
     kind: Literal["keep", "drop"]
@@ -51,7 +49,7 @@ class Shadow:
 class Cutout:
     """A picture without its background, straight alpha.
 
-    `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc` or in sRGB where that is None;
+    `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc`, or in sRGB if that is None;
     `alpha` is `(H, W)` uint8. Lossless writers store RGB as 0 where alpha is 0. `confidence` in
     [0, 1] says how decided the network was about what it kept: sum(m^2) / sum(m) over its matte m.
     `shadow` is a layer of its own under the subject, None when none was asked for.
@@ -76,7 +74,7 @@ class Cutout:
 
     @property
     def box(self) -> Box | None:
-        """Where alpha reaches `BOX_THRESHOLD`; None where it nowhere does."""
+        """Where alpha reaches `BOX_THRESHOLD`; None if it does nowhere."""
         return box_of(self.alpha, BOX_THRESHOLD)
 
     @property
@@ -105,8 +103,7 @@ class Cutout:
         if self.shadow is None or self.shadow.alpha is None:
             return self
         rgb, alpha = np.empty_like(self.rgb), np.empty_like(self.alpha)
-        for top in range(0, len(alpha), _BAND_ROWS):
-            rows = slice(top, top + _BAND_ROWS)
+        for rows in bands(len(alpha)):
             rgb[rows], alpha[rows] = self.rows_with_shadow(rows)
         return replace(self, rgb=rgb, alpha=alpha, shadow=None)
 
@@ -126,7 +123,7 @@ class Cutout:
         return write_rgba(flat.rgb, flat.alpha, flat.icc)
 
     def save(self, path: str | Path) -> None:
-        """Write the cutout to a PNG file; `ValueError` for another suffix than `.png`."""
+        """Write the cutout to a PNG file; raises `ValueError` for any suffix but `.png`."""
         if Path(path).suffix.lower() != ".png":
             raise ValueError("save() writes PNG files; for other formats use to_pil().save()")
         Path(path).write_bytes(self.png())
@@ -137,7 +134,7 @@ class Cutout:
 
 
 def box_of(alpha: NDArray[np.uint8], threshold: int) -> Box | None:
-    """Where `alpha` `(H, W)` reaches `threshold`; None where it nowhere does."""
+    """Where `alpha` `(H, W)` reaches `threshold`; None if it does nowhere."""
     inside = cv2.threshold(alpha, threshold - 1, 255, cv2.THRESH_BINARY)[1]
     left, top, width, height = cv2.boundingRect(inside)
     return Box(left, top, left + width, top + height) if width else None

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
-from itertools import product
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -14,9 +13,9 @@ from PIL import Image
 
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.png import write_grey, write_rgba
+from rmbg_service.imaging.tiling import tiles
 
 _SPREAD_PX = 16  # a macroblock of the widest format
-_TILE_PX = 128
 _NOTHING = np.float32(1e-6)
 
 
@@ -25,7 +24,7 @@ class Encoder:
     """How to write one format. `write(cutout, quality)` gives the file's bytes.
 
     `max_side` is the longest side in px that the format can have. `memory` is how much its writer
-    needs, as a multiple of what is reckoned for a picture.
+    needs, as a multiple of what a picture reserves.
     """
 
     media_type: str
@@ -113,16 +112,16 @@ def _hide(cutout: Cutout) -> Cutout:
 def _spread(cutout: Cutout) -> Cutout:
     """The cutout with the colours of its edge a little beyond it, and RGB 0 further out.
 
-    Lossy formats share colours between neighbours: zeros beside the edge would darken it. What goes
-    in is a mean of what can be seen, weighted by its alpha. In tiles, so that memory stays small.
+    Lossy formats share colours between neighbours: zeros beside the edge would darken it. The
+    continued colour is a mean of the visible ones, weighted by alpha. Works in tiles, so that
+    memory stays small.
     """
     rgb = np.zeros_like(cutout.rgb)
-    height, width = cutout.alpha.shape
-    for top, left in product(range(0, height, _TILE_PX), range(0, width, _TILE_PX)):
-        tile = slice(top, top + _TILE_PX), slice(left, left + _TILE_PX)
+    for tile in tiles(cutout.alpha.shape):
+        rows, columns = tile
         around = (
-            slice(max(0, top - _SPREAD_PX), top + _TILE_PX + _SPREAD_PX),
-            slice(max(0, left - _SPREAD_PX), left + _TILE_PX + _SPREAD_PX),
+            slice(max(0, rows.start - _SPREAD_PX), rows.stop + _SPREAD_PX),
+            slice(max(0, columns.start - _SPREAD_PX), columns.stop + _SPREAD_PX),
         )
         if not cutout.alpha[around].any():
             continue
@@ -130,13 +129,13 @@ def _spread(cutout: Cutout) -> Cutout:
         hidden = cv2.inRange(cutout.alpha[tile], 0, 0)
         if hidden.any():
             mean = _visible_mean(cutout.rgb[around], cutout.alpha[around])
-            mean = mean[top - around[0].start :, left - around[1].start :]
+            mean = mean[rows.start - around[0].start :, columns.start - around[1].start :]
             cv2.copyTo(mean[: hidden.shape[0], : hidden.shape[1]], hidden, rgb[tile])
     return replace(cutout, rgb=rgb)
 
 
 def _visible_mean(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The mean colour around each pixel of what can be seen there, 0 where nothing can."""
+    """The mean of the visible colours around each pixel, 0 if none is visible."""
     side = 2 * _SPREAD_PX + 1
     weights = cv2.merge([alpha.astype(np.float32)] * 3)
     sums, total = (

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rmbg_service.imaging.tiling import BAND_ROWS, bands
+
 try:
     from isal.isal_zlib import compressobj
 except ImportError:  # no build for this platform
     from zlib import compressobj  # type: ignore[assignment]
 
-BAND_ROWS = 64
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGBA = 0, 6
 _UP_FILTER = 2
@@ -34,25 +35,22 @@ def write_rgba(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], icc: bytes | No
     """
     height, width = alpha.shape
 
-    def bands() -> Iterator[NDArray[np.uint8]]:
+    def rgba_bands() -> Iterator[NDArray[np.uint8]]:
         rgba = np.empty((BAND_ROWS, width, 4), np.uint8)
-        for top in range(0, height, BAND_ROWS):
-            band_alpha = alpha[top : top + BAND_ROWS]
+        for rows in bands(height):
+            band_alpha = alpha[rows]
             band = rgba[: len(band_alpha)]
-            cv2.mixChannels(
-                [rgb[top : top + BAND_ROWS], band_alpha], [band], [0, 0, 1, 1, 2, 2, 3, 3]
-            )
+            cv2.mixChannels([rgb[rows], band_alpha], [band], [0, 0, 1, 1, 2, 2, 3, 3])
             band.view(np.uint32)[..., 0][band_alpha == 0] = 0
             yield band.reshape(len(band), width * 4)
 
-    return _write(width, height, _RGBA, bands(), _profile(icc))
+    return _write(width, height, _RGBA, rgba_bands(), _profile(icc))
 
 
 def write_grey(grey: NDArray[np.uint8]) -> bytes:
     """PNG of one grey channel `(H, W)` uint8."""
     height, width = grey.shape
-    bands = (grey[top : top + BAND_ROWS] for top in range(0, height, BAND_ROWS))
-    return _write(width, height, _GREY, bands, b"")
+    return _write(width, height, _GREY, (grey[rows] for rows in bands(height)), b"")
 
 
 def _write(

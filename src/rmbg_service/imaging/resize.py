@@ -1,4 +1,4 @@
-"""Pictures down to the network's input."""
+"""Pictures shrunk to the network's input."""
 
 import cv2
 import numpy as np

@@ -1,1 +1,1 @@
-"""From a matte to a cutout: refinement at full size and clean colours. NumPy and OpenCV only."""
+"""From a small matte to full-size alpha and clean edge colours."""

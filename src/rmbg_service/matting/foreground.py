@@ -7,20 +7,17 @@ Two things differ from the paper: more and narrower steps, and averages weighted
 the alpha, so that purer pixels count more.
 """
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rmbg_service.imaging.tiling import tiles
 from rmbg_service.matting.arrays import UNIT, merge, window
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 WORKING_SIDE_PX = 640
 RADII_PX = (30, 10, 3, 1)
 """Blur radii at the working size, one step each."""
-
-TILE_PX = 128
 
 NOTHING = np.float32(1e-5)
 """Weight of a pixel's own estimate, which stays where the layer is not seen in the window."""
@@ -37,19 +34,17 @@ def estimate_foreground(rgb: RgbImage, alpha: NDArray[np.uint8] | NDArray[np.flo
     else:
         levels = np.round(np.clip(np.asarray(alpha, np.float32), 0, 1) * 255).astype(np.uint8)
     colours = rgb.copy()
-    tiles = list(_soft_tiles(levels))
-    if not tiles:
+    soft = [tile for tile in tiles(levels.shape) if cv2.inRange(levels[tile], 1, 254).any()]
+    if not soft:
         return colours
     back, front = _layers(rgb, levels)
-    for top, left in tiles:
-        part = slice(top, top + TILE_PX), slice(left, left + TILE_PX)
-        tile = levels[part]
-        share = merge([tile * UNIT] * 3)
-        behind = window(back, levels.shape, (top, left), tile.shape)
-        before = window(front, levels.shape, (top, left), tile.shape)
-        rest = rgb[part] - behind - share * (before - behind)
+    for tile in soft:
+        share = merge([levels[tile] * UNIT] * 3)
+        behind = window(back, levels.shape, tile)
+        before = window(front, levels.shape, tile)
+        rest = rgb[tile] - behind - share * (before - behind)
         unmixed = cv2.add(before, share * rest, dtype=cv2.CV_8U)
-        cv2.copyTo(unmixed, cv2.inRange(tile, 1, 254), colours[part])
+        cv2.copyTo(unmixed, cv2.inRange(levels[tile], 1, 254), colours[tile])
     return colours
 
 
@@ -81,11 +76,3 @@ def _mean(colours: Planes, weights: Matte, radius: int) -> Planes:
 
     total = sums(colours * merge([weights] * 3)) + NOTHING * colours
     return np.divide(total, merge([sums(weights) + NOTHING] * 3), dtype=np.float32)
-
-
-def _soft_tiles(alpha: Alpha) -> Iterator[tuple[int, int]]:
-    for top in range(0, alpha.shape[0], TILE_PX):
-        for left in range(0, alpha.shape[1], TILE_PX):
-            tile = alpha[top : top + TILE_PX, left : left + TILE_PX]
-            if cv2.inRange(tile, 1, 254).any():
-                yield top, left

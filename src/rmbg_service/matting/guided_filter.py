@@ -1,4 +1,4 @@
-"""Guided filter with a colour guide and a measure of its own trust.
+"""Guided filter with a colour guide and a measure of how far to trust it.
 
 He, Sun and Tang, "Guided image filtering", ECCV 2010 and TPAMI 2013: in every window the matte is
 fitted as a linear function of the colour, `matte = slope . rgb + offset`. The share of the matte's
@@ -14,7 +14,7 @@ from rmbg_service.matting.arrays import merge, split
 from rmbg_service.types import Matte, Planes
 
 EPSILON = 1e-4
-"""Regularisation: colour differences below its root (1 % of the range) do not steer the matte."""
+"""Regularisation: colour differences below its root (1% of the range) do not steer the matte."""
 
 NOTHING_EXPLAINED, ALL_EXPLAINED = 0.3, 0.8
 """Explained shares at and below, at and above which the trust is 0 and 1."""

@@ -1,19 +1,17 @@
-"""What `detail` means for one picture: what the network sees again, and how the matte grows.
+"""What the option `detail` means for one picture: further views, and how the matte grows.
 
-`auto` was decided by measurement, see the documentation on quality. Small networks leave mattes so
-soft that the guided filter helps on every kind of picture; a precise matte of a large network is
-only made worse by it. Small networks are also quick, so that `auto` shows them the mirrored
-picture too, and the subject's box where that holds more detail. Alone, such a box gains as often as
-it loses, because the network sees less of the surroundings, unless the subject is small in a large
-picture; the larger it is, the more the whole picture counts.
+A small network leaves mattes so soft that the guided filter helps on every kind of picture; the
+precise matte of a large network only gets worse by it. Small networks are also quick, so `auto`
+shows them the mirrored picture too, and the subject's box if that holds more detail. Such a box
+shows less of the surroundings. It counts alone only if the subject is small in a large picture; the
+larger the subject, the more the whole picture counts. See docs/quality.md for the measurements.
 """
 
 from typing import Literal, NamedTuple
 
+from rmbg_service.matting.augmentation import View
 from rmbg_service.matting.crops import detail_gain, plan_crops, subject_box
-from rmbg_service.matting.upsampling import refine, upsample
-from rmbg_service.matting.views import View
-from rmbg_service.types import Alpha, Matte, RgbImage
+from rmbg_service.types import Matte
 
 Detail = Literal["auto", "off", "guided", "crop"]
 
@@ -21,15 +19,15 @@ SMALL_NETWORK_PX = 512
 """Networks up to this input size leave mattes that the guided filter improves."""
 
 FULL_GAIN = 1.5
-"""A box that shows a network this much more detail counts alone where it is seen. `auto` shows
-other boxes to small networks only, with a share that falls to one half where nothing is gained."""
+"""A box that shows a network this much more detail counts alone. `auto` shows other boxes to small
+networks only, with a share that falls to one half for a box without any gain."""
 
 
 class DetailPlan(NamedTuple):
-    """What the network is shown besides the whole picture, and what is made of it.
+    """The views the network is shown besides the whole picture, and what is made of their mattes.
 
-    `guided` says how the matte is brought to full size, `box_share` in [0.5, 1] how much the boxes
-    among the `views` count; see `views.join`.
+    `guided` says whether a guided filter brings the matte to full size. `box_share` in [0.5, 1] is
+    how much the boxes among the `views` count; see `combine_views`.
     """
 
     views: list[View]
@@ -40,7 +38,7 @@ class DetailPlan(NamedTuple):
 def plan_detail(
     detail: Detail, matte: Matte, size: tuple[int, int], input_size: tuple[int, int]
 ) -> DetailPlan:
-    """Plan for a first matte, the picture's `(height, width)` and the network's input size."""
+    """Plan for the matte of the full view, the picture's `(height, width)` and the input size."""
     small_network = max(input_size) <= SMALL_NETWORK_PX
     match detail:
         case "off":
@@ -51,25 +49,24 @@ def plan_detail(
             boxes = plan_crops(matte, size, input_size)
             return DetailPlan([View(box) for box in boxes], guided=small_network)
         case "auto" if small_network:
-            return _several_looks(matte, size, input_size)
+            return _plan_for_small_network(matte, size, input_size)
         case "auto":
-            boxes = plan_crops(matte, size, input_size, least_gain=FULL_GAIN, tiles=False)
+            boxes = plan_crops(matte, size, input_size, least_gain=FULL_GAIN, split=False)
             return DetailPlan([View(box) for box in boxes], guided=False)
 
 
-def _several_looks(matte: Matte, size: tuple[int, int], input_size: tuple[int, int]) -> DetailPlan:
-    """A mirrored look and one at the subject's box; both at the box where that counts alone."""
+def _plan_for_small_network(
+    matte: Matte, size: tuple[int, int], input_size: tuple[int, int]
+) -> DetailPlan:
+    """The mirrored picture and the subject's box; both views of the box if it counts alone."""
     if subject_box(matte, size) is None:
         return DetailPlan([], guided=True)
-    for box in plan_crops(matte, size, input_size, tiles=False):
-        gain = detail_gain(box, size, input_size)
-        if gain >= FULL_GAIN:
-            return DetailPlan([View(box), View(box, mirrored=True)], guided=True)
-        share = 0.5 + (gain - 1) / (2 * (FULL_GAIN - 1))
-        return DetailPlan([View(mirrored=True), View(box)], guided=True, box_share=share)
-    return DetailPlan([View(mirrored=True)], guided=True)
-
-
-def to_full_size(rgb: RgbImage, matte: Matte, guided: bool) -> Alpha:
-    """The alpha of the whole picture from the first or blended matte."""
-    return refine(rgb, matte) if guided else upsample(matte, rgb.shape[:2])
+    boxes = plan_crops(matte, size, input_size, split=False)
+    if not boxes:
+        return DetailPlan([View(mirrored=True)], guided=True)
+    (box,) = boxes
+    gain = detail_gain(box, size, input_size)
+    if gain >= FULL_GAIN:
+        return DetailPlan([View(box), View(box, mirrored=True)], guided=True)
+    share = 0.5 + (gain - 1) / (2 * (FULL_GAIN - 1))
+    return DetailPlan([View(mirrored=True), View(box)], guided=True, box_share=share)

@@ -1,11 +1,11 @@
-"""A sequence of alphas without flicker: a mean of three frames along the motion.
+"""Temporal filtering: alphas without flicker, as a mean of three frames along the motion.
 
 The alphas of the frames before and after are carried to where their pixels are now, by dense
-optical flow (DIS: Kroeger, Timofte, Dai and Van Gool, ECCV 2016), and averaged with the one in the
-middle: motion-compensated temporal filtering (Dubois and Sabri, IEEE Transactions on
-Communications 32(7), 1984). A carried alpha counts only as far as the picture that is carried with
-it agrees with what is seen. Frames on both sides, and none that were filtered before: so nothing
-lags behind a motion, and no error is handed on.
+optical flow (DIS: Kroeger, Timofte, Dai and Van Gool, ECCV 2016), and averaged with the one between
+them: motion-compensated temporal filtering (Dubois and Sabri, IEEE Transactions on
+Communications 32(7), 1984). A carried alpha counts only as far as the colours that are carried
+with it agree with the frame. The mean uses frames on both sides, none of them filtered before, so
+nothing lags behind a motion and errors do not accumulate.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,38 +21,38 @@ TOLERANCE = 8.0
 """Difference of colour, in levels of 255, at which a neighbour's share has fallen to 1/e."""
 
 AGREEMENT_PX = 5
-"""Colours are compared as means over windows of this size, so that noise is no difference."""
+"""Colours are compared as means over windows of this size, so that noise does not count."""
 
 WORKING_SIDE_PX = 640
-"""Flow and agreement are estimated at this long side at the most."""
+"""Flow and agreement are estimated with at most this long a side."""
 
 LEAST_SIDE_PX = 16
-"""Smaller pictures, which DIS does not take, are held to be still."""
+"""Smaller pictures, which DIS does not accept, count as still."""
 
 
 class MattedFrame(NamedTuple):
-    """A frame, its alpha, and when it is shown; the last is only passed on."""
+    """A frame, its alpha and its presentation time, which is only passed on."""
 
     rgb: RgbImage
     alpha: Alpha
     pts: int
 
 
-def steady(frames: Iterable[MattedFrame]) -> Iterator[MattedFrame]:
-    """The frames with steadied alphas; each comes after the next one has been read."""
+def temporal_mean(frames: Iterable[MattedFrame]) -> Iterator[MattedFrame]:
+    """The frames with alphas averaged over time; each comes after the next one has been read."""
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    before: _View | None = None
-    now: _View | None = None
-    for frame in frames:
-        after = _View(frame)
+    before: _ComparedFrame | None = None
+    now: _ComparedFrame | None = None
+    for matted in frames:
+        after = _ComparedFrame(matted)
         if now is not None:
-            yield now.mean_with([view for view in (before, after) if view is not None], flow)
+            yield now.mean_with([frame for frame in (before, after) if frame is not None], flow)
         before, now = now, after
     if now is not None:
         yield now.mean_with([] if before is None else [before], flow)
 
 
-class _View:
+class _ComparedFrame:
     """A frame with what is compared of it, at the working size: grey, and colours without noise."""
 
     def __init__(self, frame: MattedFrame) -> None:
@@ -65,7 +65,7 @@ class _View:
         means = cv2.blur(small, (AGREEMENT_PX, AGREEMENT_PX))
         self.colours: RgbImage = np.asarray(means, np.uint8)
 
-    def mean_with(self, others: "list[_View]", flow: cv2.DISOpticalFlow) -> MattedFrame:
+    def mean_with(self, others: "list[_ComparedFrame]", flow: cv2.DISOpticalFlow) -> MattedFrame:
         total = self.frame.alpha * UNIT
         weight = np.ones_like(total)
         for other in others:
@@ -75,7 +75,7 @@ class _View:
         alpha = np.clip(total / weight, 0, 1) * 255
         return self.frame._replace(alpha=np.round(alpha).astype(np.uint8))
 
-    def _carry(self, other: "_View", flow: cv2.DISOpticalFlow) -> tuple[Matte, Matte]:
+    def _carry(self, other: "_ComparedFrame", flow: cv2.DISOpticalFlow) -> tuple[Matte, Matte]:
         """The other's alpha moved to this frame, and its share in [0, 1]."""
         motion: Planes = np.zeros((*self.size, 2), np.float32)
         if min(self.size) >= LEAST_SIDE_PX:

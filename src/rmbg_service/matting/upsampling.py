@@ -15,8 +15,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rmbg_service.matting import guided_filter as guided
-from rmbg_service.matting.arrays import TILE_PX, UNIT, merge, resize, split, touched_tiles, window
+from rmbg_service.matting import guided_filter
+from rmbg_service.matting.arrays import UNIT, merge, resize, split, touched_tiles, window
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 WORKING_SIDE_PX = 640
@@ -71,13 +71,12 @@ def refine(rgb: RgbImage, matte: Matte) -> Alpha:
         return alpha
     band = cv2.dilate(unsure, np.ones((3, 3), np.uint8)).astype(np.float32)
     plan = _plan(rgb, np.clip(matte, 0, 1), band)
-    for top, left in touched_tiles(band, (height, width)):
-        tile = alpha[top : top + TILE_PX, left : left + TILE_PX]
-        guide = rgb[top : top + TILE_PX, left : left + TILE_PX] * UNIT
-        model, mix = (window(p, (height, width), (top, left), tile.shape) for p in plan)
+    for tile in touched_tiles(band, (height, width)):
+        guide = rgb[tile] * UNIT
+        model, mix = (window(planes, (height, width), tile) for planes in plan)
         share, added = split(mix)
-        change = (share * guided.apply(model, guide) + added) * 255
-        cv2.add(tile, change, dst=tile, dtype=cv2.CV_8U)
+        change = (share * guided_filter.apply(model, guide) + added) * 255
+        cv2.add(alpha[tile], change, dst=alpha[tile], dtype=cv2.CV_8U)
     return alpha
 
 
@@ -110,7 +109,7 @@ def _plan(rgb: RgbImage, matte: Matte, band: Matte) -> _Plan:
         model, trust = _fit(guide, refined, radius, loose)
         share = trust * here
         added = (here - share) * _steepen(refined, STEEPEN_SOFT) - here * coarse
-        refined = np.clip(coarse + share * guided.apply(model, guide) + added, 0, 1)
+        refined = np.clip(coarse + share * guided_filter.apply(model, guide) + added, 0, 1)
     return _Plan(model, merge([share, added]))
 
 
@@ -122,15 +121,15 @@ def _widely_fitted(shrunk: RgbImage, matte: Matte, band: Matte, loose: Matte) ->
     refined = resize(matte, size)
     for radius in LOOSE_RADII if touched.any() else ():
         model, trust = _fit(guide, refined, radius, loose)
-        refined = refined + touched * trust * (guided.apply(model, guide) - refined)
+        refined = refined + touched * trust * (guided_filter.apply(model, guide) - refined)
     return refined
 
 
-def _fit(guide: Planes, matte: Matte, radius: int, loose: Matte) -> guided.Fit:
+def _fit(guide: Planes, matte: Matte, radius: int, loose: Matte) -> guided_filter.Fit:
     size = matte.shape[0], matte.shape[1]
     factor = STEEPEN_FIRM - (STEEPEN_FIRM - STEEPEN_SOFT) * resize(loose, size, cv2.INTER_LINEAR)
     radius_px = max(1, round(radius * max(size) / COARSE_SIDE_PX))
-    return guided.fit(guide, _steepen(matte, factor), radius_px)
+    return guided_filter.fit(guide, _steepen(matte, factor), radius_px)
 
 
 def _working_size(rgb: RgbImage, side_px: int) -> tuple[int, int]:

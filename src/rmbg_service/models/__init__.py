@@ -1,1 +1,1 @@
-"""What predicts a matte."""
+"""What predicts a matte: catalogue, ONNX Runtime, BiRefNet."""

@@ -1,1 +1,1 @@
-"""One picture in, one cutout out, without a queue or HTTP."""
+"""One image in, one cutout out, without a queue or HTTP."""

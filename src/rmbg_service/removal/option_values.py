@@ -1,79 +1,179 @@
-"""How a caller writes where and on what a cutout shall stand, as numbers."""
+"""The values of options that callers write as text: colours, margins, lengths, regions.
 
-import math
+Each parser takes text in lower case with single blanks and raises `ValueError`. `OptionText` makes
+a pydantic field of a parser: text on the wire, a `Parsed` value in Python.
+"""
+
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from PIL import ImageColor
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
-from rmbg_service.types import Colour, Margin
+from rmbg_service.errors import InvalidRegion
+from rmbg_service.types import Box, Colour, Length, Margin, Position
+
+_T = TypeVar("_T")
+_LENGTH = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(px|%)|(?P<zero>0)")
+_MARGIN_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)(px|%|)")
+_PERCENTAGE = re.compile(r"\d{1,3}(\.\d{1,3})?%")
+
+
+@dataclass(frozen=True)
+class Parsed(Generic[_T]):
+    """A value and the text that it was parsed from; two are equal if their values are."""
+
+    value: _T
+    text: str = field(compare=False)
+
+    def __str__(self) -> str:
+        """The text."""
+        return self.text
+
+
+@dataclass(frozen=True)
+class OptionText:
+    """Annotation of a pydantic field: text of at most `max_length` characters for `parse`.
+
+    The field holds a `Parsed` and is written as its text. Letter case and extra blanks do not
+    matter. The JSON schema is that of a string.
+    """
+
+    parse: Callable[[str], object]
+    max_length: int
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        """How pydantic validates and writes such a field."""
+        text = core_schema.str_schema(max_length=self.max_length)
+        return core_schema.no_info_wrap_validator_function(
+            self._validate,
+            text,
+            serialization=core_schema.plain_serializer_function_ser_schema(str, return_schema=text),
+        )
+
+    def _validate(self, given: object, to_text: Callable[[object], str]) -> object:
+        if isinstance(given, Parsed):
+            return given
+        text = " ".join(to_text(given).lower().split())
+        return Parsed(self.parse(text), text)
+
+
+class Region(NamedTuple):
+    """A region of interest: the only part of a picture in which a subject is looked for."""
+
+    left: Length
+    top: Length
+    right: Length
+    bottom: Length
+
+    def box(self, width: int, height: int) -> Box | None:
+        """The region of a picture of `width` x `height` px; None if it is the whole picture.
+
+        Raises `InvalidRegion` if the region is empty or extends beyond the picture.
+        """
+        sides = (width, height) * 2
+        box = Box(*(round(edge.px(side)) for edge, side in zip(self, sides, strict=True)))
+        region = f"the region from {box.left},{box.top} to {box.right},{box.bottom} px"
+        if box.right > width or box.bottom > height:
+            raise InvalidRegion(f"{region} leaves the picture of {width} x {height} px", "exceeds")
+        if box.width <= 0 or box.height <= 0:
+            raise InvalidRegion(f"{region} is empty", "empty")
+        return None if box == Box(0, 0, width, height) else box
 
 
 def parse_colour(text: str) -> Colour:
-    """RGBA of a CSS colour: a name, `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa`, `rgb()` or `hsl()`.
+    """Parse a CSS colour: a name, `#rgb`, `#rgba`, `#rrggbb`, `#rrggbbaa`, `rgb()` or `hsl()`.
 
-    The `#` may be missing. Raises `ValueError` for anything else.
+    The `#` may be missing.
     """
     text = text.strip()
-    if text == "transparent":  # a name of CSS that Pillow does not know
-        return 0, 0, 0, 0
+    if text == "transparent":  # a CSS name that Pillow does not know
+        return Colour(0, 0, 0, 0)
     if re.fullmatch(r"[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}", text):
         text = f"#{text}"
     colour = ImageColor.getcolor(text, "RGBA")
     assert isinstance(colour, tuple)
     if not all(0 <= channel <= 255 for channel in colour):
-        raise ValueError(f"{text!r} has a channel beyond its range")
-    return colour  # type: ignore[return-value]
+        raise ValueError(f"expected channels from 0 to 255, got {text!r}")
+    return Colour(*colour)
 
 
 def parse_margin(text: str) -> Margin:
-    """A CSS-like margin of 1, 2 or 4 values in `px` or `%`. Raises `ValueError`."""
-    values = [_margin_value(part) for part in text.split()]
+    """Parse a CSS-like margin of 1, 2 or 4 values in `px` or `%`."""
+    values = [_margin_length(part) for part in text.split()]
     if len(values) == 1:
         values *= 4
     elif len(values) == 2:
         values *= 2
     if len(values) != 4:
         raise ValueError("a margin has 1, 2 or 4 values")
-    return values[0], values[1], values[2], values[3]
+    return Margin(*values)
 
 
-def _margin_value(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,5}(?:\.\d{1,3})?)(px|%|)", text)
+def _margin_length(text: str) -> Length:
+    match = _MARGIN_LENGTH.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no margin; write 30px or 10%")
-    value = float(match[1])
-    if match[2] == "%":
-        if value > 100:
-            raise ValueError("a margin is at most 100%")
-        return -value
-    return value
+        raise ValueError(f"expected a margin such as 30px or 10%, got {text!r}")
+    length = Length(float(match[1]), match[2] == "%")
+    if length.relative and length.value > 100:
+        raise ValueError("a margin is at most 100%")
+    return length
 
 
 def parse_scale(text: str) -> float | None:
-    """The part in (0, 1] of `10%` to `100%`, None for `original`. Raises `ValueError`."""
+    """Parse a percentage from `10%` to `100%` to a number in (0, 1]; None for `original`."""
     if text == "original":
         return None
-    (value,) = _percents(text, 1)
+    (value,) = _percentages(text, 1)
     if not 0.1 <= value <= 1:
         raise ValueError("scale is between 10% and 100%")
     return value
 
 
-def parse_position(text: str) -> tuple[float, float] | None:
-    """`(x, y)` in [0, 1] of `center`, `x%` or `x% y%`; None for `original`. Raises `ValueError`."""
+def parse_position(text: str) -> Position | None:
+    """Parse `center`, `x%` or `x% y%`; None for `original`."""
     if text == "original":
         return None
     if text == "center":
-        return 0.5, 0.5
-    values = _percents(text, 2 if len(text.split()) > 1 else 1)
-    return values[0], values[-1]
+        return Position(0.5, 0.5)
+    values = _percentages(text, 2 if len(text.split()) > 1 else 1)
+    return Position(values[0], values[-1])
 
 
-def _percents(text: str, count: int) -> list[float]:
+def _percentages(text: str, count: int) -> list[float]:
     parts = text.split()
-    if len(parts) != count or not all(re.fullmatch(r"\d{1,3}(\.\d{1,3})?%", p) for p in parts):
-        raise ValueError(f"{text!r} is not {'one per cent value' if count == 1 else 'two of them'}")
+    if len(parts) != count or not all(_PERCENTAGE.fullmatch(part) for part in parts):
+        raise ValueError(
+            f"expected {('one percentage', 'two percentages')[count - 1]}, got {text!r}"
+        )
     values = [float(part[:-1]) / 100 for part in parts]
-    if not all(0 <= value <= 1 and math.isfinite(value) for value in values):
-        raise ValueError("per cents lie between 0% and 100%")
+    if not all(0 <= value <= 1 for value in values):
+        raise ValueError("percentages are between 0% and 100%")
     return values
+
+
+def parse_region(text: str) -> Region:
+    """Parse `x1 y1 x2 y2`, each in `px` or `%`, or 0."""
+    matches = [_LENGTH.fullmatch(part) for part in text.split()]
+    edges = [Length(float(match[1] or 0), match[2] == "%") for match in matches if match]
+    if len(matches) != 4 or len(edges) != 4:
+        raise ValueError(
+            "a region is four lengths, as in `10% 0% 90% 100%` or `0px 0px 200px 99px`"
+        )
+    if any(edge.relative and edge.value > 100 for edge in edges):
+        raise ValueError("percentages are between 0% and 100%")
+    return Region(*edges)
+
+
+ColourOption = Annotated[Parsed[Colour], OptionText(parse_colour, max_length=40)]
+MarginOption = Annotated[Parsed[Margin], OptionText(parse_margin, max_length=60)]
+ScaleOption = Annotated[Parsed[float | None], OptionText(parse_scale, max_length=20)]
+PositionOption = Annotated[Parsed[Position | None], OptionText(parse_position, max_length=40)]
+RegionOption = Annotated[Parsed[Region], OptionText(parse_region, max_length=60)]
+
+NO_MARGIN = Parsed(parse_margin("0"), "0")
+ORIGINAL_SCALE = Parsed(parse_scale("original"), "original")
+WHOLE_PICTURE = Parsed(parse_region("0% 0% 100% 100%"), "0% 0% 100% 100%")

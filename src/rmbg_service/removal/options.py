@@ -1,33 +1,21 @@
-"""What a caller may ask for in one removal."""
+"""The options of one removal."""
 
-from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rmbg_service.imaging.region import parse_region
 from rmbg_service.matting.plan import Detail
-from rmbg_service.removal import option_values as texts
+from rmbg_service.removal.option_values import (
+    NO_MARGIN,
+    ORIGINAL_SCALE,
+    ColourOption,
+    MarginOption,
+    PositionOption,
+    RegionOption,
+    ScaleOption,
+)
 
 OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip", "auto"]
-
-
-def _readable_by(parse: Callable[[str], object]) -> AfterValidator:
-    """Text that `parse` understands; letters' case and the number of blanks say nothing."""
-
-    def check(text: str) -> str:
-        tidy = " ".join(text.lower().split())
-        parse(tidy)
-        return tidy
-
-    return AfterValidator(check)
-
-
-ColourText = Annotated[str, Field(max_length=40), _readable_by(texts.parse_colour)]
-MarginText = Annotated[str, Field(max_length=60), _readable_by(texts.parse_margin)]
-ScaleText = Annotated[str, Field(max_length=20), _readable_by(texts.parse_scale)]
-PositionText = Annotated[str, Field(max_length=40), _readable_by(texts.parse_position)]
-RegionText = Annotated[str, Field(max_length=60), _readable_by(parse_region)]
 
 
 class RemovalOptions(BaseModel):
@@ -82,27 +70,29 @@ class RemovalOptions(BaseModel):
     shadow_softness: float = Field(
         0.5, ge=0, le=1, description="How soft a painted shadow is away from the foot."
     )
-    background: ColourText | None = Field(
+    background: ColourOption | None = Field(
         None,
         description="Put the cutout on a CSS colour: a name, `#rgb`, `#rgba`, `#rrggbb` or "
         "`#rrggbbaa`.",
     )
     crop: bool = Field(False, description="Cut to the subject's box.")
-    margin: MarginText = Field(
-        "0",
+    margin: MarginOption = Field(
+        NO_MARGIN,
+        json_schema_extra={"default": str(NO_MARGIN)},
         description="With `crop`: space around the box, 1, 2 or 4 values like CSS, in `px` or in "
         "`%` of the box.",
     )
-    scale: ScaleText = Field(
-        "original",
+    scale: ScaleOption = Field(
+        ORIGINAL_SCALE,
+        json_schema_extra={"default": str(ORIGINAL_SCALE)},
         description="`10%` to `100%`: how much of the canvas the subject fills.",
     )
-    position: PositionText | None = Field(
+    position: PositionOption | None = Field(
         None,
         description="Where on the canvas the subject stands: `original`, `center`, `x%` or "
         "`x% y%`. Default: `center` with `scale`, else `original`.",
     )
-    roi: RegionText | None = Field(
+    roi: RegionOption | None = Field(
         None,
         description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`: the subject is looked "
         "for only there, all around it becomes transparent.",
@@ -124,12 +114,17 @@ class RemovalOptions(BaseModel):
         "the error `no-subject`.",
     )
 
+    @property
+    def placed(self) -> bool:
+        """Whether the subject changes its size or place on the canvas."""
+        moved = self.position is not None and self.position.value is not None
+        return self.scale.value is not None or moved
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        placed = self.scale != "original" or self.position not in (None, "original")
-        if self.crop and placed:
+        if self.crop and self.placed:
             raise ValueError("crop excludes scale and position")
-        if self.margin != "0" and not self.crop:
+        if self.margin.text != "0" and not self.crop:
             raise ValueError("margin needs crop=true")
         if self.output == "matte" and (self.background is not None or self.format == "zip"):
             raise ValueError("a matte has no colours: leave out background and zip")

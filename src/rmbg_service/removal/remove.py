@@ -4,7 +4,7 @@ import math
 import threading
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,20 @@ from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, from_pillow, probe
+from rmbg_service.imaging.decode import decode, from_pillow
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import predict
 from rmbg_service.settings import Settings, load_settings
-from rmbg_service.types import Matte
 
 _ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread
 
-Picture: TypeAlias = bytes | bytearray | str | Path | Image.Image | NDArray[np.uint8]
-
+ImageInput: TypeAlias = bytes | bytearray | str | Path | Image.Image | NDArray[np.uint8]
+"""The bytes or the path of an image file, a Pillow image, or an array."""
 
 USED_OPTIONS = frozenset(
     {
@@ -31,24 +33,24 @@ USED_OPTIONS = frozenset(
         "shadow", "shadow_opacity", "shadow_angle", "shadow_softness",
     }
 )  # fmt: skip
-"""The options of `RemovalOptions` that make a cutout; the others are about writing its file."""
+"""The options of `RemovalOptions` that shape a cutout; the others are about the file it becomes."""
 
 
 def remove_background(
-    picture: Picture, *, predictor: Predictor | None = None, **options: object
+    picture: ImageInput, *, predictor: Predictor | None = None, **options: object
 ) -> Cutout:
     """Remove the background of one picture.
 
     `picture` is the bytes or the path of an image file, a Pillow image, or an array of shape
     `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, uint8 sRGB. `options` are those of `RemovalOptions` that
-    make a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency`,
-    `on_empty`, those of the shadow, and `output`: with `matte` only the alpha counts, and the
-    colours are left as they are. `predictor` is a loaded one; by default the model that
+    shape a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency`,
+    `on_empty`, those of the shadow, and `output`: with `matte` only the alpha counts and the
+    colours stay as they are. `predictor` is a loaded one; by default the model that
     `RMBG_MODEL` names is loaded on the first call and kept.
 
     Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS`), `InvalidRegion`,
-    `NoSubject`, `ConfigurationError`, or `ValueError` for an option, also for one that is about the
-    file, such as `format`, `crop` or `output="layers"`.
+    `NoSubject`, `ConfigurationError`, or `ValueError` for a wrong option or for one about the file,
+    such as `format`, `crop` or `output="layers"`.
     """
     settings = load_settings()
     unused = options.keys() & (RemovalOptions.model_fields.keys() - USED_OPTIONS)
@@ -61,25 +63,8 @@ def remove_background(
         )
     source = pipeline.restrict(_source(picture, settings.max_image_pixels, wanted), wanted)
     with _ONE_AT_A_TIME:
-        found = predict(source, predictor or _default_predictor(settings), wanted)
-    return pipeline.refine(source, found.matte, wanted, guided=found.guided)
-
-
-class Prediction(NamedTuple):
-    """What the network says of a picture, all passes joined; `guided` as in `DetailPlan`."""
-
-    matte: Matte
-    guided: bool
-
-
-def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
-    """The matte of a decoded picture, with the further looks that `options.detail` means for it."""
-    size = predictor.input_size
-    (matte,) = predictor.predict([pipeline.prepare(source, size)])
-    plan = pipeline.plan(source, matte, options, size)
-    views = [pipeline.prepare(source, size, view) for view in plan.views]
-    seconds = [predictor.predict([view])[0] for view in views]
-    return Prediction(pipeline.join(source, matte, plan, seconds), plan.guided)
+        prediction = predict(source, predictor or _default_predictor(settings), wanted)
+    return pipeline.cut_out(source, prediction, wanted)
 
 
 @lru_cache(maxsize=1)
@@ -90,29 +75,31 @@ def _default_predictor(settings: Settings) -> Predictor:
     return predictor
 
 
-def _source(picture: Picture, max_pixels: int, options: RemovalOptions) -> SourceImage:
-    if isinstance(picture, str | Path):
-        picture = Path(picture).read_bytes()
+def _source(image: ImageInput, max_pixels: int, options: RemovalOptions) -> SourceImage:
+    if isinstance(image, str | Path):
+        image = Path(image).read_bytes()
     keep_profile = options.color_profile == "keep"
-    if isinstance(picture, bytes | bytearray):
-        data = bytes(picture)
+    if isinstance(image, bytes | bytearray):
+        data = bytes(image)
         return decode(data, probe(data, max_pixels), keep_profile=keep_profile)
-    pixels = math.prod(picture.size if isinstance(picture, Image.Image) else picture.shape[:2])
+    pixels = math.prod(image.size if isinstance(image, Image.Image) else image.shape[:2])
     if pixels > max_pixels:
-        raise ImageTooLarge(f"{pixels} pixels; at most {max_pixels} are accepted")
-    if isinstance(picture, Image.Image):
-        return from_pillow(picture, keep_profile=keep_profile)
-    return _source_of_array(picture)
+        raise ImageTooLarge(f"expected at most {max_pixels} pixels, got {pixels}")
+    if isinstance(image, Image.Image):
+        return from_pillow(image, keep_profile=keep_profile)
+    return _source_of_array(image)
 
 
 def _source_of_array(array: NDArray[np.uint8]) -> SourceImage:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape:
-        raise InvalidImage(f"need a uint8 array (H, W[, 3 or 4]), got {array.dtype} {array.shape}")
+        raise InvalidImage(
+            f"expected a uint8 array (H, W[, 3 or 4]), got {array.dtype} {array.shape}"
+        )
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
     height, width, channels = array.shape
     if channels not in (3, 4):
-        raise InvalidImage(f"need 3 or 4 channels, got {channels}")
+        raise InvalidImage(f"expected 3 or 4 channels, got {channels}")
     alpha = np.ascontiguousarray(array[..., 3]) if channels == 4 else None
     info = ImageInfo("array", width, height)
     return SourceImage(info, np.ascontiguousarray(array[..., :3]), alpha)

@@ -1,1 +1,1 @@
-"""The life of one job: admission, the queue, the worker, metrics and logs."""
+"""The life of a job: admission, queue, worker, metrics, logs."""

@@ -3,9 +3,10 @@
 `Budget.reserve()` is synchronous and takes all or nothing, so that a burst is counted exactly.
 """
 
+import asyncio
 import math
 import random
-from typing import Literal
+from typing import Any, Literal
 
 from rmbg_service.errors import ImageTooLarge, Overloaded
 
@@ -86,6 +87,15 @@ class Budget:
         self.jobs += 1
         return Reservation(self)
 
+    def hold_pixels(self, pixels: int, until: "asyncio.Future[Any]") -> None:
+        """Count `pixels` until a future is done: a thread still uses them that nobody waits for."""
+
+        def give_back(_: object) -> None:
+            self.pixels -= pixels
+
+        self.pixels += pixels
+        until.add_done_callback(give_back)
+
     def _take_pixels(self, pixels: int) -> None:
         if self.pixels + pixels > self.max_pixels:
             raise self._overloaded(
@@ -100,15 +110,13 @@ class Budget:
 
 
 class Reservation:
-    """One place in the budget, held by the request and, once it exists, by its job.
+    """A request's share of the budget: one job, and the `pixels` of its images.
 
-    `pixels` are those it holds. Both they and the place go back when the job has ended *and* the
-    response has left: until then the picture, decoded or encoded, is in memory.
+    It has one owner, who releases it once.
     """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._holders = 1
         self.pixels = 0
 
     def grow(self, pixels: int) -> None:
@@ -124,13 +132,10 @@ class Reservation:
         self._budget._take_pixels(pixels)
         self.pixels += pixels
 
-    def hold(self) -> None:
-        """Add a holder; each calls `release` once."""
-        self._holders += 1
-
-    def release(self) -> None:
-        """Let go; the last holder gives everything back."""
-        self._holders -= 1
-        if self._holders == 0:
-            self._budget.pixels -= self.pixels
-            self._budget.jobs -= 1
+    def release(self, after: "asyncio.Task[Any] | None" = None) -> None:
+        """Give everything back: now, or when the task `after`, which still uses it, has ended."""
+        if after is not None and not after.done():
+            after.add_done_callback(lambda _: self.release())
+            return
+        self._budget.pixels -= self.pixels
+        self._budget.jobs -= 1

@@ -5,44 +5,45 @@
            -> codec pool: refine, encode -> result
 
 The worker only ever sees small inputs of one size; all large-image work runs in the codec pool
-while the predictor works on the neighbour job.
+while the predictor works on another job.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from itertools import takewhile
-from typing import TypeVar
 
-from rmbg_service.errors import InvalidImage, NotReady, RmbgError
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, probe
-from rmbg_service.matting.plan import DetailPlan
-from rmbg_service.models import catalog
+from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.removal import pipeline
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import Passes
+from rmbg_service.removal.result import Encoded, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
-from rmbg_service.serving.job import Job, Stamps
+from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
+from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
+from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
-from rmbg_service.system.resources import step_back
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_RESTART_S = 10
-_STOP_WAIT_S = 5.0
+STOP_S = 3.0
+"""How long `Engine.stop` waits for what nobody waits for any more."""
 _BEFORE_THE_MATTE = frozenset({"queue", "decode", "predict"})
-_T = TypeVar("_T")
 
 
 class Engine:
-    """Owns the worker, the codec pool and the budget; made once by `create_app`."""
+    """Owns the worker, the codec pool and the budget; `create_app` makes one."""
 
     def __init__(self, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
         self.predictor = predictor
@@ -59,60 +60,83 @@ class Engine:
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
         self.worker = Worker(predictor, settings, metrics, self.service_time)
         self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
-        self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec", step_back)
-        self._probe_thread = ThreadPoolExecutor(1, "probe")
+        self._codec_pool = ThreadPool(
+            "codec",
+            settings.codec_threads,
+            settings.codec_timeout_s,
+            self._fail,
+            low_priority=True,
+        )
+        self._probe_pool = ThreadPool("probe", 1, settings.codec_timeout_s, self._fail)
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
+        self.work_left = False
+        """Whether threads may still be at work; False after a `stop` that ended all of them."""
         metrics.watch(self)
 
     @property
     def device(self) -> str:
         """Where the model runs."""
-        return getattr(self.predictor, "device", "unknown")
+        return self.predictor.device
 
     @property
     def licence(self) -> str:
         """SPDX name of the weights' licence."""
-        return catalog.licence_of(self.predictor.name)
+        return self.predictor.licence
 
     @property
     def idle(self) -> bool:
-        """Whether no job is running any more."""
+        """Whether no job is running."""
         return not self._jobs
 
     @property
     def alive(self) -> bool:
-        """Whether the worker is at work and nothing has failed; what livez shows."""
-        at_work = self._supervisor is not None and not self._supervisor.done()
-        return at_work and self.state is not State.FAILED
+        """Whether the worker runs and nothing has failed; what livez shows."""
+        running = self._supervisor is not None and not self._supervisor.done()
+        return running and self.state is not State.FAILED
+
+    @property
+    def stuck_threads(self) -> int:
+        """Threads that have not come back from an image in time."""
+        return self._codec_pool.stuck + self._probe_pool.stuck
 
     def start(self) -> None:
-        """Begin to load the model; returns at once, `state` tells when it is ready."""
+        """Start to load the model; returns at once, `state` tells when it is ready."""
+        self.work_left = True
         self._supervisor = asyncio.create_task(self._supervise())
 
     def drain(self) -> None:
-        """Admit nothing more."""
+        """Admit no further jobs."""
         if self.state is not State.FAILED:
             self.state = State.DRAINING
 
     async def stop(self) -> None:
-        """Free the model, once the jobs that are still running have ended.
+        """Free the model once the jobs that are still running have ended.
 
-        The server has waited for every answer before; what runs now runs for nobody, and is waited
-        for only briefly.
+        The server has answered every request by now. Nobody waits for the jobs that still run, so
+        they get only a few seconds.
         """
         self.drain()
-        if self._jobs:
-            await asyncio.wait(self._jobs, timeout=_STOP_WAIT_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                if self._jobs:
+                    await asyncio.wait(self._jobs)
+                await self._stop_worker()
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+        for pool in (self._codec_pool, self._probe_pool):
+            pool.close()
+
+    async def _stop_worker(self) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait({self._supervisor})
-        await self.worker.close(wait=self.idle and self.state is not State.FAILED)
-        for pool in (self._codec_pool, self._probe_thread):
-            pool.shutdown(wait=False, cancel_futures=True)
+        if self.state is not State.FAILED:
+            await self.worker.close()
+            self.work_left = self.stuck_threads > 0
 
     async def _supervise(self) -> None:
-        """Load, then work for ever; whatever ends this ends the service."""
+        """Load, then run for ever; whatever ends this ends the service."""
         try:
             await self.worker.load()
         except RmbgError as error:
@@ -155,93 +179,97 @@ class Engine:
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes) -> ImageInfo:
-        """Read the picture's header off the event loop; see `imaging.decode.probe`."""
+        """Read the picture's header off the event loop; see `imaging.probe`."""
         limit = self.settings.max_image_pixels
-        return await _in_thread(self._probe_thread, lambda: probe(data, limit))
+        return await self._probe_pool.run(lambda: probe(data, limit))
+
+    async def create_job(
+        self,
+        data: bytes,
+        background: bytes | None,
+        options: RemovalOptions,
+        *,
+        deadline: float,
+        timings: StageTimings | None = None,
+    ) -> Job:
+        """A job for a picture and the picture to put its cutout on, their headers read.
+
+        Raises `InvalidImage` or `ImageTooLarge`.
+        """
+        info = await self.probe(data)
+        background_info = None
+        if background is not None:
+            try:
+                background_info = await self.probe(background)
+            except (InvalidImage, ImageTooLarge) as error:
+                raise type(error)(f"the background: {error}") from None
+        return Job(
+            data=data,
+            info=info,
+            options=options,
+            deadline=deadline,
+            background=background,
+            background_info=background_info,
+            timings=timings or StageTimings(),
+        )
+
+    def reserved_pixels(self, job: Job) -> int:
+        """The pixels to reserve before `job` is submitted."""
+        limit = self.settings.max_image_pixels
+        return reserved_pixels(job.info, job.background_info, job.options, limit)
 
     def submit(self, job: Job) -> asyncio.Task[Encoded]:
-        """Start `job`; from here on it holds its reservation until it has ended."""
-        job.reservation.hold()
+        """Start `job`; whoever has reserved its pixels holds them until the task has ended."""
         task = asyncio.create_task(self._process(job))
         self._jobs[task] = job
         task.add_done_callback(self._forget)
         return task
 
-    def jobs_ahead(self, stamps: Stamps) -> int:
-        """How many jobs came before the one with these `stamps` and have no matte yet.
+    def jobs_ahead(self, timings: StageTimings) -> int:
+        """How many jobs came before the one with these `timings` and have no matte yet.
 
-        For a request that is still being read there is no job: then it is all of them.
+        A request that is still being read has no job: all jobs are ahead of it.
         """
-        earlier = takewhile(lambda job: job.stamps is not stamps, self._jobs.values())
-        return sum(job.stamps.stage in _BEFORE_THE_MATTE for job in earlier)
+        earlier = takewhile(lambda job: job.timings is not timings, self._jobs.values())
+        return sum(job.timings.stage in _BEFORE_THE_MATTE for job in earlier)
 
     def _forget(self, task: asyncio.Task[Encoded]) -> None:
         del self._jobs[task]
         if not task.cancelled():
-            task.exception()  # fetched, so that asyncio does not report an abandoned job's error
+            task.exception()  # retrieved, so that asyncio does not report an abandoned job's error
 
     async def _process(self, job: Job) -> Encoded:
         waiting_since = time.perf_counter()
-        limit = self.settings.max_image_pixels
-        job.stamps.stage = "queue"
-        try:
-            async with self._decoded_slots:
-                job.stamps.add("queue", time.perf_counter() - waiting_since)
-                source, model_input = await _in_thread(self._codec_pool, lambda: self._decode(job))
-                matte = await self.worker.predict(job, model_input)
-                plan, inputs = await _in_thread(
-                    self._codec_pool, lambda: self._plan(job, source, matte)
-                )
-                seconds = [await self.worker.predict(job, again) for again in inputs]
-                result = await _in_thread(
-                    self._codec_pool, lambda: _finish(job, source, matte, plan, seconds, limit)
-                )
-        finally:
-            job.reservation.release()
-        stages = job.stamps.seconds
+        job.timings.stage = "queue"
+        async with self._decoded_slots:
+            job.timings.add("queue", time.perf_counter() - waiting_since)
+            result = await self._drive(job)
+        stages = job.timings.seconds
         self.service_time.observe_predict(job.predictor_s)
         self.service_time.observe_codec(sum(stages[s] for s in ("decode", "refine", "encode")))
         return result
 
-    def _decode(self, job: Job) -> tuple[SourceImage, ModelInput]:
-        job.check()
-        with job.stamps.measure("decode"):
-            source = pipeline.read(job.data, job.info, job.options)
-            job.data = b""
-            return source, pipeline.prepare(source, self.predictor.input_size)
-
-    def _plan(
-        self, job: Job, source: SourceImage, matte: Matte
-    ) -> tuple[DetailPlan, list[ModelInput]]:
-        job.check()
-        with job.stamps.measure("refine"):
-            size = self.predictor.input_size
-            plan = pipeline.plan(source, matte, job.options, size)
-            return plan, [pipeline.prepare(source, size, view) for view in plan.views]
-
-
-def _finish(
-    job: Job,
-    source: SourceImage,
-    matte: Matte,
-    plan: DetailPlan,
-    seconds: Sequence[Matte],
-    max_pixels: int,
-) -> Encoded:
-    job.check()
-    with job.stamps.measure("refine"):
-        joined = pipeline.join(source, matte, plan, seconds)
-        cutout = pipeline.refine(source, joined, job.options, guided=plan.guided)
-    job.check()
-    with job.stamps.measure("encode"):
-        background = None
-        if job.background is not None and job.background_info is not None:
+    async def _drive(self, job: Job) -> Encoded:
+        """Run the job's steps in the codec pool and its predictions through the queue."""
+        passes = job.run(self.predictor.input_size, self.settings.max_image_pixels)
+        mattes: list[Matte] | None = None
+        while True:
             try:
-                background = pipeline.background_of(decode(job.background, job.background_info))
-            except InvalidImage as error:
-                raise InvalidImage(f"the background: {error}") from None
-        return pipeline.encode(cutout, job.options, max_pixels, background)
+                step = await self._codec_pool.run(partial(_advance, passes, mattes))
+            except StuckThread as stuck:
+                self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
+                raise
+            if isinstance(step, Encoded):
+                return step
+            mattes = [await self.worker.predict(job, model_input) for model_input in step]
 
 
-async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
+def _advance(
+    passes: Passes[Encoded], mattes: Sequence[Matte] | None
+) -> Sequence[ModelInput] | Encoded:
+    """The inputs that `passes` asks for next, or its result."""
+    try:
+        return next(passes) if mattes is None else passes.send(mattes)
+    except StopIteration as end:  # a future cannot hold it
+        result: Encoded = end.value
+        return result

@@ -1,76 +1,86 @@
 """One admitted picture on its way through the service."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
-from rmbg_service.errors import DeadlineExceeded
-from rmbg_service.imaging.decode import ImageInfo
+from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
+from rmbg_service.imaging.decode import decode
+from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.serving.admission import Reservation
+from rmbg_service.removal.passes import Passes, predict_passes
+from rmbg_service.removal.result import Encoded, background_pixels, encode
+from rmbg_service.serving.timings import StageTimings
+from rmbg_service.types import RgbImage
 
-Stage = Literal["read", "decode", "queue", "predict", "refine", "encode"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 
-
-class Stamps:
-    """Seconds spent in each stage: one struct for the histogram, the log and `Server-Timing`.
-
-    `stage` is the one that the request is in.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[Stage, float] = {}
-        self.stage: Stage = "read"
-
-    def add(self, stage: Stage, seconds: float) -> None:
-        """Add `seconds` to `stage`."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-    @contextmanager
-    def measure(self, stage: Stage) -> Iterator[None]:
-        """Be in `stage` and add the time of the block to it."""
-        self.stage = stage
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(stage, time.perf_counter() - started)
-
-    def milliseconds(self) -> dict[str, float]:
-        """Stage to milliseconds, in the order of `STAGES`, rounded to 0.1."""
-        return {name: round(self.seconds[name] * 1e3, 1) for name in STAGES if name in self.seconds}
+class Abandoned(Cancelled):
+    """The client has left; nobody waits for the result."""
 
 
 @dataclass(eq=False)
 class Job:
-    """A picture, what is wanted of it, and what it holds.
+    """A picture and what to do with it.
 
-    `deadline` is on `time.monotonic`'s clock. The job owns its reservation: a client that leaves
-    only sets `abandoned`, which is looked at between the stages. `predictor_s` is its own share of
-    the predictor's time.
+    `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
+    checked between the stages. `predictor_s` is the job's own share of the predictor's time. `data`
+    is empty once it is decoded.
     """
 
     data: bytes
     info: ImageInfo
     options: RemovalOptions
     deadline: float
-    reservation: Reservation
     background: bytes | None = None
     background_info: ImageInfo | None = None
-    stamps: Stamps = field(default_factory=Stamps)
+    timings: StageTimings = field(default_factory=StageTimings)
     abandoned: bool = False
     predictor_s: float = 0.0
 
+    @property
+    def pixels(self) -> int:
+        """Pixels of the picture and its background."""
+        background = 0 if self.background_info is None else self.background_info.pixels
+        return self.info.pixels + background
+
     def check(self) -> None:
-        """Raise `Abandoned` or `DeadlineExceeded` when going on would be for nobody."""
+        """Raise `Abandoned` or `DeadlineExceeded` if the result would be of no use to anyone."""
         if self.abandoned:
             raise Abandoned
         if time.monotonic() > self.deadline:
             raise DeadlineExceeded("the job's deadline passed before it was finished")
 
+    def run(self, input_size: tuple[int, int], max_pixels: int) -> Passes[Encoded]:
+        """All of the job's work but the predictions, which it asks for; see `predict_passes`.
 
-class Abandoned(Exception):
-    """The client has left; nobody waits for the result."""
+        Each step between two predictions takes long: run it in a thread.
+        """
+        self.check()
+        with self.timings.measure("decode"):
+            source = pipeline.read(self.data, self.info, self.options)
+            self.data = b""
+            passes = predict_passes(source, self.options, input_size)
+            inputs = next(passes)
+        while True:
+            mattes = yield inputs
+            self.check()
+            with self.timings.measure("refine"):
+                try:
+                    inputs = passes.send(mattes)
+                except StopIteration as end:
+                    prediction = end.value
+                    break
+        self.check()
+        with self.timings.measure("refine"):
+            cutout = pipeline.cut_out(source, prediction, self.options)
+        self.check()
+        with self.timings.measure("encode"):
+            return encode(cutout, self.options, max_pixels, self._background_pixels())
+
+    def _background_pixels(self) -> RgbImage | None:
+        if self.background is None or self.background_info is None:
+            return None
+        try:
+            return background_pixels(decode(self.background, self.background_info))
+        except InvalidImage as error:
+            raise InvalidImage(f"the background: {error}") from None

@@ -1,8 +1,8 @@
 """Prometheus metrics; docs/operations.md says what each is for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,17 +13,54 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
-from rmbg_service.serving.job import STAGES
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.serving.admission import Budget, ServiceTime
+from rmbg_service.serving.logs import dropped_lines
 from rmbg_service.serving.state import State
-
-if TYPE_CHECKING:
-    from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.timings import STAGES
 
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 REJECTIONS = ("jobs", "pixels", "deadline", "rate", "not_ready")
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0)
 _BYTES = (1e4, 1e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8)
+
+
+class Queue(Protocol):
+    """What waits for the predictor."""
+
+    def queue_depth(self) -> int:
+        """Jobs decoded and waiting to be predicted."""
+
+
+class Observed(Protocol):
+    """The parts of an engine that the gauges read."""
+
+    @property
+    def state(self) -> State:
+        """The state of the service."""
+
+    @property
+    def budget(self) -> Budget:
+        """Jobs and pixels in flight."""
+
+    @property
+    def service_time(self) -> ServiceTime:
+        """Moving averages of the time of one job."""
+
+    @property
+    def predictor(self) -> Predictor:
+        """The model."""
+
+    @property
+    def stuck_threads(self) -> int:
+        """Threads that have not come back from an image in time."""
+
+    @property
+    def worker(self) -> Queue:
+        """The predictor's queue."""
 
 
 class Metrics:
@@ -52,7 +89,7 @@ class Metrics:
         )
         self.image_megapixels = Histogram(
             "rmbg_image_megapixels",
-            "Size of the pictures that were admitted",
+            "Size of the admitted images",
             buckets=(0.25, 0.5, 1, 2, 4, 8, 12, 16, 24, 36, 50, 100),
             registry=self.registry,
         )
@@ -72,8 +109,8 @@ class Metrics:
         for stage in STAGES:
             self.stage_seconds.labels(stage)
 
-    def watch(self, engine: "Engine") -> None:
-        """Add the gauges, which ask the engine when they are scraped."""
+    def watch(self, engine: Observed) -> None:
+        """Add the gauges, which read the engine when they are scraped."""
         budget, predictor = engine.budget, engine.predictor
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "rmbg_queue_depth": (
@@ -89,23 +126,28 @@ class Metrics:
                 lambda: engine.service_time.predict_s,
             ),
             "rmbg_estimated_wait_seconds": (
-                "How long a request that came now would wait for its turn",
+                "How long a new request would wait for its turn",
                 lambda: budget.estimated_wait_s,
+            ),
+            "rmbg_stuck_threads": (
+                "Threads that have not come back from an image in time",
+                lambda: engine.stuck_threads,
             ),
             "rmbg_device_memory_bytes": (
                 "Memory held on the accelerator; 0 on the CPU",
-                lambda: getattr(predictor, "device_memory_bytes", 0),
+                lambda: predictor.device_memory_bytes,
             ),
         }
         for name, (text, read) in gauges.items():
             Gauge(name, text, registry=self.registry).set_function(read)
-        states = Gauge("rmbg_state", "1 for the state it is in", ["state"], registry=self.registry)
+        states = Gauge("rmbg_state", "1 for the current state", ["state"], registry=self.registry)
         for state in State:
             states.labels(state.value).set_function(partial(_is, engine, state))
+        self.registry.register(_LogLines())
         ProcessCollector(registry=self.registry)
 
     def name_model(self, **labels: str) -> None:
-        """Say which model this is, once it is loaded."""
+        """Set the model's name, device and licence, once it is loaded."""
         self._model.info(labels)
 
     def render(self) -> bytes:
@@ -113,5 +155,15 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _is(engine: "Engine", state: State) -> float:
+class _LogLines(Collector):
+    """Lines that the log has dropped; counted outside, for the whole process."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counter as it is now."""
+        yield CounterMetricFamily(
+            "rmbg_log_lines_dropped", "Log lines that nobody read in time", value=dropped_lines()
+        )
+
+
+def _is(engine: Observed, state: State) -> float:
     return float(engine.state is state)

@@ -1,4 +1,4 @@
-"""The one state that livez, readyz, health and the metric all show."""
+"""The state of the service, as livez, readyz, health and the metric show it."""
 
 from enum import StrEnum
 

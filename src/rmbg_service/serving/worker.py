@@ -1,4 +1,4 @@
-"""The one task that drains the queue serially through the predictor, in the predictor's thread."""
+"""The task that drains the queue through the predictor, a batch at a time, in its own thread."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from rmbg_service.diagnostics.quality import Quality, measure_quality, require_q
 from rmbg_service.errors import DeviceFailure, InferenceError, OutOfDeviceMemory, RmbgError
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import ServiceTime
-from rmbg_service.serving.job import Abandoned, Job
+from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings
 from rmbg_service.system.resources import step_back
@@ -86,12 +86,13 @@ class Worker:
             log.info("self-check: %s", self.quality)
             require_quality(self._predictor.name, self.quality)
 
-    async def close(self, *, wait: bool) -> None:
-        """Free the predictor; `wait=False` leaves a hung thread behind."""
-        if wait:
-            loop = asyncio.get_running_loop()
+    async def close(self) -> None:
+        """Free the predictor once its thread is free; cancel this if that takes too long."""
+        loop = asyncio.get_running_loop()
+        try:
             await loop.run_in_executor(self._thread, self._predictor.close)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, job: Job, model_input: ModelInput) -> Matte:
         """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""
@@ -99,7 +100,7 @@ class Worker:
             raise self._refusal
         promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
         entry = _Entry(job, model_input, promise, time.perf_counter())
-        job.stamps.stage = "queue"
+        job.timings.stage = "queue"
         self._unanswered.add(entry)
         self._queue.put_nowait(entry)
         try:
@@ -145,7 +146,7 @@ class Worker:
         """
         started = time.perf_counter()
         for entry in batch:
-            entry.job.stamps.stage = "predict"
+            entry.job.timings.stage = "predict"
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._thread, self._predictor.predict, inputs)
@@ -155,7 +156,7 @@ class Worker:
             raise TimeoutError(f"a prediction took longer than {limit:g} s")
         seconds = time.perf_counter() - started
         for entry in batch:
-            entry.job.stamps.add("predict", seconds)
+            entry.job.timings.add("predict", seconds)
         try:
             mattes = call.result()
         except DeviceFailure as error:
@@ -190,10 +191,10 @@ class Worker:
 
 def _still_wanted(entry: _Entry) -> bool:
     """Whether to predict it; otherwise its promise is answered with the reason."""
-    entry.job.stamps.add("queue", time.perf_counter() - entry.queued_at)
+    entry.job.timings.add("queue", time.perf_counter() - entry.queued_at)
     try:
         entry.job.check()
-    except (Abandoned, RmbgError) as error:
+    except RmbgError as error:
         entry.answer(error)
         return False
     return True

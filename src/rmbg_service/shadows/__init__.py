@@ -1,1 +1,1 @@
-"""The subject's own shadow found, or one painted."""
+"""The subject's own shadow, found or painted."""

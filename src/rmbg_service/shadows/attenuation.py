@@ -1,7 +1,7 @@
-"""What on the floor is darker than the lit floor, and looks like the subject's shadow.
+"""The attenuation of the floor's light that looks like the subject's shadow.
 
-What counts must be clearly darker than the floor's texture, hang together with the foot, and keep
-the floor's colour as light does.
+A shadow is clearly darker than the floor's texture, is connected with the foot, and keeps the
+floor's colour.
 """
 
 from typing import NamedTuple
@@ -10,98 +10,99 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting.arrays import split
-from rmbg_service.shadows.confidence import confidence
-from rmbg_service.shadows.contact import Stand, grown
-from rmbg_service.shadows.texture import ENOUGH_LIT, LEAST_LIT, SMOOTHING_PX, Relief
+from rmbg_service.shadows.confidence import shadow_confidence
+from rmbg_service.shadows.contact import ContactArea, dilated
+from rmbg_service.shadows.texture import ENOUGH_LIT, LEAST_LIT, SMOOTHING_PX, FloorTexture
 from rmbg_service.types import BoolMask, Matte, Planes
 
 LEAST_DEPTH, LEAST_PEAK = 0.07, 0.12
-"""Darkening, in logarithms of light, of a shadow anywhere, and at its darkest."""
+"""Attenuation, in logarithms of light, of a shadow anywhere, and at its darkest."""
 
 OVER_TEXTURE, PEAK_OVER_TEXTURE = 1.2, 2.0
 """The same in units of the floor's texture."""
 
 MOST_TEXTURE = 0.4
-DARKEST_AWAY, AWAY = 0.1, 0.1
+DARKEST_FAR, FAR = 0.1, 0.1
 """A shadow leaves at least this share of the light farther away than this from the foot."""
 
 TINT = 0.06
 BLUER_SHARE, WARMER_SHARE, GREENER_SHARE = 0.35, 0.25, 0.06
 MOST_TINT = 0.4
-"""How far the channels may be apart: absolutely, as shares of the darkening, and at most."""
+"""How far the channels may be apart: absolutely, as shares of the attenuation, and at most."""
 
-MOST_THING = 0.15
-"""Share of a dark part that may have another colour than the floor, or be black."""
+MOST_OBJECT = 0.15
+"""Share of a dark area that may have another colour than the floor, or be black."""
 
-THING_RIM_PX = 3
+OBJECT_RIM_PX = 3
 LEAST_CONTACT_PX, LEAST_PEAK_PX = 3, 6
 LEAST_CONFIDENCE = 0.6
 LARGEST_AREA = 3.0
 """Areas of the subject."""
 
 
-class Darkening(NamedTuple):
+class Attenuation(NamedTuple):
     """Where the shadow is, at the working size.
 
-    `kept` `(h, w)`; `share` `(h, w)` in [0, 1], how much of the darkening counts at each pixel;
-    `blur` the spread in px that the floor's texture needs, `grained` whether it needs one at all;
+    `shadow` `(h, w)`; `share` `(h, w)` in [0, 1], how much of the attenuation counts at each pixel;
+    `blur`, the spread in px that the floor's texture needs; `grained`, whether it needs one at all;
     `confidence` in [0, 1].
     """
 
-    kept: BoolMask
+    shadow: BoolMask
     share: Matte
     blur: float
     grained: bool
     confidence: float
 
 
-def find_darkening(relief: Relief, stand: Stand) -> Darkening | str:
-    """The shadow in `relief`, or the reason why there is none."""
-    texture, depth = relief.texture, relief.depth
-    if np.isinf(texture):
+def find_attenuation(texture: FloorTexture, contact: ContactArea) -> Attenuation | str:
+    """The shadow on a floor of `texture`, or the reason why there is none."""
+    strength, depth = texture.strength, texture.depth
+    if np.isinf(strength):
         return "no-floor"
-    if texture > MOST_TEXTURE:
+    if strength > MOST_TEXTURE:
         return "textured-floor"
-    low = max(LEAST_DEPTH, OVER_TEXTURE * texture)
-    peak = max(LEAST_PEAK, PEAK_OVER_TEXTURE * texture)
-    dark = (depth > low) & relief.ground
-    black = (depth > -np.log(DARKEST_AWAY)) & (stand.away > AWAY)
-    thing = dark & (_recoloured(relief.rest, depth, texture) | black)
-    kept = _attached(dark, thing, depth > peak, stand.foot) & ~grown(thing, THING_RIM_PX)
-    if not kept.any():
+    low = max(LEAST_DEPTH, OVER_TEXTURE * strength)
+    peak = max(LEAST_PEAK, PEAK_OVER_TEXTURE * strength)
+    dark = (depth > low) & texture.floor
+    black = (depth > -np.log(DARKEST_FAR)) & (contact.distance > FAR)
+    objects = dark & (_recoloured(texture.attenuation, depth, strength) | black)
+    shadow = _attached(dark, objects, depth > peak, contact.foot) & ~dilated(objects, OBJECT_RIM_PX)
+    if not shadow.any():
         return "no-shadow"
-    if np.count_nonzero(kept) > LARGEST_AREA * stand.area:
+    if np.count_nonzero(shadow) > LARGEST_AREA * contact.area:
         return "too-large"
-    sure = confidence(kept, dark, relief, stand)
-    if sure < LEAST_CONFIDENCE:
+    confidence = shadow_confidence(shadow, dark, texture, contact)
+    if confidence < LEAST_CONFIDENCE:
         return "weak-evidence"
-    doubtful = max(LEAST_DEPTH / 2, OVER_TEXTURE * texture)
+    doubtful = max(LEAST_DEPTH / 2, OVER_TEXTURE * strength)
     share = np.clip(depth / doubtful - 1, 0, 1)
-    share *= np.clip((relief.seen - LEAST_LIT) / (ENOUGH_LIT - LEAST_LIT), 0, 1)
-    return Darkening(kept, share, relief.blur, relief.blur > SMOOTHING_PX[0], sure)
+    share *= np.clip((texture.lit_share - LEAST_LIT) / (ENOUGH_LIT - LEAST_LIT), 0, 1)
+    grained = texture.blur > SMOOTHING_PX[0]
+    return Attenuation(shadow, share, texture.blur, grained, confidence)
 
 
-def _attached(dark: BoolMask, thing: BoolMask, strong: BoolMask, foot: BoolMask) -> BoolMask:
-    """The parts of `dark` that touch the foot, are strong somewhere and are not things."""
+def _attached(dark: BoolMask, objects: BoolMask, strong: BoolMask, foot: BoolMask) -> BoolMask:
+    """The areas of `dark` that touch the foot, are strong somewhere and are not objects."""
     count, labels = cv2.connectedComponents(dark.astype(np.uint8), connectivity=8)
     touches = np.bincount(labels[foot], minlength=count) >= LEAST_CONTACT_PX
     deep = np.bincount(labels[strong & dark], minlength=count) >= LEAST_PEAK_PX
     sizes = np.bincount(labels.ravel(), minlength=count)
-    things = np.bincount(labels[thing], minlength=count) > MOST_THING * sizes
-    keep = touches & deep & ~things
+    solid = np.bincount(labels[objects], minlength=count) > MOST_OBJECT * sizes
+    keep = touches & deep & ~solid
     keep[0] = False
     return np.asarray(keep[labels])
 
 
-def _recoloured(rest: Planes, depth: Matte, texture: float) -> BoolMask:
-    """Where the darkening has changed the colour more than light does.
+def _recoloured(attenuation: Planes, depth: Matte, strength: float) -> BoolMask:
+    """Where the attenuation has changed the colour more than light does.
 
-    What lights a shadow is warmer or, mostly, bluer than what it lacks, so its colour moves along
-    the line of black bodies; hardly ever does it turn green or magenta.
+    The light inside a shadow is bluer, or sometimes warmer, than the light it lacks, so the colour
+    moves along the line of black bodies; it hardly ever turns green or magenta.
     """
-    r, g, b = split(rest)
+    r, g, b = split(attenuation)
     bluer, greener = r - b, (r + b) / 2 - g
-    slack = TINT + 0.5 * texture
+    slack = TINT + 0.5 * strength
     return np.asarray(
         (bluer > slack + np.minimum(BLUER_SHARE * depth, MOST_TINT))
         | (-bluer > slack + np.minimum(WARMER_SHARE * depth, MOST_TINT))

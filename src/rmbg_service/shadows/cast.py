@@ -1,14 +1,13 @@
-"""The shadow the subject really casts, as a black layer to put under the cutout.
+"""The shadow that the subject casts in the picture, as a black layer to put under the cutout.
 
-A shadow takes away a share of the floor's light. The floor as it would be lit is estimated at a
-small working size (`matting/floor.py`); what is darker than it, has kept its colour, and hangs
-together with the subject's foot is the shadow (`matting/darkening.py`). Its alpha is such that
-black over the lit floor, in the encoded values in which pictures are composited, comes closest to
-what was seen. The estimate is small, the picture large: what is applied to the picture is the
-floor, so the shadow's own edges stay sharp; on a grained floor, whose grain would be taken for
-shadow, a smoothed alpha is.
+A shadow attenuates the floor's light. The lit floor is estimated at a small working size
+(`floor.py`); what is darker than it, has kept its colour and is connected with the subject's foot
+is the shadow (`attenuation.py`). Its alpha is the one with which black over the lit floor, in the
+encoded values in which pictures are composited, comes closest to the picture. The floor is brought
+to full size and compared with the picture there, so the shadow's edges stay sharp. On a grained
+floor, whose grain would look like shadow, a smoothed alpha is brought to full size instead.
 
-A wrong shadow is worse than none, so poor evidence means no shadow, and a reason.
+A wrong shadow is worse than none, so a low confidence means no shadow, and a reason.
 """
 
 from typing import Literal, NamedTuple
@@ -18,12 +17,12 @@ import numpy as np
 
 from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Shadow, box_of
 from rmbg_service.imaging.light import to_encoded, to_linear
-from rmbg_service.matting.arrays import TILE_PX, UNIT, merge, resize, split, touched_tiles, window
-from rmbg_service.shadows.attenuation import Darkening, find_darkening
-from rmbg_service.shadows.contact import Stand, find_stand, grown
+from rmbg_service.matting.arrays import UNIT, merge, resize, split, touched_tiles, window
+from rmbg_service.shadows.attenuation import Attenuation, find_attenuation
+from rmbg_service.shadows.contact import ContactArea, dilated, find_contact_area
 from rmbg_service.shadows.floor import Floor, fit_floor
 from rmbg_service.shadows.floor_lines import floor_pattern
-from rmbg_service.shadows.texture import LITTLE_TEXTURE, Relief, find_relief
+from rmbg_service.shadows.texture import LITTLE_TEXTURE, FloorTexture, measure_texture
 from rmbg_service.types import Alpha, BoolMask, Matte, Planes, RgbImage
 
 WORKING_SIDE_PX = 384
@@ -35,11 +34,11 @@ FAR, TOO_FAR = 1.5, 2.5
 """Sizes of the subject between which a shadow fades out."""
 
 WORTH_A_PATTERN = 0.8
-"""Share of the texture that may be left for a pattern of the floor to count."""
+"""Share of the texture that may remain for a pattern of the floor to count."""
 
 MOST_BLUR_PX = 2.5
-CARRIED_PX = 4.0
-"""How far a shadow is carried on under the subject's soft edge."""
+EXTENSION_PX = 4.0
+"""How far a shadow continues under the subject's soft edge."""
 
 FREE_LEVEL = 5
 """Alpha, of 255, up to which a pixel of the full picture shows the floor."""
@@ -48,11 +47,11 @@ LEAST_ALPHA = 1 / 510
 
 
 class _Estimate(NamedTuple):
-    """The shadow at the working size: what is needed to carry it to the full picture.
+    """The shadow at the working size: what is needed to bring it to full size.
 
     `project` `(h, w, 3)` gives the light that is left as `sum(project * rgb)`; `smooth` `(h, w)` is
-    the alpha without the floor's texture, also under the subject's edge; `gate` `(h, w)` where the
-    shadow may be; `sharp` says whether the floor is so plain that the picture's own detail counts.
+    the alpha without the floor's texture, also under the subject's edge; `gate` `(h, w)` is where
+    the shadow may be; `sharp` says whether the floor is so plain that the picture's detail counts.
     """
 
     project: Planes
@@ -67,41 +66,45 @@ def keep_shadow(rgb: RgbImage, alpha: Alpha) -> Shadow:
     rows = slice(min(skip // 2, alpha.shape[0] - 1), None, skip)
     scale = min(1.0, WORKING_SIDE_PX / max(alpha.shape))
     size = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
-    stand = find_stand(resize(alpha[rows], size) * UNIT)
-    if stand is None:
+    contact = find_contact_area(resize(alpha[rows], size) * UNIT)
+    if contact is None:
         return Shadow("keep", reason="no-subject")
     encoded = resize(rgb[rows], size) * UNIT
     log_light = np.log(to_linear(encoded) + BLACK)
-    floor = fit_floor(log_light, stand.zone)
+    floor = fit_floor(log_light, contact.floor_weight)
     if floor is None or floor.share < LEAST_FLOOR:
         return Shadow("keep", reason="no-floor")
-    floor, relief = _with_pattern(log_light, floor, stand)
-    found = find_darkening(relief, stand)
+    floor, texture = _with_pattern(log_light, floor, contact)
+    found = find_attenuation(texture, contact)
     if isinstance(found, str):
         return Shadow("keep", reason=found)
     lit = np.clip(to_encoded(np.exp(floor.log_light) - BLACK), 0.02, 1)
-    estimate = _estimate(encoded, lit, stand, found)
-    return measured("keep", _full_size(rgb, alpha, estimate), found.confidence)
+    estimate = _estimate(encoded, lit, contact, found)
+    return make_shadow("keep", _full_size(rgb, alpha, estimate), found.confidence)
 
 
-def _with_pattern(log_light: Planes, floor: Floor, stand: Stand) -> tuple[Floor, Relief]:
-    """The floor with its planks or tiles, where they explain its texture, and what is darker."""
-    relief = find_relief(log_light, floor, stand)
-    if not LITTLE_TEXTURE < relief.texture < np.inf:
-        return floor, relief
-    pattern = floor_pattern(floor.log_light - log_light, stand.zone)
+def _with_pattern(
+    log_light: Planes, floor: Floor, contact: ContactArea
+) -> tuple[Floor, FloorTexture]:
+    """The floor, with its floor lines if they explain its texture, and the remaining texture."""
+    texture = measure_texture(log_light, floor, contact)
+    if not LITTLE_TEXTURE < texture.strength < np.inf:
+        return floor, texture
+    pattern = floor_pattern(floor.log_light - log_light, contact.floor_weight)
     if pattern is None:
-        return floor, relief
-    plain = fit_floor(log_light + pattern, stand.zone)
+        return floor, texture
+    plain = fit_floor(log_light + pattern, contact.floor_weight)
     if plain is None or plain.share < LEAST_FLOOR:
-        return floor, relief
-    laid = plain._replace(log_light=plain.log_light - pattern)
-    less = find_relief(log_light, laid, stand)
-    return (laid, less) if less.texture < WORTH_A_PATTERN * relief.texture else (floor, relief)
+        return floor, texture
+    patterned = plain._replace(log_light=plain.log_light - pattern)
+    remaining = measure_texture(log_light, patterned, contact)
+    if remaining.strength < WORTH_A_PATTERN * texture.strength:
+        return patterned, remaining
+    return floor, texture
 
 
-def measured(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> Shadow:
-    """The shadow `alpha` with its box and density."""
+def make_shadow(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> Shadow:
+    """The shadow with the layer `alpha` `(H, W)`, its box and its density."""
     box = box_of(alpha, SHADOW_BOX_THRESHOLD)
     if box is None:
         return Shadow(kind, reason="no-shadow")
@@ -110,29 +113,29 @@ def measured(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> 
     return Shadow(kind, alpha, box, cv2.mean(inside, dense)[0] / 255, confidence)
 
 
-def _estimate(encoded: Planes, lit: Planes, stand: Stand, found: Darkening) -> _Estimate:
+def _estimate(encoded: Planes, lit: Planes, contact: ContactArea, found: Attenuation) -> _Estimate:
     """The alpha of black over `lit` that comes closest to `encoded`, where the shadow is."""
     channels = split(lit)
     norm = sum(c * c for c in channels)
     project = [c / norm for c in channels]
     light = sum(p * c for p, c in zip(project, split(encoded), strict=True))
-    near = grown(found.kept, 2)
-    share = found.share * np.clip((TOO_FAR - stand.away) / (TOO_FAR - FAR), 0, 1)
-    alpha = np.clip(1 - light, 0, 1) * share * (near & ~stand.covered)
+    near = dilated(found.shadow, 2)
+    share = found.share * np.clip((TOO_FAR - contact.distance) / (TOO_FAR - FAR), 0, 1)
+    alpha = np.clip(1 - light, 0, 1) * share * (near & ~contact.covered)
     gate = cv2.GaussianBlur(share * near, (0, 0), 1.0)
-    smooth = _carried_on(alpha.astype(np.float32), stand.covered, min(found.blur, MOST_BLUR_PX))
+    smooth = _extended(alpha.astype(np.float32), contact.covered, min(found.blur, MOST_BLUR_PX))
     return _Estimate(merge(project), smooth, gate.astype(np.float32), not found.grained)
 
 
-def _carried_on(values: Matte, covered: BoolMask, sigma: float) -> Matte:
-    """`values` smoothed, and carried on a little under what is covered."""
-    away, nearest = cv2.distanceTransformWithLabels(
+def _extended(values: Matte, covered: BoolMask, sigma: float) -> Matte:
+    """`values` extended a little under what is covered, and smoothed."""
+    distance, nearest = cv2.distanceTransformWithLabels(
         covered.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     by_label = np.zeros(int(nearest.max()) + 1, np.float32)
     by_label[nearest[~covered]] = values[~covered]
-    carried = by_label[nearest] * np.exp(-np.square(away / CARRIED_PX))
-    return np.asarray(cv2.GaussianBlur(carried, (0, 0), sigma), np.float32)
+    extended = by_label[nearest] * np.exp(-np.square(distance / EXTENSION_PX))
+    return np.asarray(cv2.GaussianBlur(extended, (0, 0), sigma), np.float32)
 
 
 def _full_size(rgb: RgbImage, alpha: Alpha, estimate: _Estimate) -> Alpha:
@@ -141,13 +144,11 @@ def _full_size(rgb: RgbImage, alpha: Alpha, estimate: _Estimate) -> Alpha:
     layer = np.zeros(size, np.uint8)
     reached = (np.maximum(estimate.smooth, estimate.gate) > LEAST_ALPHA).astype(np.float32)
     planes = merge([*split(estimate.project), estimate.smooth, estimate.gate])
-    for top, left in touched_tiles(reached, size):
-        part = slice(top, top + TILE_PX), slice(left, left + TILE_PX)
-        tile, subject = rgb[part] * UNIT, alpha[part]
-        here = window(planes, size, (top, left), tile.shape)
-        *project, shadow, gate = split(here)
+    for tile in touched_tiles(reached, size):
+        subject = alpha[tile]
+        *project, shadow, gate = split(window(planes, size, tile))
         if estimate.sharp:
-            light = sum(p * c for p, c in zip(project, split(tile), strict=True))
+            light = sum(p * c for p, c in zip(project, split(rgb[tile] * UNIT), strict=True))
             shadow = np.where(subject <= FREE_LEVEL, gate * np.clip(1 - light, 0, 1), shadow)
-        layer[part] = np.where(subject < 255, np.rint(255 * shadow), 0)
+        layer[tile] = np.where(subject < 255, np.rint(255 * shadow), 0)
     return layer

@@ -1,11 +1,11 @@
 """The floor as it would look without the shadow, from the parts of it that are lit.
 
-In the logarithm of linear light a shadow is a constant that is taken away, and uneven lighting is
+In the logarithm of linear light a shadow is a constant that is subtracted, and uneven lighting is
 smooth. So the lit floor is a quadratic surface for each channel, fitted by iteratively reweighted
 least squares (Holland and Welsch 1977) with Gaussian weights that shrink and that let go of dark
-pixels first. It is begun from several brightness levels near the subject's foot; that level wins
-from which the surroundings are lit floor or a darker floor of the same colour, but not a brighter
-one, because then the fit has taken the shadow for the floor.
+pixels first. The fit starts from several brightness levels near the subject's foot. The level wins
+whose surroundings are lit floor or a darker floor of the same colour, but not a brighter one: then
+the fit has mistaken the shadow for the floor.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from rmbg_service.types import BoolMask, Matte, Planes
 
 STARTS = (25, 45, 65, 85)
-"""Percentiles of the brightness around the foot from which a fit is begun."""
+"""Percentiles of the brightness around the foot from which a fit starts."""
 
 LIKE = 10
 """The median colour of the tenth of the pixels that is nearest to a level begins the fit."""
@@ -37,9 +37,9 @@ LEAST_SAMPLES = 30
 class Floor(NamedTuple):
     """The lit floor.
 
-    `log_light` `(h, w, 3)` is the logarithm of its light everywhere; `lit` `(h, w)` says where the
+    `log_light` `(h, w, 3)` is the logarithm of its light everywhere; `lit` `(h, w)` is where the
     picture shows it; `spread` is the deviation of the lit pixels, in logarithms; `share` is the
-    part of the zone around the foot that is floor, lit or not.
+    part of the area around the foot that is floor, lit or not.
     """
 
     log_light: Planes
@@ -48,16 +48,16 @@ class Floor(NamedTuple):
     share: float
 
 
-def fit_floor(log_light: Planes, zone: Matte) -> Floor | None:
+def fit_floor(log_light: Planes, weight: Matte) -> Floor | None:
     """Fit the lit floor to `log_light` `(h, w, 3)`.
 
-    `zone` `(h, w)` in [0, 1] says how much each pixel counts: high around the subject's foot, 0 on
-    the subject itself. None where too little can be seen.
+    `weight` `(h, w)` in [0, 1] says how much each pixel counts: high around the subject's foot, 0
+    on the subject itself. None if too little floor is visible.
     """
-    basis = _basis(zone)
-    stride = max(1, round(max(zone.shape) / SAMPLES_A_SIDE))
+    basis = _basis(weight)
+    stride = max(1, round(max(weight.shape) / SAMPLES_A_SIDE))
     sampled = slice(None, None, stride), slice(None, None, stride)
-    colours, weights = log_light[sampled].reshape(-1, 3), zone[sampled].ravel()
+    colours, weights = log_light[sampled].reshape(-1, 3), weight[sampled].ravel()
     seen = weights > 0.01
     if np.count_nonzero(seen) < LEAST_SAMPLES:
         return None
@@ -70,23 +70,23 @@ def fit_floor(log_light: Planes, zone: Matte) -> Floor | None:
         surfaces.append(_fit(rows, colours, weights, np.median(colours[near][like], axis=0)))
     best = max(surfaces, key=lambda surface: _score(colours - rows @ surface, weights))
     fitted = np.asarray(basis.reshape(-1, 6) @ best, np.float32).reshape(log_light.shape)
-    spread = _spread(log_light - fitted, zone > 0.01)
+    spread = _spread(log_light - fitted, weight > 0.01)
     rest = log_light - fitted
-    lit = (np.abs(rest).max(axis=2) < INLIER * max(spread, 0.03)) & (zone > 0)
+    lit = (np.abs(rest).max(axis=2) < INLIER * max(spread, 0.03)) & (weight > 0)
     dark = (rest.mean(axis=2) < 0) & (_tint(rest) < 0.25)
-    total = float(zone.sum())
-    share = float(zone[lit | dark].sum()) / total if total else 0.0
+    total = float(weight.sum())
+    share = float(weight[lit | dark].sum()) / total if total else 0.0
     return Floor(fitted, lit, spread, share)
 
 
-def _basis(zone: Matte) -> Planes:
-    """1, x, y, x^2, xy, y^2 of every pixel, 0 at the zone's middle: `(h, w, 6)`."""
-    height, width = zone.shape
+def _basis(weight: Matte) -> Planes:
+    """1, x, y, x^2, xy, y^2 of every pixel, 0 at the centroid of `weight`: `(h, w, 6)`."""
+    height, width = weight.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    total = max(float(zone.sum()), 1e-6)
+    total = max(float(weight.sum()), 1e-6)
     reach = np.float32(max(height, width) / 2)
-    x = (x - np.float32((x * zone).sum() / total)) / reach
-    y = (y - np.float32((y * zone).sum() / total)) / reach
+    x = (x - np.float32((x * weight).sum() / total)) / reach
+    y = (y - np.float32((y * weight).sum() / total)) / reach
     return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
 
 
@@ -120,7 +120,7 @@ def _score(rest: Matte, weights: Matte) -> float:
 
 
 def _tint(rest: Planes | Matte) -> Matte:
-    """How far the channels are apart."""
+    """The difference between the largest and the smallest channel."""
     return np.asarray(rest.max(axis=-1) - rest.min(axis=-1))
 
 

@@ -1,4 +1,4 @@
-"""The pattern of a floor made of planks or tiles: tones and seams along straight lines.
+"""Floor lines: the pattern of floorboards or tiles, tones and joints along straight lines.
 
 Parallel lines on a floor meet in one vanishing point, so in the picture they are a pencil: with
 `q` along and `p` across the pencil's middle, each line has one value of `p / (1 + convergence q)`.
@@ -17,15 +17,15 @@ from rmbg_service.matting.arrays import split
 from rmbg_service.types import BoolMask, Matte, Planes
 
 FAMILIES = 2
-"""Planks are one family of lines, tiles two."""
+"""Floorboards are one family of lines, tiles two."""
 
 LEAST_EXPLAINED = 0.25
 """Share of the detail's variance that the lines must explain."""
 
 COARSE_SAMPLES, SAMPLES, LEAST_SAMPLES = 1200, 3000, 800
-LEAST_ZONE = 0.15
+LEAST_WEIGHT = 0.15
 DETAIL_PX = 8.0
-"""Spread of what is taken from the floor before lines are looked for."""
+"""Spread of what is subtracted from the floor before lines are searched for."""
 
 MOST_DETAIL = 0.2
 """Detail is clipped to this, in logarithms of light, so that no shadow's edge outweighs it."""
@@ -37,28 +37,28 @@ CONVERGENCES = (-0.016, -0.012, -0.009, -0.006, -0.003, 0, 0.003, 0.006, 0.009, 
 FINER = ((2.0, 0.0015), (1.0, 0.00075), (0.5, 0.0004), (0.25, 0.0002))
 """Steps of angle, in degrees, and of convergence of each round of the finer search."""
 
-BEGINNINGS = 5
+CANDIDATES = 5
 """How many of the coarse search's best are searched more finely."""
 
 COARSE_PX, FINE_PX, TONE_PX = 4.0, 2.0, 1.5
 """Widths of a line in the searches and for its tone."""
 
 NEAREST = 0.15
-"""Of 1 + convergence q: nearer to the vanishing point no line is told from the next."""
+"""Of 1 + convergence q: nearer to the vanishing point the lines cannot be told apart."""
 
 LINES = 1024
 PARTS, LEAST_PART_PX = 3, 3.0
-"""Parts of a line of which one may be in the shadow, and the least that must be seen of a part."""
+"""Parts of a line, one of which may be in the shadow, and the least visible length of a part."""
 
 LEVELS, LEVEL, DARKEST = 80, 0.02, -0.8
 LIT_SHARE = 0.42
-"""The tone begins at this quantile of a part's darkness ..."""
+"""The tone starts at this quantile of a part's darkness ..."""
 
 LIKE = 0.12
-"""... and is the mean of the line's pixels that are so near to it."""
+"""... and is the mean of the line's pixels this close to it."""
 
-DOUBT_PX = 2.0
-"""Of lit pixels that speak for no tone at all."""
+PRIOR_PX = 2.0
+"""Weight, in lit pixels, of the assumption that a line has no tone."""
 
 
 class _Lines(NamedTuple):
@@ -67,47 +67,47 @@ class _Lines(NamedTuple):
     convergence: float
 
 
-def floor_pattern(rest: Planes, zone: Matte) -> Planes | None:
-    """The pattern in `rest` `(h, w, 3)`, how much darker the picture is than a plain floor.
+def floor_pattern(attenuation: Planes, weight: Matte) -> Planes | None:
+    """The pattern in `attenuation` `(h, w, 3)`, how much darker the picture is than a plain floor.
 
-    All are logarithms of light; `zone` `(h, w)` in [0, 1] is how much a pixel tells of the floor.
-    None where no lines explain enough.
+    All are logarithms of light; `weight` `(h, w)` in [0, 1] is how much a pixel tells about the
+    floor. None if no lines explain enough.
     """
-    total = np.zeros_like(rest)
+    total = np.zeros_like(attenuation)
     for _ in range(FAMILIES):
-        lines = find_lines(rest - total, zone)
+        lines = find_lines(attenuation - total, weight)
         if lines is None or lines.explained < LEAST_EXPLAINED:
             break
-        total += _tones(rest - total, zone, lines)
+        total += _tones(attenuation - total, weight, lines)
     return total if total.any() else None
 
 
-def find_lines(rest: Planes, zone: Matte) -> _Lines | None:
-    """The pencil of lines that explains most of `rest`; None where too little can be seen."""
-    seen = (zone > 0).astype(np.float32)
-    depth = np.asarray(rest.mean(axis=2) * seen, np.float32)
+def find_lines(attenuation: Planes, weight: Matte) -> _Lines | None:
+    """The pencil of lines that explains most of `attenuation`; None if too little is visible."""
+    seen = (weight > 0).astype(np.float32)
+    depth = np.asarray(attenuation.mean(axis=2) * seen, np.float32)
     share = cv2.GaussianBlur(seen, (0, 0), DETAIL_PX) + 1e-3
     around = cv2.GaussianBlur(depth, (0, 0), DETAIL_PX) / share
-    at = np.nonzero(zone.ravel() > LEAST_ZONE)[0]
+    at = np.nonzero(weight.ravel() > LEAST_WEIGHT)[0]
     if at.size < LEAST_SAMPLES:
         return None
     at = np.random.default_rng(0).permutation(at)[:SAMPLES]
     detail = np.clip((depth - around).ravel()[at], -MOST_DETAIL, MOST_DETAIL)
-    x, y = (plane.ravel()[at] for plane in _coordinates(zone))
-    weight = zone.ravel()[at]
+    x, y = (plane.ravel()[at] for plane in _coordinates(weight))
+    sampled = weight.ravel()[at]
 
-    def tried(angle: float, convergence: float, width: float, n: int = SAMPLES) -> _Lines:
+    def evaluate(angle: float, convergence: float, width: float, n: int = SAMPLES) -> _Lines:
         line, known = _across(x[:n], y[:n], angle, convergence)
-        explained = _explained(line / np.float32(width), detail[:n], weight[:n] * known)
+        explained = _explained(line / np.float32(width), detail[:n], sampled[:n] * known)
         return _Lines(explained, angle, convergence)
 
-    coarse = [tried(a, c, COARSE_PX, COARSE_SAMPLES) for a in ANGLES for c in CONVERGENCES]
+    coarse = [evaluate(a, c, COARSE_PX, COARSE_SAMPLES) for a in ANGLES for c in CONVERGENCES]
     found = []
-    for best in sorted(coarse, reverse=True)[:BEGINNINGS]:
+    for best in sorted(coarse, reverse=True)[:CANDIDATES]:
         for degrees, step in FINER:
             turn = np.deg2rad(degrees)
             best = max(
-                tried(best.angle + i * turn, best.convergence + j * step, FINE_PX)
+                evaluate(best.angle + i * turn, best.convergence + j * step, FINE_PX)
                 for i in (-1, 0, 1)
                 for j in (-1, 0, 1)
             )
@@ -115,15 +115,15 @@ def find_lines(rest: Planes, zone: Matte) -> _Lines | None:
     return max(found)
 
 
-def _coordinates(zone: Matte) -> tuple[Matte, Matte]:
-    """x and y in px from the zone's middle."""
-    y, x = np.mgrid[0 : zone.shape[0], 0 : zone.shape[1]].astype(np.float32)
-    total = max(float(zone.sum()), 1e-6)
-    return x - np.float32((x * zone).sum() / total), y - np.float32((y * zone).sum() / total)
+def _coordinates(weight: Matte) -> tuple[Matte, Matte]:
+    """x and y in px from the centroid of `weight`."""
+    y, x = np.mgrid[0 : weight.shape[0], 0 : weight.shape[1]].astype(np.float32)
+    total = max(float(weight.sum()), 1e-6)
+    return x - np.float32((x * weight).sum() / total), y - np.float32((y * weight).sum() / total)
 
 
 def _across(x: Matte, y: Matte, angle: float, convergence: float) -> tuple[Matte, BoolMask]:
-    """Which line each point is on, in px at the zone's middle, and where that can be told."""
+    """The line each point is on, in px at the centroid, and where it can be determined."""
     sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
     nearness = 1 + np.float32(convergence) * (x * cosine + y * sine)
     line = (y * cosine - x * sine) / np.maximum(nearness, NEAREST)
@@ -145,18 +145,19 @@ def _explained(line: Matte, detail: Matte, weight: Matte) -> float:
     return between / variance - chance
 
 
-def _tones(rest: Planes, zone: Matte, lines: _Lines) -> Planes:
+def _tones(attenuation: Planes, weight: Matte, lines: _Lines) -> Planes:
     """Each line's tone, spread over the picture, `(h, w, 3)`."""
-    x, y = _coordinates(zone)
+    x, y = _coordinates(weight)
     line, known = _across(x, y, lines.angle, lines.convergence)
     along = x * np.float32(np.cos(lines.angle)) + y * np.float32(np.sin(lines.angle))
     number = _numbered(line / TONE_PX)
-    weight, depth = zone * known, rest.mean(axis=2)
+    weight, depth = weight * known, attenuation.mean(axis=2)
     start = _lit_levels(number, along, depth, weight)
     lit = weight * (np.abs(depth - start[number]) < LIKE)
-    seen = np.bincount(number.ravel(), lit.ravel(), LINES) + DOUBT_PX
+    seen = np.bincount(number.ravel(), lit.ravel(), LINES) + PRIOR_PX
     sums = [
-        np.bincount(number.ravel(), (lit * plane).ravel(), LINES) / seen for plane in split(rest)
+        np.bincount(number.ravel(), (lit * plane).ravel(), LINES) / seen
+        for plane in split(attenuation)
     ]
     tones = np.stack(sums, axis=-1).astype(np.float32)
     return np.asarray(tones[number] * known[..., None], np.float32)
@@ -166,7 +167,7 @@ def _lit_levels(
     number: NDArray[np.int64], along: Matte, depth: Matte, weight: Matte
 ) -> NDArray[np.float64]:
     """The darkness of each line where it is lit: that of the second brightest of its parts."""
-    ends = np.quantile(along[weight > LEAST_ZONE], np.arange(1, PARTS) / PARTS)
+    ends = np.quantile(along[weight > LEAST_WEIGHT], np.arange(1, PARTS) / PARTS)
     part = np.searchsorted(ends, along.ravel())
     level = np.clip((depth - DARKEST) / LEVEL, 0, LEVELS - 1).astype(np.int64)
     cell = (number.ravel() * PARTS + part) * LEVELS + level.ravel()

@@ -1,7 +1,7 @@
-"""An artificial shadow for product pictures: where the subject stands, and where its light falls.
+"""A painted drop shadow for product pictures: a cast shadow and a contact shadow.
 
-The subject is taken for a flat figure standing on its lowest row. A light throws each of its points
-along a floor seen at an angle, the farther and the softer the higher the point is.
+The subject is treated as a flat figure that stands on its lowest row. A light projects each of its
+points onto a floor seen at an angle, the farther and the softer the higher the point is.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 
 from rmbg_service.imaging.cutout import BOX_THRESHOLD, Shadow, box_of
 from rmbg_service.matting.arrays import UNIT, resize
-from rmbg_service.shadows.cast import measured
+from rmbg_service.shadows.cast import make_shadow
 from rmbg_service.types import Alpha, Matte
 
 WORKING_SIDE_PX = 384
@@ -20,14 +20,14 @@ LENGTH = 0.6
 
 TILT = 0.45
 LEAST_DEPTH = 0.2
-"""What the floor's depth is shortened to in the picture."""
+"""How much the floor's depth is foreshortened in the picture, and the least depth of a shadow."""
 
 SOFTEST = 0.12
-"""Spread of the penumbra at softness 1, in heights of what casts it."""
+"""Spread of the penumbra at softness 1, in heights of the part that casts it."""
 
 STEPS = 4
 CAST, CONTACT = 0.4, 0.55
-"""Alpha of the cast shadow where it is full, and of the seam under the subject."""
+"""Alpha of the cast shadow where it is full, and of the contact shadow."""
 
 CONTACT_PART = 0.04
 """The lowest part of the subject, in heights, that darkens the floor it touches."""
@@ -48,13 +48,15 @@ def drop_shadow(alpha: Alpha, angle: float, softness: float) -> Shadow:
     cast = CAST * _cast(matte, box.bottom, box.height, np.deg2rad(angle), softness)
     contact = CONTACT * _contact(matte, box.bottom, box.height)
     layer = np.rint(255 * (1 - (1 - cast) * (1 - contact))).astype(np.uint8)
-    return measured("drop", resize(layer, (alpha.shape[0], alpha.shape[1]), cv2.INTER_LINEAR), 1.0)
+    return make_shadow(
+        "drop", resize(layer, (alpha.shape[0], alpha.shape[1]), cv2.INTER_LINEAR), 1.0
+    )
 
 
 def _cast(matte: Matte, base: int, height: int, turn: float, softness: float) -> Matte:
     """The figure laid on the floor, `(h, w)` in [0, 1], its upper parts softer than its lower."""
     along, depth = LENGTH * float(np.sin(turn)), float(np.cos(turn))
-    # Straight to the side the figure would have no width; the light is never quite there.
+    # With the light exactly from the side the shadow would have no width.
     up = LENGTH * TILT * math.copysign(max(abs(depth), LEAST_DEPTH), depth)
     size = matte.shape[1], matte.shape[0]
     # A point z above the base goes to (x + along z, base - up z).
@@ -72,10 +74,10 @@ def _cast(matte: Matte, base: int, height: int, turn: float, softness: float) ->
 
 
 def _contact(matte: Matte, base: int, height: int) -> Matte:
-    """The dark seam under the lowest part, `(h, w)` in [0, 1]."""
+    """The contact shadow under the lowest part, `(h, w)` in [0, 1]."""
     feet = np.zeros_like(matte)
     top = max(0, round(base - max(1, CONTACT_PART * height)))
     feet[top:base] = matte[top:base]
     sigma = max(0.7, 0.015 * height)
-    seam = cv2.GaussianBlur(feet, (0, 0), sigmaX=2 * sigma, sigmaY=sigma)
-    return np.asarray(np.clip(1.3 * seam, 0, 1), np.float32)
+    contact = cv2.GaussianBlur(feet, (0, 0), sigmaX=2 * sigma, sigmaY=sigma)
+    return np.asarray(np.clip(1.3 * contact, 0, 1), np.float32)

@@ -1,7 +1,7 @@
-"""How dark the floor gets without a shadow.
+"""The floor's texture: how dark the floor gets without a shadow.
 
 A shadow lies to one side of the foot, a floor's texture to all. What is darker than the lit floor
-is smoothed as much as the texture needs, and what is left of the texture is measured in all
+is smoothed as much as the texture needs, and the remaining texture is measured in all
 directions around the foot.
 """
 
@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting.arrays import split
-from rmbg_service.shadows.contact import Stand
+from rmbg_service.shadows.contact import ContactArea
 from rmbg_service.shadows.floor import Floor
 from rmbg_service.types import BoolMask, Matte, Planes
 
 LEAST_LIT, ENOUGH_LIT = 0.1, 0.2
-"""Share of lit floor around a pixel below which it is no floor, from which it surely is."""
+"""Share of lit floor around a pixel below which it is not floor, and from which on it surely is."""
 
 SMOOTHING_PX = (1.0, 2.5, 5.0)
 WORTH_SMOOTHING = 1.25
@@ -28,42 +28,42 @@ TOUCHING = (0.08, 1.5)
 LEAST_GROUND_PX, LEAST_SECTOR_PX, LEAST_SECTORS = 200, 40, 3
 
 
-class Relief(NamedTuple):
-    """The floor's darkness, in logarithms of light, positive where it is darker than the lit floor.
+class FloorTexture(NamedTuple):
+    """How much darker than the lit floor the floor is, in logarithms of light.
 
-    `rest` `(h, w, 3)` and its mean over the channels `depth` `(h, w)`, both smoothed by `blur` px;
-    `texture` how dark the floor gets without a shadow; `seen` `(h, w)` in [0, 1] the share of lit
-    floor around each pixel; `ground` `(h, w)` where the floor is.
+    `attenuation` `(h, w, 3)` and its mean over the channels `depth` `(h, w)` are smoothed by `blur`
+    px. `strength` says how dark the floor gets without a shadow. `lit_share` `(h, w)` in [0, 1] is
+    the share of lit floor around each pixel; `floor` `(h, w)` is where the floor is.
     """
 
-    rest: Planes
+    attenuation: Planes
     depth: Matte
-    texture: float
+    strength: float
     blur: float
-    seen: Matte
-    ground: BoolMask
+    lit_share: Matte
+    floor: BoolMask
 
 
-def find_relief(log_light: Planes, floor: Floor, stand: Stand) -> Relief:
-    """What is darker than `floor` in `log_light` `(h, w, 3)`.
+def measure_texture(log_light: Planes, floor: Floor, contact: ContactArea) -> FloorTexture:
+    """How much darker than `floor` the picture `log_light` `(h, w, 3)` is.
 
-    `texture` is infinite where too little floor is seen.
+    `strength` is infinite if too little floor is visible.
     """
-    rest = floor.log_light - log_light
-    free = (~stand.covered).astype(np.float32)
-    seen = _lit_around(floor.lit, free, stand.area**0.5)
-    ground = (seen > LEAST_LIT) & ~stand.covered
-    smoothed = [_blurred(rest, free, sigma) for sigma in SMOOTHING_PX]
+    attenuation = floor.log_light - log_light
+    free = (~contact.covered).astype(np.float32)
+    lit_share = _lit_share(floor.lit, free, contact.area**0.5)
+    visible = (lit_share > LEAST_LIT) & ~contact.covered
+    smoothed = [_blurred(attenuation, free, sigma) for sigma in SMOOTHING_PX]
     depths = [_depth(soft) for soft in smoothed]
-    textures = [_texture(depth, ground, stand) for depth in depths]
+    strengths = [_strength(depth, visible, contact) for depth in depths]
     # Smoothing helps against grain, not against what is as wide as a shadow itself.
-    enough = max(LITTLE_TEXTURE, WORTH_SMOOTHING * textures[-1])
-    i = next(i for i, texture in enumerate(textures) if texture <= enough)
-    return Relief(smoothed[i], depths[i], textures[i], SMOOTHING_PX[i], seen, ground)
+    enough = max(LITTLE_TEXTURE, WORTH_SMOOTHING * strengths[-1])
+    i = next(i for i, strength in enumerate(strengths) if strength <= enough)
+    return FloorTexture(smoothed[i], depths[i], strengths[i], SMOOTHING_PX[i], lit_share, visible)
 
 
-def _lit_around(lit: BoolMask, free: Matte, side: float) -> Matte:
-    """The share of lit floor in a window around each pixel, of what the subject leaves free.
+def _lit_share(lit: BoolMask, free: Matte, side: float) -> Matte:
+    """The share of lit floor in a window around each pixel, the subject left out.
 
     The window is wide along the floor and narrow up the wall.
     """
@@ -77,10 +77,11 @@ def _lit_around(lit: BoolMask, free: Matte, side: float) -> Matte:
     return np.asarray(mean(lit * free) / (mean(free) + 1e-3), np.float32)
 
 
-def _texture(depth: Matte, ground: BoolMask, stand: Stand) -> float:
-    """The median over the directions of the darkness that 5 % of the pixels exceed."""
-    rows, columns = np.nonzero(stand.foot)
-    y, x = np.nonzero(ground & (stand.away > TOUCHING[0]) & (stand.away < TOUCHING[1]))
+def _strength(depth: Matte, floor: BoolMask, contact: ContactArea) -> float:
+    """The median over the directions of the darkness that 5% of the pixels exceed."""
+    rows, columns = np.nonzero(contact.foot)
+    near = (contact.distance > TOUCHING[0]) & (contact.distance < TOUCHING[1])
+    y, x = np.nonzero(floor & near)
     if y.size < LEAST_GROUND_PX:
         return np.inf
     turn = np.arctan2(2 * (y - rows.mean()), x - columns.mean())
@@ -94,9 +95,9 @@ def _texture(depth: Matte, ground: BoolMask, stand: Stand) -> float:
     return float(max(np.median(levels), 0.01)) if len(levels) >= LEAST_SECTORS else np.inf
 
 
-def _depth(rest: Planes) -> Matte:
-    """The mean darkening of the channels."""
-    r, g, b = split(rest)
+def _depth(attenuation: Planes) -> Matte:
+    """The mean attenuation of the channels."""
+    r, g, b = split(attenuation)
     return np.asarray((r + g + b) / 3, np.float32)
 
 

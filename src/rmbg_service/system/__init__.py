@@ -1,1 +1,1 @@
-"""The host: what this process may use, and files written whole or not at all."""
+"""The host: resource limits and atomic file writes."""

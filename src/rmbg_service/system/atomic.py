@@ -7,28 +7,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, see `replacing`."""
-    with replacing(path) as part:
-        part.write_bytes(data)
+def atomic_write(path: Path, data: bytes) -> None:
+    """Write `data` to `path`; see `atomic_replace`."""
+    with atomic_replace(path) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A place in the same folder to write to; `path` becomes what is there at the end.
+def atomic_replace(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; its file replaces `path` when the block ends.
 
-    Whoever reads `path` sees the old file or the whole new one, also after a power cut. The place
-    is hidden and the same each time, so that a killed process leaves at most one behind.
+    A reader of `path` sees the old file or the whole new one, even after a power cut. After an
+    error the old file stays. The temporary name is hidden and always the same for one `path`, so
+    that a killed process leaves at most one file behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    part = path.with_name(f".{name}.part")
+    temporary = path.with_name(f".{name}.part")
     try:
-        yield part
-        _sync(part)
-        part.replace(path)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     if os.name == "posix":  # Windows cannot open folders
         _sync(path.parent)

@@ -1,4 +1,4 @@
-"""Files read within a bound, and what they hold."""
+"""Files: what their suffixes say, their bytes within a bound, digests of their content."""
 
 import hashlib
 import os
@@ -7,40 +7,51 @@ from pathlib import Path
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif"),
+        *(".heic", ".heif", ".tif", ".tiff", ".gif", ".bmp"),
+    }
+)
+"""Suffixes of the image formats that can be decoded; what a folder is searched for."""
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"}
+)
+"""Suffixes of video files."""
+
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """The file's bytes.
 
-    Raises `ImageTooLarge` when there are more than `max_bytes`, `InvalidImage` for what is no file.
+    Raises `ImageTooLarge` if there are more than `max_bytes`, `InvalidImage` if `path` is a pipe or
+    another special file.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise InvalidImage("this is no ordinary file")  # reading a pipe would wait for ever
+        raise InvalidImage("not a regular file")  # reading a pipe could wait for ever
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise ImageTooLarge(f"the file has more than the {max_bytes} bytes that are accepted")
+        raise ImageTooLarge(f"the file is larger than the {max_bytes} bytes that are accepted")
     return data
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether it is one, or a link to one; what cannot be looked at is none."""
-    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where that is forbidden
+    """Whether `path` is a folder or a link to one; False if that cannot be determined."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where access is denied
 
 
-def place_of(path: Path) -> str:
-    """The absolute path as text; links stay what they are."""
+def absolute_path(path: Path) -> str:
+    """The absolute path as text; links are not resolved."""
     return os.path.abspath(path)  # noqa: PTH100 - Path.resolve follows links
 
 
 def digest(data: bytes) -> str:
-    """SHA-256, as hexadecimal text."""
+    """SHA-256 in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
-def digest_of_file(path: Path) -> str | None:
-    """SHA-256 of what the file holds; None when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
+def file_digest(path: Path) -> str:
+    """SHA-256 of the file's content in hexadecimal. Raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

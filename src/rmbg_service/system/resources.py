@@ -1,33 +1,36 @@
-"""What this process may use: CPUs and memory, container limits included."""
+"""What this process may use: CPUs and memory, limits of containers and systemd units included."""
 
 import math
 import os
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-_CGROUP = Path("/sys/fs/cgroup")
+_ROOT = Path("/")
 _WORKING_NICENESS = 5
+_V2 = ""
+"""The controller of cgroup v2 in /proc/self/cgroup: one hierarchy holds all of them."""
 
 
-def cpu_count(cgroup: Path = _CGROUP) -> int:
-    """CPUs this process may use: its affinity mask cut by the container's quota; at least 1."""
+def cpu_count(root: Path = _ROOT) -> int:
+    """CPUs this process may use: its affinity mask, cut by every cgroup quota; at least 1."""
     has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
-    cpus = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    quota = _read(cgroup / "cpu.max").split()  # "max 100000" or "150000 100000"
-    if len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit():
-        cpus = min(cpus, math.ceil(int(quota[0]) / int(quota[1])))
-    return max(1, cpus)
+    limits = [len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1]
+    for folder in _cgroups(root, _V2):
+        quota, _, period = _read(folder / "cpu.max").partition(" ")  # "max 100000"
+        limits += _quota(quota, period)
+    for folder in _cgroups(root, "cpu"):
+        limits += _quota(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+    return max(1, min(limits))
 
 
-def memory_limit_bytes(cgroup: Path = _CGROUP) -> int | None:
-    """Memory this process may use: the container's limit or the machine's RAM; None if unknown."""
-    limits = []
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroup v2, v1
-        text = _read(cgroup / name)
-        if text.isdigit():
-            limits.append(int(text))
+def memory_limit_bytes(root: Path = _ROOT) -> int | None:
+    """Memory this process may use: the least of RAM and all cgroup limits; None if unknown."""
+    files = [folder / "memory.max" for folder in _cgroups(root, _V2)]
+    files += [folder / "memory.limit_in_bytes" for folder in _cgroups(root, "memory")]
+    limits = [int(text) for text in map(_read, files) if text.isdigit()]
     with suppress(AttributeError, ValueError, OSError):
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return min(limits, default=None)
@@ -43,9 +46,32 @@ def step_back() -> None:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process in bytes; 0 where /proc does not tell."""
+    """Resident memory of this process in bytes; 0 if /proc does not tell."""
     pages = _read(Path("/proc/self/statm")).split()
     return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else 0
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process's cgroup of `controller` and of all cgroups above it.
+
+    A limit of any of them holds. The mount may show the whole hierarchy or, in a container, only
+    the part from the container's own cgroup down: folders that are missing are harmless.
+    Source: cgroups(7), Linux man-pages.
+    """
+    mount = root / "sys/fs/cgroup" / controller
+    group = PurePosixPath("/")
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)  # "0::/system.slice/a.service", "4:cpu,cpuacct:/"
+        if controller in controllers.split(","):
+            group = PurePosixPath(path)
+    for parent in (group, *group.parents):
+        yield mount / parent.relative_to("/")
+
+
+def _quota(quota: str, period: str) -> list[int]:
+    if quota.isdigit() and period.isdigit() and int(period) > 0:
+        return [math.ceil(int(quota) / int(period))]
+    return []  # "max", "-1" or no file: not limited
 
 
 def _read(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A clip's sound to the file that is written: as it is, or encoded anew."""
+"""The audio of a clip for the file that is written: copied or re-encoded."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -9,35 +9,35 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
-from rmbg_service.video import VideoError
+from rmbg_service.errors import VideoError
 from rmbg_service.video.reader import AudioPacket
 
 _RATE_HZ = 48_000  # what Opus runs at
 
-_LEAST_GAP_S = Fraction(1, 20)
-"""Shorter jumps of the times are rounding and jitter."""
+_MIN_GAP_S = Fraction(1, 20)
+"""Shorter gaps between the times are rounding and jitter."""
 
 
 class CopiedAudio:
-    """Packets as they are."""
+    """Copies packets unchanged."""
 
     def __init__(self, container: OutputContainer, source: AudioStream, _: str) -> None:
         self._stream = container.add_stream_from_template(source)
 
     def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
-        """What a packet of the clip becomes."""
+        """The packets to write for a packet of the clip."""
         packet.stream = self._stream
         return [packet]
 
     def end(self) -> Sequence[AudioPacket]:
-        """What is left at the end."""
+        """The packets left at the end."""
         return []
 
 
 class EncodedAudio:
-    """Packets decoded and encoded anew, as mono or stereo; a gap between them becomes silence.
+    """Re-encodes packets as mono or stereo; a gap between them becomes silence.
 
-    The encoders count samples and would draw together what lies on both sides of a gap.
+    The encoders count samples and would otherwise join the two sides of a gap.
     """
 
     def __init__(self, container: OutputContainer, source: AudioStream, codec: str) -> None:
@@ -55,11 +55,11 @@ class EncodedAudio:
         self._end_s: Fraction | None = None
 
     def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
-        """What a packet of the clip becomes. Raises `VideoError` when it cannot be decoded."""
+        """The packets to write for a packet of the clip. Raises `VideoError` if it is damaged."""
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            raise VideoError(f"the sound is damaged: {error.strerror or error}") from None
+            raise VideoError(f"the audio is damaged: {error.strerror or error}") from None
         packets: list[AudioPacket] = []
         for frame in frames:
             assert isinstance(frame, AudioFrame)
@@ -68,16 +68,16 @@ class EncodedAudio:
         return packets
 
     def end(self) -> Sequence[AudioPacket]:
-        """What is left at the end."""
+        """The packets left at the end."""
         return [*self._encode(None), *self._stream.encode()]
 
     def _with_silence(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """The frame, after silence from the end of the one before, a second in each piece."""
+        """Silence since the end of the previous frame, in parts of a second, then the frame."""
         begin_s = self._end_s
         if frame.pts is not None:
             assert frame.time_base is not None
             begin_s = frame.pts * frame.time_base
-            if self._end_s is not None and begin_s > self._end_s + _LEAST_GAP_S:
+            if self._end_s is not None and begin_s > self._end_s + _MIN_GAP_S:
                 missing = round((begin_s - self._end_s) * frame.sample_rate)
                 at = frame.pts - round((begin_s - self._end_s) / frame.time_base)
                 while missing > 0:

@@ -7,31 +7,30 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import av
-import numpy as np
 from av.container import InputContainer
 
+from rmbg_service.errors import VideoError
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import ImageInfo, SourceImage
-from rmbg_service.matting.foreground import estimate_foreground
-from rmbg_service.matting.plan import to_full_size
-from rmbg_service.matting.temporal import MattedFrame, steady
+from rmbg_service.imaging.source import ImageInfo, SourceImage
+from rmbg_service.matting.temporal import MattedFrame, temporal_mean
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.remove import Prediction, predict
-from rmbg_service.video import VideoError
+from rmbg_service.removal.passes import Prediction, predict
+from rmbg_service.types import RgbImage
 from rmbg_service.video.reader import Clip, Frame, frames_and_audio
-from rmbg_service.video.writer import KINDS, FileWriter, SequenceWriter, Writer
+from rmbg_service.video.sequence import SequenceWriter
+from rmbg_service.video.writer import KINDS, FileWriter, Writer
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
 class _Predicted(NamedTuple):
-    """A frame and what the network says of it."""
+    """A frame and what the network says about it."""
 
     frame: Frame
-    found: Prediction
+    prediction: Prediction
 
 
 def convert(
@@ -45,7 +44,7 @@ def convert(
 ) -> None:
     """Write the clip without its background to `out`; `advance` is called for each frame.
 
-    `kind` is a key of `KINDS`, or `.png` where `out` is a numbered name such as `frame-%05d.png`.
+    `kind` is a key of `KINDS`, or `.png` if `out` is a numbered name such as `frame-%05d.png`.
     `predictor` is a loaded one; of `options`, `detail` and `decontaminate` count. Frames stream
     through: about `2 * threads` are in memory, and that many are refined at once while the next
     ones are decoded and predicted. Raises `VideoError`.
@@ -54,8 +53,9 @@ def convert(
         try:
             writer = _writer(clip, out, kind, container)
             predicted = _predict(_frames(clip, container, writer), predictor, options)
-            steadied = steady(_in_order(pool, _matte, predicted, threads))
-            cutouts = _in_order(pool, lambda f: _cut_out(f, options), steadied, threads)
+            matted = _in_order(pool, lambda f: _full_size(f, options), predicted, threads)
+            filtered = temporal_mean(matted)
+            cutouts = _in_order(pool, lambda f: _cut_out(f, options), filtered, threads)
             for cutout, pts in cutouts:
                 writer.write(cutout, pts)
                 advance()
@@ -77,27 +77,29 @@ def _predict(
     frames: Iterable[Frame], predictor: Predictor, options: RemovalOptions
 ) -> Iterator[_Predicted]:
     for frame in frames:
-        height, width = frame.rgb.shape[:2]
-        source = SourceImage(ImageInfo("video", width, height), frame.rgb)
-        yield _Predicted(frame, predict(source, predictor, options))
+        yield _Predicted(frame, predict(_source(frame.rgb), predictor, options))
 
 
-def _matte(predicted: _Predicted) -> MattedFrame:
-    frame, (matte, guided) = predicted
-    if matte.max() < pipeline.FOUND:
-        return MattedFrame(frame.rgb, np.zeros(frame.rgb.shape[:2], np.uint8), frame.pts)
-    return MattedFrame(frame.rgb, to_full_size(frame.rgb, matte, guided), frame.pts)
+def _full_size(predicted: _Predicted, options: RemovalOptions) -> MattedFrame:
+    frame, prediction = predicted
+    alpha = pipeline.full_size_alpha(_source(frame.rgb), prediction, options)
+    return MattedFrame(frame.rgb, alpha, frame.pts)
 
 
 def _cut_out(frame: MattedFrame, options: RemovalOptions) -> tuple[Cutout, int]:
-    rgb = estimate_foreground(frame.rgb, frame.alpha) if options.decontaminate else frame.rgb
+    rgb = pipeline.clean_colours(_source(frame.rgb), frame.alpha, options)
     return Cutout(rgb, frame.alpha), frame.pts
+
+
+def _source(rgb: RgbImage) -> SourceImage:
+    height, width = rgb.shape[:2]
+    return SourceImage(ImageInfo("video", width, height), rgb)
 
 
 def _in_order(
     pool: ThreadPoolExecutor, work: Callable[[_In], _Out], items: Iterable[_In], ahead: int
 ) -> Iterator[_Out]:
-    """`map` through the pool, in order, at most `ahead` items ahead of what was taken."""
+    """`map` through the pool, in order, at most `ahead` items ahead of the consumer."""
     running: deque[Future[_Out]] = deque()
     for item in items:
         running.append(pool.submit(work, item))

@@ -1,4 +1,4 @@
-"""Whether a clip is whole: what its file announces against what is there."""
+"""Whether a clip is complete: what its file declares, compared with what it contains."""
 
 from collections import Counter
 from fractions import Fraction
@@ -9,37 +9,38 @@ import av
 from av.container import InputContainer
 from av.stream import Stream
 
-from rmbg_service.video import VideoError
+from rmbg_service.errors import VideoError
 
 AnyPacket: TypeAlias = "av.Packet[Any]"
 
 _INDEXED, _TIMED = "mp4", "matroska"
-"""In the names of FFmpeg's readers of MP4 and QuickTime, whose index has every packet of a track,
-and of Matroska and WebM, which tell a length. Those of other files guess it."""
+"""Parts of the names of FFmpeg's demuxers: of MP4 and QuickTime, whose index lists every packet of
+a track, and of Matroska and WebM, which declare a duration. Other demuxers estimate it."""
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _HEAD_BYTES = 256
 _UNKNOWN_RIFF = 2**32 - 1
 
 _SLACK_S = Fraction(1)
-"""How far a healthy file's length may lie behind its last packet: some are taken with a clock."""
+"""How far the declared duration of an intact file may exceed its last packet: some are measured
+with a clock."""
 
 
 def check_size(path: Path) -> None:
-    """Raise `VideoError` for a Matroska, WebM or AVI file that is shorter than it says."""
+    """Raise `VideoError` for a Matroska, WebM or AVI file that is shorter than it declares."""
     with path.open("rb") as file:
         announced = _announced_bytes(file.read(_HEAD_BYTES))
     there = path.stat().st_size
     if there < announced:
-        raise VideoError(f"the file breaks off after {there} of {announced} bytes")
+        raise VideoError(f"the file is truncated: {there} of {announced} bytes")
 
 
-class Extent:
-    """Counts the packets of a file, and compares them with what the file announces.
+class IntegrityCheck:
+    """Counts the packets of a file and compares them with what the file declares.
 
-    MP4 and QuickTime announce each packet; the index that is asked is the one after edit lists.
-    Matroska and WebM announce the length of their longest track. A file whose last frame stands for
-    long may not say so: up to twice the longest time between two frames may be missing.
+    MP4 and QuickTime declare each packet, in the index after edit lists. Matroska and WebM declare
+    the duration of their longest track. A file may not say how long its last frame is shown: up to
+    twice the longest time between two frames may be missing.
     """
 
     def __init__(self, container: InputContainer) -> None:
@@ -49,9 +50,11 @@ class Extent:
         self._last_dts: int | None = None
         self._longest_step_s = Fraction(0)
 
-    def note(self, packet: AnyPacket) -> None:
-        """Count a packet of the file; they come in the file's order."""
-        if packet.size == 0 or packet.is_corrupt:  # half a packet at the end of the file is none
+    def count(self, packet: AnyPacket) -> None:
+        """Count a packet; called in the file's order."""
+        if (
+            packet.size == 0 or packet.is_corrupt
+        ):  # half a packet at the end of the file does not count
             return
         self._counts[packet.stream.index] += 1
         if packet.pts is not None:
@@ -64,26 +67,26 @@ class Extent:
             self._last_dts = packet.dts
 
     def check(self) -> None:
-        """At the end of the file: raise `VideoError` when that came too early."""
+        """Called at the end of the file: raise `VideoError` if it is truncated."""
         video = self._container.streams.video[0]
         if _INDEXED in self._container.format.name:
             for stream in (video, *self._container.streams.audio[:1]):
-                self._check_count(stream, "frames" if stream is video else "packets of sound")
+                self._check_count(stream, "frames" if stream is video else "audio packets")
         elif _TIMED in self._container.format.name and self._container.duration is not None:
             length_s = Fraction(self._container.duration, av.time_base)
             if self._end_s + max(_SLACK_S, 2 * self._longest_step_s) < length_s:
                 told = f"{float(self._end_s):.1f} of {float(length_s):.1f} s"
-                raise VideoError(f"the clip breaks off after {told}")
+                raise VideoError(f"the clip is truncated: {told}")
 
     def _check_count(self, stream: Stream, what: str) -> None:
         there = self._counts[stream.index]
         announced = sum(entry.size > 0 for entry in stream.index_entries)
         if there < announced:
-            raise VideoError(f"the clip breaks off after {there} of {announced} {what}")
+            raise VideoError(f"the clip is truncated: {there} of {announced} {what}")
 
 
 def _announced_bytes(head: bytes) -> int:
-    """The length of a file that begins so; 0 where it does not tell, as streams do not."""
+    """The length of a file with this beginning; 0 if it does not declare it, as streams do not."""
     if head[:4] == b"RIFF":
         size = int.from_bytes(head[4:8], "little")  # 8 less than the file has, or should be
         return size if size < _UNKNOWN_RIFF else 0
@@ -97,7 +100,7 @@ def _announced_bytes(head: bytes) -> int:
 
 
 def _ebml_size(head: bytes, at: int) -> tuple[int | None, int]:
-    """The size at `at`, RFC 8794, None for an unknown one, and where it ends."""
+    """The size field at `at` (RFC 8794), None if it says unknown, and where the field ends."""
     width = 9 - head[at].bit_length() if at < len(head) and head[at] else 8
     ones = (1 << 7 * width) - 1
     size = int.from_bytes(head[at : at + width], "big") & ones

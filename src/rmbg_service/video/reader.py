@@ -13,18 +13,18 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
+from rmbg_service.errors import VideoError
 from rmbg_service.types import RgbImage
-from rmbg_service.video import VideoError
-from rmbg_service.video.integrity import Extent, check_size
+from rmbg_service.video.integrity import IntegrityCheck, check_size
 
 AudioPacket: TypeAlias = "av.Packet[Stream]"
 
-_NO_MATRIX = (0, 2)  # RGB, which the outputs cannot hold, and unknown
+_NO_MATRIX = (0, 2)  # RGB, which the output formats cannot store, and unknown
 _HD_ROWS = 720
 
 
 class ColourCode(NamedTuple):
-    """How numbers mean colours, in the code points of ITU-T H.273; 2 is unknown."""
+    """The meaning of colour values, as code points of ITU-T H.273; 2 is unknown."""
 
     matrix: int
     primaries: int
@@ -32,7 +32,7 @@ class ColourCode(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """An upright picture `(H, W, 3)` uint8, full range, and when it is shown in `time_base`."""
+    """An upright image `(H, W, 3)` uint8, full range, and its time in units of `time_base`."""
 
     rgb: RgbImage
     pts: int
@@ -40,11 +40,11 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Clip:
-    """What is known of a video before its frames are read.
+    """What is known about a video before its frames are read.
 
-    `width` and `height` are those of the upright frame; `aspect` is that of one pixel; `frames`
-    is 0 when the file does not tell. The colours' matrix is always known: where the file does not
-    tell, it is BT.709 from 720 rows on and BT.601 below, as players assume.
+    `width` and `height` are those of the upright frame; `aspect` is that of one pixel; `frames` is
+    0 if the file does not say. The colour matrix is always known: if the file does not say, it is
+    BT.709 from 720 rows up and BT.601 below, as players assume.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Clip:
 
 
 def open_clip(path: Path) -> Clip:
-    """Look at the file and its first frame. Raises `VideoError`."""
+    """Read the file's properties and its first frame. Raises `VideoError`."""
     try:
         check_size(path)
         with av.open(str(path)) as container:
@@ -87,19 +87,18 @@ def open_clip(path: Path) -> Clip:
 
 
 def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame | AudioPacket]":
-    """The frames in the order they are shown; packets of the first audio track as they come.
+    """The frames in display order, and packets of the first audio track in file order.
 
-    Times begin at 0, where the file begins. Raises `VideoError`, also at the end of a file that
-    breaks off before what it announces.
+    Times start at 0 with the file. Raises `VideoError`, also at the end of a truncated file.
     """
     video, sound = container.streams.video[0], container.streams.audio[:1]
     video.thread_type = "AUTO"
-    extent = Extent(container)
+    integrity = IntegrityCheck(container)
     begin_s = Fraction(max(container.start_time or 0, 0), av.time_base)
     last = -1
     try:
         for packet in container.demux():
-            extent.note(packet)
+            integrity.count(packet)
             if packet.stream is not video:
                 if packet.stream in sound and packet.dts is not None and not packet.is_corrupt:
                     offset = round(begin_s / packet.time_base)
@@ -119,9 +118,9 @@ def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame |
                 yield Frame(rgb, pts)
     except av.FFmpegError as error:
         raise VideoError(f"the video is damaged: {error.strerror or error}") from None
-    except IndexError:  # PyAV knows no tracks that begin in the middle
+    except IndexError:  # PyAV does not support tracks that begin in the middle
         raise VideoError("the video is damaged: a track that was not announced") from None
-    extent.check()
+    integrity.check()
 
 
 def _upright_rgb(frame: VideoFrame, colour: ColourCode) -> RgbImage:

@@ -1,10 +1,11 @@
-"""Cutouts to a video with alpha: VP9 in WebM, ProRes 4444 in QuickTime, or numbered PNG files."""
+"""Cutouts to a video with alpha: VP9 in WebM or ProRes 4444 in QuickTime."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import av
+import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -13,29 +14,30 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.system.atomic import write
+from rmbg_service.types import Alpha, RgbImage
 from rmbg_service.video.audio import CopiedAudio, EncodedAudio
-from rmbg_service.video.colours import spread
-from rmbg_service.video.names import FrameNames
 from rmbg_service.video.reader import AudioPacket, Clip
+
+BLOCK_PX = 16
+"""How far a block of a codec reaches over the edge of the subject."""
 
 
 class Writer(Protocol):
-    """Takes cutouts and audio packets in the order of the clip; `close` ends the file."""
+    """Takes cutouts and audio packets in the order of the clip; `close` completes the file."""
 
     def write(self, cutout: Cutout, pts: int) -> None:
-        """Add a frame, shown from `pts` on, in the clip's time base."""
+        """Add a frame that is shown from `pts` on, in the clip's time base."""
 
     def pass_audio(self, packet: AudioPacket) -> None:
         """Add a packet of the clip's audio."""
 
     def close(self) -> None:
-        """End the file."""
+        """Complete the file."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A file that holds video with alpha, and what audio may stay as it is in it."""
+    """A kind of file for video with alpha, and the audio codecs that it can store unchanged."""
 
     container: str
     codec: str
@@ -82,7 +84,7 @@ class FileWriter:
 
     def write(self, cutout: Cutout, pts: int) -> None:
         """See `Writer.write`."""
-        rgba = np.dstack([spread(cutout.rgb, cutout.alpha), cutout.alpha])
+        rgba = np.dstack([extend_colours(cutout.rgb, cutout.alpha), cutout.alpha])
         frame = VideoFrame.from_ndarray(rgba, "rgba").reformat(
             format=self._video.pix_fmt,
             dst_colorspace=self._clip.colour.matrix,
@@ -104,30 +106,18 @@ class FileWriter:
         self._container.close()
 
 
-class SequenceWriter:
-    """One PNG for each frame, numbered from 1; no times, no audio.
+def extend_colours(rgb: RgbImage, alpha: Alpha) -> RgbImage:
+    """`rgb` `(H, W, 3)` uint8 with the subject's colours extended into the transparent area.
 
-    Each is whole when it has its name. At the end, frames of an earlier, longer clip are removed.
+    Video codecs store colour in blocks and at half resolution, so a hard step to black at alpha 0
+    would darken the edge of the subject. The extension is a mean weighted by alpha, `BLOCK_PX` px
+    wide and black beyond: it holds nothing of the old background.
     """
-
-    def __init__(self, pattern: Path) -> None:
-        self._names = FrameNames(pattern)
-        self._number = 0
-
-    def write(self, cutout: Cutout, pts: int) -> None:
-        """See `Writer.write`."""
-        del pts
-        self._number += 1
-        write(self._names.path(self._number), cutout.png())
-
-    def pass_audio(self, packet: AudioPacket) -> None:
-        """Pictures have none."""
-
-    def close(self) -> None:
-        """See `Writer.close`."""
-        for number, path in self._names.there().items():
-            if number > self._number:
-                path.unlink()
+    weight = alpha.astype(np.float32)
+    size = (2 * BLOCK_PX + 1, 2 * BLOCK_PX + 1)
+    total = cv2.boxFilter(weight, -1, size, normalize=False)[..., None]
+    near = cv2.boxFilter(rgb * weight[..., None], -1, size, normalize=False) / np.maximum(total, 1)
+    return np.where((alpha == 0)[..., None], near, rgb).astype(np.uint8)
 
 
 def _add_video(container: OutputContainer, kind: Kind, clip: Clip) -> VideoStream:

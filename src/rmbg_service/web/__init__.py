@@ -1,1 +1,1 @@
-"""The web page."""
+"""The web page and the files that it needs."""

@@ -36,7 +36,7 @@ async def test_a_request_tells_its_stage_and_its_place_to_whoever_knows_its_id()
 
 async def test_a_request_that_is_still_coming_in_is_in_the_stage_read() -> None:
     async with serving() as (client, _):
-        request = RawRequest(client._transport.app, headers("slow"))  # type: ignore[attr-defined]
+        request = RawRequest(client.app, headers("slow"))
         task = request.start()
         request.send_body(PNG[:50], more=True)
         await until(lambda: request.receive_calls == 2)

@@ -491,7 +491,7 @@ async def test_a_client_that_gives_up_and_repeats_its_post() -> None:
         "POST", "http://test", files={"image_file": ("a.jpg", JPEG)}, data={"format": "zip"}
     )
     async with serving(predictor) as (client, engine):
-        app = client._transport.app  # type: ignore[attr-defined]
+        app = client.app
         first, second = (RawRequest(app, dict(form.headers), PATH) for _ in range(2))
         given_up = first.start()
         first.send_body(form.read())
@@ -524,7 +524,7 @@ async def test_a_client_that_leaves_while_its_url_is_fetched_frees_its_place() -
     fetcher = Slow()
     form = httpx.Request("POST", "http://test", data={"image_url": "https://a.example/b.png"})
     async with serving(fetcher=fetcher) as (client, engine):
-        app = client._transport.app  # type: ignore[attr-defined]
+        app = client.app
         request = RawRequest(app, dict(form.headers), PATH)
         running = request.start()
         request.send_body(form.read())

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
-from rmbg_service.batch.removers.remover import Dropped, Hopeless
+from rmbg_service.batch.removers.remover import RemoverFailed, RunStopped
 from rmbg_service.errors import DeviceFailure, InferenceError, InvalidImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
@@ -104,7 +104,7 @@ async def test_a_dead_engine_ends_the_run(error: Exception | None) -> None:
                 raise OSError("no weights")
 
     async with local(Broken([] if error is None else [error])) as remover:
-        with pytest.raises(Hopeless, match=r"device is lost|no weights"):
+        with pytest.raises(RemoverFailed, match=r"device is lost|no weights"):
             await remover.remove(PNG)
         assert remover.stuck
 
@@ -119,7 +119,7 @@ async def test_a_stop_does_not_wait_for_the_model() -> None:
         running = asyncio.create_task(remover.remove(PNG))
         await asyncio.sleep(0)
         stop.set()
-        with pytest.raises(Dropped):
+        with pytest.raises(RunStopped):
             await running
         assert remover.stuck
 

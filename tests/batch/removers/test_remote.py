@@ -1,4 +1,4 @@
-"""What a service may answer, and what is made of it; the real service is in test_task.py."""
+"""What a service may answer, and what is made of it; the real service is in test_batch.py."""
 
 import asyncio
 import json
@@ -11,12 +11,16 @@ import httpx
 import pytest
 
 from rmbg_service.batch.removers.remote import (
-    MOST_TRIES,
+    MAX_ATTEMPTS,
     RemoteRemover,
-    ServiceError,
     remote_remover,
 )
-from rmbg_service.batch.removers.remover import Dropped, Hopeless, OutOfReach
+from rmbg_service.batch.removers.remover import (
+    RemoverFailed,
+    RunStopped,
+    ServiceError,
+    ServiceUnavailable,
+)
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Box
@@ -148,9 +152,9 @@ async def test_a_restart_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_service_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses = record_pauses(monkeypatch)
-    dead = [httpx.ConnectError("refused")] * MOST_TRIES
+    dead = [httpx.ConnectError("refused")] * MAX_ATTEMPTS
     async with service(monkeypatch, *dead) as (remover, _):
-        with pytest.raises(OutOfReach, match="10 tries: no answer: refused"):
+        with pytest.raises(ServiceUnavailable, match="10 attempts: no answer: refused"):
             await remover.remove(b"photo")
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
@@ -160,8 +164,8 @@ async def test_a_service_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyP
     [
         (problem(422, "the png file cannot be decoded"), "cannot be decoded"),
         (problem(500, "the model failed"), "the model failed"),
-        (httpx.Response(200, html="<html>Please log in"), "no cutout but 'text/html'"),
-        (httpx.Response(200, content=b"", headers=PNG), "no cutout"),
+        (httpx.Response(200, html="<html>Please log in"), "expected image/png, got 'text/html'"),
+        (httpx.Response(200, content=b"", headers=PNG), "expected image/png"),
         (httpx.Response(413, text="<html>nginx"), "answered 413"),
         (httpx.Response(400, json=["odd"]), "answered 400"),
     ],
@@ -177,7 +181,7 @@ async def test_the_answer_about_a_picture_is_its_error(
 
 async def test_a_wrong_key_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service(monkeypatch, problem(401, "a key is required")) as (remover, _):
-        with pytest.raises(Hopeless, match="RMBG_SERVER_KEY"):
+        with pytest.raises(RemoverFailed, match="RMBG_SERVER_KEY"):
             await remover.remove(b"photo")
 
 
@@ -193,7 +197,7 @@ async def test_another_model_in_the_middle_of_the_run_ends_it(
     told = httpx.Response(200, json=info)
     async with service(monkeypatch, *replies, info=told) as (remover, _):
         assert (await remover.remove(b"photo")).data == b"cutout"
-        with pytest.raises(Hopeless, match="the service now runs BiRefNet"):
+        with pytest.raises(RemoverFailed, match="the service now runs BiRefNet"):
             await remover.remove(b"photo")
 
 
@@ -204,7 +208,7 @@ async def test_a_stop_ends_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
         running = asyncio.create_task(remover.remove(b"photo"))
         await until(lambda: len(requests) == 1)
         stop.set()
-        with pytest.raises(Dropped):
+        with pytest.raises(RunStopped):
             await running
 
 
@@ -213,7 +217,7 @@ async def test_a_stop_ends_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (httpx.ConnectError("refused"), "no service at http://test/prefix/: refused"),
         (httpx.Response(404), "404"),
-        (httpx.Response(200, json={"name": "something else"}), "is no rmbg-service"),
+        (httpx.Response(200, json={"name": "something else"}), "is not an rmbg-service"),
     ],
 )
 async def test_no_service_is_one_clear_error(

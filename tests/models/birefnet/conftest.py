@@ -3,22 +3,18 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from rmbg_service.models.birefnet.loading import build
+from rmbg_service.models.birefnet.checkpoint import UNUSED, Checkpoint
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.patch_order import to_native
+from rmbg_service.settings import PatchOrder
 from tests.models.birefnet.parity import recipe
 
 
-def network(backbone: str, patch_order: str = "c_hg_wg") -> BiRefNet:
+def network(backbone: str, patch_order: PatchOrder = "c_hg_wg") -> BiRefNet:
     """A network with the recipe's weights, which it shares with other calls: do not change them."""
-    weights = dict(recipe.official(backbone))
-    model = build(weights, backbone)
-    if patch_order == "wg_hg_c":
-        to_native(weights)
-    model.load_state_dict(weights, assign=True)
-    model.train(False)
-    model.requires_grad_(False)
-    return model
+    official = recipe.official(backbone)
+    weights = {key: value for key, value in official.items() if not UNUSED.match(key)}
+    checkpoint = Checkpoint(backbone, weights, Path(backbone))
+    return BiRefNet.from_checkpoint(checkpoint, patch_order)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from rmbg_service.models.birefnet.checkpoint import UNUSED
 from rmbg_service.models.birefnet.fusing import fuse
-from rmbg_service.models.birefnet.loading import UNUSED
-from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.swin import relative_position_index
 from tests.models.birefnet.conftest import network
 from tests.models.birefnet.parity import recipe
@@ -23,14 +22,11 @@ LARGE = ["t_1024", "l_1024", "l_1024_rmbg"]
 def run(name: str, form: str, dtype: torch.dtype = torch.float32) -> NDArray[np.float64]:
     """The logits `(H, W)` of a case."""
     case = recipe.expected()["cases"][name]
-    model: nn.Module = network(case["backbone"], case["patch_order"])
-    model.to(dtype)
+    plain = network(case["backbone"], case["patch_order"])
+    nn.Module.to(plain, dtype)
     x = recipe.normalise(recipe.image(case["height"], case["width"])).to(dtype)
-    if form == "fused":
-        assert isinstance(model, BiRefNet)
-        model = fuse(model)
     with torch.inference_mode():
-        logits = model(x)
+        logits = fuse(plain)(x) if form == "fused" else plain(x).logits
     result: NDArray[np.float64] = logits[0, 0].double().numpy()
     return result
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.decoder import tiles
-from rmbg_service.models.birefnet.loading import load_birefnet
+from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.patch_evidence import (
     GRIDS,
     STRONG_Z,
@@ -26,13 +27,14 @@ from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 from tests.models.birefnet.parity import recipe
-from tests.models.birefnet.test_predictor import DYNAMIC
+from tests.models.birefnet.test_predictor import DYNAMIC, at
 
 NEW_CODE = "rearrange(x, 'b c (hg h) (wg w) -> b (c hg wg) h w')"
 OLD_CODE = "def get_patches_batch(self, x, p): ..."
 NONE = PatchEvidence({5: 0.0})
 NEW, OLD = PatchEvidence({5: 9.0}), PatchEvidence({5: -9.0})
 SIDE = 64
+pytestmark = pytest.mark.timeout(300)
 COLOURS = torch.tensor([[1.0, 0.92, 0.82], [0.92, 1.0, 0.92], [0.82, 0.92, 1.0]])
 
 
@@ -181,14 +183,16 @@ def test_one_function_stored_in_both_orders_gives_one_matte(
 ) -> None:
     mattes = []
     for order, folder in folders.items():
-        predictor = BiRefNetPredictor(DYNAMIC, folder, device="cpu")
+        predictor = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, folder), device="cpu")
         predictor.load()
         assert predictor.patch_order is not None
         assert (predictor.patch_order.order, predictor.patch_order.source) == (order, "weights")
         mattes.append(predictor.predict([recipe.image(64, 64)])[0])
         predictor.close()
     np.testing.assert_array_equal(mattes[0], mattes[1])
-    wrong = BiRefNetPredictor(DYNAMIC, folders["wg_hg_c"], device="cpu", patch_order="c_hg_wg")
+    wrong = BiRefNetPredictor(
+        DYNAMIC, at(DYNAMIC, folders["wg_hg_c"]), device="cpu", patch_order="c_hg_wg"
+    )
     wrong.load()
     assert np.abs(wrong.predict([recipe.image(64, 64)])[0] - mattes[0]).max() > 1e-3
 
@@ -198,7 +202,7 @@ def test_weights_are_followed_against_code_and_the_log_says_so(
 ) -> None:
     (tmp_path / "model.safetensors").symlink_to(folders["wg_hg_c"] / "model.safetensors")
     (tmp_path / "birefnet.py").write_text(NEW_CODE)
-    choice = load_birefnet(tmp_path).patch_order
+    choice = BiRefNet.from_checkpoint(read_checkpoint(tmp_path)).patch_order
     assert choice is not None
     assert (choice.order, choice.source) == ("wg_hg_c", "weights")
     (record,) = caplog.records
@@ -276,8 +280,8 @@ def test_an_uncertain_order_is_refused_unless_set(
 def test_what_this_package_saves_has_the_order_that_its_configuration_says(
     folders: dict[PatchOrder, Path], tmp_path: Path
 ) -> None:
-    load_birefnet(folders["wg_hg_c"]).save_pretrained(tmp_path)
+    BiRefNet.from_pretrained(folders["wg_hg_c"]).save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_bytes())["patch_order"] == "c_hg_wg"
-    choice = load_birefnet(tmp_path).patch_order
+    choice = BiRefNet.from_checkpoint(read_checkpoint(tmp_path)).patch_order
     assert choice is not None
     assert (choice.order, choice.source) == ("c_hg_wg", "weights")

@@ -1,6 +1,6 @@
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device
-from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.predictor import Located, Predictor
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import ModelInput
 from tests.models.birefnet.parity import recipe
 
@@ -28,9 +28,14 @@ FIXED = ModelSpec(
 DYNAMIC = ModelSpec(**{**FIXED.__dict__, "dynamic": True})
 
 
+def at(spec: ModelSpec, path: Path) -> Callable[[], Located]:
+    """Weights that are on this disk."""
+    return lambda: Located(spec, path)
+
+
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Iterator[BiRefNetPredictor]:
-    made = BiRefNetPredictor(DYNAMIC, checkpoint, device="cpu")
+    made = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, checkpoint), device="cpu")
     made.load()
     yield made
     made.close()
@@ -40,7 +45,7 @@ def test_a_matte_is_that_of_the_direct_call(predictor: Predictor, tiny: BiRefNet
     picture = recipe.image(96, 64)
     [matte] = predictor.predict([picture])
     with torch.inference_mode():
-        direct = torch.sigmoid(tiny(recipe.normalise(picture)))[0, 0].numpy()
+        direct = torch.sigmoid(tiny(recipe.normalise(picture)).logits)[0, 0].numpy()
     assert matte.dtype == np.float32
     assert matte.min() >= 0
     assert matte.max() <= 1
@@ -68,13 +73,13 @@ def test_other_sizes_are_refused(predictor: Predictor, size: tuple[int, int]) ->
 
 
 def test_a_fixed_model_takes_its_own_size_only(checkpoint: Path) -> None:
-    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu")
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu")
     with pytest.raises(InferenceError, match=r"takes inputs of \(96, 64\), not \(64, 96\)"):
         predictor.predict([np.zeros((64, 96, 3), np.uint8)])
 
 
 def test_before_load_and_after_close_there_is_no_prediction(checkpoint: Path) -> None:
-    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu")
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu")
     picture = np.zeros((96, 64, 3), np.uint8)
     with pytest.raises(InferenceError, match="not loaded"):
         predictor.predict([picture])
@@ -135,8 +140,29 @@ def test_a_device_that_is_missing_stops_the_start() -> None:
         choose_device("gpu")
 
 
+def test_compiling_without_a_compiler_stops_the_start(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu", compile=True)
+    with pytest.raises(ConfigurationError, match=r"RMBG_COMPILE=true needs a C\+\+ compiler"):
+        predictor.load()
+
+
+def test_device_memory_is_what_the_accelerator_holds(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert predictor.device_memory_bytes == 0
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: {1: 4_800}[device.index])
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 350)
+    for name, held in (("cuda:1", 4_800), ("mps", 350)):
+        monkeypatch.setattr(predictor, "_device", torch.device(name))
+        assert predictor.device_memory_bytes == held
+
+
 def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> None:
-    half = BiRefNetPredictor(DYNAMIC, checkpoint, device="cpu", dtype="bf16")
+    half = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, checkpoint), device="cpu", dtype="bf16")
     half.load()
     picture: ModelInput = recipe.image(96, 64)
     difference = np.abs(half.predict([picture])[0] - predictor.predict([picture])[0])

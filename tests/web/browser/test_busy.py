@@ -133,7 +133,7 @@ def test_twenty_pictures_hold_only_what_is_shown(open_page: OpenPage) -> None:
         choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(20)))
         go(page).click()
         wait_until_done(page)
-        expect(page.locator("#tally")).to_have_text("20 pictures, 20 done")
+        expect(page.locator("#tally")).to_have_text("20 images, 20 done")
         assert page.evaluate("held.size") == 2  # one original, one result
         page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Clear").click()
@@ -158,7 +158,7 @@ def test_a_run_does_not_take_away_what_somebody_looks_at(open_page: OpenPage) ->
         wait_until_done(page)
         expect(current).to_have_text("2.png")
         expect(page).to_have_title("Remove background")
-        expect(page.locator("#tally")).to_have_text("4 pictures, 4 done")
+        expect(page.locator("#tally")).to_have_text("4 images, 4 done")
         choose(page, file("new.png", picture_bytes(), "image/png"))
         expect(current).to_have_text("new.png")  # the run is over
 

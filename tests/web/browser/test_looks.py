@@ -27,10 +27,10 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, select,
 def test_chinese_by_the_browser_and_by_the_switch(open_page: OpenPage, url: str) -> None:
     page = open_page(url, locale="zh-CN")
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
-    expect(go(page)).to_have_text("生成透明背景")
+    expect(go(page)).to_have_text("去除背景")
     choose(page, PICTURE)
     process(page)
-    expect(go(page)).to_have_text("已处理")
+    expect(go(page)).to_have_text("已完成")
     page.get_by_role("button", name="English").click()
     expect(go(page)).to_have_text("Done")
     page.reload()
@@ -197,7 +197,7 @@ def test_the_result_can_take_the_whole_area(open_page: OpenPage, url: str) -> No
     choose(page, PICTURE)
     process(page)
     before = page.locator("#result").bounding_box()
-    page.get_by_role("button", name="Result over the whole area").click()
+    page.get_by_role("button", name="Enlarge the result").click()
     expect(page.locator("#original")).to_be_hidden()
     after = page.locator("#result").bounding_box()
     assert before is not None

@@ -17,13 +17,13 @@ def test_a_file_that_is_no_picture_is_refused_at_once(open_page: OpenPage, url: 
     uploads: list[str] = []
     page.on("request", lambda r: uploads.append(r.url) if r.method == "POST" else None)
     choose(page, file("notes.txt", b"hello", "text/plain"))
-    expect(page.locator("#notice")).to_contain_text("Not a picture")
+    expect(page.locator("#notice")).to_contain_text("Not an image")
     expect(page.locator("#notice")).to_contain_text("Choose a JPEG, PNG")
     expect(go(page)).to_be_disabled()
     choose(page, PICTURE)
     go(page).click()
     wait_until_done(page)
-    expect(rows(page).nth(0)).to_contain_text("Not a picture")
+    expect(rows(page).nth(0)).to_contain_text("Not an image")
     assert len(uploads) == 1
 
 
@@ -33,7 +33,7 @@ def test_a_broken_picture_says_so_and_the_others_go_on(open_page: OpenPage, url:
     go(page).click()
     expect(rows(page).nth(1)).to_contain_text("Done")
     broken = rows(page).nth(0)
-    expect(broken).to_contain_text("The picture cannot be read")
+    expect(broken).to_contain_text("The image cannot be read")
     broken.locator(".pick").click()
     notice = page.locator("#notice")
     expect(notice).to_contain_text("save it again and retry")
@@ -47,7 +47,7 @@ def test_a_file_above_the_limit_is_not_uploaded(open_page: OpenPage) -> None:
         page = open_page(url)
         expect(page.locator("#formats")).to_contain_text("up to 1 kB")
         choose(page, file("large.png", picture_bytes() + bytes(1000), "image/png"))
-        expect(page.locator("#notice")).to_contain_text("takes files up to 1 kB")
+        expect(page.locator("#notice")).to_contain_text("accepts files up to 1 kB")
 
 
 def test_too_many_pixels_say_how_many_are_allowed(open_page: OpenPage) -> None:
@@ -101,7 +101,7 @@ def test_without_a_connection_the_run_ends_and_can_be_taken_up(
     expect(page.locator("#notice")).to_contain_text("No connection to the service")
     assert len(tries) == 4
     expect(rows(page).nth(1)).to_contain_text("Ready")
-    expect(page.locator("#status")).to_have_text("2 pictures, 0 done, 1 failed")
+    expect(page.locator("#status")).to_have_text("2 images, 0 done, 1 failed")
     page.unroute_all()
     go(page).click()
     wait_until_done(page)
@@ -123,8 +123,8 @@ def test_what_failed_is_counted_shown_and_tried_again(open_page: OpenPage) -> No
         go(page).click()
         failed = page.get_by_role("button", name="1 failed")
         expect(failed).to_be_visible()
-        expect(page.locator("#notice")).to_contain_text("The model failed on this picture")
-        expect(page.locator("#status")).to_have_text("3 pictures, 2 done, 1 failed")
+        expect(page.locator("#notice")).to_contain_text("The model failed on this image")
+        expect(page.locator("#status")).to_have_text("3 images, 2 done, 1 failed")
         rows(page).nth(2).locator(".pick").click()
         failed.click()
         expect(page.locator(".row:has([aria-current])")).to_contain_text("0.png")
@@ -141,7 +141,7 @@ def test_a_full_device_costs_one_picture_and_not_the_service(open_page: OpenPage
         choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(2)))
         go(page).click()
         expect(rows(page).nth(1)).to_contain_text("Done")
-        expect(rows(page).nth(0)).to_contain_text("The accelerator has no memory left")
+        expect(rows(page).nth(0)).to_contain_text("The accelerator is out of memory")
         assert len(predictor.predicted) == 3  # tried twice by the service, once by the page
 
 
@@ -198,5 +198,5 @@ def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, 
     wait_until_done(page)
     scan = file("scan.tiff", picture_bytes(kind="TIFF"), "image/tiff")
     page.locator("#backdrop-file").set_input_files([scan])
-    expect(page.locator("#save-problem")).to_contain_text("cannot show that picture")
+    expect(page.locator("#save-problem")).to_contain_text("cannot show that image")
     expect(page.get_by_label("Checkerboard")).to_be_checked()

@@ -96,7 +96,7 @@ def test_several_pictures_are_done_one_after_another_and_leave_as_a_zip(
     small = still_life((400, 300))
     choose(page, file("a.jpg", small), file("a.jpg", small), file("花.png", still_life(kind="PNG")))
     process(page)
-    expect(page.locator("#tally")).to_have_text("3 pictures, 3 done")
+    expect(page.locator("#tally")).to_have_text("3 images, 3 done")
     name, data = downloaded(page, "#zip")
     assert name == "cutouts.zip"
     with zipfile.ZipFile(BytesIO(data)) as archive:
@@ -124,7 +124,7 @@ def test_a_folder_is_taken_with_all_pictures_below_it(
             drop_path(page, folder)
 
     bring(tmp_path / "empty")
-    expect(page.locator("#drop-none")).to_have_text("There are no pictures in it.")
+    expect(page.locator("#drop-none")).to_have_text("There are no images in it.")
     bring(tmp_path / "shoes")
     expect(rows(page)).to_have_count(3)
     expect(page.locator("#drop-none")).to_be_empty()
@@ -139,7 +139,7 @@ def test_a_folder_is_taken_with_all_pictures_below_it(
 def test_a_format_that_the_browser_cannot_show_is_processed(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, file("scan.tiff", still_life((400, 300), "TIFF"), "image/tiff"))
-    expect(page.locator("#original .empty")).to_contain_text("no preview for TIFF files")
+    expect(page.locator("#original .empty")).to_contain_text("cannot preview TIFF files")
     process(page)
     expect(page.locator("#result-facts")).to_have_text("400 × 300")
     expect(rows(page).locator("canvas")).to_be_visible()  # drawn from the result
@@ -179,9 +179,9 @@ def test_what_was_chosen_is_there_again_and_can_be_reset(open_page: OpenPage, ur
     assert "shadow=auto&crop=true&margin=5%25" in sent.value.url
     expect(page.locator("#format-name")).to_have_text("JPEG")
     page.locator("#options summary").click()
-    page.get_by_role("button", name="Back to the defaults").click()
+    page.get_by_role("button", name="Reset to defaults").click()
     expect(page.locator("#options-changed")).to_be_empty()
-    expect(rows(page)).to_contain_text("Done, with other options")
+    expect(rows(page)).to_contain_text("Done with different options")
     rows(page).get_by_role("button", name="Try vase.jpg again").click()
     wait_until_done(page)
     assert opened(downloaded(page)[1]).size == (400, 300)
@@ -219,7 +219,7 @@ def test_a_shadow_is_offered_where_the_service_knows_it(open_page: OpenPage, url
         go(page).click()
     assert "shadow=drop&shadow_opacity=0.5" in sent.value.url
     wait_until_done(page)
-    shadow.select_option(label="Keep its own")
+    shadow.select_option(label="Keep original")
     process(page)  # it has none
     expect(page.locator("#notice")).to_contain_text("No shadow to keep")
 

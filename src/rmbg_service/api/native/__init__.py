@@ -1,1 +1,1 @@
-"""The own API: `/api/...`."""
+"""The native API: `/api/...`."""

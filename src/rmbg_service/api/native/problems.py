@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from rmbg_service.api.record import RequestRecord
+from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.errors import Rejected, RmbgError, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
@@ -24,8 +24,11 @@ class Problem(BaseModel):
     request_id: str = Field(description="The same as in `X-Request-ID` and in the log.")
 
 
-def problem_response(error: Exception, record: RequestRecord) -> Response:
+def problem_response(request: Request, error: Exception) -> Response:
     """The response for `error`; one that was not raised on purpose says nothing of itself."""
+    record: RequestRecord = request.state.record
+    if isinstance(error, HTTPException):
+        return _router_error(error, record)
     if not isinstance(error, RmbgError):
         return _respond(
             Problem(
@@ -51,15 +54,15 @@ def problem_response(error: Exception, record: RequestRecord) -> Response:
     return _respond(problem, headers)
 
 
-def problem_of_http_exception(request: Request, error: HTTPException) -> Response:
-    """The router's own errors (404, 405) in the same form."""
+def _router_error(error: HTTPException, record: RequestRecord) -> Response:
+    """404 and 405 in the same form."""
     title = HTTPStatus(error.status_code).phrase
     problem = Problem(
         type=title.lower().replace(" ", "-"),
         title=title,
         status=error.status_code,
-        detail=f"{request.method} {request.url.path}: {error.detail}",
-        request_id=request.state.record.id,
+        detail=f"{record.method} {record.path}: {error.detail}",
+        request_id=record.id,
     )
     return _respond(problem, dict(error.headers or {}))
 

@@ -8,9 +8,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
-from rmbg_service.api.record import InFlight
+from rmbg_service.api.request_record import InFlight
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Stage
+from rmbg_service.serving.timings import Stage
 
 PATH = "/api/jobs/{request_id}"
 
@@ -28,8 +28,8 @@ class Progress(BaseModel):
 def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
     """The route that tells the progress of the requests `in_flight`.
 
-    It stores nothing: a request is known from its admission until its answer has left. Who asks
-    must know its id, which its client chose; so it needs no key.
+    Nothing is stored: a request is known from its admission until its response has left. The id,
+    which its client chose, is the secret, so the route needs no key.
     """
     router = APIRouter(tags=["removal"])
     unknown: dict[int | str, dict[str, Any]] = {
@@ -62,8 +62,8 @@ def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
         record = in_flight.get(request.path_params["request_id"])
         if record is None:
             raise HTTPException(404, "no request with this id is in flight")
-        stamps = record.stamps
-        body = {"stage": stamps.stage, "ahead": engine.jobs_ahead(stamps)}
-        return JSONResponse(body, headers={"Cache-Control": "no-store"})
+        timings = record.timings
+        body = {"stage": timings.stage, "ahead": engine.jobs_ahead(timings)}
+        return JSONResponse(body)
 
     return router

@@ -1,20 +1,16 @@
 """A finished job to the response that Accept asks for."""
 
 import json
-from contextlib import suppress
 from typing import Any, Literal
 
-from fastapi import Request
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from rmbg_service.api.negotiation import accept_of, preferred_image
-from rmbg_service.api.record import RequestRecord
-from rmbg_service.api.streaming import Base64Text, PiecesResponse
+from rmbg_service.api.negotiation import Accept
+from rmbg_service.api.request_record import RequestRecord
+from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.imaging.cutout import Shadow
-from rmbg_service.imaging.encode import ENCODERS
-from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.types import Box
 
 
@@ -70,10 +66,10 @@ class RemovalResponse(BaseModel):
 
 
 def respond(
-    request: Request, result: Encoded, record: RequestRecord, headers: dict[str, str], model: str
+    accept: Accept, result: Encoded, record: RequestRecord, headers: dict[str, str], model: str
 ) -> Response:
     """The result as JSON, or as the file itself when Accept prefers an image."""
-    timings = record.stamps.milliseconds()
+    timings = record.timings.milliseconds()
     animated = record.info is not None and record.info.animated
     headers = headers | {
         "Server-Timing": ", ".join(f"{name};dur={ms}" for name, ms in timings.items()),
@@ -85,8 +81,8 @@ def respond(
     headers |= _shadow_headers(result.shadow)
     if animated:
         headers["X-RMBG-Animated"] = "first-frame-only"
-    if preferred_image(accept_of(request.headers)) is not None:
-        return PiecesResponse([result.data], headers, result.media_type)
+    if accept.preferred_file_type() is not None:
+        return StreamedResponse([result.data], headers, result.media_type)
     rest = {
         "format": result.format,
         "width": result.width,
@@ -99,7 +95,7 @@ def respond(
         "timings_ms": timings,
     }
     tail = b'", ' + json.dumps(rest).encode()[1:]
-    return PiecesResponse(
+    return StreamedResponse(
         [b'{"image": "', Base64Text(result.data), tail], headers, "application/json"
     )
 
@@ -137,19 +133,3 @@ def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
         f"confidence={shadow.confidence:.4f}",
         "X-RMBG-Shadow-Box": _box_header(shadow.box),
     }
-
-
-def negotiate(options: RemovalOptions, accept: str) -> RemovalOptions:
-    """`options` with the format that Accept names, where the caller named none.
-
-    A format that these options cannot have, such as the zip of a matte, is not taken.
-    """
-    wanted = preferred_image(accept)
-    if wanted is None or options.output == "layers" or "format" in options.model_fields_set:
-        return options
-    for name, encoder in ENCODERS.items():
-        if encoder.media_type == wanted:
-            named = options.model_dump(exclude_unset=True) | {"format": name}
-            with suppress(ValidationError):
-                return RemovalOptions.model_validate(named)
-    return options

@@ -3,39 +3,34 @@
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from rmbg_service.api.body.reading import BINARY, ParsingThread
 from rmbg_service.api.execution import run_job
-from rmbg_service.api.gate import behind_a_door
+from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.native import request as wire
 from rmbg_service.api.native import response as answer
 from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
-from rmbg_service.api.record import RequestRecord
+from rmbg_service.api.negotiation import Accept
+from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 
 PATH = "/api/remove-bg"
 _REF = "#/components/schemas/{model}"
-# For the document only: the gate has checked the key before the request comes here.
-KEY_FORMS = [
-    Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="Where keys are set.")),
-    Depends(HTTPBearer(auto_error=False, description="The same key as a bearer token.")),
-]
-BINARY = {"type": "string", "format": "binary"}
 _OPTIONS = RemovalOptions.model_json_schema(ref_template=_REF)["properties"]
 
 
-def remove_bg_router(engine: Engine) -> APIRouter:
+def remove_bg_router(engine: Engine, parsing: ParsingThread) -> APIRouter:
     """The route that runs one removal."""
     router = APIRouter(tags=["removal"])
 
     @router.post(
         PATH,
         response_class=Response,
-        dependencies=[Depends(behind_a_door), *KEY_FORMS],
+        dependencies=guarded(Guard()),
         responses=_responses(),
         openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
     )
@@ -47,8 +42,9 @@ def remove_bg_router(engine: Engine) -> APIRouter:
         itself when `Accept` asks for an image.
         """
         record: RequestRecord = request.state.record
-        with record.stamps.measure("read"):
-            removal = await wire.read_request(request, engine.settings.max_body_bytes)
+        accept = Accept.of(request.headers)
+        with record.timings.measure("read"):
+            removal = await wire.read_request(request, accept, parsing)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         result = await running
@@ -57,7 +53,7 @@ def remove_bg_router(engine: Engine) -> APIRouter:
             "X-RMBG-Model": quote(name, ":/", errors="replace"),
             "X-RMBG-Model-License": engine.licence,
         }
-        return answer.respond(request, result, record, headers, name)
+        return answer.respond(accept, result, record, headers, name)
 
     return router
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+from fastapi import Request
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from rmbg_service.api.record import RequestRecord
+from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.errors import (
     BeyondFormat,
     BodyTooLarge,
@@ -71,33 +72,30 @@ class RemoveBgErrors(BaseModel):
 
 
 class RemoveBgError(ClientError):
-    """An error of this API that has no kind of its own in the rest of the service."""
+    """An error that only this API tells apart, by its `code`."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
         self.code = code
 
 
-def error_response(engine: Engine) -> Callable[[Exception, RequestRecord], Response]:
-    """What answers an error of a route of this API."""
+def error_response(engine: Engine) -> Callable[[Request, Exception], Response]:
+    """What answers an error of this API."""
 
-    def respond(error: Exception, record: RequestRecord) -> Response:
+    def respond(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):  # the router's own: 404, 405
+            title = HTTPStatus(error.status_code).phrase
+            return _envelope(error.status_code, title, None, None, dict(error.headers or {}))
         status, code = _status_and_code(error)
         title = _title(code) if code else HTTPStatus(status).phrase
         detail = str(error) if isinstance(error, RmbgError) else None
         headers = {}
         if isinstance(error, Rejected):
             headers = {"Retry-After": str(error.retry_after_s)}
-            headers |= rate_headers(engine, record, refused=True)
+            headers |= rate_headers(engine, request.state.record, refused=True)
         return _envelope(status, title, code, detail, headers)
 
     return respond
-
-
-def removebg_http_error(error: HTTPException) -> Response:
-    """The router's own errors (404, 405) in this API's form."""
-    title = HTTPStatus(error.status_code).phrase
-    return _envelope(error.status_code, title, None, None, dict(error.headers or {}))
 
 
 def _envelope(

@@ -1,26 +1,30 @@
-"""The parameters of the remove.bg API, and what they mean in the service's own words."""
+"""The parameters of the remove.bg API, and the options of the service that they stand for."""
 
 import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from rmbg_service.removal import option_values as texts
-from rmbg_service.removal.options import (
-    ColourText,
-    MarginText,
-    PositionText,
-    RegionText,
-    RemovalOptions,
-    ScaleText,
+from rmbg_service.removal.option_values import (
+    NO_MARGIN,
+    ORIGINAL_SCALE,
+    WHOLE_PICTURE,
+    ColourOption,
+    MarginOption,
+    Parsed,
+    PositionOption,
+    RegionOption,
+    ScaleOption,
 )
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import RemoveBgSize
+from rmbg_service.types import Colour, Margin
 
 _MAX_MARGIN_PX = 500
-_MAX_MARGIN_PART = 0.5
+_MAX_MARGIN_PERCENT = 50
 _FORMATS = {"jpg": "jpeg"}
 _SHADOWS = {"none": "off", "auto": "auto", "3D": "auto", "car": "auto", "drop": "drop"}
-_WORDS = ("size", "type", "type_level", "format", "channels", "shadow_type")
+_ENUMERATED = ("size", "type", "type_level", "format", "channels", "shadow_type")
 _SPELLINGS = {"50mp": "50MP", "3d": "3D", "jpeg": "jpg"}
 _PNG_MAX_PIXELS = 10_000_000
 _SIZES = {
@@ -36,7 +40,7 @@ _SIZES = {
 
 
 class RemoveBgParameters(BaseModel):
-    """Everything but the pictures; unknown parameters are ignored, as the original does."""
+    """Everything but the images; unknown parameters are ignored, as remove.bg does."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -57,27 +61,31 @@ class RemoveBgParameters(BaseModel):
         description="`auto` is png where the result has transparency, else jpg; `zip` holds "
         "`color.jpg` and `alpha.png`.",
     )
-    roi: RegionText = Field(
-        "0% 0% 100% 100%",
+    roi: RegionOption = Field(
+        WHOLE_PICTURE,
+        json_schema_extra={"default": str(WHOLE_PICTURE)},
         description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`; outside it everything "
         "is background.",
     )
     crop: bool = Field(False, description="Cut to the subject's box.")
-    crop_margin: MarginText = Field(
-        "0",
+    crop_margin: MarginOption = Field(
+        NO_MARGIN,
+        json_schema_extra={"default": str(NO_MARGIN)},
         description="With `crop`: 1, 2 or 4 values, in `px` (at most 500) or `%` of the subject "
         "(at most 50).",
     )
-    scale: ScaleText = Field(
-        "original", description="`10%` to `100%` of the canvas; implies `position=center`."
+    scale: ScaleOption = Field(
+        ORIGINAL_SCALE,
+        json_schema_extra={"default": str(ORIGINAL_SCALE)},
+        description="`10%` to `100%` of the canvas; implies `position=center`.",
     )
-    position: PositionText | None = Field(
+    position: PositionOption | None = Field(
         None, description="`original`, `center`, `x%` or `x% y%`; has no effect with `crop`."
     )
     channels: Literal["rgba", "alpha"] = Field(
         "rgba", description="`alpha` gives the matte alone, as a grey picture."
     )
-    bg_color: ColourText | None = Field(
+    bg_color: ColourOption | None = Field(
         None, description="3, 4, 6 or 8 hexadecimal digits, with or without `#`, or a CSS name."
     )
     add_shadow: bool = Field(False, description="The old form of `shadow_type=auto`.")
@@ -95,12 +103,11 @@ class RemoveBgParameters(BaseModel):
 
     @field_validator("crop_margin")
     @classmethod
-    def _allowed_margin(cls, text: str) -> str:
-        if not all(
-            -_MAX_MARGIN_PART * 100 <= side <= _MAX_MARGIN_PX for side in texts.parse_margin(text)
-        ):
-            raise ValueError("a margin is at most 500px or 50%")
-        return text
+    def _allowed_margin(cls, margin: Parsed[Margin]) -> Parsed[Margin]:
+        for length in margin.value:
+            if length.value > (_MAX_MARGIN_PERCENT if length.relative else _MAX_MARGIN_PX):
+                raise ValueError("a margin is at most 500px or 50%")
+        return margin
 
     @model_validator(mode="before")
     @classmethod
@@ -109,10 +116,10 @@ class RemoveBgParameters(BaseModel):
 
     @field_validator("bg_color")
     @classmethod
-    def _name_or_digits(cls, text: str | None) -> str | None:
-        if text is not None and not re.fullmatch(r"#?[0-9a-zA-Z]+", text):
+    def _name_or_digits(cls, colour: Parsed[Colour] | None) -> Parsed[Colour] | None:
+        if colour is not None and not re.fullmatch(r"#?[0-9a-zA-Z]+", colour.text):
             raise ValueError("a colour is hexadecimal digits or a CSS name")
-        return text
+        return colour
 
     @property
     def _shadow(self) -> str:
@@ -120,10 +127,8 @@ class RemoveBgParameters(BaseModel):
         return _SHADOWS[kind]
 
     def options(self, default_size: RemoveBgSize, has_background: bool) -> RemovalOptions:
-        """The same wishes in the service's own words."""
-        opaque = has_background or (
-            self.bg_color is not None and texts.parse_colour(self.bg_color)[3] == 255
-        )
+        """The options of the service that do the same."""
+        opaque = has_background or (self.bg_color is not None and self.bg_color.value.alpha == 255)
         pixels = _SIZES.get(self.size or default_size)
         if pixels is not None and (self.format == "png" or (self.format == "auto" and not opaque)):
             pixels = min(pixels, _PNG_MAX_PIXELS)
@@ -138,7 +143,7 @@ class RemoveBgParameters(BaseModel):
                 "format": _FORMATS.get(self.format, self.format),
                 "roi": self.roi,
                 "crop": self.crop,
-                "margin": self.crop_margin if self.crop else "0",
+                "margin": self.crop_margin if self.crop else NO_MARGIN,
                 "background": None if matte else self.bg_color,
                 "semitransparency": self.semitransparency,
                 "max_pixels": pixels,
@@ -154,4 +159,4 @@ def _tidied(name: str, value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
     text = str(value).strip()
-    return _SPELLINGS.get(text.lower(), text.lower()) if name in _WORDS else text
+    return _SPELLINGS.get(text.lower(), text.lower()) if name in _ENUMERATED else text

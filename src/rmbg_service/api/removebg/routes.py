@@ -1,26 +1,26 @@
-"""POST /v1.0/removebg and GET /v1.0/account: the remove.bg API, for clients that exist already.
+"""POST /v1.0/removebg and GET /v1.0/account: the remove.bg API, for its existing clients.
 
-The contract is remove.bg's public API documentation, version 1.0; docs/migrate-from-removebg.md
-says what is the same and what is not.
+The contract is remove.bg's public API documentation, version 1.0. docs/migrate-from-removebg.md
+lists what differs.
 """
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from rmbg_service.api.body.reading import BINARY, ParsingThread
 from rmbg_service.api.execution import run_job
-from rmbg_service.api.gate import Door, behind_a_door
-from rmbg_service.api.native.routes import BINARY, KEY_FORMS
-from rmbg_service.api.negotiation import accept_of, prefers_json
-from rmbg_service.api.record import RequestRecord
-from rmbg_service.api.removebg import request as removebg_wire
-from rmbg_service.api.removebg.errors import RemoveBgErrors, error_response, rate_headers
+from rmbg_service.api.guard import Guard, guarded
+from rmbg_service.api.negotiation import Accept
+from rmbg_service.api.removebg import request as wire
+from rmbg_service.api.removebg.errors import RemoveBgErrors, rate_headers
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
-from rmbg_service.api.streaming import Base64Text, PiecesResponse
+from rmbg_service.api.request_record import RequestRecord
+from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.api.url_fetch import Fetcher
-from rmbg_service.removal.pipeline import Encoded
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.types import Box
 
@@ -82,22 +82,14 @@ class Account(BaseModel):
     data: AccountData = AccountData()
 
 
-def removebg_doors(engine: Engine) -> dict[tuple[str, str], Door]:
-    """How the gate guards these routes."""
-    errors = error_response(engine)
-    return {
-        ("POST", _REMOVEBG): Door(errors, wait_limit_s=engine.settings.removebg_wait_limit_s),
-        ("GET", _ACCOUNT): Door(errors, runs_job=False),
-    }
-
-
-def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
+def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
-    router = APIRouter(tags=["remove.bg"], dependencies=[Depends(behind_a_door), *KEY_FORMS])
+    router = APIRouter(tags=["remove.bg"])
     settings = engine.settings
 
     @router.post(
         _REMOVEBG,
+        dependencies=guarded(Guard(wait_limit_s=settings.removebg_wait_limit_s)),
         response_class=Response,
         responses=_responses(),
         openapi_extra={"requestBody": _request_body()},
@@ -108,18 +100,23 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         The answer is the file itself, or JSON with base64 when `Accept` asks for JSON alone.
         """
         record: RequestRecord = request.state.record
-        with record.stamps.measure("read"):
-            wanted = await removebg_wire.read_request(
-                request, fetcher, settings.removebg_default_size, settings.max_body_bytes
+        accept = Accept.of(request.headers)
+        with record.timings.measure("read"):
+            parsed = await wire.read_request(
+                request,
+                parsing,
+                fetcher,
+                settings.removebg_default_size,
+                settings.max_body_bytes,
             )
-        type_level, running = wanted.parameters.type_level, run_job(request, engine, wanted.removal)
-        del wanted  # so that nothing but the job holds the file
+        type_level, running = parsed.parameters.type_level, run_job(request, engine, parsed.removal)
+        del parsed  # so that nothing but the job holds the file
         result = await running
         headers = _headers(result) | rate_headers(engine, record)
         if type_level != "none":
             headers["X-Type"] = _SUBJECT_TYPE
-        if not prefers_json(accept_of(request.headers)):
-            return PiecesResponse([result.data], headers, result.media_type)
+        if not accept.prefers_json():
+            return StreamedResponse([result.data], headers, result.media_type)
         box = result.box or _NOWHERE
         tail = (
             f'", "foreground_top": {box.top}, "foreground_left": {box.left}, '
@@ -130,9 +127,11 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
             Base64Text(result.data),
             tail.encode(),
         ]
-        return PiecesResponse(parts, headers, "application/json")
+        return StreamedResponse(parts, headers, "application/json")
 
-    @router.get(_ACCOUNT, responses=_account_responses())
+    @router.get(
+        _ACCOUNT, dependencies=guarded(Guard(runs_job=False)), responses=_account_responses()
+    )
     async def account() -> Account:
         """Credits and free calls: there are none, because nothing is charged."""
         return Account()

@@ -1,1 +1,1 @@
-"""What removes the background of one file: this process, or a service."""
+"""What removes the background of one file: this process, or a remote service."""

@@ -5,22 +5,21 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from rmbg_service.batch.removers.remover import Dropped, Hopeless, Removed
+from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
 
 
 class LocalRemover:
-    """Runs an engine; the model is loaded for the first picture that needs it.
+    """Runs an engine; the model is loaded for the first image that needs it.
 
-    The engine holds at most `Settings.max_decoded_images` pictures decoded, and predicts one while
-    it decodes and encodes others. One picture more is at hand as a file, so that it never waits
-    for the disk.
+    The engine holds at most `Settings.max_decoded_images` decoded images, and predicts one while it
+    decodes and encodes others. One more image is in memory as a file, so that the engine never
+    waits for the disk.
     """
 
     def __init__(
@@ -44,11 +43,13 @@ class LocalRemover:
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
-        making = self._job(data)
-        del data  # so that the file goes as soon as it is decoded
-        job = await making
+        creating = self.engine.create_job(data, self._background, self._options, deadline=math.inf)
+        del data  # so that the file is freed as soon as it is decoded
+        job = await creating  # first: a broken file needs no model
+        await self._load()
+        reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
-        job.reservation.release()  # the job itself still holds it
+        reservation.release(after=running)
         try:
             result = await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -58,22 +59,6 @@ class LocalRemover:
             self._require_alive()
             raise
         return Removed(result.data, result.box)
-
-    async def _job(self, data: bytes) -> Job:
-        info = await self.engine.probe(data)  # first: a broken file needs no model
-        background_info = None
-        if self._background is not None:
-            background_info = await self.engine.probe(self._background)
-        await self._load()
-        return Job(
-            data=data,
-            info=info,
-            options=self._options,
-            deadline=math.inf,
-            reservation=self.engine.budget.reserve(math.inf),
-            background=self._background,
-            background_info=background_info,
-        )
 
     async def _load(self) -> None:
         if not self._started:
@@ -88,11 +73,11 @@ class LocalRemover:
                 task.cancel()
         self._require_alive()
         if not self._loaded.is_set():
-            raise Dropped
+            raise RunStopped("stopped while the model was loading")
 
     def _require_alive(self) -> None:
         if self.engine.state is State.FAILED:
-            raise Hopeless(self.engine.failure)
+            raise RemoverFailed(self.engine.failure)
 
     async def close(self) -> None:
         """Free the model, unless it is still being loaded: that cannot be stopped."""
@@ -101,9 +86,8 @@ class LocalRemover:
 
     @property
     def stuck(self) -> bool:
-        """Whether a thread may still be at work, which an ordinary exit would wait for."""
-        loading = self._started and not self._loaded.is_set()
-        return loading or self.engine.state is State.FAILED or not self.engine.idle
+        """Whether a thread may still be at work, for which a normal exit would wait."""
+        return self.engine.work_left
 
 
 @asynccontextmanager

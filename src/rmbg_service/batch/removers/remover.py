@@ -1,13 +1,13 @@
-"""The seam between a run over many files and what removes the background of one."""
+"""The seam between a run over many images and what removes the background of one."""
 
 from typing import NamedTuple, Protocol
 
-from rmbg_service.errors import RmbgError
+from rmbg_service.errors import Cancelled, RmbgError
 from rmbg_service.types import Box
 
 
 class Removed(NamedTuple):
-    """A finished file's bytes, and where the subject is in the upright input; None: nowhere."""
+    """A finished file, and the subject's box in the upright input; None if there is no subject."""
 
     data: bytes
     box: Box | None
@@ -22,30 +22,47 @@ class Remover(Protocol):
 
     @property
     def parallel(self) -> int:
-        """How many removals make sense at once."""
+        """How many removals to run at once."""
 
     @property
     def max_bytes(self) -> int:
-        """The largest file that is accepted."""
+        """The largest file that is accepted, in bytes."""
 
     async def remove(self, data: bytes) -> Removed:
-        """Remove the background of the picture in the file `data`.
+        """Remove the background of the image in the file `data`.
 
-        Raises an `RmbgError` that is this picture's own, `Hopeless` when no other picture could
-        fare better, or `Dropped` when the run was stopped before.
+        Raises an `RmbgError` that concerns this image, `RemoverFailed` if every other image would
+        fail too, or `RunStopped` if the run is stopped first.
         """
 
 
-class OutOfReach(RmbgError):
-    """What removes did not take the picture, often enough; that says nothing about the picture."""
+class ServiceError(RmbgError):
+    """What a remote service answered about one image."""
 
-    type = "out-of-reach"
-    title = "Out of reach"
-
-
-class Hopeless(Exception):
-    """Nothing more can be removed; `str(error)` says why."""
+    type = "service-error"
+    title = "The service refused"
 
 
-class Dropped(Exception):
-    """The run was stopped before this picture was finished."""
+class ServiceUnavailable(ServiceError):
+    """A remote service did not take the image now; that says nothing about the image.
+
+    `retry_after_s` is the service's own `Retry-After`, 0 if it gave none.
+    """
+
+    type = "service-unavailable"
+    title = "The service is unavailable"
+
+    def __init__(self, detail: str, retry_after_s: int = 0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class RemoverFailed(RmbgError):
+    """No further background can be removed; `str(error)` says why."""
+
+    type = "remover-failed"
+    title = "Nothing can be removed"
+
+
+class RunStopped(Cancelled):
+    """The run was stopped before this image was finished."""

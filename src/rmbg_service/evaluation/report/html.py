@@ -1,4 +1,4 @@
-"""`report.html`: one file that needs nothing else, for people who would rather look than read."""
+"""`report.html`: one self-contained file."""
 
 import math
 from collections.abc import Iterator
@@ -12,11 +12,17 @@ from markupsafe import Markup
 from rmbg_service.evaluation.dataset import Sample, load_matte
 from rmbg_service.evaluation.records import MEASURES, Record
 from rmbg_service.evaluation.report import plots
-from rmbg_service.evaluation.report.labels import LABELS, figure, gain, interval
-from rmbg_service.evaluation.report.views import SampleView, view
+from rmbg_service.evaluation.report.crops import SampleCrops, sample_crops
+from rmbg_service.evaluation.report.labels import (
+    LABELS,
+    format_difference,
+    format_interval,
+    format_value,
+)
 from rmbg_service.evaluation.result import Result
 from rmbg_service.evaluation.run import matte_path
 from rmbg_service.evaluation.summary import ALL
+from rmbg_service.system.atomic import atomic_replace
 
 WORST = 20
 PLOTTED = ("iou", "uea", "uea_hair", "uea_shadow", "biou", "mae", "grad", "seconds")
@@ -28,11 +34,11 @@ class Worst(NamedTuple):
 
     sample: Sample
     records: dict[str, Record]
-    view: SampleView
+    crops: SampleCrops
 
 
 def write_report(result: Result, path: Path) -> None:
-    """Render the report of `result` in one step."""
+    """Render the report of `result` and replace `path` atomically."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("rmbg_service.evaluation.report", ""),
         autoescape=True,
@@ -40,7 +46,10 @@ def write_report(result: Result, path: Path) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"figure": figure, "interval": interval, "gain": gain}
+    environment.filters |= {
+        function.__name__: function
+        for function in (format_value, format_interval, format_difference)
+    }
     page = environment.get_template("report.html.j2").stream(
         result=result,
         names=[outcome.candidate for outcome in result.outcomes],
@@ -53,9 +62,8 @@ def write_report(result: Result, path: Path) -> None:
         all=ALL,
         colours=plots.COLOURS,
     )
-    part = path.with_suffix(".part")
-    page.dump(str(part), encoding="utf-8")
-    part.replace(path)
+    with atomic_replace(path) as temporary:
+        page.dump(str(temporary), encoding="utf-8")
 
 
 def _is_known(result: Result, measure: str) -> bool:
@@ -63,7 +71,7 @@ def _is_known(result: Result, measure: str) -> bool:
 
 
 def _best(result: Result) -> dict[tuple[str, str], set[str]]:
-    """The candidates with the best mean, by tag and measure; none where there is one candidate."""
+    """The candidates with the best mean, by tag and measure; empty if there is one candidate."""
     best: dict[tuple[str, str], set[str]] = {}
     if len(result.outcomes) < 2:
         return best
@@ -95,7 +103,7 @@ def _plots(result: Result) -> Iterator[tuple[str, Markup]]:
 
 
 def _worst(result: Result) -> Iterator[Worst]:
-    """One after the other, so that only one photo is in memory."""
+    """One by one, so that only one photo is in memory."""
     samples = {sample.id: sample for sample in result.samples}
     for record in sorted(result.outcomes[0].records, key=_rank)[:WORST]:
         sample = samples[record.id]
@@ -105,7 +113,7 @@ def _worst(result: Result) -> Iterator[Worst]:
             if own is not None:
                 records[outcome.candidate] = own
                 mattes[outcome.candidate] = load_matte(matte_path(outcome.folder, sample))
-        yield Worst(sample, records, view(sample, mattes))
+        yield Worst(sample, records, sample_crops(sample, mattes))
 
 
 def _rank(record: Record) -> tuple[float, float]:

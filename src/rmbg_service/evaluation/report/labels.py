@@ -1,4 +1,4 @@
-"""How measures are shown to people: their titles, their digits, which way is better."""
+"""How measures are displayed: their titles, their digits, which direction is better."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from rmbg_service.evaluation.summary import Difference, Estimate
 
 
 class Label(NamedTuple):
-    """How a measure is shown; `better` is 1 where more is better, -1 where less is."""
+    """How a measure is displayed; `better` is 1 if higher is better, -1 if lower is."""
 
     title: str
     better: int
@@ -34,19 +34,19 @@ LABELS = {
 }
 
 
-def figure(value: float, measure: str) -> str:
-    """A value with the digits of its measure; a dash where there is none."""
+def format_value(value: float, measure: str) -> str:
+    """A value with the digits of its measure; a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.{LABELS[measure].digits}f}"
 
 
-def interval(value: Estimate, measure: str) -> str:
-    """The 95 % interval of an estimate; empty where there is none."""
+def format_interval(value: Estimate, measure: str) -> str:
+    """The 95 % interval of an estimate; empty if there is none."""
     if math.isnan(value.low):
         return ""
-    return f"{figure(value.low, measure)} – {figure(value.high, measure)}"
+    return f"{format_value(value.low, measure)} – {format_value(value.high, measure)}"
 
 
-def gain(row: Difference) -> str:
+def format_difference(row: Difference) -> str:
     """A difference with its sign, unit and interval."""
     scale, unit = (1, "s") if row.measure == "seconds" else (100, "pp")
     mean, low, high, _ = (scale * number for number in row.difference)

@@ -1,4 +1,4 @@
-"""Made-up scenes of which everything is known: the matte, the shadow, the floor."""
+"""Synthetic scenes whose matte, shadow and floor are known exactly."""
 
 from rmbg_service.evaluation.scenes.scene import Scene, make_scene, make_scenes
 

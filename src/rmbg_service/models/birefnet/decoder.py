@@ -83,7 +83,7 @@ class BasicDecBlk(nn.Module):
 
 
 class InputBlock(nn.Module):
-    """Two 3 x 3 convolutions on tiles of the input picture, nothing between them."""
+    """Two 3 x 3 convolutions on tiles of the input image, nothing between them."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class LateralBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From encoder features to logits; tiles of the picture itself guide every level.
+    """From encoder features to logits; tiles of the image itself guide every level.
 
     `channels` are those of the encoder features at strides 4, 8, 16 and 32.
     """
@@ -135,7 +135,7 @@ class Decoder(nn.Module):
             self.add_module(f"gdt_convs_attn_{level}", nn.Sequential(nn.Conv2d(16, 1, 1)))
 
     def forward(self, image: Tensor, x1: Tensor, x2: Tensor, x3: Tensor, x4: Tensor) -> Tensor:
-        """Normalised picture and encoder features to logits `(B, 1, H, W)`.
+        """Normalised image and encoder features to logits `(B, 1, H, W)`.
 
         `x4` is the squeezed context at stride 32; `x3`, `x2`, `x1` are features at 16, 8 and 4.
         """
@@ -151,7 +151,7 @@ class Decoder(nn.Module):
         return out
 
     def block(self, level: int, image: Tensor, p: Tensor) -> Tensor:
-        """Decoder block `level` on `p` and the picture in tiles of its size."""
+        """Decoder block `level` on `p` and the image in tiles of its size."""
         patches = self.get_submodule(f"ipt_blk{level + 1}")(tiles(image, *p.shape[2:]))
         out: Tensor = self.get_submodule(f"decoder_block{level}")(torch.cat((p, patches), 1))
         return out

@@ -1,7 +1,7 @@
 """Deformable convolution v2 (Zhu et al., CVPR 2019), in plain torch.
 
 The kernel's taps are moved by learned offsets, read by bilinear interpolation, and weighted by a
-learned modulation. Stride 1, dilation 1, padding k // 2; outside the picture everything is zero,
+learned modulation. Stride 1, dilation 1, padding k // 2; outside the image everything is zero,
 and of the four pixels around a position only those inside count.
 """
 

@@ -130,7 +130,7 @@ class Fused5x5(nn.Module):
     """An `InputBlock` and a 1 x 1 convolution to one channel, as one 5 x 5 convolution.
 
     Two 3 x 3 convolutions with nothing between are one 5 x 5, except in the outermost ring of
-    pixels: there the second reads zeros outside the picture, not what the first would give there.
+    pixels: there the second reads zeros outside the image, not what the first would give there.
     The ring is computed by the two convolutions, on strips three pixels wide.
     """
 
@@ -193,7 +193,7 @@ class FusedDecoder(nn.Module):
         weight = torch.einsum("d,dcij->cij", deep.double(), final.conv_out.weight.double())[None]
         bias = last.bias.double() + deep.double() @ final.conv_out.bias.double()
         final.conv_out = like(final.conv_out, weight, bias)
-        self.picture = Fused5x5(decoder.ipt_blk1, shallow)
+        self.image = Fused5x5(decoder.ipt_blk1, shallow)
 
     def forward(self, image: Tensor, p: Tensor, laterals: list[Tensor]) -> Tensor:
         """Picture, squeezed context and the laterals of levels 4, 3, 2 to logits `(B, 1, H, W)`."""
@@ -202,10 +202,10 @@ class FusedDecoder(nn.Module):
             p = p.mul_(self.gates[level](p))
             p = resize(p, lateral.shape[2:]).add_(lateral)
         logits = resize(self.block("1", image, p), image.shape[2:])
-        return logits.add_(self.picture(image))
+        return logits.add_(self.image(image))
 
     def block(self, level: str, image: Tensor, p: Tensor) -> Tensor:
-        """Decoder block `level` on `p` and the picture in tiles of its size."""
+        """Decoder block `level` on `p` and the image in tiles of its size."""
         pieces = tiles(image, *p.shape[2:]).contiguous(memory_format=torch.channels_last)
         out: Tensor = self.blocks[level](torch.cat((p, self.patches[level](pieces)), 1))
         return out

@@ -123,7 +123,7 @@ class FusedSwin(nn.Module):
                 self.merges.append(stage.downsample)
 
     def plan(self, h: int, w: int, device: torch.device) -> list[tuple[WindowPlan, WindowPlan]]:
-        """For a picture of `h` x `w`: the plans without and with shift of each stage."""
+        """For an image of `h` x `w`: the plans without and with shift of each stage."""
         plans = []
         h, w = h // 4, w // 4
         for _ in self.stages:

@@ -54,7 +54,7 @@ class FusedBiRefNet(nn.Module):
         return self.run(pixel_values, *self.plans(h, w, pixel_values.device))
 
     def plans(self, h: int, w: int, device: torch.device) -> tuple[Plan, Plan]:
-        """Window plans of the picture and of the picture at half the size; made once a size."""
+        """Window plans of the image and of the image at half the size; made once a size."""
         key = (h, w, device)
         if key not in self._plans:
             half = self.backbone.plan(h // 2, w // 2, device)

@@ -1,7 +1,9 @@
 """BiRefNet behind the `Predictor` seam: device, dtype, normalisation, errors."""
 
 import logging
-from collections.abc import Sequence
+import os
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,13 @@ from rmbg_service.errors import (
     InferenceError,
     OutOfDeviceMemory,
 )
-from rmbg_service.models import hub
+from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
-from rmbg_service.models.birefnet.loading import load_birefnet
+from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.precision import Precision, choose_precision
-from rmbg_service.models.birefnet.weights import weight_files
-from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import PatchOrderChoice
+from rmbg_service.models.files import weight_files
+from rmbg_service.models.predictor import Located, PatchOrderChoice
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
 
@@ -51,30 +53,37 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def check_compiler() -> None:
+    """Refuse at once what `torch.compile` would refuse minutes later: it needs a C++ compiler."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
+    if not any(shutil.which(name) for name in names if name):
+        raise ConfigurationError(
+            "RMBG_COMPILE=true needs a C++ compiler, but none was found: install g++ or unset it"
+        )
+
+
 class BiRefNetPredictor:
-    """Runs the BiRefNet in `source` (folder or hub id) as `spec` says. See `Predictor`."""
+    """Runs the BiRefNet that `locate` finds, or fetches; see `Predictor`.
+
+    `spec` describes it until `locate` has seen its bytes.
+    """
 
     def __init__(
         self,
         spec: ModelSpec,
-        source: str | Path,
+        locate: Callable[[], Located],
         *,
         device: str = "auto",
         dtype: str = "auto",
         compile: bool = False,  # noqa: A002
         patch_order: PatchOrder | None = None,
-        revision: str | None = None,
-        token: str | None = None,
-        local_files_only: bool = False,
         cpu_threads: int | None = None,
     ) -> None:
         self.spec = spec
-        self.source = source
+        self.files: list[Path] = []
+        self._locate = locate
         self.patch_order: PatchOrderChoice | None = None
         self._patch_order_setting = patch_order
-        self.revision = revision
-        self.token = token
-        self.local_files_only = local_files_only
         self.cpu_threads = cpu_threads
         self._compile = compile
         self._device_name = device
@@ -89,6 +98,11 @@ class BiRefNetPredictor:
         return self.spec.name
 
     @property
+    def licence(self) -> str:
+        """The licence of the weights."""
+        return self.spec.licence
+
+    @property
     def input_size(self) -> tuple[int, int]:
         """`(height, width)` of the inputs; other sizes are taken where `spec.dynamic`."""
         return self.spec.input_size
@@ -97,6 +111,15 @@ class BiRefNetPredictor:
     def device(self) -> str:
         """Where it runs; final after `load`."""
         return str(self._device)
+
+    @property
+    def device_memory_bytes(self) -> int:
+        """What PyTorch holds on the accelerator, its cache included; 0 on the CPU."""
+        if self._device.type == "cuda":
+            return torch.cuda.memory_reserved(self._device)
+        if self._device.type == "mps":
+            return torch.mps.driver_allocated_memory()
+        return 0
 
     @property
     def dtype(self) -> str:
@@ -108,34 +131,18 @@ class BiRefNetPredictor:
         """Why it computes in that number format; final after `load`."""
         return self._precision.reason
 
-    @property
-    def files(self) -> list[Path]:
-        """The weight files; empty where they are not on this disk."""
-        folder: Path | None = Path(self.source)
-        if not Path(self.source).is_dir():
-            folder = hub.cached(str(self.source), self.revision or self.spec.revision)
-        return weight_files(folder) if folder else []
-
-    @property
-    def device_peak_bytes(self) -> int | None:
-        """The most memory that the CUDA device had to give so far; None on other devices."""
-        if self._device.type != "cuda":
-            return None
-        return int(torch.cuda.max_memory_allocated(self._device))
-
     def load(self) -> None:
         """Read the weights, fuse the network and move it to the device."""
         if self.cpu_threads is not None:
             torch.set_num_threads(self.cpu_threads)
         self._device = choose_device(self._device_name)
         self._precision = choose_precision(self._dtype_name, self._device)
-        model = load_birefnet(
-            self.source,
-            revision=self.revision,
-            patch_order=self._patch_order_setting,
-            token=self.token,
-            local_files_only=self.local_files_only,
-        )
+        if self._compile:
+            check_compiler()
+        self.spec, path = self._locate()
+        self.files = weight_files(path)
+        checkpoint = read_checkpoint(path, self.spec.source)
+        model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
         self.patch_order = model.patch_order
         log.info(
             "%s on %s: %s (%s), patch order %s",

@@ -21,7 +21,7 @@ def padded_rows(x: Tensor) -> Tensor:
     """`(C, H, W)` to `((H + 3) * (W + 3), C)`: pixels as rows, in a frame of zeros.
 
     One row of zeros above and left, two below and right: every position clamped to [-1, size] then
-    has its four pixels in the frame, and those outside the picture count as zero.
+    has its four pixels in the frame, and those outside the image count as zero.
     """
     return functional.pad(x.permute(1, 2, 0), (0, 0, 1, 2, 1, 2)).flatten(0, 1)
 
@@ -30,7 +30,7 @@ def corners(moves: Tensor, first: int, size: tuple[int, int], kernel: int) -> tu
     """Which rows of `padded_rows` to read, and with which weights.
 
     `moves` is `(n, 3, k^2)`: dy, dx and the modulation's logit of each tap for the `n` pixels from
-    number `first` on, of a picture of `size` `(H, W)`. Returns int32 indices and weights, both
+    number `first` on, of an image of `size` `(H, W)`. Returns int32 indices and weights, both
     `(n * k^2, 4)`.
     """
     h, w = size

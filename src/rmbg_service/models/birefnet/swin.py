@@ -14,6 +14,7 @@ from rmbg_service.models.birefnet.configuration import SwinVariant
 
 
 @lru_cache
+@torch.inference_mode(False)  # the cached tensor serves training too
 def relative_position_index(window: int) -> Tensor:
     """`(N, N)` int64, N = window^2: the row of the bias table for each pair of positions.
 
@@ -44,7 +45,7 @@ def shift_mask(h: int, w: int, window: int, shift: int, like: Tensor) -> Tensor:
     """`(number of windows, N, N)`: -inf between positions that the cyclic shift made neighbours.
 
     Figure 4 of the paper: after rolling by `shift`, the last window of a row or column holds two
-    regions that are not neighbours in the picture.
+    regions that are not neighbours in the image.
     """
 
     def bands(size: int) -> Tensor:
@@ -117,7 +118,7 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, H, W, C)` to the same."""
         _, h, w, _ = x.shape
-        # Pictures need not be a multiple of the window: zeros are appended after the norm.
+        # Images need not be a multiple of the window: zeros are appended after the norm.
         y = functional.pad(self.norm1(x), (0, 0, 0, -w % self.window, 0, -h % self.window))
         _, padded_h, padded_w, _ = y.shape
         mask = None
@@ -168,7 +169,7 @@ class SwinStage(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """The picture in patches of 4 x 4 pixels, one token each."""
+    """The image in patches of 4 x 4 pixels, one token each."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -182,7 +183,7 @@ class PatchEmbed(nn.Module):
 
 
 class SwinTransformer(nn.Module):
-    """The backbone: a picture in, four feature maps out, at strides 4, 8, 16 and 32."""
+    """The backbone: an image in, four feature maps out, at strides 4, 8, 16 and 32."""
 
     def __init__(self, variant: SwinVariant) -> None:
         super().__init__()

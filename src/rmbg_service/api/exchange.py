@@ -1,0 +1,106 @@
+"""Both directions of one request: counted, and bounded and timed if it runs a job."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Send
+
+from rmbg_service.api.request_headers import content_length
+from rmbg_service.api.request_record import RequestRecord
+from rmbg_service.errors import BodyTooLarge, Cancelled, UploadTimeout
+from rmbg_service.settings import Settings
+
+Header: TypeAlias = tuple[bytes, bytes]
+# No cache keeps a person's picture, and no browser takes a response for something that it is not.
+_COMMON_HEADERS: list[Header] = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class ClientGone(Cancelled):
+    """The client has left or stopped reading; there is nobody to answer."""
+
+
+class Exchange:
+    """ASGI's `receive` and `send` of one request.
+
+    `must_close` says that the connection has to end with the response, because what is left of the
+    body cannot be read.
+    """
+
+    def __init__(
+        self,
+        record: RequestRecord,
+        settings: Settings,
+        headers: Headers,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self.record = record
+        self._settings = settings
+        self._receive = receive
+        self._send = send
+        self._upload_ends = time.monotonic() + settings.upload_timeout_s
+        self._body_complete = False
+        self.response_started = False
+        # A body of known and allowed length may flow on unread; any other ends the connection.
+        length = content_length(headers) if "content-length" in headers else 0
+        allowed = length is not None and length <= settings.max_body_bytes
+        self.must_close = "transfer-encoding" in headers or not allowed
+
+    async def receive(self) -> Message:
+        """The next message of the client.
+
+        Raises `UploadTimeout` or `BodyTooLarge` while the body of a request that runs a job comes.
+        """
+        if not self.record.runs_job or self._body_complete:
+            return await self._receive()
+        left = self._upload_ends - time.monotonic()
+        try:
+            async with asyncio.timeout(min(left, self._settings.client_idle_timeout_s)):
+                message = await self._receive()
+        except TimeoutError:
+            self.must_close = True
+            raise UploadTimeout(
+                f"the body must arrive within {self._settings.upload_timeout_s:g} s, without a "
+                f"pause of {self._settings.client_idle_timeout_s:g} s"
+            ) from None
+        if message["type"] == "http.request":
+            self.record.bytes_in += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._body_complete = True
+                self.record.deadline = time.monotonic() + self.record.time_limit_s
+            if self.record.bytes_in > self._settings.max_body_bytes:
+                self.must_close = True
+                raise body_too_large(self._settings)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send `message`, or raise `ClientGone` when the client takes nothing for too long."""
+        if message["type"] == "http.response.start":
+            self.response_started = True
+            self.record.status = message["status"]
+            message = {**message, "headers": self._with_common_headers(message["headers"])}
+        else:
+            self.record.bytes_out += len(message.get("body", b""))
+        try:
+            async with asyncio.timeout(self._settings.client_idle_timeout_s):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientGone from None
+
+    def _with_common_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Header]:
+        """`headers` and those that every response has, unless its route has set them."""
+        own = list(headers)
+        names = {name.lower() for name, _ in own}
+        common = [*_COMMON_HEADERS, (b"x-request-id", self.record.id.encode())]
+        return own + [(name, value) for name, value in common if name not in names]
+
+
+def body_too_large(settings: Settings) -> BodyTooLarge:
+    """The error for a body of more bytes than the service reads."""
+    return BodyTooLarge(f"the request body may have at most {settings.max_body_bytes} bytes")

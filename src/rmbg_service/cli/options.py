@@ -1,0 +1,75 @@
+"""Options that several commands share, and those made from the fields of `RemovalOptions`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Optional, get_args, get_origin
+
+import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from rmbg_service.removal.option_values import Parsed
+from rmbg_service.removal.options import RemovalOptions
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="A model's name, hub id, folder or file [RMBG_MODEL]."),
+]
+LicenseOption = Annotated[
+    str | None,
+    typer.Option("--accept-license", help="Licences you accept [RMBG_ACCEPT_LICENSE]."),
+]
+
+_PANEL = "The cutout (the same options as the API's)"
+
+
+def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with an option for each field of `RemovalOptions`.
+
+    Those that were given on the command line are passed as the dict `given`.
+    """
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
+    made = [_parameter(name, field) for name, field in RemovalOptions.model_fields.items()]
+
+    def call(**arguments: Any) -> None:
+        values = {parameter.name: arguments.pop(parameter.name) for parameter in made}
+        given = {name: value for name, value in values.items() if value is not None}
+        command(**arguments, given=given)
+
+    call.__name__, call.__doc__ = command.__name__, command.__doc__
+    call.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *made]}
+    return call
+
+
+def removal_options(given: dict[str, Any]) -> RemovalOptions:
+    """The parsed options. Raises `typer.BadParameter`, which names the wrong ones."""
+    try:
+        return RemovalOptions.model_validate(given)
+    except ValidationError as error:
+        reasons = []
+        for item in error.errors():
+            name = "".join(f"--{part}: ".replace("_", "-") for part in item["loc"])
+            reasons.append(name + item["msg"].removeprefix("Value error, "))
+        raise typer.BadParameter("; ".join(reasons)) from None
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """An option with the default None: only what is given is set."""
+    default = field.default
+    if isinstance(default, bool):
+        default = "yes" if default else "no"
+    shown = False if default is None else str(default)
+    annotation = str if _is_text(field.annotation) else field.annotation
+    option = typer.Option(help=field.description, show_default=shown, rich_help_panel=_PANEL)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[Optional[annotation], option],  # noqa: UP045 - at run time
+    )
+
+
+def _is_text(annotation: object) -> bool:
+    """Whether a field's type holds a `Parsed`, which is written as text."""
+    return get_origin(annotation) is Parsed or any(map(_is_text, get_args(annotation)))

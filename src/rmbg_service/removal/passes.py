@@ -1,0 +1,88 @@
+"""What the network is asked for one picture, and in which order.
+
+`predict_passes` is a generator in the manner of httpx's auth flows: it yields batches of model
+inputs, receives their mattes, and returns the `Prediction`. It needs neither a predictor nor a
+queue; whoever drives it brings its own. `predict` drives it with a predictor at hand, the serving
+engine through its queue.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+
+from rmbg_service.imaging.colour import rgb_to_srgb
+from rmbg_service.imaging.resize import shrink, shrink_visible
+from rmbg_service.imaging.source import SourceImage
+from rmbg_service.matting.augmentation import FULL_VIEW, View, combine_views
+from rmbg_service.matting.plan import plan_detail
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.types import Matte, ModelInput
+
+_FOUND = 0.5
+_Result = TypeVar("_Result")
+
+
+class Prediction(NamedTuple):
+    """What the network says about a picture, the mattes of all views combined.
+
+    `guided` says whether a guided filter brings the matte to full size.
+    """
+
+    matte: Matte
+    guided: bool
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a subject: the matte reaches 0.5 somewhere."""
+        return bool(self.matte.max() >= _FOUND)
+
+    @property
+    def confidence(self) -> float:
+        """How decided the network is about what it keeps, in [0, 1]: sum(m^2) / sum(m)."""
+        total = float(self.matte.sum(dtype=np.float64))
+        return float(np.square(self.matte, dtype=np.float64).sum()) / total if total > 0 else 0.0
+
+
+Passes: TypeAlias = Generator[Sequence[ModelInput], Sequence[Matte], _Result]
+"""Yields model inputs, is sent one matte for each, and returns a result."""
+
+
+def predict_passes(
+    source: SourceImage, options: RemovalOptions, input_size: tuple[int, int]
+) -> Passes[Prediction]:
+    """Ask for the full view, then for all further views that `options.detail` means, together."""
+    height, width = source.rgb.shape[:2]
+    (matte,) = yield [model_input(source, FULL_VIEW, input_size)]
+    plan = plan_detail(options.detail, matte, (height, width), input_size)
+    further: Sequence[Matte] = []
+    if plan.views:
+        further = yield [model_input(source, view, input_size) for view in plan.views]
+    combined = combine_views(matte, (height, width), plan.views, further, plan.box_share)
+    return Prediction(combined, plan.guided)
+
+
+def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
+    """Run all passes of a decoded picture; each input is predicted on its own."""
+    passes = predict_passes(source, options, predictor.input_size)
+    inputs = next(passes)
+    while True:
+        mattes = [predictor.predict([model_input])[0] for model_input in inputs]
+        try:
+            inputs = passes.send(mattes)
+        except StopIteration as end:
+            prediction: Prediction = end.value
+            return prediction
+
+
+def model_input(source: SourceImage, view: View, input_size: tuple[int, int]) -> ModelInput:
+    """What the network sees of a picture in this view: `(h, w, 3)` uint8 sRGB of `input_size`."""
+    part = source if view.box is None else source.cut(view.box)
+    if part.alpha is None:
+        small = shrink(part.rgb, input_size)
+    else:
+        small = shrink_visible(part.rgb, part.alpha, input_size)
+    if view.mirrored:
+        small = np.ascontiguousarray(small[:, ::-1])
+    return small if source.icc is None else rgb_to_srgb(small, source.icc)

@@ -1,0 +1,46 @@
+"""The shadow of a cutout, as the options ask for it: its own, or a painted one."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Cutout, Shadow, box_of
+from rmbg_service.imaging.source import SourceImage
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.shadows.cast import keep_shadow
+from rmbg_service.shadows.painted import drop_shadow
+from rmbg_service.types import Alpha
+
+
+def report_without_subject(options: RemovalOptions) -> Shadow | None:
+    """The report of an empty cutout; None if no shadow was asked for."""
+    if options.shadow == "off":
+        return None
+    return Shadow("drop" if options.shadow == "drop" else "keep", reason="no-subject")
+
+
+def own_shadow(source: SourceImage, alpha: Alpha, options: RemovalOptions) -> Shadow | None:
+    """The shadow that the subject `alpha` casts in the picture; None if it is not asked for."""
+    if options.shadow not in ("keep", "auto"):
+        return None
+    if source.alpha is not None and cv2.minMaxLoc(source.alpha)[0] < 255:
+        return Shadow("keep", reason="transparent-input")
+    return keep_shadow(source.rgb, alpha)
+
+
+def apply_shadow_options(cutout: Cutout, options: RemovalOptions) -> Cutout:
+    """The cutout with the shadow, its own or a painted one, at the opacity asked for."""
+    if options.shadow == "off":
+        return cutout
+    shadow = cutout.shadow
+    if shadow is None or (options.shadow == "auto" and not shadow.found):
+        shadow = drop_shadow(cutout.alpha, options.shadow_angle, options.shadow_softness)
+    if shadow.alpha is not None and options.shadow_opacity != 1:
+        scaled = cv2.convertScaleAbs(shadow.alpha, alpha=options.shadow_opacity)
+        faint = scaled.astype(np.uint8, copy=False)
+        box = box_of(faint, SHADOW_BOX_THRESHOLD)
+        if box is None:
+            return replace(cutout, shadow=Shadow(shadow.kind, reason="too-faint"))
+        shadow = replace(shadow, alpha=faint, box=box)
+    return replace(cutout, shadow=shadow)

@@ -1,0 +1,43 @@
+"""The tree in the docstring of `errors.py` is the tree of classes."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import rmbg_service
+from rmbg_service import errors
+
+LINE = re.compile(r"^    (?P<indent>(?:\|  )*)(?:\|- )?(?P<name>[A-Z]\w+)", re.MULTILINE)
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """Each class of the docstring with its parent."""
+    branch: list[str] = []
+    for match in LINE.finditer(errors.__doc__ or ""):
+        depth = len(match["indent"]) // 3 + (match["name"] != "RmbgError")
+        branch[depth:] = [match["name"]]
+        yield match["name"], branch[depth - 1] if depth else "Exception"
+
+
+def exceptions() -> Iterator[type[BaseException]]:
+    """Every exception that a module of the package defines."""
+    for module in pkgutil.walk_packages(rmbg_service.__path__, "rmbg_service."):
+        if module.name != "rmbg_service.__main__":
+            for found in vars(importlib.import_module(module.name)).values():
+                is_exception = isinstance(found, type) and issubclass(found, BaseException)
+                if is_exception and found.__module__ == module.name:
+                    yield found
+
+
+def test_every_exception_of_the_package_is_in_the_tree() -> None:
+    defined = {found.__name__: found.__bases__[0].__name__ for found in exceptions()}
+    assert dict(documented()) == defined
+
+
+def test_every_type_and_title_says_which_error_it_is() -> None:
+    for found in exceptions():
+        assert issubclass(found, errors.RmbgError)
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", found.type)
+        assert found.title
+        assert 400 <= found.status <= 599
