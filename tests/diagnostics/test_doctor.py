@@ -66,6 +66,7 @@ def birefnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             return FakeBiRefNet(variant, trained, error)
 
         monkeypatch.setattr(doctor, "select_predictor", select)
+        (tmp_path / "model.safetensors").touch()
         return examine(Settings(model=str(tmp_path), **settings))
 
     return run

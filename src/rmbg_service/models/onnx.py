@@ -59,7 +59,6 @@ class OnnxPredictor:
             raise ConfigurationError(f"unknown ONNX provider {provider!r}: {', '.join(PROVIDERS)}")
         self.input_size = spec.input_size
         self.device = provider
-        self.patch_order = None
         self.files: list[Path] = []
         self._spec = spec
         self._locate = locate

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
@@ -168,6 +169,22 @@ def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> Non
     difference = np.abs(half.predict([picture])[0] - predictor.predict([picture])[0])
     assert half.dtype == "bf16"
     assert difference.mean() < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_single_file_serves_the_matte_of_the_folder_whatever_its_format(
+    checkpoint: Path, predictor: Predictor, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    path = tmp_path / "birefnet.safetensors"
+    weights = recipe.official("swin_v1_t")
+    save_file({k: v.to(dtype) if v.is_floating_point() else v for k, v in weights.items()}, path)
+    single = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, path), device="cpu", patch_order="c_hg_wg")
+    single.load()
+    picture: ModelInput = recipe.image(96, 64)
+    difference = np.abs(single.predict([picture])[0] - predictor.predict([picture])[0])
+    rounding = torch.finfo(dtype).eps
+    assert single.dtype == "fp32"
+    assert difference.mean() <= 4 * rounding
 
 
 def test_a_dead_cuda_context_is_not_mistaken_for_a_bad_picture(

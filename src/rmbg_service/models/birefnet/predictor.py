@@ -80,8 +80,8 @@ class BiRefNetPredictor:
         cpu_threads: int | None = None,
     ) -> None:
         self.spec = spec
-        self.files: list[Path] = []
         self._locate = locate
+        self.files: list[Path] = []
         self.patch_order: PatchOrderChoice | None = None
         self._patch_order_setting = patch_order
         self.cpu_threads = cpu_threads
