@@ -17,11 +17,10 @@ from rmbg_service.diagnostics.quality import (
     reference_input,
 )
 from rmbg_service.errors import RmbgError
-from rmbg_service.models import catalog
+from rmbg_service.models.digests import digests
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.models.select import select_predictor, select_spec
+from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import PatchOrder, Settings
-from rmbg_service.system.files import file_digest
 from rmbg_service.system.resources import cpu_count, memory_limit_bytes, resident_bytes
 from rmbg_service.types import Matte
 
@@ -37,19 +36,13 @@ FASTER = 0.75
 def examine(settings: Settings) -> Findings:
     """Everything that `Findings` holds. An error of the model becomes a problem, not an exception.
 
-    Raises `ConfigurationError` when `settings.model` names no model.
+    Raises `ConfigurationError` when `settings.model` names no model, or one whose licence is not
+    accepted.
     """
-    spec = select_spec(settings)
-    findings = Findings(
-        model=spec.name,
-        source=spec.source,
-        licence=spec.licence,
-        in_catalogue=spec in catalog.CATALOG,
-        accelerators=accelerators(),
-        threads=settings.cpu_threads,
-    )
+    predictor = select_predictor(settings)
+    findings = Findings(predictor.name, predictor.licence, accelerators(), settings.cpu_threads)
     try:
-        with closing(select_predictor(settings)) as predictor:
+        with closing(predictor):
             matte = _measure(predictor, findings)
         _compare_orders(settings, findings)
         _compare_formats(settings, findings, matte)
@@ -65,6 +58,7 @@ def _measure(predictor: Predictor, findings: Findings) -> Matte:
     started = time.perf_counter()
     predictor.load()
     findings.load_s = time.perf_counter() - started
+    findings.model, findings.licence = predictor.name, predictor.licence
     findings.device = predictor.device
     findings.files = [_weight_file(path) for path in _optional(predictor, "files", [])]
     findings.dtype = _optional(predictor, "dtype")
@@ -74,7 +68,7 @@ def _measure(predictor: Predictor, findings: Findings) -> Matte:
     matte, findings.predict_s = _timed(predictor)
     findings.quality = quality_of(matte)
     findings.resident_bytes = resident_bytes()
-    findings.device_peak_bytes = _optional(predictor, "device_peak_bytes")
+    findings.device_memory_bytes = predictor.device_memory_bytes
     return matte
 
 
@@ -183,4 +177,4 @@ def _optional(predictor: Predictor, name: str, default: Any = None) -> Any:
 
 
 def _weight_file(path: Path) -> WeightFile:
-    return WeightFile(str(path), path.stat().st_size, file_digest(path))
+    return WeightFile(str(path), path.stat().st_size, digests(path).sha256)

@@ -8,6 +8,8 @@ from rmbg_service.diagnostics.quality import MIN_IOU, Quality
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 
+UNKNOWN_LICENCE = "unknown"
+
 
 @dataclass(frozen=True)
 class WeightFile:
@@ -48,19 +50,17 @@ class Findings:
     """
 
     model: str
-    source: str
     licence: str
-    in_catalogue: bool
+    accelerators: list[str]
+    threads: int
     files: list[WeightFile] = field(default_factory=list)
     device: str | None = None
-    accelerators: list[str] = field(default_factory=list)
     dtype: str | None = None
     dtype_reason: str | None = None
-    threads: int | None = None
     load_s: float | None = None
     predict_s: float | None = None
     resident_bytes: int | None = None
-    device_peak_bytes: int | None = None
+    device_memory_bytes: int = 0
     quality: Quality | None = None
     patch_order: PatchOrderChoice | None = None
     other_order: OtherOrder | None = None
@@ -92,9 +92,9 @@ class Findings:
         return "\n".join([*lines, "all is well" if self.healthy else "not fit to serve"])
 
     def _rows(self) -> Iterator[tuple[str, str]]:
-        row = "in the catalogue" if self.in_catalogue else "not in the catalogue"
-        yield "model", f"{self.model}, {row}, from {self.source}"
-        yield "licence", self.licence
+        yield "model", self.model
+        known = self.licence != UNKNOWN_LICENCE
+        yield "licence", self.licence if known else "unknown: these bytes are not in the catalogue"
         for file in self.files:
             yield "weights", f"{file.path} ({file.bytes / 1e6:.1f} MB)"
             yield "", f"sha256 {file.sha256}"
@@ -103,15 +103,14 @@ class Findings:
             yield "device", f"{self.device}; accelerators: {seen}"
         if self.dtype is not None:
             yield "number format", f"{self.dtype} ({self.dtype_reason})"
-        if self.threads is not None:
-            yield "threads", str(self.threads)
+        yield "threads", str(self.threads)
         if self.load_s is not None:
             yield "load", f"{self.load_s:.2f} s"
         if self.predict_s is not None:
             yield "prediction", f"{self.predict_s * 1000:.0f} ms an image (median of 3)"
         if self.resident_bytes is not None:
-            device = self.device_peak_bytes
-            more = "" if device is None else f", {device / 1e6:.0f} MB peak on the device"
+            device = self.device_memory_bytes
+            more = f", {device / 1e6:.0f} MB on the device" if device else ""
             yield "memory", f"{self.resident_bytes / 1e6:.0f} MB resident{more}"
         if self.needed_bytes is not None:
             limit = "unknown" if self.limit_bytes is None else f"{self.limit_bytes / 1e9:.1f} GB"

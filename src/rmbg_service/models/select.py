@@ -49,14 +49,6 @@ def select_predictor(settings: Settings) -> Predictor:
     return _birefnet(spec, locate, settings)
 
 
-def select_spec(settings: Settings) -> ModelSpec:
-    """The model that `settings.model` names, its licence unchecked.
-
-    Raises `ConfigurationError` if there is no such model.
-    """
-    return _select(settings, Store.of(settings))[0]
-
-
 def _select(settings: Settings, store: Store) -> tuple[ModelSpec, Path | None]:
     """The model, and its file or folder if the settings name one."""
     model = settings.model

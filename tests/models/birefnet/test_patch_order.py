@@ -34,6 +34,7 @@ OLD_CODE = "def get_patches_batch(self, x, p): ..."
 NONE = PatchEvidence({5: 0.0})
 NEW, OLD = PatchEvidence({5: 9.0}), PatchEvidence({5: -9.0})
 SIDE = 64
+pytestmark = pytest.mark.timeout(300)
 COLOURS = torch.tensor([[1.0, 0.92, 0.82], [0.92, 1.0, 0.92], [0.82, 0.92, 1.0]])
 
 

@@ -68,6 +68,7 @@ def test_bf16_instructions_are_found(
     assert precision.cpu_computes_bf16() is found
 
 
+@pytest.mark.timeout(300)
 def test_bf16_adds_little_to_what_rounded_weights_cost() -> None:
     """The parity weights suffer from bfloat16 whatever computes with them."""
     x = recipe.normalise(recipe.image(256, 256))

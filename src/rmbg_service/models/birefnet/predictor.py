@@ -131,13 +131,6 @@ class BiRefNetPredictor:
         """Why it computes in that number format; final after `load`."""
         return self._precision.reason
 
-    @property
-    def device_peak_bytes(self) -> int | None:
-        """The most memory that the CUDA device had to give so far; None on other devices."""
-        if self._device.type != "cuda":
-            return None
-        return int(torch.cuda.max_memory_allocated(self._device))
-
     def load(self) -> None:
         """Read the weights, fuse the network and move it to the device."""
         if self.cpu_threads is not None:
