@@ -49,6 +49,8 @@ def test_weights_travel(
 def test_what_is_not_here_is_not_exported(spec: ModelSpec, store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="BiRefNet is not on this disk: pull it first"):
         bundle.export([spec], tmp_path / "weights.tar", store)
+    with pytest.raises(ConfigurationError, match="nothing to export"):
+        bundle.export([], tmp_path / "weights.tar", store)
     assert not (tmp_path / "weights.tar").exists()
 
 

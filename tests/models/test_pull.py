@@ -79,6 +79,7 @@ def test_a_file_on_this_disk_is_copied(tmp_path: Path, store: Store) -> None:
 def test_a_url_of_the_callers_choice_is_fetched(host: FileServer, store: Store) -> None:
     host.files["/mine"] = DATA
     assert fetch(model(), store, f"{host.url}/mine").read_bytes() == DATA
+    assert "set RMBG_MODEL to mine" in refusal(unlisted("org/name"), store, "mine")
     unknown = replace(model(sha256=None), name="unknown")
     assert "over https only" in refusal(unknown, store, f"{host.url}/mine")
 

@@ -42,7 +42,7 @@ def list_models() -> None:
     store = Store.of(load_settings())
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "input", "licence", "on disk", "good for"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading != "good for")
     for spec in catalog.CATALOG:
         table.add_row(spec.name, _size(spec), spec.licence, _on_disk(spec, store), spec.good_for)
     Console().print(table)

@@ -32,12 +32,16 @@ def export(specs: Sequence[ModelSpec], target: Path, store: Store) -> list[Path]
 
     Raises `ConfigurationError` if one of them is not on this disk.
     """
+    if not specs:
+        raise ConfigurationError("there is nothing to export: pull a model first")
     files = {}
     for spec in specs:
         path = store.find(spec)
         if path is None or spec.weights is None:
             raise ConfigurationError(f"{spec.name} is not on this disk: pull it first")
-        (file,) = weight_files(path)
+        file, *others = weight_files(path)
+        if others:
+            raise ConfigurationError(f"{spec.name} consists of several files: copy {path} as it is")
         check(file, spec.weights, str(file), store.memory)
         files[f"{spec.name}/{spec.weights.filename}"] = file
     listed = {name: digests(file, store.memory).sha256 for name, file in files.items()}

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -52,18 +53,17 @@ def download(url: str, target: Path, weights: Weights, progress: Progress) -> No
 
 def _download(url: str, target: Path, weights: Weights, progress: Progress) -> None:
     part = target.with_name(f".{target.name}.part")
-    resumed = part.is_file()
-    _fetch(url, part, weights, progress)
-    try:
-        check(part, weights, url)
-    except ConfigurationError:
-        part.unlink()
-        if not resumed:
-            raise
-        # What was there may have been the beginning of another file.
+    for resumed in (True, False) if part.is_file() else (False,):
         _fetch(url, part, weights, progress)
-        check(part, weights, url)
-    part.replace(target)
+        try:
+            check(part, weights, url)
+        except ConfigurationError:
+            part.unlink()
+            if not resumed:  # else what was there may have been the beginning of another file
+                raise
+        else:
+            part.replace(target)
+            return
 
 
 def check(path: Path, weights: Weights, source: str, memory: Path | None = None) -> None:
@@ -121,7 +121,8 @@ def _receive(
             for chunk in response.iter_raw():
                 file.write(chunk)
                 progress(file.tell(), total)
-    return
+            file.flush()
+            os.fsync(file.fileno())  # before it gets its name
 
 
 def _continues(response: httpx.Response, offset: int) -> bool:

@@ -59,7 +59,7 @@ def verify(path: Path, weights: Weights, store: Store) -> None:
     """Refuse a file or snapshot whose bytes are not those that `weights` names."""
     if weights.sha256 is None and weights.md5 is None:
         return
-    (file,) = weight_files(path)
+    file = weight_files(path)[0]
     try:
         check(file, weights, str(file), store.memory)
     except ConfigurationError as error:
@@ -96,8 +96,10 @@ def _by(road: str, spec: ModelSpec, store: Store, progress: Progress, revision: 
 
 def _from(source: str, spec: ModelSpec, store: Store, progress: Progress) -> Path:
     """Take the weights from a URL or a path of the caller's choice."""
-    weights, target = spec.weights, store.path(spec)
-    assert weights is not None
+    weights = spec.weights
+    if weights is None:
+        raise ConfigurationError(f"{spec.name} is not in the catalogue: set RMBG_MODEL to {source}")
+    target = store.path(spec)
     if "://" not in source:
         path = Path(source).expanduser()
         if not path.is_file():
