@@ -2,6 +2,7 @@
 
     RmbgError
     |- ConfigurationError         the service or the command cannot start as it is set up
+    |  |- NoSpace                 (on the disk, for a model; models/download.py)
     |- ClientError                the request is at fault
     |  |- MalformedRequest        400
     |  |- RemoveBgError           400  (of the remove.bg API only; api/removebg/errors.py)

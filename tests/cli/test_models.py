@@ -49,6 +49,8 @@ def test_show_says_by_what_the_patch_order_is_known(
     save_file(weights, tmp_path / "model.safetensors")
     monkeypatch.setattr(hub, "cached", lambda *_: tmp_path)
     assert "patch order     wg_hg_c, by the catalogue (z = " in run("show", "RMBG-2.0")
+    (tmp_path / "birefnet.py").write_text("b (c hg wg) h w")
+    assert "contradictory (wg_hg_c by the catalogue, c_hg_wg by" in run("show", "RMBG-2.0")
 
 
 def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_model() -> None:

@@ -27,14 +27,16 @@ SERVE = ["serve", "--port", "0"]
 
 
 @contextmanager
-def launched(command: list[str], **environment: str) -> Iterator["subprocess.Popen[str]"]:
+def launched(
+    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
+) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"} | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         text=True,
     )
     try:
@@ -42,15 +44,17 @@ def launched(command: list[str], **environment: str) -> Iterator["subprocess.Pop
     finally:
         process.kill()
         process.wait()
-        for stream in (process.stdin, process.stdout):
-            assert stream is not None
-            stream.close()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 @contextmanager
-def started(command: list[str], **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(
+    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """The process and its base URL, once it says where it listens."""
-    with launched(command, **environment) as process:
+    with launched(command, stderr, **environment) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+", first)
@@ -177,6 +181,46 @@ def test_connections_that_never_become_a_request_are_closed() -> None:
                 connection.sendall(b"\r\n")
             assert is_closed(connection)
         assert httpx.get(f"{url}/livez").status_code == 200
+
+
+def limited(resource: str, value: int) -> list[str]:
+    """A command that serves with a limit of the operating system."""
+    script = f"""
+import resource, runpy
+resource.setrlimit(resource.{resource}, ({value}, {value}))
+runpy.run_module("rmbg_service", run_name="__main__")
+"""
+    return ["-c", script, *SERVE]
+
+
+def test_without_file_descriptors_it_goes_on_and_accepts_again_later() -> None:
+    with started(limited("RLIMIT_NOFILE", 64)) as (_, url), httpx.Client() as client:
+        assert client.get(f"{url}/livez").status_code == 200
+        connections = [connect(url) for _ in range(100)]  # more than it can accept
+        assert client.get(f"{url}/livez").status_code == 200  # on the open connection
+        for connection in connections:
+            connection.close()
+        assert httpx.get(f"{url}/livez", timeout=30).status_code == 200
+
+
+def test_a_full_disk_hinders_nothing() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
+    with started(limited("RLIMIT_FSIZE", 0)) as (_, url):
+        files = {"image": buffer.getvalue(), "background_image": picture_bytes()}
+        answer = httpx.post(url + PATH, files=files, timeout=60)
+        assert answer.status_code == 200
+
+
+def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
+    with started(["-m", "rmbg_service", *SERVE], subprocess.PIPE) as (process, url):
+        with httpx.Client() as client:
+            for _ in range(2500):  # more lines than a pipe and the queue hold
+                assert client.get(f"{url}/{'x' * 150}").status_code == 404
+            assert "rmbg_log_lines_dropped_total 0.0" not in client.get(f"{url}/metrics").text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def test_a_websocket_does_not_go_round_the_gate() -> None:

@@ -341,3 +341,21 @@ async def test_stopping_knows_that_all_work_has_ended() -> None:
         assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
         assert engine.work_left
     assert not engine.work_left
+
+
+async def test_a_header_that_takes_too_long_costs_no_more_than_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hang(*_: object) -> None:
+        assert gate.wait(60)
+        raise InvalidImage("too late")
+
+    gate = threading.Event()
+    async with serving(request_timeout_s=0.1) as (client, engine):
+        with monkeypatch.context() as patched:
+            patched.setattr("rmbg_service.serving.engine.probe", hang)
+            answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 504
+        assert engine.budget.jobs == 1  # the file is still in memory
+        gate.set()
+        await until(lambda: engine.budget.jobs == 0)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from rmbg_service.cli.doctor import JsonOption, doctor
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import bundle, catalog
 from rmbg_service.models.download import Progress as Report
@@ -123,6 +124,12 @@ def _progress_bar(name: str) -> Iterator[Report]:
         yield report
 
 
+@models.command()
+def check(name: Name, as_json: JsonOption = False) -> None:
+    """Examine one model as `rmbg-service doctor` does the configured one."""
+    doctor(model=name, as_json=as_json)
+
+
 def _find(name: str) -> ModelSpec:
     row = catalog.find(name)
     if row is None:
@@ -140,7 +147,10 @@ def _patch_order(spec: ModelSpec, store: Store) -> str:
     if path is not None:
         from rmbg_service.models.birefnet.patch_order import inspect  # torch costs seconds
 
-        choice = inspect(path, spec.source, settings.patch_order)
+        try:
+            choice = inspect(path, spec.source, settings.patch_order)
+        except ConfigurationError as error:
+            return str(error)
     if choice is not None:
         return str(choice)
     if spec.patch_order is None:

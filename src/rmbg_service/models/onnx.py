@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class OnnxPredictor:
             raise ConfigurationError(f"unknown ONNX provider {provider!r}: {', '.join(PROVIDERS)}")
         self.input_size = spec.input_size
         self.device = provider
-        self.patch_order = None
+        self.files: list[Path] = []
         self._spec = spec
         self._locate = locate
         self._threads = threads
@@ -86,6 +87,7 @@ class OnnxPredictor:
         provider = PROVIDERS[self.device]
         _check_provider(self.device)
         self._spec, self._path = self._locate()
+        self.files = [self._path]
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 _RETRY_AFTER_RESTART_S = 10
 STOP_S = 3.0
 """How long `Engine.stop` waits for what nobody waits for any more."""
+_PROBE_THREADS = 2  # so that the header of a small file need not wait for that of a large one
 _BEFORE_THE_MATTE = frozenset({"queue", "decode", "predict"})
 
 
@@ -67,7 +68,7 @@ class Engine:
             self._fail,
             low_priority=True,
         )
-        self._probe_pool = ThreadPool("probe", 1, settings.codec_timeout_s, self._fail)
+        self._probe_pool = ThreadPool("probe", _PROBE_THREADS, settings.codec_timeout_s, self._fail)
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
         self.work_left = False

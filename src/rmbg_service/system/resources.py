@@ -42,7 +42,9 @@ def step_back() -> None:
     Probes and refusals are then answered in milliseconds while all cores are busy.
     """
     if sys.platform == "linux":  # elsewhere, niceness belongs to the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _WORKING_NICENESS)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread)  # lowering it needs a privilege
+        os.setpriority(os.PRIO_PROCESS, thread, max(niceness, _WORKING_NICENESS))
 
 
 def resident_bytes() -> int:

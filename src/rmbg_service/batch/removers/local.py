@@ -84,11 +84,6 @@ class LocalRemover:
         if self._loaded.is_set():
             await self.engine.stop()
 
-    @property
-    def stuck(self) -> bool:
-        """Whether a thread may still be at work, for which a normal exit would wait."""
-        return self.engine.work_left
-
 
 @asynccontextmanager
 async def local_remover(
