@@ -26,11 +26,13 @@ MIN_LINES = 30
 FRONTS = {
     ".": "removal/test_remove.py",
     "api": "api/test_gate.py",
+    "api/body": "api/body/test_bodies.py",
     "api/native": "api/native/test_routes.py",
     "api/removebg": "api/removebg/test_routes.py",
     "batch": "batch/test_run.py",
     "batch/removers": "batch/removers/test_remote.py",
     "cli": "cli/test_evaluate.py",
+    "diagnostics": "diagnostics/test_doctor.py",
     "evaluation": "evaluation/test_run.py",
     "evaluation/report": "evaluation/report/test_html.py",
     "evaluation/scenes": "evaluation/test_scenes.py",

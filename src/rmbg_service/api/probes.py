@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from rmbg_service import __version__
 from rmbg_service.api.guard import endpoint_guard
+from rmbg_service.diagnostics.quality import MIN_IOU
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
@@ -46,9 +47,19 @@ class ModelFacts(BaseModel):
     device: str
     licence: str = Field(description="SPDX name of the weights' licence.")
     input_size: tuple[int, int] = Field(description="Height and width the network sees, in px.")
+    dtype: str | None = Field(default=None, description="BiRefNet's number format.")
+    dtype_reason: str | None = Field(default=None, description="Why it is that one.")
     patch_order: PatchOrderFacts | None = Field(
         default=None, description="Of BiRefNet networks, once loaded."
     )
+
+
+class SelfCheckFacts(BaseModel):
+    """How well the model cut out the reference image at the start; see doctor.md."""
+
+    iou: float = Field(description="Intersection over union with the known matte.")
+    mae: float = Field(description="Mean absolute error against it.")
+    min_iou: float = Field(default=MIN_IOU, description="Below this the start is stopped.")
 
 
 class QueueFacts(BaseModel):
@@ -69,6 +80,9 @@ class Health(BaseModel):
     detail: str = ""
     version: str
     model: ModelFacts
+    self_check: SelfCheckFacts | None = Field(
+        default=None, description="Where `RMBG_SELF_CHECK` is on, once done."
+    )
     queue: QueueFacts
 
 
@@ -112,6 +126,8 @@ def operations_router(engine: Engine) -> APIRouter:
             device=engine.device,
             licence=engine.licence,
             input_size=engine.predictor.input_size,
+            dtype=getattr(engine.predictor, "dtype", None),
+            dtype_reason=getattr(engine.predictor, "dtype_reason", None),
             patch_order=order and PatchOrderFacts.model_validate(order, from_attributes=True),
         )
 
@@ -138,11 +154,13 @@ def operations_router(engine: Engine) -> APIRouter:
         """State, model, device, licence, version and queue; always 200."""
         if not request.state.record.has_key:
             return JSONResponse({"status": engine.state})
+        quality = engine.worker.quality
         return Health(
             status=engine.state,
             detail=engine.failure,
             version=__version__,
             model=model(),
+            self_check=quality and SelfCheckFacts(iou=quality.iou, mae=quality.mae),
             queue=QueueFacts(
                 jobs=engine.budget.jobs,
                 waiting=engine.worker.queue_depth(),

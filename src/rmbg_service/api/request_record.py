@@ -5,11 +5,11 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from rmbg_service.api.guard import Guard
 from rmbg_service.errors import ClientError, DeadlineExceeded, NotReady, Overloaded, Rejected
 from rmbg_service.imaging.source import ImageInfo
-from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.admission import Reservation
 from rmbg_service.serving.timings import StageTimings
 
@@ -23,8 +23,8 @@ class RequestRecord:
     `guard` is what the gate applied to it, `client` the index of the API key that was used. Where
     the key is optional, `has_key` says whether it came. The client waits at most `wait_limit_s`;
     the service works for at most `time_limit_s`, which is until `deadline` on `time.monotonic`'s
-    clock, once the last byte of the body is in. `job` is the running job, and `reservation` what
-    the request and its job hold together.
+    clock, once the last byte of the body is in. `job` is the task that reads the header, then the
+    job itself; `reservation` is what the request and its job hold together.
     """
 
     id: str
@@ -38,7 +38,7 @@ class RequestRecord:
     deadline: float = float("inf")
     started: float = field(default_factory=time.perf_counter)
     reservation: Reservation | None = None
-    job: "asyncio.Task[Encoded] | None" = None
+    job: "asyncio.Task[Any] | None" = None
     timings: StageTimings = field(default_factory=StageTimings)
     info: ImageInfo | None = None
     status: int = 0

@@ -12,15 +12,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
-from typing import TypeVar
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
-from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
@@ -30,18 +28,19 @@ from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
+from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
-from rmbg_service.system.resources import step_back
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_RESTART_S = 10
-_STOP_WAIT_S = 5.0
+STOP_S = 3.0
+"""How long `Engine.stop` waits for what nobody waits for any more."""
+_PROBE_THREADS = 2  # so that the header of a small file need not wait for that of a large one
 _BEFORE_THE_MATTE = frozenset({"queue", "decode", "predict"})
-_T = TypeVar("_T")
 
 
 class Engine:
@@ -62,10 +61,18 @@ class Engine:
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
         self.worker = Worker(predictor, settings, metrics, self.service_time)
         self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
-        self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec", step_back)
-        self._probe_thread = ThreadPoolExecutor(1, "probe")
+        self._codec_pool = ThreadPool(
+            "codec",
+            settings.codec_threads,
+            settings.codec_timeout_s,
+            self._fail,
+            low_priority=True,
+        )
+        self._probe_pool = ThreadPool("probe", _PROBE_THREADS, settings.codec_timeout_s, self._fail)
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
+        self.work_left = False
+        """Whether threads may still be at work; False after a `stop` that ended all of them."""
         metrics.watch(self)
 
     @property
@@ -76,7 +83,7 @@ class Engine:
     @property
     def licence(self) -> str:
         """SPDX name of the weights' licence."""
-        return catalog.licence_of(self.predictor.name)
+        return self.predictor.licence
 
     @property
     def idle(self) -> bool:
@@ -89,8 +96,14 @@ class Engine:
         running = self._supervisor is not None and not self._supervisor.done()
         return running and self.state is not State.FAILED
 
+    @property
+    def stuck_threads(self) -> int:
+        """Threads that have not come back from an image in time."""
+        return self._codec_pool.stuck + self._probe_pool.stuck
+
     def start(self) -> None:
         """Start to load the model; returns at once, `state` tells when it is ready."""
+        self.work_left = True
         self._supervisor = asyncio.create_task(self._supervise())
 
     def drain(self) -> None:
@@ -105,14 +118,23 @@ class Engine:
         they get only a few seconds.
         """
         self.drain()
-        if self._jobs:
-            await asyncio.wait(self._jobs, timeout=_STOP_WAIT_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                if self._jobs:
+                    await asyncio.wait(self._jobs)
+                await self._stop_worker()
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+        for pool in (self._codec_pool, self._probe_pool):
+            pool.close()
+
+    async def _stop_worker(self) -> None:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait({self._supervisor})
-        await self.worker.close(wait=self.idle and self.state is not State.FAILED)
-        for pool in (self._codec_pool, self._probe_thread):
-            pool.shutdown(wait=False, cancel_futures=True)
+        if self.state is not State.FAILED:
+            await self.worker.close()
+            self.work_left = self.stuck_threads > 0
 
     async def _supervise(self) -> None:
         """Load, then run for ever; whatever ends this ends the service."""
@@ -160,7 +182,7 @@ class Engine:
     async def probe(self, data: bytes) -> ImageInfo:
         """Read the picture's header off the event loop; see `imaging.probe`."""
         limit = self.settings.max_image_pixels
-        return await _in_thread(self._probe_thread, lambda: probe(data, limit))
+        return await self._probe_pool.run(lambda: probe(data, limit))
 
     async def create_job(
         self,
@@ -233,7 +255,11 @@ class Engine:
         passes = job.run(self.predictor.input_size, self.settings.max_image_pixels)
         mattes: list[Matte] | None = None
         while True:
-            step = await _in_thread(self._codec_pool, partial(_advance, passes, mattes))
+            try:
+                step = await self._codec_pool.run(partial(_advance, passes, mattes))
+            except StuckThread as stuck:
+                self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
+                raise
             if isinstance(step, Encoded):
                 return step
             mattes = [await self.worker.predict(job, model_input) for model_input in step]
@@ -248,7 +274,3 @@ def _advance(
     except StopIteration as end:  # a future cannot hold it
         result: Encoded = end.value
         return result
-
-
-async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
