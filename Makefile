@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
 
-.PHONY: help serve test check lint format openapi picture bench lock hooks dev dist sbom clean
+.PHONY: help serve test fuzz check lint format openapi picture bench lock hooks dev dist sbom clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -17,6 +17,9 @@ serve: $(READY) ## Serve on http://127.0.0.1:7860
 
 test: $(READY_DEV) ## Run the tests; TESTS=tests/imaging runs a part of them
 	$(BIN)/pytest $(TESTS)
+
+fuzz: $(READY_DEV) ## Damage image files for hours, in search of one that is not refused well
+	$(BIN)/pytest tests/fuzz --hypothesis-profile=fuzz
 
 check: lint test ## What CI runs: lint, then test
 

@@ -23,9 +23,11 @@ import simplejpeg
 from PIL import Image
 
 from load import SIZES, picture  # type: ignore[import-not-found]  # beside this script
-from rmbg_service.imaging.decode import SourceImage, decode, probe
+from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.resize import shrink
+from rmbg_service.imaging.source import SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction, predict_passes
 from rmbg_service.removal.pipeline import cut_out

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.imaging.decode import ImageInfo, SourceImage
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.temporal import MattedFrame, temporal_mean
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor

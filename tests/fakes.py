@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pillow_heif
 from fastapi import FastAPI
 from PIL import Image
 from starlette.types import ASGIApp, Message
@@ -19,6 +20,8 @@ from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
+
+pillow_heif.register_heif_opener()  # for tests that write HEIF through Pillow
 
 PATH = "/api/remove-bg"
 

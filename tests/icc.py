@@ -29,6 +29,11 @@ def rgb_profile(colorants: Floats = DISPLAY_P3) -> bytes:
     return _profile(b"mntr", b"RGB ", b"XYZ ", tags)
 
 
+def profile_with(tags: dict[bytes, bytes]) -> bytes:
+    """An RGB display profile of these tags and a white point."""
+    return _profile(b"mntr", b"RGB ", b"XYZ ", {b"wtpt": _xyz(D50)} | tags)
+
+
 def grey_profile() -> bytes:
     """A grey profile whose values are linear light."""
     linear = b"curv" + bytes(4) + struct.pack(">I", 0)

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from rmbg_service.imaging.colour import is_srgb, matching_profile, rgb_from_srgb, rgb_to_srgb
-from rmbg_service.imaging.decode import SourceImage, decode, probe
+from rmbg_service.imaging.decode import decode
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import SourceImage
 from tests import icc
 
 PATCHES = np.array(

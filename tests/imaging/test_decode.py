@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
-from rmbg_service.imaging.decode import ImageInfo, decode, from_pillow, probe
+from rmbg_service.imaging.decode import decode, from_pillow
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo
 from tests import icc
 from tests.fakes import picture_bytes
 
@@ -167,7 +167,7 @@ def test_a_file_far_beyond_every_bound_is_told_the_one_that_counts() -> None:
     data = bytearray(saved(Image.new("1", (8, 8))))
     data[16:24] = struct.pack(">II", 30_000, 30_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
-    with pytest.raises(ImageTooLarge, match=f"the {LIMIT} that are accepted"):
+    with pytest.raises(ImageTooLarge, match=f"at most {LIMIT}"):
         probe(bytes(data), LIMIT)
 
 
@@ -217,28 +217,3 @@ def test_pillow_pictures_of_every_mode_are_taken(mode: str) -> None:
     assert (source.rgb >= 254).all()
     with pytest.raises(InvalidImage):
         from_pillow(Image.new("F", (8, 6)))
-
-
-@settings(max_examples=2000, deadline=None)
-@given(
-    kind=st.sampled_from(FORMATS),
-    edits=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=8),
-    cut=st.integers(0, 5000),
-)
-@pytest.mark.filterwarnings("ignore")  # Pillow warns about broken files
-def test_mutated_files_decode_or_are_refused(
-    kind: str, edits: list[tuple[int, int]], cut: int
-) -> None:
-    data = bytearray(MUTATED[kind])
-    for place, value in edits:
-        data[place % len(data)] = value
-    broken = bytes(data[: len(data) - cut % 3 * 100])
-    try:
-        source = decode(broken, probe(broken, LIMIT))
-    except (InvalidImage, ImageTooLarge):
-        return
-    assert source.rgb.ndim == 3
-    assert source.rgb.dtype == np.uint8
-
-
-MUTATED = {kind: picture_bytes((48, 32), kind) for kind in FORMATS}

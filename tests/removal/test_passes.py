@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from rmbg_service.imaging.decode import ImageInfo, SourceImage
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes, Prediction, predict, predict_passes
 from rmbg_service.types import Matte, ModelInput

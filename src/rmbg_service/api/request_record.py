@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rmbg_service.api.guard import Guard
 from rmbg_service.errors import ClientError, DeadlineExceeded, NotReady, Overloaded, Rejected
-from rmbg_service.imaging.decode import ImageInfo
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.admission import Reservation
 from rmbg_service.serving.timings import StageTimings

@@ -1,4 +1,4 @@
-"""ICC profiles: pictures to sRGB and back, through LittleCMS."""
+"""Colours to sRGB and back: ICC profiles through LittleCMS, and spaces named by code points."""
 
 from io import BytesIO
 
@@ -6,22 +6,93 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.imaging.pillow_pixels import to_array
+from rmbg_service.imaging.tone import hdr_to_srgb
+
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+_CLASSES = ("scnr", "mntr", "prtr", "spac")  # that describe the colours of a picture
+_MAX_TAGS = 100  # LittleCMS reads no more
 _SRGB = ImageCms.createProfile("sRGB")
+_LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+_UNUSABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
+
+
+def convert(
+    pixels: Image.Image | NDArray[np.uint8] | NDArray[np.uint16],
+    colour: bytes | ColourSpace | None,
+    keep: bool,
+) -> tuple[NDArray[np.uint8], bytes | None]:
+    """`pixels` as `(H, W, 3)` uint8 RGB, and the profile that they are in; None is sRGB.
+
+    `pixels` are those of `Samples`. `colour` is their profile or space; one that cannot be used
+    counts as none. `keep` leaves the pixels of an RGB space other than sRGB as they are.
+    """
+    mode = pixels.mode if isinstance(pixels, Image.Image) else "RGB"
+    mode = "RGB" if mode == "RGBA" else mode
+    if isinstance(colour, ColourSpace) and colour.is_hdr:
+        if mode == "RGB":
+            return hdr_to_srgb(_rgb(pixels), colour), None
+        colour = None
+    if isinstance(colour, ColourSpace):
+        colour = colour.icc(grey=mode == "L")
+    if mode == "LAB":
+        assert isinstance(pixels, Image.Image)
+        return to_array(to_srgb(pixels, _LAB)), None
+    profile = matching_profile(colour, mode)
+    if profile is not None and mode == "RGB":
+        if is_srgb(profile):
+            return _rgb(pixels), colour if keep else None
+        if keep and _can_be_converted_to(profile):
+            return _rgb(pixels), colour
+    if profile is not None:
+        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+        image = image.convert("RGB") if image.mode == "RGBA" else image
+        return to_array(to_srgb(image, profile)), None
+    return _rgb(pixels), None
+
+
+def _rgb(pixels: Image.Image | NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """8-bit RGB of pixels whose profile does not count."""
+    if isinstance(pixels, Image.Image):
+        return to_array(pixels if pixels.mode in ("RGB", "RGBA") else pixels.convert("RGB"))
+    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
+
+
+def _profile(icc: bytes) -> ImageCms.ImageCmsProfile:
+    """A profile without its D2Bx and B2Dx, whose elements and cost have no bound."""
+    plain = bytearray(icc)
+    tags = min(int.from_bytes(icc[128:132], "big"), _MAX_TAGS)
+    for entry in range(132, 132 + 12 * tags, 12):
+        if icc[entry : entry + 3] in (b"D2B", b"B2D"):
+            plain[entry : entry + 3] = b"-2-"
+    return ImageCms.ImageCmsProfile(BytesIO(plain))
 
 
 def matching_profile(icc: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
-    """The profile in `icc` if it can be read and is for pictures of `mode` (RGB, L or CMYK)."""
+    """The profile in `icc` if colours of pictures of `mode` (RGB, L or CMYK) can be read by it."""
     if not icc:
         return None
     try:
-        profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+        profile = _profile(icc)
         space = profile.profile.xcolor_space.strip()
-    except (ImageCms.PyCMSError, OSError, ValueError):
+        if _MODE_OF_SPACE.get(space) != mode or profile.profile.device_class not in _CLASSES:
+            return None
+        ImageCms.buildTransform(profile, _SRGB, mode, "RGB", _INTENT, _FLAGS)
+    except _UNUSABLE:
         return None
-    return profile if _MODE_OF_SPACE.get(space) == mode else None
+    return profile
+
+
+def _can_be_converted_to(profile: ImageCms.ImageCmsProfile) -> bool:
+    """Whether sRGB colours can be put beside those of an RGB profile."""
+    try:
+        ImageCms.buildTransform(_SRGB, profile, "RGB", "RGB", _INTENT, _FLAGS)
+    except _UNUSABLE:
+        return False
+    return True
 
 
 def is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
@@ -33,7 +104,7 @@ def is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
 
 
 def to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    """`image` (RGB, L or CMYK) in the space of `profile`, as 8-bit sRGB."""
+    """`image` (RGB, L, CMYK or LAB) in the space of `profile`, as 8-bit sRGB."""
     transform = ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB", _INTENT, _FLAGS)
     converted = ImageCms.applyTransform(image, transform)
     assert converted is not None, "only in-place transforms return None"
@@ -42,13 +113,13 @@ def to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Imag
 
 def rgb_to_srgb(rgb: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8]:
     """`rgb` `(H, W, 3)` uint8 in the RGB space of `icc`, as sRGB."""
-    profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+    profile = _profile(icc)
     return np.asarray(to_srgb(Image.fromarray(rgb), profile))
 
 
 def rgb_from_srgb(rgb: NDArray[np.uint8], icc: bytes) -> NDArray[np.uint8]:
     """sRGB `rgb` `(H, W, 3)` uint8 in the RGB space of `icc`."""
-    profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+    profile = _profile(icc)
     transform = ImageCms.buildTransform(_SRGB, profile, "RGB", "RGB", _INTENT, _FLAGS)
     converted = ImageCms.applyTransform(Image.fromarray(rgb), transform)
     assert converted is not None, "only in-place transforms return None"

@@ -1,121 +1,61 @@
-"""Image files to pixels: a header probe that costs nothing, then the full decode."""
+"""Image files and Pillow's pictures to upright sRGB pixels."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from io import BytesIO
+from typing import TypeAlias
 
+import cv2
 import numpy as np
 import pillow_heif
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from rmbg_service.errors import EmptyImage, ImageTooLarge, InvalidImage, UnknownFormat
-from rmbg_service.imaging.colour import is_srgb, matching_profile, to_srgb
-from rmbg_service.types import Box
+from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.colour import convert
+from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.imaging.formats.bmp import is_run_length_encoded
+from rmbg_service.imaging.formats.header import Header, declared_errors
+from rmbg_service.imaging.orientation import EXIF_ORIENTATION, orientation_of, turn_upright
+from rmbg_service.imaging.pillow_pixels import Samples, samples_of, scale_transparency
+from rmbg_service.imaging.probe import read_header
+from rmbg_service.imaging.source import ImageInfo, SourceImage
+from rmbg_service.imaging.tiff_pixels import decode_tiff
 
-pillow_heif.register_heif_opener()
+# Or OpenCV would write to stderr about every broken file.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "TIFF")
-"""The only Pillow decoders that input may reach."""
-
-_ORIENTATION_TAG = 0x0112
-_MAX_READS = {"probe": 20_000, "decode": 200_000}
-_MAX_JPEG_SCANS = 100
-_BAND_ROWS = 256
 _PNG_DEPTH = 24  # where a PNG says how many bits a sample has
-_UPRIGHT_IN_HEADER = ("TIFF", "HEIF")  # their openers give the size of the turned picture
-
-
-@dataclass(frozen=True)
-class ImageInfo:
-    """What the header of an image file says; nothing was decoded.
-
-    `width` and `height` are those of the upright picture, after its EXIF orientation; `animated`
-    says that there are more frames or pages than the first one, which is used.
-    """
-
-    format: str
-    width: int
-    height: int
-    animated: bool = False
-
-    @property
-    def pixels(self) -> int:
-        """Width x height."""
-        return self.width * self.height
-
-
-@dataclass(frozen=True)
-class SourceImage:
-    """A decoded, upright picture.
-
-    `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc` or in sRGB where that is None;
-    `alpha` is the input's own `(H, W)` uint8 transparency or None. `region` is the part of the
-    picture that `rgb` and `alpha` hold; None means all of it.
-    """
-
-    info: ImageInfo
-    rgb: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None = None
-    icc: bytes | None = None
-    region: Box | None = None
-
-    def cut(self, box: Box) -> "SourceImage":
-        """The part of this picture inside `box`, a view; `info` keeps the whole picture's size."""
-        height, width = self.rgb.shape[:2]
-        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
-        return replace(
-            self,
-            info=replace(self.info, width=width, height=height),
-            rgb=self.rgb[rows, columns],
-            alpha=None if self.alpha is None else self.alpha[rows, columns],
-            region=box,
-        )
-
-
-def probe(data: bytes, max_pixels: int) -> ImageInfo:
-    """Read the header of an image file.
-
-    Raises `InvalidImage` when it is no accepted format and `ImageTooLarge` when it announces more
-    than `max_pixels`; a decompression bomb is refused here, before a pixel is decoded.
-    """
-    with _open(data, _MAX_READS["probe"], max_pixels) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageTooLarge(
-                f"the picture has {width} x {height} pixels; at most {max_pixels} are accepted"
-            )
-        if width == 0 or height == 0:
-            raise EmptyImage("the picture has no pixels")
-        if _orientation(image) >= 5 and image.format not in _UPRIGHT_IN_HEADER:
-            width, height = height, width  # turned by a quarter
-        animated = bool(getattr(image, "is_animated", False))
-        return ImageInfo(str(image.format).lower(), width, height, animated)
 
 
 def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> SourceImage:
     """Decode the first frame to upright 8-bit RGB and its transparency.
 
-    Pixels are converted to sRGB; with `keep_profile` those of a picture with an RGB profile stay as
-    they are and the profile comes with them. 16-bit values are scaled to 8 bits. Raises
-    `InvalidImage` when the file is truncated or lies about itself.
+    Pixels are converted to sRGB; with `keep_profile` those of a picture in an RGB space stay as
+    they are and the profile of that space comes with them. Deeper samples are scaled to 8 bits.
+    Raises `InvalidImage` if the file is truncated or lies about itself.
     """
-    if info.format == "jpeg" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-        # A progressive file has about ten; each further one costs a pass over the whole picture.
-        raise InvalidImage("the jpeg file has too many scans")
-    with _open(data, _MAX_READS["decode"], info.pixels) as image:
-        icc = image.info.get("icc_profile")
-        try:
-            if image.width * image.height > info.pixels:
-                raise ValueError("it holds more pixels than its header says")
-            plain = _decode_plain_jpeg(data, image)
-            if plain is not None:
-                return SourceImage(info, *_apply_profile(plain, None, icc, keep_profile))
-            _scale_transparency(image, data)
-            image.load()
-            return SourceImage(info, *_from_pillow(image, icc, keep_profile))
-        except Exception as error:  # Pillow's decoders raise anything on hostile bytes
-            raise InvalidImage(f"the {info.format} file cannot be decoded: {error}") from None
+    header = read_header(data)
+    if header.width * header.height > info.pixels:
+        raise InvalidImage(f"the {header.format} file holds more pixels than its header says")
+    with declared_errors(header.format):
+        samples = _DECODERS[header.format](header.bare(), header)
+        rgb, icc = convert(samples.colour, header.colour, keep_profile)
+        rgb, alpha = _framed(rgb, samples.alpha, header)
+        rgb = turn_upright(rgb, header.orientation)
+        if alpha is not None:
+            alpha = turn_upright(alpha, header.orientation)
+    height, width = rgb.shape[:2]
+    if (width, height) != (info.width, info.height):
+        raise InvalidImage(f"the {header.format} file's picture has not the size it says")
+    return SourceImage(info, rgb, alpha, icc)
 
 
 def from_pillow(image: Image.Image, *, keep_profile: bool = False) -> SourceImage:
@@ -123,141 +63,103 @@ def from_pillow(image: Image.Image, *, keep_profile: bool = False) -> SourceImag
 
     Raises `InvalidImage` for a mode that cannot be converted.
     """
+    with declared_errors("Pillow"):
+        samples = samples_of(image.copy())
+        rgb, icc = convert(samples.colour, image.info.get("icc_profile"), keep_profile)
+        orientation = _orientation_of_pillow(image)
+        rgb = turn_upright(rgb, orientation)
+        alpha = None if samples.alpha is None else turn_upright(samples.alpha, orientation)
+    height, width = rgb.shape[:2]
+    return SourceImage(ImageInfo("pillow", width, height), rgb, alpha, icc)
+
+
+def _orientation_of_pillow(image: Image.Image) -> int:
+    exif = image.info.get("exif")
+    if isinstance(exif, bytes):
+        return orientation_of(exif)
     try:
-        planes = _from_pillow(image.copy(), image.info.get("icc_profile"), keep_profile)
-    except Exception as error:  # as above
-        raise InvalidImage(f"the picture cannot be converted: {error}") from None
-    height, width = planes[0].shape[:2]
-    return SourceImage(ImageInfo("pillow", width, height), *planes)
-
-
-def _from_pillow(
-    image: Image.Image, icc: bytes | None, keep_profile: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bytes | None]:
-    ImageOps.exif_transpose(image, in_place=True)
-    opaque, alpha = _separate(image)
-    return _apply_profile(opaque, alpha, icc, keep_profile)
-
-
-class _BoundedFile(BytesIO):
-    """A file that can be asked only so often: hostile ones consist of millions of tiny parts."""
-
-    def __init__(self, data: bytes, max_reads: int) -> None:
-        super().__init__(data)
-        self._reads_left = max_reads
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._reads_left -= 1
-        if self._reads_left < 0:
-            raise ValueError("the file has too many parts")
-        return super().read(size)
-
-
-def _open(data: bytes, max_reads: int, max_pixels: int) -> Image.Image:
-    try:
-        return Image.open(_BoundedFile(data, max_reads), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageTooLarge(
-            f"the picture has far more pixels than the {max_pixels} that are accepted"
-        ) from None
-    except Exception:  # same reason as in decode
-        accepted = ", ".join(FORMATS)
-        raise UnknownFormat(f"not a readable image; accepted formats: {accepted}") from None
-
-
-def _orientation(image: Image.Image) -> int:
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1  # asking for it would decode the picture
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+        orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     except Exception:  # broken EXIF is no reason to refuse the picture
         return 1
+    return orientation if orientation in range(1, 9) else 1
 
 
-def _decode_plain_jpeg(data: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
-    """Upright RGB pixels, three times faster than Pillow; None for a JPEG that is not so plain."""
-    if image.format != "JPEG" or image.mode != "RGB" or _orientation(image) != 1:
-        return None
+def _framed(
+    rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, header: Header
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The picture that a viewer shows of the decoder's: on its canvas, or cropped."""
+    if header.crop is not None:
+        box = header.crop
+        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+        return rgb[rows, columns], None if alpha is None else alpha[rows, columns]
+    if header.frame is None:
+        return rgb, alpha
+    box = header.frame
+    rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+    canvas = np.zeros((header.height, header.width, 3), np.uint8)
+    visible = np.zeros((header.height, header.width), np.uint8)
+    canvas[rows, columns] = rgb
+    visible[rows, columns] = 255 if alpha is None else alpha
+    return canvas, visible
+
+
+def _pillow(kind: type[ImageFile], data: bytes) -> Samples:
+    image = kind(BytesIO(data))
+    image.load()
+    return samples_of(image)
+
+
+def _jpeg(data: bytes, _: Header) -> Samples:
+    """RGB pixels, three times faster than Pillow if the JPEG is of the usual kind."""
     try:
         _, _, colourspace, _ = simplejpeg.decode_jpeg_header(data)
-        if colourspace != "YCbCr":
-            return None
-        rgb: NDArray[np.uint8] = simplejpeg.decode_jpeg(data, colorspace="RGB")
+        if colourspace == "YCbCr":
+            return Samples(simplejpeg.decode_jpeg(data, colorspace="RGB"))
     except ValueError:  # libjpeg warned; Pillow decides whether the file is sound
-        return None
-    return rgb
+        pass
+    return _pillow(JpegImageFile, data)
 
 
-def _scale_transparency(image: Image.Image, data: bytes) -> None:
-    """Bring the transparent colour of a PNG to 8 bits a sample, as Pillow does with its pixels."""
-    key = image.info.get("transparency")
-    depth = data[_PNG_DEPTH] if image.format == "PNG" else 8
-    if isinstance(key, int) and depth in (2, 4):  # of 1 bit Pillow scales it
-        image.info["transparency"] = key * 255 // (2**depth - 1)
-    elif isinstance(key, tuple) and depth == 16:
-        image.info["transparency"] = tuple(value >> 8 for value in key)
+def _bmp(data: bytes, _: Header) -> Samples:
+    if not is_run_length_encoded(data):
+        return _pillow(BmpImageFile, data)
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # Pillow's is in Python
+    if pixels is None:
+        raise ValueError("its runs are broken")
+    return Samples(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8))
 
 
-def _separate(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
-    """`image` as 8-bit L, RGB or CMYK, and its transparency."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(image)
-    if image.mode in ("1", "L") and image.has_transparency_data:
-        image = image.convert("LA")
-    if image.mode == "LA":
-        return image.getchannel("L"), _to_array(image.getchannel("A"))
-    if image.has_transparency_data:
-        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-        return rgba, _to_array(rgba.getchannel("A"))
-    if image.mode in ("L", "RGB", "CMYK"):
-        return image, None
-    return image.convert("L" if image.mode == "1" else "RGB"), None
+def _png(data: bytes, _: Header) -> Samples:
+    image = PngImageFile(BytesIO(data))
+    scale_transparency(image, data[_PNG_DEPTH])
+    image.load()
+    return samples_of(image)
 
 
-def _to_array(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels of an L, RGB or RGBA picture, of the last without its alpha.
-
-    In bands: in one piece, Pillow would hand them over through two copies of the picture.
-    """
-    if not isinstance(image, Image.Image):
-        return image
-    width, height = image.size
-    shape = (height, width) if image.mode == "L" else (height, width, 3)
-    pixels = np.empty(shape, np.uint8)
-    for top in range(0, height, _BAND_ROWS):
-        bottom = min(top + _BAND_ROWS, height)
-        band = np.asarray(image.crop((0, top, width, bottom)))
-        pixels[top:bottom] = band if band.ndim == 2 else band[..., :3]
-    return pixels
-
-
-def _from_deep_grey(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
-    """16-bit grey scaled to 8 bits, which Pillow would clip, and its transparency."""
-    grey = np.asarray(image)
-    if image.mode == "F" or grey.min() < 0 or grey.max() > 65535:
-        raise ValueError("grey values beyond 16 bits are not supported")
-    scaled = (grey.astype(np.uint32) * 255 + 32767) // 65535
-    key = image.info.get("transparency")
-    alpha = None if key is None else np.where(grey == key, 0, 255).astype(np.uint8)
-    return Image.fromarray(scaled.astype(np.uint8)), alpha
+def _heif(data: bytes, header: Header) -> Samples:
+    is_hdr = isinstance(header.colour, ColourSpace) and header.colour.is_hdr
+    image = pillow_heif.open_heif(data, convert_hdr_to_8bit=not is_hdr)
+    if is_hdr and image.mode not in ("RGB;16", "RGBA;16"):
+        image = pillow_heif.open_heif(data, convert_hdr_to_8bit=True)
+    if image.mode not in ("RGB", "RGBA", "RGB;16", "RGBA;16"):
+        shape = (image.mode, image.size, image.data, "raw", image.mode, image.stride)
+        return samples_of(Image.frombytes(*shape))
+    pixels = np.asarray(image)
+    if pixels.shape[2] == 3:
+        return Samples(pixels)
+    alpha = np.ascontiguousarray(pixels[..., 3])
+    eight_bits = alpha if alpha.dtype == np.uint8 else (alpha >> 8).astype(np.uint8)
+    return Samples(np.ascontiguousarray(pixels[..., :3]), eight_bits)
 
 
-def _apply_profile(
-    pixels: Image.Image | NDArray[np.uint8],
-    alpha: NDArray[np.uint8] | None,
-    icc: bytes | None,
-    keep: bool,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bytes | None]:
-    """RGB, alpha and the profile that is left to be written with them."""
-    mode = pixels.mode if isinstance(pixels, Image.Image) else "RGB"
-    mode = "RGB" if mode == "RGBA" else mode
-    profile = matching_profile(icc, mode)
-    if profile is not None and mode == "RGB" and (keep or is_srgb(profile)):
-        return _to_array(pixels), alpha, icc if keep else None
-    if profile is not None:
-        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-        image = image.convert("RGB") if image.mode == "RGBA" else image
-        return _to_array(to_srgb(image, profile)), alpha, None
-    if isinstance(pixels, Image.Image) and mode != "RGB":
-        pixels = pixels.convert("RGB")
-    return _to_array(pixels), alpha, None
+_Decoder: TypeAlias = Callable[[bytes, Header], Samples]
+_DECODERS: dict[str, _Decoder] = {
+    "jpeg": _jpeg,
+    "png": _png,
+    "webp": lambda data, _: _pillow(WebPImageFile, data),
+    "avif": lambda data, _: _pillow(AvifImageFile, data),
+    "heif": _heif,
+    "gif": lambda data, _: _pillow(GifImageFile, data),
+    "bmp": _bmp,
+    "tiff": lambda data, _: decode_tiff(data),
+}

@@ -1,8 +1,8 @@
 """How much memory one removal needs, counted in pixels of a plain picture."""
 
 from rmbg_service.imaging import compose
-from rmbg_service.imaging.decode import ImageInfo
 from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.removal.options import RemovalOptions
 
 

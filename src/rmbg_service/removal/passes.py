@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from rmbg_service.imaging.colour import rgb_to_srgb
-from rmbg_service.imaging.decode import SourceImage
 from rmbg_service.imaging.resize import shrink, shrink_visible
+from rmbg_service.imaging.source import SourceImage
 from rmbg_service.matting.augmentation import FULL_VIEW, View, combine_views
 from rmbg_service.matting.plan import plan_detail
 from rmbg_service.models.predictor import Predictor

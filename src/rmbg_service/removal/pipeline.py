@@ -11,7 +11,8 @@ from cv2.typing import MatLike
 from rmbg_service.errors import NoSubject
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode
+from rmbg_service.imaging.decode import decode
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.matting.opacity import make_opaque
 from rmbg_service.matting.upsampling import refine, upsample

@@ -12,7 +12,9 @@ from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import ImageInfo, SourceImage, decode, from_pillow, probe
+from rmbg_service.imaging.decode import decode, from_pillow
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.removal import pipeline

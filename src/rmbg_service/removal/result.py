@@ -8,9 +8,9 @@ import numpy as np
 from rmbg_service.errors import BeyondFormat
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.imaging.decode import SourceImage
 from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
+from rmbg_service.imaging.source import SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Box, RgbImage
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Cutout, Shadow, box_of
-from rmbg_service.imaging.decode import SourceImage
+from rmbg_service.imaging.source import SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.shadows.cast import keep_shadow
 from rmbg_service.shadows.painted import drop_shadow

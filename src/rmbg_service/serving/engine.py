@@ -18,7 +18,8 @@ from itertools import takewhile
 from typing import TypeVar
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
-from rmbg_service.imaging.decode import ImageInfo, probe
+from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.memory import reserved_pixels

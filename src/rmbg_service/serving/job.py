@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass, field
 
 from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
-from rmbg_service.imaging.decode import ImageInfo, decode
+from rmbg_service.imaging.decode import decode
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes, predict_passes

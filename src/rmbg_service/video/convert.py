@@ -11,7 +11,7 @@ from av.container import InputContainer
 
 from rmbg_service.errors import VideoError
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.imaging.decode import ImageInfo, SourceImage
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.temporal import MattedFrame, temporal_mean
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal import pipeline

@@ -10,7 +10,7 @@ import pytest
 
 from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import BodyTooLarge, EmptyImage, InferenceError
-from rmbg_service.imaging.decode import ImageInfo
+from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.types import Matte, ModelInput
 from tests.fakes import FakePredictor, picture_bytes, serving
 

@@ -1,0 +1,168 @@
+"""The picture size that HEVC and AV1 streams themselves announce, whatever their file says."""
+
+import struct
+from collections.abc import Iterator
+
+from rmbg_service.errors import InvalidImage
+
+_MAX_UNITS = 65_536
+_MAX_PICTURES = 8  # of an AV1 stream: a still has one, a layered one up to four
+
+# HEVC (ITU-T H.265)
+_SPS = 33
+_LAST_SLICE = 31
+
+
+class _Bits:
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "big")
+        self._left = len(data) * 8
+
+    def take(self, count: int) -> int:
+        self._left -= count
+        if self._left < 0:
+            raise EOFError
+        return self._value >> self._left & ((1 << count) - 1)
+
+    def exp_golomb(self) -> int:
+        zeros = 0
+        while not self.take(1):
+            zeros += 1
+            if zeros > 32:
+                raise EOFError
+        return (1 << zeros) - 1 + self.take(zeros)
+
+
+def check_hevc(stream: bytes, configuration: bytes, pixels: int) -> None:
+    """Refuse a coded picture that holds more than one picture, or one of more than `pixels`.
+
+    `stream` is the item's data, `configuration` its `hvcC` property.
+    """
+    length_size = (configuration[21] & 3) + 1
+    units = list(_units_of_configuration(configuration)) + list(_units(stream, length_size))
+    pictures = 0
+    for unit in units:
+        kind = unit[0] >> 1 & 0x3F
+        if kind == _SPS:
+            width, height = _sps_size(unit)
+            if width * height > pixels:
+                raise InvalidImage("the coded picture is larger than the file says")
+        elif kind <= _LAST_SLICE and unit[1] & 7 and unit[2] & 0x80:
+            pictures += 1
+    if pictures > 1:
+        raise InvalidImage("a coded picture of the file is a sequence")
+
+
+def _units_of_configuration(configuration: bytes) -> Iterator[bytes]:
+    position = 23
+    for _ in range(configuration[22]):
+        (count,) = struct.unpack_from(">H", configuration, position + 1)
+        position += 3
+        for _ in range(count):
+            (size,) = struct.unpack_from(">H", configuration, position)
+            position += 2 + size
+            if size > 2:
+                yield configuration[position - size : position]
+
+
+def _units(stream: bytes, length_size: int) -> Iterator[bytes]:
+    """The first bytes of each NAL unit."""
+    position = 0
+    for _ in range(_MAX_UNITS):
+        if position + length_size > len(stream):
+            return
+        size = int.from_bytes(stream[position : position + length_size], "big")
+        position += length_size
+        if size > 2:
+            yield stream[position : position + min(size, 256)]
+        position += size
+    raise InvalidImage("the coded picture has too many parts")
+
+
+def _sps_size(unit: bytes) -> tuple[int, int]:
+    bits = _Bits(unit[2:256].replace(b"\0\0\3", b"\0\0"))
+    bits.take(4)
+    sub_layers = bits.take(3)
+    bits.take(1 + 96)
+    present = [(bits.take(1), bits.take(1)) for _ in range(sub_layers)]
+    if sub_layers:
+        bits.take(2 * (8 - sub_layers))
+    for profile, level in present:
+        bits.take(88 * profile + 8 * level)
+    bits.exp_golomb()
+    if bits.exp_golomb() == 3:
+        bits.take(1)
+    return bits.exp_golomb(), bits.exp_golomb()
+
+
+# AV1 (AV1 Bitstream & Decoding Process Specification)
+_SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+
+
+def check_av1(stream: bytes, pixels: int) -> None:
+    """As `check_hevc`, for the data of an AV1 item."""
+    pictures = 0
+    for kind, unit in _obus(stream):
+        if kind == _SEQUENCE_HEADER:
+            width, height = _sequence_size(unit)
+            if width * height > pixels:
+                raise InvalidImage("the coded picture is larger than the file says")
+        pictures += kind in (_FRAME_HEADER, _FRAME)
+    if pictures > _MAX_PICTURES:
+        raise InvalidImage("a coded picture of the file is a sequence")
+
+
+def _obus(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and first bytes of each open bitstream unit."""
+    position = 0
+    for _ in range(_MAX_UNITS):
+        if position >= len(stream):
+            return
+        head = stream[position]
+        position += 2 if head & 4 else 1
+        size = len(stream) - position
+        if head & 2:
+            size = shift = 0
+            for _ in range(8):
+                byte = stream[position]
+                position += 1
+                size |= (byte & 0x7F) << shift
+                shift += 7
+                if not byte & 0x80:
+                    break
+        yield head >> 3 & 15, stream[position : position + min(size, 256)]
+        position += size
+    raise InvalidImage("the coded picture has too many parts")
+
+
+def _sequence_size(unit: bytes) -> tuple[int, int]:
+    bits = _Bits(unit)
+    bits.take(4)  # profile, still picture
+    if bits.take(1):  # a reduced header
+        bits.take(5)
+    else:
+        _skip_operating_points(bits)
+    width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
+    return bits.take(width_bits) + 1, bits.take(height_bits) + 1
+
+
+def _skip_operating_points(bits: _Bits) -> None:
+    decoder_model = False
+    delay_bits = 0
+    if bits.take(1):  # timing
+        bits.take(64)
+        if bits.take(1):
+            bits.exp_golomb()
+        decoder_model = bool(bits.take(1))
+        if decoder_model:
+            delay_bits = bits.take(5) + 1
+            bits.take(42)
+    initial_delay = bits.take(1)
+    for _ in range(bits.take(5) + 1):
+        bits.take(12)
+        if bits.take(5) > 7:
+            bits.take(1)
+        if decoder_model and bits.take(1):
+            bits.take(2 * delay_bits + 1)
+        if initial_delay and bits.take(1):
+            bits.take(4)

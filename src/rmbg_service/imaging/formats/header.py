@@ -1,0 +1,54 @@
+"""What every reader of a file's structure returns, and the bounds that they share."""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rmbg_service.errors import InvalidImage, RmbgError
+from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.types import Box
+
+MAX_PARTS = 65_536
+"""Segments, chunks or boxes of a file; a real one has hundreds, large PNGs some thousands."""
+MAX_PROFILE_BYTES = 8_000_000
+"""The largest ICC profile that is used; a larger one counts as broken."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file's own structure says of its first picture; no decoder has seen the file.
+
+    `width` and `height` are those that the decoder will give; `orientation` (1 to 8, as EXIF
+    counts) turns its picture upright. `colour` is an ICC profile, a colour space that the file
+    names by code points, or None for sRGB.
+    `bare` makes the file that the decoder is given: the first picture without metadata. `frame` is
+    the part of the picture that this file fills, if not all; the rest is transparent.
+    `crop` is the part of the decoder's picture that is meant to be seen.
+    """
+
+    format: str
+    width: int
+    height: int
+    bare: Callable[[], bytes]
+    orientation: int = 1
+    animated: bool = False
+    colour: bytes | ColourSpace | None = None
+    frame: Box | None = None
+    crop: Box | None = None
+
+
+@contextmanager
+def declared_errors(kind: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on hostile bytes into `InvalidImage`.
+
+    Our own errors and `MemoryError` pass.
+    """
+    try:
+        yield
+    except (RmbgError, MemoryError):
+        raise
+    except (struct.error, IndexError, EOFError):
+        raise InvalidImage(f"the {kind} file is cut short or damaged") from None
+    except Exception as error:
+        raise InvalidImage(f"the {kind} file cannot be decoded: {error}") from None

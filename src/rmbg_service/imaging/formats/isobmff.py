@@ -1,0 +1,207 @@
+"""The items of an ISO base media file, as HEIF and AVIF use them (ISO/IEC 14496-12, 23008-12)."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rmbg_service.errors import InvalidImage
+
+_MAX_BOXES = 16_384
+_MAX_ITEMS = 8_192
+_MAX_EXTENTS = 32_768
+
+
+@dataclass
+class Item:
+    """One item: a coded picture, a grid of them, or metadata."""
+
+    kind: bytes = b""
+    kind_at: int = 0
+    """Where the file says so."""
+    extents: list[tuple[int, int]] = field(default_factory=list)
+    """Where its bytes lie in the file: start and size."""
+    properties: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Type and content of its properties, in the order in which they apply."""
+
+    def property(self, kind: bytes) -> bytes | None:
+        """The content of the first property of this type."""
+        return next((content for name, content in self.properties if name == kind), None)
+
+
+@dataclass
+class Items:
+    """What the `meta` box says."""
+
+    items: dict[int, Item] = field(default_factory=dict)
+    primary: int = 0
+    references: dict[tuple[bytes, int], list[int]] = field(default_factory=dict)
+    """From a reference's type and source to its targets."""
+    tracks: list[int] = field(default_factory=list)
+    """Where the boxes with tracks of frames say what they are."""
+    is_sequence: bool = False
+
+    def __getitem__(self, number: int) -> Item:
+        """The item of this number. Raises `InvalidImage` if there is none."""
+        if number not in self.items:
+            raise InvalidImage("an item that the file refers to is missing")
+        return self.items[number]
+
+
+@dataclass(frozen=True)
+class _Box:
+    kind: bytes
+    kind_at: int
+    start: int
+    end: int
+
+
+class _Reader:
+    """Numbers from a part of the file, one after the other."""
+
+    def __init__(self, data: bytes, box: _Box) -> None:
+        self._data, self.position, self._end = data, box.start, box.end
+
+    def take(self, size: int) -> int:
+        """The next unsigned number of `size` bytes."""
+        start, self.position = self.position, self.position + size
+        if self.position > self._end:
+            raise EOFError
+        return int.from_bytes(self._data[start : self.position], "big")
+
+    def full_box(self) -> tuple[int, int]:
+        """Version and flags."""
+        return self.take(1), self.take(3)
+
+
+def read_items(data: bytes) -> Items:
+    """Read the `meta` box of a file, and whether a sequence of frames comes beside it."""
+    budget = [_MAX_BOXES]
+    found = Items()
+    for box in _boxes(data, 0, len(data), budget):
+        if box.kind == b"moov":
+            found.tracks.append(box.kind_at)
+            found.is_sequence |= _samples(data, box, budget) > 1
+        elif box.kind == b"meta":
+            if found.items:
+                raise InvalidImage("the file describes itself twice")
+            _read_meta(data, box, found, budget)
+    return found
+
+
+def _boxes(data: bytes, start: int, end: int, budget: list[int]) -> Iterator[_Box]:
+    position = start
+    while position + 8 <= end:
+        budget[0] -= 1
+        if budget[0] < 0:
+            raise InvalidImage("the file has too many boxes")
+        size, kind = struct.unpack_from(">I4s", data, position)
+        content = position + 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, content)
+            content += 8
+        box_end = end if size == 0 else position + size
+        if box_end < content:
+            raise EOFError
+        yield _Box(kind, position + 4, content, min(box_end, end))
+        position = box_end
+
+
+def _samples(data: bytes, box: _Box, budget: list[int]) -> int:
+    """The number of frames of the longest track."""
+    most = 0
+    for child in _boxes(data, box.start, box.end, budget):
+        if child.kind in (b"trak", b"mdia", b"minf", b"stbl"):
+            most = max(most, _samples(data, child, budget))
+        elif child.kind == b"stsz" and child.end - child.start >= 12:
+            most = max(most, struct.unpack_from(">I", data, child.start + 8)[0])
+    return most
+
+
+def _read_meta(data: bytes, meta: _Box, found: Items, budget: list[int]) -> None:
+    children: dict[bytes, _Box] = {}
+    for box in _boxes(data, meta.start + 4, meta.end, budget):
+        children.setdefault(box.kind, box)
+    if b"pitm" in children:
+        reader = _Reader(data, children[b"pitm"])
+        found.primary = reader.take(2 if reader.full_box()[0] == 0 else 4)
+    if b"iinf" in children:
+        _read_kinds(data, children[b"iinf"], found, budget)
+    if b"iloc" in children:
+        idat = children.get(b"idat")
+        _read_locations(_Reader(data, children[b"iloc"]), found, 0 if idat is None else idat.start)
+    if b"iref" in children:
+        _read_references(data, children[b"iref"], found, budget)
+    if b"iprp" in children:
+        _read_properties(data, children[b"iprp"], found, budget)
+
+
+def _read_kinds(data: bytes, box: _Box, found: Items, budget: list[int]) -> None:
+    reader = _Reader(data, box)
+    reader.take(2 if reader.full_box()[0] == 0 else 4)
+    for entry in _boxes(data, reader.position, box.end, budget):
+        if entry.kind != b"infe":
+            continue
+        info = _Reader(data, entry)
+        version, _ = info.full_box()
+        number = info.take(4 if version >= 3 else 2)
+        info.take(2)
+        kind = info.take(4).to_bytes(4, "big")
+        found.items.setdefault(number, Item(kind, info.position - 4))
+        if len(found.items) > _MAX_ITEMS:
+            raise InvalidImage("the file has too many items")
+
+
+def _read_locations(reader: _Reader, found: Items, idat: int) -> None:
+    version, _ = reader.full_box()
+    sizes = reader.take(2)
+    offset_size, length_size, base_size, index_size = (sizes >> s & 15 for s in (12, 8, 4, 0))
+    extents = 0
+    for _ in range(min(reader.take(4 if version == 2 else 2), _MAX_ITEMS)):
+        item = found.items.get(reader.take(4 if version == 2 else 2), Item())
+        method = reader.take(2) & 15 if version else 0
+        reader.take(2)
+        base = reader.take(base_size) + (idat if method == 1 else 0)
+        count = reader.take(2)
+        extents += count
+        if extents > _MAX_EXTENTS:
+            raise InvalidImage("the file's items lie in too many parts")
+        for _ in range(count):
+            reader.take(index_size if version else 0)
+            offset = base + reader.take(offset_size)
+            item.extents.append((offset, reader.take(length_size)))
+
+
+def _read_references(data: bytes, box: _Box, found: Items, budget: list[int]) -> None:
+    reader = _Reader(data, box)
+    size = 2 if reader.full_box()[0] == 0 else 4
+    for entry in _boxes(data, reader.position, box.end, budget):
+        reference = _Reader(data, entry)
+        source = reference.take(size)
+        targets = [reference.take(size) for _ in range(reference.take(2))]
+        found.references.setdefault((entry.kind, source), targets)
+
+
+def _read_properties(data: bytes, parent: _Box, found: Items, budget: list[int]) -> None:
+    properties: list[tuple[bytes, bytes]] = []
+    for child in _boxes(data, parent.start, parent.end, budget):
+        if child.kind == b"ipco":
+            boxes = _boxes(data, child.start, child.end, budget)
+            properties += [(box.kind, data[box.start : box.end]) for box in boxes]
+        elif child.kind == b"ipma":
+            _read_associations(_Reader(data, child), found, properties, budget)
+
+
+def _read_associations(
+    reader: _Reader, found: Items, properties: list[tuple[bytes, bytes]], budget: list[int]
+) -> None:
+    version, flags = reader.full_box()
+    size = 2 if flags & 1 else 1
+    for _ in range(min(reader.take(4), _MAX_ITEMS)):
+        item = found.items.get(reader.take(2 if version == 0 else 4), Item())
+        for _ in range(reader.take(1)):
+            index = reader.take(size) & (0x7FFF if flags & 1 else 0x7F)
+            budget[0] -= 1
+            if budget[0] < 0:
+                raise InvalidImage("the file's items have too many properties")
+            if 0 < index <= len(properties):
+                item.properties.append(properties[index - 1])

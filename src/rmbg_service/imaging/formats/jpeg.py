@@ -1,0 +1,130 @@
+"""The structure of a JPEG file (ITU-T T.81 annex B)."""
+
+import re
+import struct
+from dataclasses import dataclass
+
+from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.formats.header import MAX_PARTS, MAX_PROFILE_BYTES, Header
+from rmbg_service.imaging.orientation import orientation_of
+
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
+_ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # TEM, RSTn and SOI: markers without a length
+_APP0, _APP1, _APP2, _APP14, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_EOI, _SOS = 0xD9, 0xDA
+_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, _COM))
+_MAX_SCANS = 100
+_MAX_SCANNED_PIXELS = 800_000_000
+_WINDOW = 1 << 20
+_ORDINARY_SCANS = 16  # encoders write about ten at any size
+
+
+@dataclass
+class _Frame:
+    progressive: bool
+    width: int
+    height: int
+    components: int
+
+
+def read_jpeg(data: bytes) -> Header:
+    """Read a JPEG file up to its first picture's end.
+
+    Raises `InvalidImage` for more segments or scans than a decoder should have to go through.
+    """
+    frame: _Frame | None = None
+    orientation: int | None = None
+    profile: dict[int, bytes] = {}
+    dropped: list[slice] = []
+    position, segments = 2, 0
+    while True:
+        marker, start, end = _segment(data, position)
+        segments += 1
+        if segments > MAX_PARTS:
+            raise InvalidImage("the jpeg file has too many segments")
+        if marker in _SOF and frame is None:
+            height, width, components = struct.unpack_from(">HHB", data, start + 5)
+            frame = _Frame(marker in _PROGRESSIVE, width, height, components)
+        elif marker == _APP1 and orientation is None and data[start + 4 : start + 8] == b"Exif":
+            orientation = orientation_of(data[start + 4 : end])
+        elif marker == _APP2 and data[start + 4 : start + 16] == b"ICC_PROFILE\0":
+            profile.setdefault(data[start + 16], data[start + 18 : end])
+        elif marker == _SOS:
+            break
+        elif marker == _EOI:
+            raise InvalidImage("the jpeg file has no picture")
+        if marker in _METADATA:
+            dropped.append(slice(start, end))
+        position = end
+    if frame is None:
+        raise InvalidImage("the jpeg file has no frame header")
+    if frame.progressive or data[start + 4] < frame.components:
+        _check_scans(data, start, frame.width * frame.height)
+    icc = b"".join(profile[number] for number in sorted(profile))
+    return Header(
+        "jpeg",
+        frame.width,
+        frame.height,
+        lambda: _without(data, dropped),
+        orientation or 1,
+        colour=icc if 0 < len(icc) <= MAX_PROFILE_BYTES else None,
+    )
+
+
+def _segment(data: bytes, position: int) -> tuple[int, int, int]:
+    """The next segment's marker, where it starts and where it ends; junk before it is skipped."""
+    found = _search(_MARKER, data, position)
+    if found is None:
+        raise EOFError
+    marker = data[found.start() + 1]
+    if marker in _ALONE or marker == _EOI:
+        return marker, found.start(), found.end()
+    (length,) = struct.unpack_from(">H", data, found.end())
+    end = found.end() + length
+    if length < 2 or end > len(data):
+        raise EOFError
+    return marker, found.start(), end
+
+
+def _search(pattern: re.Pattern[bytes], data: bytes, position: int) -> re.Match[bytes] | None:
+    """The next marker; raises `InvalidImage` for a file that is made of almost-markers."""
+    while position < len(data):
+        end = position + _WINDOW
+        if (found := pattern.search(data, position, end)) is not None:
+            return found
+        if data.count(b"\xff", position, end) > _WINDOW // 4:
+            raise InvalidImage("the jpeg file is mostly padding")
+        position = end - 1
+    return None
+
+
+def _check_scans(data: bytes, position: int, pixels: int) -> None:
+    """Count the scans up to the picture's end: each costs a pass over the whole picture."""
+    scans = segments = 0
+    while (found := _search(_IN_SCAN, data, position)) is not None:
+        marker, position = data[found.start() + 1], found.end()
+        segments += 1
+        scans += marker == _SOS
+        if scans > _MAX_SCANS or (scans > _ORDINARY_SCANS and scans * pixels > _MAX_SCANNED_PIXELS):
+            raise InvalidImage("the jpeg file has too many scans")
+        if segments > MAX_PARTS:
+            raise InvalidImage("the jpeg file has too many segments")
+        if marker == _EOI:
+            return
+        if marker not in _ALONE:
+            if position + 2 > len(data):
+                return
+            position += struct.unpack_from(">H", data, position)[0]
+
+
+def _without(data: bytes, parts: list[slice]) -> bytes:
+    if not parts:
+        return data
+    kept, position = [], 0
+    for part in parts:
+        kept.append(memoryview(data)[position : part.start])
+        position = part.stop
+    return b"".join((*kept, memoryview(data)[position:]))

@@ -1,0 +1,62 @@
+"""What a file's header says, before any decoder sees the file."""
+
+from collections.abc import Callable
+
+from rmbg_service.errors import EmptyImage, ImageTooLarge, UnknownFormat
+from rmbg_service.imaging.formats.bmp import read_bmp
+from rmbg_service.imaging.formats.gif import read_gif
+from rmbg_service.imaging.formats.header import Header, declared_errors
+from rmbg_service.imaging.formats.heif import read_heif
+from rmbg_service.imaging.formats.jpeg import read_jpeg
+from rmbg_service.imaging.formats.png import SIGNATURE, read_png
+from rmbg_service.imaging.formats.tiff import read_tiff
+from rmbg_service.imaging.formats.webp import read_webp
+from rmbg_service.imaging.source import ImageInfo
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "TIFF")
+"""The formats that input may have."""
+
+_READERS: tuple[tuple[str, int, tuple[bytes, ...], Callable[[bytes], Header]], ...] = (
+    ("jpeg", 0, (b"\xff\xd8\xff",), read_jpeg),
+    ("png", 0, (SIGNATURE,), read_png),
+    ("webp", 8, (b"WEBPVP8",), read_webp),
+    ("avif or heif", 4, (b"ftyp",), read_heif),
+    ("gif", 0, (b"GIF87a", b"GIF89a"), read_gif),
+    ("tiff", 0, (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), read_tiff),
+    ("bmp", 0, (b"BM",), read_bmp),
+)
+"""Name of a format, where its signature lies, the signatures, and what reads its header."""
+
+
+def probe(data: bytes, max_pixels: int, max_side: int | None = None) -> ImageInfo:
+    """Read the header of an image file.
+
+    No decoder runs: the file's parts are counted, and those that decide what decoding costs are
+    bounded. Raises `InvalidImage` for a file that is not of an accepted format, is damaged or
+    costs too much, and `ImageTooLarge` for more than `max_pixels` or a side above `max_side`.
+    """
+    header = read_header(data)
+    width, height = header.width, header.height
+    if width == 0 or height == 0:
+        raise EmptyImage("the picture has no pixels")
+    if width * height > max_pixels:
+        raise ImageTooLarge(
+            f"the picture has {width} x {height} pixels; at most {max_pixels} are accepted"
+        )
+    if max_side is not None and max(width, height) > max_side:
+        raise ImageTooLarge(
+            f"the picture has {width} x {height} pixels; a side may have at most {max_side}"
+        )
+    if header.orientation >= 5:
+        width, height = height, width
+    return ImageInfo(header.format, width, height, header.animated)
+
+
+def read_header(data: bytes) -> Header:
+    """The header of an image file of an accepted format. Raises `InvalidImage`."""
+    for name, position, signatures, read in _READERS:
+        if data.startswith(signatures, position):
+            with declared_errors(name):
+                return read(data)
+    accepted = ", ".join(FORMATS)
+    raise UnknownFormat(f"not a readable image; accepted formats: {accepted}")

@@ -1,0 +1,181 @@
+"""The pixels of a TIFF: by libtiff or tifffile, and only of layouts that have been checked."""
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
+
+from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.formats.header import Header
+from rmbg_service.imaging.formats.jpeg import read_jpeg
+from rmbg_service.imaging.formats.tiff import Layout, read_layout
+from rmbg_service.imaging.formats.webp import read_webp
+from rmbg_service.imaging.pillow_pixels import Samples, samples_of
+
+Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
+_COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4, _LAB: 3}
+_NONE, _LZW, _JPEG, _DEFLATE, _OLD_DEFLATE, _PACKBITS = 1, 5, 7, 8, 32946, 32773
+_ZSTD, _WEBP = 50000, 50001
+_BY_TIFFFILE = (_NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _ZSTD, _WEBP)
+_FAX = (2, 3, 4)
+_UNSIGNED, _FLOAT = 1, 3
+_DEPTHS = {_UNSIGNED: (1, 2, 4, 8, 10, 12, 14, 16, 32), _FLOAT: (16, 32)}
+_ASSOCIATED = 1
+_ALPHA = (_ASSOCIATED, 2, 999)  # the last one is Corel Draw's
+_BLOCK = 16  # by which a JPEG strip may reach beyond the picture
+_MAX_FLOAT = 16.0
+_BAND_PIXELS = 1 << 20
+
+
+def decode_tiff(data: bytes) -> Samples:
+    """The first picture of a TIFF that `read_tiff` has rewritten.
+
+    Raises `InvalidImage` for a layout that is not supported, and says which.
+    """
+    layout = read_layout(data)
+    if layout.photometric == _PALETTE or layout.compression in (_JPEG, *_FAX):
+        return _by_libtiff(data, layout)
+    if layout.compression not in _BY_TIFFFILE:
+        raise InvalidImage(f"tiff compression {layout.compression} is not supported")
+    if layout.photometric == _YCBCR:
+        return _by_libtiff(data, layout)
+    if layout.photometric not in _COLOURS:
+        raise InvalidImage(f"tiff colour space {layout.photometric} is not supported")
+    if layout.bits not in _DEPTHS.get(layout.sample_format, ()):
+        kind = {1: "unsigned", 2: "signed", 3: "floating-point"}.get(layout.sample_format, "other")
+        raise InvalidImage(f"tiff samples of {layout.bits} bits, {kind}, are not supported")
+    if layout.photometric == _LAB and (layout.sample_format, layout.bits) not in ((1, 8), (1, 16)):
+        raise InvalidImage("tiff L*a*b* samples of other than 8 or 16 bits are not supported")
+    if layout.samples < _COLOURS[layout.photometric]:
+        raise InvalidImage("the tiff file has fewer samples than its colour space needs")
+    return _to_samples(_by_tifffile(data, layout), layout)
+
+
+def _by_libtiff(data: bytes, layout: Layout) -> Samples:
+    subsampled = layout.compression != _JPEG and layout.subsampling != (1, 1)
+    if layout.photometric == _YCBCR and subsampled:
+        raise InvalidImage("tiff files with subsampled colours are not supported unless in JPEG")
+    if layout.bits > 8 or layout.planar:
+        raise InvalidImage(
+            f"tiff files of this colour space and compression with {layout.bits} bits a sample"
+            f"{' in planes' if layout.planar else ''} are not supported"
+        )
+    if layout.compression == _JPEG:
+        _check_streams(data, layout, read_jpeg)
+    image = TiffImageFile(BytesIO(data))
+    image.load()
+    return samples_of(image)
+
+
+def _check_streams(data: bytes, layout: Layout, read: Callable[[bytes], Header]) -> None:
+    """Refuse strips or tiles that are larger pictures than they should be."""
+    height, width = layout.segment
+    for offset, size in zip(layout.offsets.tolist(), layout.sizes.tolist(), strict=True):
+        header = read(data[offset : offset + size])
+        if header.width > width + _BLOCK or header.height > height + _BLOCK:
+            raise InvalidImage("a part of the tiff file is larger than the file says")
+
+
+def _by_tifffile(data: bytes, layout: Layout) -> Unsigned:
+    """The samples that count `(H, W, n)`: the colours and alpha, scaled to all 8 or 16 bits."""
+    from tifffile import TiffFile  # 0.1 s, and seldom needed
+
+    if layout.predictor != 1 and layout.bits not in (8, 12, 16, 32):
+        raise InvalidImage(f"tiff samples of {layout.bits} bits with a predictor are not supported")
+    if layout.compression == _WEBP:
+        _check_streams(data, layout, read_webp)
+    chosen = _chosen(layout)
+    pixels = np.zeros(
+        (layout.height, layout.width, len(chosen)), np.uint8 if layout.bits <= 8 else np.uint16
+    )
+    with TiffFile(BytesIO(data)) as file:
+        page = file.pages.first
+        for segment, (plane, _, top, left, _), _ in page.segments(maxworkers=1):
+            if segment is None or (layout.planar and plane not in chosen):
+                continue
+            part = segment[0, : layout.height - top, : layout.width - left]
+            rows, columns = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
+            if layout.planar:
+                pixels[rows, columns, chosen.index(plane)] = _scaled(part[..., 0], layout)
+            else:
+                pixels[rows, columns] = _scaled(part[..., chosen], layout)
+    return pixels
+
+
+def _chosen(layout: Layout) -> list[int]:
+    """The numbers of the samples that are colours, then that of the alpha, if any."""
+    colours = _COLOURS[layout.photometric]
+    alpha = next((i for i, kind in enumerate(layout.extra) if kind in _ALPHA), None)
+    if alpha is None and layout.photometric == _RGB and layout.samples == 4 and not layout.extra:
+        alpha = 0  # a common omission
+    found = alpha is not None and colours + alpha < layout.samples
+    return [*range(colours), *([colours + (alpha or 0)] if found else [])]
+
+
+def _scaled(part: NDArray[Any], layout: Layout) -> Unsigned:
+    """Samples of any depth scaled to 8 bits, or to 16 if they have more."""
+    if layout.sample_format == _FLOAT:
+        values = np.nan_to_num(part.astype(np.float32, copy=False), posinf=1.0)
+        if values.size and values.max() > _MAX_FLOAT:
+            raise InvalidImage("tiff files of floats beyond [0, 1] are not supported")
+        return np.asarray(np.clip(values, 0, 1) * 65535 + 0.5).astype(np.uint16)
+    if layout.bits == 32:
+        return (part.astype(np.uint32, copy=False) >> 16).astype(np.uint16)
+    if layout.bits in (8, 16):
+        return part
+    most = (1 << layout.bits) - 1
+    full = 255 if layout.bits < 8 else 65535
+    return np.asarray((part.astype(np.uint32) & most) * full // most, np.uint16)
+
+
+def _to_samples(pixels: Unsigned, layout: Layout) -> Samples:
+    colours = _COLOURS[layout.photometric]
+    has_alpha = pixels.shape[2] > colours
+    associated = has_alpha and layout.extra[:1] == (_ASSOCIATED,)
+    result = np.empty((layout.height, layout.width, colours), np.uint8)
+    alpha = np.empty((layout.height, layout.width), np.uint8) if has_alpha else None
+    rows = max(1, _BAND_PIXELS // layout.width)
+    for top in range(0, layout.height, rows):
+        band = pixels[top : top + rows]
+        if associated:
+            band = _divided_by_alpha(band)
+        if layout.photometric == _WHITE_IS_ZERO:
+            band = np.concatenate([~band[..., :1], band[..., 1:]], axis=-1)
+        eight_bits = _lab_to_8_bits(band) if layout.photometric == _LAB else _to_8_bits(band)
+        result[top : top + rows] = eight_bits[..., :colours]
+        if alpha is not None:
+            alpha[top : top + rows] = _to_8_bits(band[..., -1])
+    if layout.photometric == _RGB:
+        return Samples(result, alpha)
+    mode = {_CMYK: "CMYK", _LAB: "LAB"}.get(layout.photometric, "L")
+    return Samples(Image.frombytes(mode, (layout.width, layout.height), result.tobytes()), alpha)
+
+
+def _to_8_bits(values: Unsigned) -> Unsigned:
+    if values.dtype == np.uint8:
+        return values
+    return (values.astype(np.uint32) * 255 + 32767) // 65535
+
+
+def _lab_to_8_bits(band: Unsigned) -> Unsigned:
+    """L* as a share of 100; a* and b* are signed, and lose their lower byte."""
+    if band.dtype == np.uint8:
+        return band
+    signed = band[..., 1:3].astype(np.uint16).view(np.int16).astype(np.int32)
+    rounded = np.clip((signed + 128) >> 8, -128, 127).astype(np.int8).view(np.uint8)
+    return np.concatenate([_to_8_bits(band[..., :1]), rounded], axis=-1)
+
+
+def _divided_by_alpha(band: Unsigned) -> Unsigned:
+    """Colours as they are without the alpha that they were multiplied by."""
+    most = np.iinfo(band.dtype).max
+    alpha = band[..., -1:].astype(np.float32)
+    colours = band[..., :-1] * (most / np.maximum(alpha, 1))
+    divided = np.minimum(colours + 0.5, most).astype(band.dtype)
+    return np.concatenate([divided, band[..., -1:]], axis=-1)
