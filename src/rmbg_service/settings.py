@@ -13,6 +13,8 @@ from rmbg_service.system.resources import cpu_count
 ENV_PREFIX = "RMBG_"
 BYTES_PER_PIXEL = 20
 """Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
+WORKING_BYTES = 100_000_000
+"""Arrays of fixed size that a codec thread works on, whatever the size of its picture."""
 RESULT_BYTES_PER_PIXEL = 4
 """An encoded result that waits for its client: RGBA that could not be compressed at all."""
 _PARSING_COPIES = 2  # of one body at a time: its base64 text and what that decodes to
@@ -98,6 +100,12 @@ class Settings(BaseSettings):
         ge=1,
         le=170_000_000,
         description="Width x height of one picture; larger ones get 413 from their header alone.",
+    )
+    max_image_side: int = Field(
+        65_500,
+        ge=1,
+        description="Width and height of one picture at most; longer ones get 413 from their "
+        "header alone. JPEG files can have no longer side.",
     )
     max_body_bytes: int = Field(
         40_000_000, ge=1, description="Bytes of a request body; larger ones get 413."
@@ -225,11 +233,14 @@ class Settings(BaseSettings):
     @property
     def peak_job_bytes(self) -> int:
         """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
-        largest = 2 * self.max_image_pixels  # some formats and layouts count double
+        largest = 3 * self.max_image_pixels  # some formats count double, with a border around
         decoded = min(self.max_inflight_pixels, self.max_decoded_images * largest)
         bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes
         return (
-            decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL + bodies
+            decoded * BYTES_PER_PIXEL
+            + self.codec_threads * WORKING_BYTES
+            + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL
+            + bodies
         )
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import takewhile
 from typing import TypeVar
 
-from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
+from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, OutOfMemory, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models import catalog
@@ -34,6 +34,7 @@ from rmbg_service.serving.state import State
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
+from rmbg_service.system.memory_errors import as_memory_error
 from rmbg_service.system.resources import step_back
 from rmbg_service.types import Matte, ModelInput
 
@@ -67,6 +68,7 @@ class Engine:
         self._probe_thread = ThreadPoolExecutor(1, "probe")
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
+        self._stopping = False
         metrics.watch(self)
 
     @property
@@ -93,6 +95,7 @@ class Engine:
     def start(self) -> None:
         """Start to load the model; returns at once, `state` tells when it is ready."""
         self._supervisor = asyncio.create_task(self._supervise())
+        self._supervisor.add_done_callback(self._supervised)
 
     def drain(self) -> None:
         """Admit no further jobs."""
@@ -108,6 +111,7 @@ class Engine:
         self.drain()
         if self._jobs:
             await asyncio.wait(self._jobs, timeout=_STOP_WAIT_S)
+        self._stopping = True
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.wait({self._supervisor})
@@ -137,6 +141,11 @@ class Engine:
             log.exception("the worker ended")
             return self._fail(f"the worker ended: {error}")
 
+    def _supervised(self, _: asyncio.Task[None]) -> None:
+        """However the supervisor ends, a service without a worker has failed."""
+        if not self._stopping and self.state is not State.FAILED:
+            self._fail("the worker ended without an error")
+
     def _fail(self, reason: str) -> None:
         self.state = State.FAILED
         self.failure = reason
@@ -160,8 +169,8 @@ class Engine:
 
     async def probe(self, data: bytes) -> ImageInfo:
         """Read the picture's header off the event loop; see `imaging.decode.probe`."""
-        limit = self.settings.max_image_pixels
-        return await _in_thread(self._probe_thread, lambda: probe(data, limit))
+        pixels, side = self.settings.max_image_pixels, self.settings.max_image_side
+        return await _in_thread(self._probe_thread, lambda: probe(data, pixels, side))
 
     async def create_job(
         self,
@@ -243,12 +252,16 @@ class Engine:
 def _advance(
     passes: Passes[Encoded], mattes: Sequence[Matte] | None
 ) -> Sequence[ModelInput] | Encoded:
-    """The inputs that `passes` asks for next, or its result."""
+    """The inputs that `passes` asks for next, or its result. Raises `OutOfMemory`."""
     try:
-        return next(passes) if mattes is None else passes.send(mattes)
+        with as_memory_error():
+            return next(passes) if mattes is None else passes.send(mattes)
     except StopIteration as end:  # a future cannot hold it
         result: Encoded = end.value
         return result
+    except MemoryError:
+        pass  # raised below, outside this block: the exception holds the frames with the arrays
+    raise OutOfMemory("the service has no memory left for this picture: try again later")
 
 
 async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
