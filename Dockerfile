@@ -52,6 +52,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HF_HOME=/models \
     HF_HUB_DISABLE_TELEMETRY=1 \
+    RMBG_MODEL_DIR=/models \
     ORT_DISABLE_TELEMETRY=1 \
     RMBG_HOST=0.0.0.0 \
     RMBG_PORT=7860

@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
 
-.PHONY: help serve test fuzz check lint format openapi picture bench lock hooks dev dist sbom clean
+.PHONY: help serve test fuzz hostile check lint format openapi picture bench lock hooks dev dist sbom clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -46,6 +46,9 @@ openapi: $(READY) ## Write openapi.yaml
 
 picture: $(READY_DEV) ## Draw docs/architecture.svg from the imports
 	$(BIN)/python docs/architecture_picture.py
+
+hostile: $(READY_DEV) ## Attack a server in every known way; see what is left for others
+	$(BIN)/python -m bench.hostile
 
 bench: $(READY_DEV) ## Time the codecs; docs/benchmarks/ has the other benchmarks
 	$(BIN)/python bench/codecs.py

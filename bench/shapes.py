@@ -28,11 +28,10 @@ from PIL import Image
 from rmbg_service.errors import BeyondFormat
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.probe import probe
-from rmbg_service.removal.memory import reserved_pixels
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict_passes
 from rmbg_service.removal.pipeline import cut_out, restrict
-from rmbg_service.removal.result import encode
+from rmbg_service.removal.result import encode, reserved_pixels
 from rmbg_service.settings import BYTES_PER_PIXEL
 from rmbg_service.system.resources import resident_bytes
 

@@ -56,7 +56,7 @@ def contracts() -> list[dict[str, Any]]:
 
 def layers() -> list[list[str]]:
     """The packages and top-level modules, uppermost first, siblings together."""
-    (contract,) = (each for each in contracts() if each["type"] == "layers")
+    (contract,) = (each for each in contracts() if each.get("containers") == [PACKAGE])
     return [[name.strip() for name in layer.split("|")] for layer in contract["layers"]]
 
 
@@ -106,7 +106,7 @@ def reserved_libraries(graph: grimp.ImportGraph, name: str) -> list[str]:
 
 def draw() -> str:
     """The picture as SVG."""
-    graph = grimp.build_graph(PACKAGE, include_external_packages=True)
+    graph = grimp.build_graph(PACKAGE, include_external_packages=True, cache_dir=None)
     rows = [[name for name in layer if is_package(name)] for layer in layers()]
     base = [name for layer in layers() for name in layer if not is_package(name)]
     names = [name for row in rows for name in row]

@@ -36,6 +36,7 @@ class FakePredictor:
     input_size = (32, 544)  # a network of more than 512 px is asked once, see `plan_detail`
     device = "cpu"
     device_memory_bytes = 0
+    licence = "unknown"
     patch_order: PatchOrderChoice | None = None
 
     def __init__(self, errors: Sequence[Exception] = (), gated: bool = False) -> None:

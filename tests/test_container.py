@@ -1,9 +1,7 @@
 """No container engine runs here; so what Dockerfile and compose name is checked to exist."""
 
-import argparse
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -13,11 +11,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from typer.testing import CliRunner
 
 from rmbg_service.api.app import create_app
 from rmbg_service.cli import app as commands
+from rmbg_service.models.catalog import find
+from rmbg_service.models.store import Store
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
 
@@ -137,21 +138,32 @@ def test_compose_passes_on_what_a_model_needs_to_start() -> None:
             assert service["environment"][variable] == f"${{{variable}:-}}"
 
 
-def test_the_offline_image_is_built_on_one_that_exists_and_fetches_every_file() -> None:
+def test_the_image_with_weights_is_built_on_one_that_exists_and_serves_what_it_holds() -> None:
     models = (ROOT / "docs" / "models.md").read_text("utf-8")
     (recipe,) = re.findall(r"```dockerfile\n(.+?)```", models, re.DOTALL)
-    bases = re.findall(r"^FROM (rmbg-service\S*)", recipe, re.MULTILINE)
+    bases = re.findall(r"^FROM (\S+)", recipe, re.MULTILINE)
     assert set(bases) <= {service["image"] for service in COMPOSE["services"].values()}
-    assert bases
-    (fetch,) = re.findall(r"hf (download .+?)\n\n", recipe, re.DOTALL)
-    parser = argparse.ArgumentParser()
-    for name in ("command", "repository"):
-        parser.add_argument(name)
-    for name in ("--revision", "--local-dir"):
-        parser.add_argument(name)
-    parser.add_argument("--include", action="append")  # one pattern each, as hf reads it
-    told = parser.parse_args(shlex.split(fetch.replace("\\\n", " ")))
-    assert set(told.include) == {"*.safetensors", "config.json", "birefnet.py"}
+    served = re.findall(r"^ENV (.+)$", recipe, re.MULTILINE)[-1]
+    variables = dict(pair.split("=") for pair in served.split())
+    values = {name.removeprefix("RMBG_").lower(): value for name, value in variables.items()}
+    store = Store.of(Settings(**values))
+    model = find(values["model"])
+    assert model is not None
+    assert store.path(model) == Path("/opt/weights/RMBG-2.0/model.safetensors")
+    volume = COMPOSE["services"]["rmbg"]["volumes"][0].partition(":")[2]
+    assert not store.folder.is_relative_to(volume)  # it would hide them
+
+
+@pytest.mark.parametrize("page", ["docs/models.md", "docs/zh/models.md"])
+def test_every_command_on_models_in_the_documents_exists(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    blocks = "\n".join(re.findall(r"```(?:sh|dockerfile)\n(.+?)```", text, re.DOTALL))
+    lines = re.findall(r"rmbg-service models (\w+)(.*?)(?:&&|$)", blocks, re.MULTILINE)
+    assert {command for command, _ in lines} >= {"pull", "show", "check", "export", "import"}
+    for command, arguments in lines:
+        assert CliRunner().invoke(commands, ["models", command, "--help"]).exit_code == 0
+        for name in re.findall(r" ((?:RMBG|BiRefNet)\S*)", arguments):
+            assert find(name) is not None
 
 
 def test_compose_has_the_gpu_the_token_and_the_weights() -> None:

@@ -61,7 +61,7 @@ def test_bounds_that_do_not_fit_into_memory_stop_the_start(
     settings = Settings(max_inflight_pixels=60_000_000, max_inflight_jobs=2, max_body_bytes=10_000)
     per_pixel = BYTES_PER_PIXEL + RESULT_BYTES_PER_PIXEL
     arrays = settings.codec_threads * WORKING_BYTES
-    assert settings.peak_job_bytes == 60_000_000 * per_pixel + arrays + 4 * 10_000
+    assert settings.peak_job_bytes == 60_000_000 * per_pixel + arrays + 5 * 10_000
     check_memory(settings, None)
     check_memory(settings, 4_000_000_000)
     with pytest.raises(ConfigurationError, match="RMBG_MAX_INFLIGHT_PIXELS"):

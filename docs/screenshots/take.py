@@ -3,7 +3,8 @@
     make serve                                   # in another terminal
     .venv/bin/python docs/screenshots/take.py [http://127.0.0.1:7860]
 
-Needs Chromium: `chromium` on the path, or its path in CHROMIUM.
+Needs Chromium (`chromium` on the path, or its path in CHROMIUM) and a font for Chinese, such as
+fonts-noto-cjk.
 """
 
 import os

@@ -2,6 +2,7 @@
 
     RmbgError
     |- ConfigurationError         the service or the command cannot start as it is set up
+    |  |- NoSpace                 (on the disk, for a model; models/download.py)
     |- ClientError                the request is at fault
     |  |- MalformedRequest        400
     |  |- RemoveBgError           400  (of the remove.bg API only; api/removebg/errors.py)
@@ -23,6 +24,7 @@
     |  |- Overloaded              429  (reason: jobs | pixels | deadline | rate)
     |  |- NotReady                503
     |- DeadlineExceeded           504
+    |  |- StuckThread                  (a thread did not come back; serving/thread_pool.py)
     |- InferenceError             500
     |- OutOfMemory                503  (of the host)
     |- OutOfDeviceMemory          503

@@ -2,7 +2,8 @@
 
 import os
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -13,15 +14,14 @@ from rmbg_service.system.resources import cpu_count
 ENV_PREFIX = "RMBG_"
 BYTES_PER_PIXEL = 20
 """Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
-WORKING_BYTES = 100_000_000
-"""Arrays of fixed size that a codec thread works on, whatever the size of its picture."""
-RESULT_BYTES_PER_PIXEL = 4
-"""An encoded result that waits for its client: RGBA that could not be compressed at all."""
-_PARSING_COPIES = 2  # of one body at a time: its base64 text and what that decodes to
+WORKING_BYTES = 100_000_000  # arrays of fixed size that a codec thread works on
+RESULT_BYTES_PER_PIXEL = 4  # a result that waits for its client: RGBA that does not compress
+_PARSING_COPIES = 3  # of a body: base64 without escapes, without blanks, what it decodes to
 
 PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
 Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
+Endpoint = Literal["docs", "health", "info", "metrics"]
 Triple = Annotated[tuple[float, float, float], NoDecode]
 
 
@@ -36,47 +36,63 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` for every one.")
+    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` listens on all.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
     model: str = Field(
         "auto",
-        description="A name from `rmbg-service models list`, a hub id, a folder with a BiRefNet "
-        "checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if its licence is "
-        "accepted) and BiRefNet that is in the local cache, else the embedded `u2netp`.",
+        description="A name from `rmbg-service models list`, a hub id, a folder or `.safetensors` "
+        "file with a BiRefNet checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if "
+        "its licence is accepted) and BiRefNet that is on this disk, else the embedded `u2netp`.",
     )
     accept_license: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated licences you accept, such as `cc-by-nc-4.0` for RMBG-2.0."
     )
     model_revision: str | None = Field(
-        None, description="Branch, tag or commit on the hub, in place of the catalogue's."
+        None, description="Branch, tag or commit on the hub, instead of the one in the catalogue."
+    )
+    model_dir: Path | None = Field(
+        None,
+        description="Folder for weights that do not come through the hub's cache. Default: "
+        "`rmbg-service/models` in the user's cache folder.",
+    )
+    model_download: Literal["auto", "never"] = Field(
+        "auto",
+        description="`never` serves only weights that are on this disk, and names what is missing.",
     )
     patch_order: PatchOrder | None = Field(
         None,
-        description="`c_hg_wg` or `wg_hg_c`, for a BiRefNet checkpoint whose files do not tell; "
-        "see models.md.",
+        description="`c_hg_wg` or `wg_hg_c`, for a BiRefNet checkpoint whose files do not show "
+        "it; see models.md.",
     )
     device: str = Field(
         "auto",
-        description="Where BiRefNet runs: `auto` (cuda, mps, cpu), or a name such as `cuda:1`. "
-        "One that is missing stops the start.",
+        description="Where BiRefNet runs: `auto` (cuda, mps, cpu), or a name such as `cuda:1`. A "
+        "device that is missing stops the service at startup.",
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="BiRefNet's number format; `auto` is fp16 on CUDA, fp32 elsewhere."
+        "auto", description="Number format of BiRefNet; `auto` is fp16 on CUDA, fp32 elsewhere."
     )
     compile: bool = Field(
-        False, description="Compile BiRefNet with `torch.compile`: a slower start, faster runs."
+        False,
+        description="Compile BiRefNet with `torch.compile`: slower startup, faster predictions.",
+    )
+    self_check: bool = Field(
+        False,
+        description="`on` predicts a reference image at the start; a model that does not cut it "
+        "out stops the start. See doctor.md.",
     )
 
     onnx_provider: Provider = Field(
         "cpu",
-        description="ONNX Runtime's execution provider. One that is not active stops the start.",
+        description="Execution provider of ONNX Runtime. A provider that is not active stops the "
+        "service at startup.",
     )
     onnx_input_size: int | None = Field(
-        None, ge=32, le=4096, description="Side of the input in px, where the graph leaves it open."
+        None, ge=32, le=4096, description="Side of the input in px, if the graph leaves it open."
     )
     onnx_mean: Triple | None = Field(
-        None, description="Mean of RGB in [0, 1], three numbers `r,g,b`, for a file of your own."
+        None, description="Mean of RGB in [0, 1], three numbers `r,g,b`, for your own file."
     )
     onnx_std: Triple | None = Field(None, description="Standard deviation, in the same form.")
     onnx_activation: Literal["none", "sigmoid"] | None = Field(
@@ -93,25 +109,22 @@ class Settings(BaseSettings):
         16, ge=1, le=10_000, description="Requests admitted at once; the next one gets 429."
     )
     max_inflight_pixels: int = Field(
-        120_000_000, ge=1, description="Pixels of all admitted pictures together; then 429."
+        120_000_000, ge=1, description="Pixels of all admitted images together; then 429."
     )
     max_image_pixels: int = Field(
         50_000_000,
         ge=1,
         le=170_000_000,
-        description="Width x height of one picture; larger ones get 413 from their header alone.",
+        description="Width x height of one image; larger ones get 413 from their header alone.",
     )
     max_image_side: int = Field(
-        65_500,
-        ge=1,
-        description="Width and height of one picture at most; longer ones get 413 from their "
-        "header alone. JPEG files can have no longer side.",
+        65_500, ge=1, description="Width and height of one image at most; longer ones get 413."
     )
     max_body_bytes: int = Field(
         40_000_000, ge=1, description="Bytes of a request body; larger ones get 413."
     )
     max_batch_size: int = Field(
-        1, ge=1, le=64, description="Pictures in one prediction; the worker never waits for more."
+        1, ge=1, le=64, description="Images in one prediction; the worker never waits for more."
     )
     codec_threads: int = Field(
         default_factory=lambda: min(4, cpu_count()),
@@ -120,13 +133,21 @@ class Settings(BaseSettings):
         description="Threads that decode and encode. Default: the CPUs, at most 4.",
     )
     request_timeout_s: float = Field(
-        30.0, gt=0, description="A job's deadline, from its last byte in; then 504."
+        30.0,
+        gt=0,
+        description="Deadline of a job, counted from the last byte of its body; then 504.",
+    )
+    codec_timeout_s: float = Field(
+        120.0, gt=0, description="A step around the model longer than this is hung: see operations."
     )
     predict_timeout_s: float = Field(
-        120.0, gt=0, description="A prediction longer than this is hung: the process exits."
+        120.0, gt=0, description="A prediction that takes longer hangs: the process exits."
     )
     client_idle_timeout_s: float = Field(
-        10.0, gt=0, description="How long a client may neither send nor take a byte; then closed."
+        10.0,
+        gt=0,
+        description="How long a client may neither send nor receive a byte; then the connection "
+        "is closed.",
     )
     upload_timeout_s: float = Field(
         60.0, gt=0, description="How long a whole request body may take to arrive; then 408."
@@ -136,20 +157,20 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=1_000_000,
-        description="Megapixels that each key may send in a minute, backgrounds included, a "
-        "request counting as one at least; then 429. What the service fails on does not count. "
-        "Without keys the limit is for all together.",
+        description="Megapixels that each key may send per minute, backgrounds included; every "
+        "request counts as at least one. Then 429. Requests on which the service "
+        "fails do not count. Without keys, all clients share the limit.",
     )
     removebg_default_size: RemoveBgSize = Field(
         "auto",
-        description="`size` of the remove.bg API where a request gives none; the original's is "
+        description="`size` of the remove.bg API if a request has none; the original default is "
         "`preview`, a quarter of a megapixel.",
     )
     removebg_wait_limit_s: float = Field(
         20.0,
         gt=0,
-        description="How long clients of the remove.bg API wait for an answer: a request that "
-        "would have to queue for longer gets 429 at once.",
+        description="How long clients of the remove.bg API wait for a response: a request that "
+        "would queue for longer gets 429 at once.",
     )
     url_fetch: bool = Field(
         False,
@@ -158,22 +179,29 @@ class Settings(BaseSettings):
     )
     url_fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated hosts that may be fetched from, `*.example.com` with all "
-        "below it. Default: every public one.",
+        description="Comma-separated hosts that may be fetched from; `*.example.com` includes all "
+        "subdomains. Default: every public host.",
     )
     url_fetch_timeout_s: float = Field(
-        10.0, gt=0, description="How long one picture may take to be fetched, redirects included."
+        10.0, gt=0, description="How long fetching one image may take, redirects included."
     )
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys; when set, every removal needs one."
+        (), description="Comma-separated keys; if set, every removal needs one."
+    )
+    open_endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = Field(
+        default_factory=lambda: get_args(Endpoint),
+        description="Comma-separated endpoints that need no key although keys are set: `metrics`, "
+        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key a "
+        "closed `/health` tells the state alone. `/livez` and `/readyz` are always open. Default: "
+        "all.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Comma-separated origins of web pages that may call the API; `*` for all."
     )
     page: bool = Field(True, description="Serve the web page at `/`.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="The least level that is logged."
+        "info", description="The lowest level that is logged."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto",
@@ -198,6 +226,16 @@ class Settings(BaseSettings):
             raise ValueError("is set but names nothing")
         return parts
 
+    @field_validator("open_endpoints", mode="before")
+    @classmethod
+    def _all_or_none(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if names in (("all",), ("none",)):
+            return get_args(Endpoint) if names == ("all",) else ()
+        return names
+
     @field_validator("api_keys")
     @classmethod
     def _usable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -209,15 +247,16 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.max_image_pixels > self.max_inflight_pixels:
             raise ValueError(
-                f"RMBG_MAX_IMAGE_PIXELS ({self.max_image_pixels}) is above "
-                f"RMBG_MAX_INFLIGHT_PIXELS ({self.max_inflight_pixels}): "
-                "a picture of that size would never be admitted"
+                f"RMBG_MAX_IMAGE_PIXELS ({self.max_image_pixels}) is above RMBG_MAX_INFLIGHT_PIXELS"
+                f" ({self.max_inflight_pixels}): an image of that size would never be admitted"
             )
         if self.max_batch_size > self.max_inflight_jobs:
             raise ValueError(
                 f"RMBG_MAX_BATCH_SIZE ({self.max_batch_size}) is above "
                 f"RMBG_MAX_INFLIGHT_JOBS ({self.max_inflight_jobs})"
             )
+        if not self.api_keys and set(self.open_endpoints) < set(get_args(Endpoint)):
+            raise ValueError("RMBG_OPEN_ENDPOINTS closes endpoints, but RMBG_API_KEYS sets no key")
         if self.client_idle_timeout_s > self.upload_timeout_s:
             raise ValueError(
                 f"RMBG_CLIENT_IDLE_TIMEOUT_S ({self.client_idle_timeout_s}) is above "
@@ -235,13 +274,9 @@ class Settings(BaseSettings):
         """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
         largest = 3 * self.max_image_pixels  # some formats count double, with a border around
         decoded = min(self.max_inflight_pixels, self.max_decoded_images * largest)
+        images = decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL
         bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes
-        return (
-            decoded * BYTES_PER_PIXEL
-            + self.codec_threads * WORKING_BYTES
-            + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL
-            + bodies
-        )
+        return images + self.codec_threads * WORKING_BYTES + bodies
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -248,3 +248,59 @@ def test_every_route_that_asks_for_a_key_in_the_document_is_guarded() -> None:
         for method, operation in operations.items():
             scope = {"type": "http", "method": method.upper(), "path": path}
             assert (routes.find(scope) is not None) is ("security" in operation), path
+
+
+HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", PATH),
+        ("GET", PATH),
+        ("POST", "/v1.0/removebg"),
+        ("GET", "/v1.0/account"),
+        ("GET", "/v1.0/nothing"),
+        ("GET", "/api/jobs/none"),
+        ("GET", "/api/info"),
+        ("GET", "/livez"),
+        ("HEAD", "/readyz"),
+        ("GET", "/health"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/nothing"),
+        ("GET", "/nothing%00"),
+    ],
+)
+async def test_no_response_is_stored_or_sniffed(method: str, path: str) -> None:
+    async with serving(api_keys="one") as (client, _):
+        for key in ({}, {"x-api-key": "one"}):
+            answer = await client.request(method, path, content=PNG, headers=PNG_HEADERS | key)
+            assert HEADERS.items() <= answer.headers.items()
+            assert len(answer.headers.get_list("cache-control")) == 1
+
+
+async def test_endpoints_are_open_unless_they_are_closed() -> None:
+    closable = ("/metrics", "/api/info", "/docs", "/openapi.json")
+    async with serving(api_keys="one", open_endpoints="none") as (client, _):
+        for path in closable:
+            refused = await client.get(path)
+            assert (refused.status_code, refused.json()["type"]) == (401, "unauthorized")
+            assert (await client.get(path, headers={"x-api-key": "one"})).status_code == 200
+        for path in ("/livez", "/readyz"):
+            assert (await client.get(path)).json() == {"status": "ready", "detail": ""}
+        assert (await client.get("/health")).json() == {"status": "ready"}
+        whole = await client.get("/health", headers={"x-api-key": "one"})
+        assert {"model", "queue", "version"} <= whole.json().keys()
+        assert (await client.get("/metrics")).status_code == 401
+    async with serving(api_keys="one", open_endpoints="metrics, docs") as (client, _):
+        statuses = [(await client.get(path)).status_code for path in closable]
+        assert statuses == [200, 401, 200, 200]
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "\xe9", "x" * 10_000, ""])
+async def test_an_odd_host_is_no_bug(host: str) -> None:
+    async with serving() as (client, _):
+        for path, status in (("/nothing", 404), ("/livez", 200), ("/openapi.json", 200)):
+            answer = await client.get(path, headers=[(b"host", host.encode("latin-1"))])
+            assert answer.status_code == status

@@ -45,3 +45,9 @@ def test_a_file_type_is_preferred_if_it_weighs_more_than_json(
 )
 def test_json_is_preferred_if_it_weighs_more_than_all_but_text(line: str, prefers: bool) -> None:
     assert accept(line).prefers_json() is prefers
+
+
+def test_only_the_first_hundred_media_ranges_count() -> None:
+    assert accept("a/b," * 99 + "image/png").preferred_file_type() == "image/png"
+    assert accept("a/b," * 100 + "image/png").preferred_file_type() is None
+    assert len(accept("," * 60_000).ranges) == 100

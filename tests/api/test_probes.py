@@ -10,7 +10,7 @@ async def test_health_and_info_say_what_runs_here() -> None:
         assert health["status"] == "ready"
         assert health["model"] == {
             "name": "fake", "device": "cpu", "licence": "unknown", "input_size": [32, 544],
-            "patch_order": None,
+            "dtype": None, "dtype_reason": None, "patch_order": None,
         }  # fmt: skip
         assert health["queue"]["jobs"] == 0
         info = (await client.get("/api/info")).json()

@@ -1,4 +1,4 @@
-"""What a connection may send and how long, piece by piece."""
+"""What a connection may send and for how long, one read after the other."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,14 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from rmbg_service.api.protocol import MAX_HEAD_BYTES, BoundedProtocol
+from rmbg_service.api.protocol import (
+    MAX_AHEAD_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_TINY_CHUNKS,
+    MIN_CHUNK_BYTES,
+    BoundedProtocol,
+)
 from tests.fakes import until
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -29,6 +36,7 @@ class Connection(asyncio.Transport):
         self._protocol = protocol
         self.received = b""
         self.open = True
+        self.reading = True
         protocol.connection_made(self)
 
     def send(self, data: bytes) -> None:
@@ -49,34 +57,39 @@ class Connection(asyncio.Transport):
         return not self.open
 
     def pause_reading(self) -> None:
-        pass
+        self.reading = False
 
     def resume_reading(self) -> None:
-        pass
+        self.reading = True
 
     async def answers(self, count: int = 1) -> None:
         await until(lambda: self.received.count(b"done") == count)
 
 
 class App:
-    """Answers at once, or when it has read the body; keeps what it was given."""
+    """Answers at once, when it has read the body or when `gate` opens; keeps what it was given."""
 
     def __init__(self) -> None:
         self.reads_body = False
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.scopes: list[Scope] = []
+        self.messages: list[Message] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
         more: Message = {"more_body": self.reads_body}
         while more.get("more_body"):
             more = await receive()
+            self.messages.append(more)
+        await self.gate.wait()
         headers = [(b"content-length", b"4")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"done"})
 
 
 @pytest.fixture
-def app() -> App:
+async def app() -> App:
     return App()
 
 
@@ -121,21 +134,220 @@ async def test_no_part_of_a_request_is_without_an_end(connect: Connect, beginnin
     connection.send(CHUNKED)
     await connection.answers()
     connection.send(beginning)
-    piece = b"a: \r\n" * 4000 if beginning == b"0\r\n" else b"b" * 20_000
+    more = b"a: \r\n" * 4000 if beginning == b"0\r\n" else b"b" * 20_000
     for _ in range(9):
-        connection.send(piece)
+        connection.send(more)
     assert connection.open
-    connection.send(piece)
+    connection.send(more)
     assert not connection.open
 
 
-async def test_a_head_has_a_bound_of_its_own(connect: Connect) -> None:
+HEAD = b"GET / HTTP/1.1\r\nX-Long: "
+
+
+@pytest.mark.parametrize("step", [MAX_HEAD_BYTES * 2, MAX_HEAD_BYTES, 10_000, 500])
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_head_has_64_kib_however_it_arrives(connect: Connect, step: int, over: int) -> None:
     connection = connect()
-    connection.send(b"GET / HTTP/1.1\r\nX-Long: ")
-    connection.send(b"x" * MAX_HEAD_BYTES)
+    head = HEAD + b"x" * (MAX_HEAD_BYTES - len(HEAD) - 4 + over) + b"\r\n\r\n"
+    for start in range(0, len(head), step):
+        connection.send(head[start : start + step])
+    if over:
+        assert connection.received.startswith(b"HTTP/1.1 431 ")
+        assert not connection.open
+    else:
+        await connection.answers()
+
+
+async def test_blank_lines_before_a_request_count_as_its_head(connect: Connect) -> None:
+    connection = connect()
+    connection.send(b"\r\n" * (MAX_HEAD_BYTES // 2))
     assert connection.open
-    connection.send(b"x")
+    connection.send(b"\r\n")
     assert not connection.open
+
+
+async def test_the_head_of_a_second_request_is_bounded_like_that_of_the_first(
+    app: App, connect: Connect
+) -> None:
+    for first in (PLAIN, CHUNKED + b"0\r\n\r\n", SIZED + b"b" * 1000):
+        connection = connect()
+        connection.send(first)
+        await connection.answers()
+        connection.send(HEAD + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n")
+        assert b"HTTP/1.1 431 " in connection.received
+        assert not connection.open
+
+
+@pytest.mark.parametrize("count", [MAX_HEADERS, MAX_HEADERS + 1])
+async def test_a_head_has_at_most_100_headers(app: App, connect: Connect, count: int) -> None:
+    connection = connect()
+    connection.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * count + b"\r\n")
+    if count > MAX_HEADERS:
+        assert connection.received.startswith(b"HTTP/1.1 431 ")
+        assert app.scopes == []
+    else:
+        await connection.answers()
+
+
+REQUESTS = PLAIN + SIZED + b"b" * 1000 + PLAIN + SIZED + b"\r\n\r\n" * 250 + PLAIN
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 64, 997, len(REQUESTS)])
+@pytest.mark.parametrize("reads_body", [False, True])
+async def test_requests_sent_ahead_are_answered_in_turn(
+    app: App, connect: Connect, step: int, reads_body: bool
+) -> None:
+    app.reads_body = reads_body
+    connection = connect()
+    for start in range(0, len(REQUESTS), step):
+        connection.send(REQUESTS[start : start + step])
+    await connection.answers(5)
+    assert [scope["method"] for scope in app.scopes] == ["GET", "POST", "GET", "POST", "GET"]
+    assert connection.open
+
+
+async def test_one_request_at_a_time_is_parsed(app: App, connect: Connect) -> None:
+    app.gate.clear()
+    connection = connect()
+    connection.send(PLAIN * 1000)
+    await until(lambda: len(app.scopes) == 1)
+    connection.send(PLAIN * 1000)
+    assert not connection.reading
+    assert len(app.scopes) == 1
+    app.gate.set()
+    await connection.answers(2000)
+    assert connection.open
+
+
+async def test_what_is_sent_ahead_is_bounded(app: App, connect: Connect) -> None:
+    app.gate.clear()
+    connection = connect()
+    connection.send(PLAIN)
+    await until(lambda: len(app.scopes) == 1)
+    connection.send(b"x" * MAX_AHEAD_BYTES)
+    assert len(connection._protocol._ahead) == MAX_AHEAD_BYTES
+    connection.send(b"x")
+    assert len(connection._protocol._ahead) == 0
+    assert not connection.reading
+    app.gate.set()
+    await connection.answers()
+    assert b"connection: close" in connection.received
+    assert not connection.open
+    assert len(app.scopes) == 1
+
+
+async def test_where_only_the_parser_knows_the_end_one_read_has_one_request(
+    app: App, connect: Connect
+) -> None:
+    app.reads_body = True
+    connection = connect()
+    connection.send(CHUNKED + b"1\r\na\r\n0\r\n\r\n" + PLAIN * 10_000)
+    await connection.answers()
+    assert b"connection: close" in connection.received
+    assert not connection.open
+    assert len(app.scopes) == 1
+
+
+@pytest.mark.parametrize(("size", "allowed"), [(MIN_CHUNK_BYTES - 1, False), (70, True)])
+async def test_chunks_are_not_tiny_for_long(
+    app: App, connect: Connect, size: int, allowed: bool
+) -> None:
+    app.reads_body = True
+    connection = connect()
+    connection.send(CHUNKED)
+    chunk = b"%x\r\n" % size + b"b" * size + b"\r\n"
+    for _ in range(100):
+        connection.send(chunk * 4096)
+    if allowed:
+        connection.send(b"0\r\n\r\n")
+        await connection.answers()
+    else:
+        await closes(connection)
+        assert connection.received.startswith(b"HTTP/1.1 400 ")
+        assert b"64 bytes on average" in connection.received
+
+
+async def test_4096_chunks_of_one_byte_are_a_body(app: App, connect: Connect) -> None:
+    app.reads_body = True
+    connection = connect()
+    connection.send(CHUNKED + b"1\r\na\r\n" * (MAX_TINY_CHUNKS - 1) + b"0\r\n\r\n")
+    await connection.answers()
+    assert sum(len(message["body"]) for message in app.messages) == MAX_TINY_CHUNKS - 1
+
+
+async def test_the_app_is_not_woken_for_every_byte(
+    app: App, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmbg_service.api.protocol._WAKE_S", 3600)
+    app.reads_body = True
+    connection = connect()
+    connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n")
+    for _ in range(100):
+        connection.send(b"b")
+        await asyncio.sleep(0)
+    assert app.messages == []
+    connection.send(b"b" * 20_000)
+    await until(lambda: len(app.messages) == 1)
+    connection.send(b"b" * 19_900)
+    await connection.answers()
+    assert [len(message["body"]) for message in app.messages] == [20_100, 19_900]
+
+
+async def test_a_few_bytes_reach_the_app_soon(app: App, connect: Connect) -> None:
+    app.reads_body = True
+    connection = connect()
+    connection.send(SIZED + b"b")
+    await until(lambda: len(app.messages) == 1)
+    connection.send(b"b" * 999)
+    await connection.answers()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\nHost: x\n\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: +3\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -3\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 0x10\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+    ],
+)
+async def test_what_is_not_a_request_is_refused_and_closed(
+    app: App, connect: Connect, head: bytes
+) -> None:
+    connection = connect()
+    connection.send(head + PLAIN)
+    assert connection.received.startswith(b"HTTP/1.1 400 ")
+    assert b"x-content-type-options: nosniff" in connection.received
+    assert not connection.open
+    assert app.scopes == []
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/0.9"])
+async def test_older_versions_are_answered_and_closed(
+    app: App, connect: Connect, version: bytes
+) -> None:
+    connection = connect()
+    connection.send(b"GET / " + version + b"\r\n\r\n" + PLAIN)
+    await connection.answers()
+    assert not connection.open
+    assert len(app.scopes) == 1
+
+
+async def test_a_length_may_be_followed_by_blanks(app: App, connect: Connect) -> None:
+    app.reads_body = True
+    connection = connect()
+    connection.send(b"POST / HTTP/1.1\r\nContent-Length: 3 \r\n\r\nabc" + PLAIN)
+    await connection.answers(2)
+    assert connection.open
 
 
 async def test_the_next_request_is_not_charged_for_the_last_ones_body(connect: Connect) -> None:
@@ -206,12 +418,15 @@ def test_uvicorn_still_has_the_internals_that_the_protocol_builds_on() -> None:
         asyncio.new_event_loop(),
     )
     protocol.loop.close()
-    for name in ("cycle", "parser", "loop", "transport", "timeout_keep_alive_task"):
+    for name in ("cycle", "parser", "loop", "transport", "flow", "timeout_keep_alive_task"):
         assert hasattr(protocol, name)
     for name in (
+        "send_400_response",
         "on_message_begin",
+        "on_url",
         "on_header",
         "on_headers_complete",
+        "on_body",
         "on_message_complete",
         "on_response_complete",
         "timeout_keep_alive_handler",
@@ -221,4 +436,5 @@ def test_uvicorn_still_has_the_internals_that_the_protocol_builds_on() -> None:
         assert callable(getattr(HttpToolsProtocol, name))
     nothing: Any = None
     cycle = RequestResponseCycle(*[nothing] * 11)
-    assert {"response_complete", "keep_alive"} <= vars(cycle).keys()
+    used = {"body", "disconnected", "keep_alive", "message_event"}
+    assert used | {"response_complete", "response_started"} <= vars(cycle).keys()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,10 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from rmbg_service.cli import app
-from rmbg_service.models import hub
-from rmbg_service.models.catalog import CATALOG
+from rmbg_service.models import catalog, hub
+from rmbg_service.models.catalog import CATALOG, EMBEDDED, EMBEDDED_SHA256
+from rmbg_service.models.spec import Weights
+from rmbg_service.models.store import EMBEDDED_PATH
 
 
 def run(*arguments: str) -> str:
@@ -22,7 +25,7 @@ def test_list_shows_every_model_its_licence_and_whether_it_is_here() -> None:
     for spec, line in zip(CATALOG, lines, strict=True):
         assert line.startswith(spec.name)
         assert spec.licence in line
-        assert ("embedded" if spec.runtime == "onnx" else " no ") in line
+        assert ("embedded" if spec is EMBEDDED else " no ") in line
 
 
 def test_show_says_what_to_do_for_a_gated_model() -> None:
@@ -46,6 +49,8 @@ def test_show_says_by_what_the_patch_order_is_known(
     save_file(weights, tmp_path / "model.safetensors")
     monkeypatch.setattr(hub, "cached", lambda *_: tmp_path)
     assert "patch order     wg_hg_c, by the catalogue (z = " in run("show", "RMBG-2.0")
+    (tmp_path / "birefnet.py").write_text("b (c hg wg) h w")
+    assert "contradictory (wg_hg_c by the catalogue, c_hg_wg by" in run("show", "RMBG-2.0")
 
 
 def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_model() -> None:
@@ -58,7 +63,25 @@ def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_mode
 def test_pull_without_a_network_is_one_clear_error() -> None:
     refused = CliRunner().invoke(app, ["models", "pull", "BiRefNet_lite"])
     assert refused.exit_code != 0
-    assert "ZhengPeng7/BiRefNet_lite" in str(refused.exception)
+    assert "BiRefNet_lite could not be fetched; hub: HF_HUB_OFFLINE" in str(refused.exception)
+
+
+def test_a_file_is_pulled_exported_and_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = EMBEDDED_PATH.read_bytes()
+    weights = Weights("net.onnx", sha256=EMBEDDED_SHA256, size_bytes=len(data))
+    spec = replace(EMBEDDED, name="net", weights=weights)
+    monkeypatch.setattr(catalog, "CATALOG", (spec,))
+    monkeypatch.setenv("RMBG_MODEL_DIR", str(tmp_path / "here"))
+    shown = run("pull", "net", "--from", str(EMBEDDED_PATH))
+    assert "net: 5 MB in " in shown.replace("\n", " ")
+    assert "5 MB" in run("list")
+    run("export", str(tmp_path / "weights.tar"))
+    monkeypatch.setenv("RMBG_MODEL_DIR", str(tmp_path / "there"))
+    assert " no " in run("list")
+    assert "net: in " in run("import", str(tmp_path / "weights.tar"))
+    assert (tmp_path / "there" / "net" / "net.onnx").read_bytes() == data
 
 
 def test_an_unknown_name_is_an_error() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_service.cli.serve import WORK_LEFT
 from tests.fakes import PATH, picture_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -26,29 +27,39 @@ SERVE = ["serve", "--port", "0"]
 
 
 @contextmanager
-def started(command: list[str], **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The process and its base URL, once it says where it listens."""
+def launched(
+    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
+) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"} | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         text=True,
     )
-    assert process.stdout is not None
     try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@contextmanager
+def started(
+    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """The process and its base URL, once it says where it listens."""
+    with launched(command, stderr, **environment) as process:
+        assert process.stdout is not None
         first = process.stdout.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+", first)
         assert address is not None, first
         yield process, address[0]
-    finally:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            assert stream is not None
-            stream.close()
 
 
 def test_a_12_megapixel_photo_comes_back_full_size_from_all_three_forms() -> None:
@@ -76,7 +87,7 @@ def test_a_12_megapixel_photo_comes_back_full_size_from_all_three_forms() -> Non
 
 
 def test_sigterm_answers_the_running_and_the_queued_and_exits_0() -> None:
-    environment = {"PYTHONPATH": str(ROOT), "RMBG_CODEC_THREADS": "2"}
+    environment = {"RMBG_CODEC_THREADS": "2"}
     with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
         headers = {"Content-Type": "image/png"}
         with ThreadPoolExecutor(3) as pool:
@@ -98,7 +109,7 @@ def test_sigterm_answers_the_running_and_the_queued_and_exits_0() -> None:
 
 
 def test_a_hung_prediction_ends_the_process_with_an_error() -> None:
-    environment = {"PYTHONPATH": str(ROOT), "RMBG_PREDICT_TIMEOUT_S": "0.2"}
+    environment = {"RMBG_PREDICT_TIMEOUT_S": "0.2"}
     with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
         headers = {"Content-Type": "image/png"}
         answer = httpx.post(url + PATH, content=picture_bytes(), headers=headers, timeout=60)
@@ -106,8 +117,30 @@ def test_a_hung_prediction_ends_the_process_with_an_error() -> None:
         assert process.wait(30) == 1
 
 
+@pytest.mark.parametrize("step", ["predict", "decode", "close"])
+def test_sigterm_ends_a_process_that_hangs(step: str) -> None:
+    environment = {"HANG": step, "RMBG_REQUEST_TIMEOUT_S": "0.5"}
+    with started(["tests/cli/hanging_server.py", *SERVE], **environment) as (process, url):
+        assert process.stdout is not None
+        if step != "close":
+            headers = {"Content-Type": "image/png"}
+            answer = httpx.post(url + PATH, content=picture_bytes(), headers=headers, timeout=60)
+            assert answer.status_code == 504
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == WORK_LEFT
+        assert "hanging" in process.stdout.read()
+
+
+def test_sigterm_ends_a_process_whose_model_hangs_while_it_is_loaded() -> None:
+    with launched(["tests/cli/hanging_server.py", *SERVE], HANG="load") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hanging\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == WORK_LEFT
+
+
 def test_refusals_reach_a_client_that_is_still_sending() -> None:
-    environment = {"PYTHONPATH": str(ROOT), "RMBG_MAX_INFLIGHT_JOBS": "1"}
+    environment = {"RMBG_MAX_INFLIGHT_JOBS": "1"}
     with started(["tests/cli/gated_server.py", *SERVE], **environment) as (_, url):
         port = int(url.rpartition(":")[2])
         head = b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
@@ -126,28 +159,69 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30)
 
 
-def is_closed(connection: socket.socket) -> bool:
-    try:
-        return connection.recv(1) == b""
-    except ConnectionError:
-        return True
+def response_until_closed(connection: socket.socket) -> bytes:
+    response = b""
+    with suppress(ConnectionError):
+        while part := connection.recv(65_536):
+            response += part
+    return response
 
 
 def test_connections_that_never_become_a_request_are_closed() -> None:
-    environment = {"PYTHONPATH": str(ROOT), "RMBG_CLIENT_IDLE_TIMEOUT_S": "0.5"}
+    environment = {"RMBG_CLIENT_IDLE_TIMEOUT_S": "0.5"}
     with started(["tests/cli/gated_server.py", *SERVE], **environment) as (_, url):
         for beginning in (b"", b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nX-Long: "):
             with connect(url) as connection:
                 connection.sendall(beginning)
-                assert is_closed(connection)
+                assert b" 200 " not in response_until_closed(connection)
         with connect(url) as connection:
             with suppress(ConnectionError):  # closed while it was still sending
                 connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
                 for _ in range(1000):
                     connection.sendall(b"X-Header: " + b"x" * 1000 + b"\r\n")
                 connection.sendall(b"\r\n")
-            assert is_closed(connection)
+            assert b" 200 " not in response_until_closed(connection)
         assert httpx.get(f"{url}/livez").status_code == 200
+
+
+def limited(resource: str, value: int) -> list[str]:
+    """A command that serves with a limit of the operating system."""
+    script = f"""
+import resource, runpy
+resource.setrlimit(resource.{resource}, ({value}, {value}))
+runpy.run_module("rmbg_service", run_name="__main__")
+"""
+    return ["-c", script, *SERVE]
+
+
+def test_without_file_descriptors_it_goes_on_and_accepts_again_later() -> None:
+    with started(limited("RLIMIT_NOFILE", 64)) as (_, url), httpx.Client() as client:
+        assert client.get(f"{url}/livez").status_code == 200
+        connections = [connect(url) for _ in range(100)]  # more than it can accept
+        assert client.get(f"{url}/livez").status_code == 200  # on the open connection
+        for connection in connections:
+            connection.close()
+        assert httpx.get(f"{url}/livez", timeout=30).status_code == 200
+
+
+def test_a_full_disk_hinders_nothing() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
+    with started(limited("RLIMIT_FSIZE", 0)) as (_, url):
+        files = {"image": buffer.getvalue(), "background_image": picture_bytes()}
+        answer = httpx.post(url + PATH, files=files, timeout=60)
+        assert answer.status_code == 200
+
+
+def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
+    with started(["-m", "rmbg_service", *SERVE], subprocess.PIPE) as (process, url):
+        with httpx.Client() as client:
+            for _ in range(2500):  # more lines than a pipe and the queue hold
+                assert client.get(f"{url}/{'x' * 150}").status_code == 404
+            assert "rmbg_log_lines_dropped_total 0.0" not in client.get(f"{url}/metrics").text
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def test_a_websocket_does_not_go_round_the_gate() -> None:
@@ -163,7 +237,7 @@ def test_a_reader_that_stops_reading_is_cut_off_and_does_not_hold_up_the_end() -
     buffer = BytesIO()
     Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
     body = buffer.getvalue()
-    environment = {"PYTHONPATH": str(ROOT), "RMBG_CLIENT_IDLE_TIMEOUT_S": "1"}
+    environment = {"RMBG_CLIENT_IDLE_TIMEOUT_S": "1"}
     with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
         assert process.stdin is not None
         process.stdin.write("\n")

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -11,9 +12,10 @@ from rmbg_service.models.catalog import (
     RMBG_2_0,
     check_licence,
     find,
-    licence_of,
+    find_digest,
     unlisted,
 )
+from rmbg_service.models.spec import ModelSpec
 
 
 @pytest.mark.parametrize("name", ["RMBG-2.0", "rmbg-2.0", "briaai/RMBG-2.0", "BRIAAI/rmbg-2.0"])
@@ -31,12 +33,37 @@ def test_an_unlisted_model_is_named_after_its_folder_or_repository() -> None:
     assert unlisted("/models/mine").licence == "unknown"
 
 
-@pytest.mark.parametrize(
-    ("name", "licence"),
-    [("RMBG-2.0", "CC-BY-NC-4.0"), ("u2net", "Apache-2.0"), ("BiRefNet", "MIT"), ("x", "unknown")],
-)
-def test_the_licence_of_a_name(name: str, licence: str) -> None:
-    assert licence_of(name) == licence
+@pytest.mark.parametrize("spec", [spec for spec in CATALOG if spec.weights], ids=lambda s: s.name)
+def test_a_model_is_known_by_the_digest_of_its_weights(spec: ModelSpec) -> None:
+    assert spec.weights is not None
+    for digest, length in ((spec.weights.sha256, 64), (spec.weights.md5, 32)):
+        assert digest is None or re.fullmatch(f"[0-9a-f]{{{length}}}", digest)
+    if spec.weights.sha256:
+        assert find_digest(spec.weights.sha256) is spec
+    if spec.weights.md5:
+        assert find_digest("0" * 64, spec.weights.md5) is spec
+
+
+def test_unknown_bytes_are_not_found() -> None:
+    assert find_digest("0" * 64, "0" * 32) is None
+
+
+def test_a_copy_elsewhere_keeps_its_licence() -> None:
+    copy = find("1038lab/RMBG-2.0")
+    assert copy is not None
+    assert (copy.name, copy.licence, copy.patch_order) == ("RMBG-2.0", "CC-BY-NC-4.0", "wg_hg_c")
+    with pytest.raises(ConfigurationError, match="RMBG_ACCEPT_LICENSE"):
+        check_licence(copy, frozenset())
+
+
+def test_only_the_order_of_rmbg_is_proven() -> None:
+    assert [spec.name for spec in CATALOG if spec.patch_order_proven] == ["RMBG-2.0"]
+
+
+@pytest.mark.parametrize("spec", [s for s in CATALOG if s.weights and s.weights.release])
+def test_exports_of_birefnet_give_logits_and_the_others_mattes(spec: ModelSpec) -> None:
+    logits = spec.name.startswith("birefnet-")
+    assert spec.activation == ("sigmoid" if logits else "none")
 
 
 def test_names_are_unique() -> None:
@@ -44,7 +71,8 @@ def test_names_are_unique() -> None:
 
 
 def test_only_rmbg_is_non_commercial_and_gated() -> None:
-    assert [spec.name for spec in CATALOG if spec.non_commercial] == ["RMBG-2.0"]
+    restricted = [spec.name for spec in CATALOG if spec.non_commercial]
+    assert restricted == ["RMBG-2.0", "RMBG-2.0-onnx"]
     assert [spec.name for spec in CATALOG if spec.gated] == ["RMBG-2.0"]
 
 

@@ -8,6 +8,7 @@ from huggingface_hub import errors
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import hub
+from rmbg_service.models.files import size_bytes
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -36,7 +37,7 @@ def test_a_cached_model_is_found(snapshot: Path, name: str, revision: str) -> No
     (snapshot / name).write_bytes(b"weights")
     assert hub.cached("org/name", revision) == snapshot
     assert hub.cached("org/name", "v2") is None
-    assert hub.size_on_disk_bytes(snapshot) == 7
+    assert size_bytes(snapshot) == 7
 
 
 def test_a_sharded_model_is_cached_when_every_shard_is(snapshot: Path) -> None:
@@ -69,6 +70,21 @@ def test_pickles_are_fetched_only_without_safetensors(
     (tmp_path / "model.safetensors").touch()
     hub.pull("org/name")
     assert not set(hub.PICKLE_FILES) & set(asked)
+
+
+@pytest.mark.parametrize(
+    ("token", "hint"), [(None, "set HF_TOKEN to a token"), ("hf_x", "may read public gated")]
+)
+def test_a_gated_repository_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, token: str | None, hint: str
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise errors.GatedRepoError("no", response=response(403))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: token)
+    with pytest.raises(ConfigurationError, match=hint):
+        hub.pull("org/name")
 
 
 def response(status: int) -> Any:

@@ -10,9 +10,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from rmbg_service.errors import ConfigurationError, InferenceError
-from rmbg_service.models.catalog import EMBEDDED, ModelSpec
+from rmbg_service.models.catalog import EMBEDDED
 from rmbg_service.models.onnx import OnnxPredictor
-from rmbg_service.models.select import WEIGHTS, select_predictor
+from rmbg_service.models.predictor import Located
+from rmbg_service.models.select import select_predictor
+from rmbg_service.models.spec import ModelSpec
+from rmbg_service.models.store import EMBEDDED_PATH
 from rmbg_service.settings import Settings
 
 GREY = np.full((8, 8, 3), 127, np.uint8)
@@ -46,6 +49,10 @@ def graph(
     return path
 
 
+def predictor_of(spec: ModelSpec, path: Path, **options: Any) -> OnnxPredictor:
+    return OnnxPredictor(spec, lambda: Located(spec, path), **options)
+
+
 def loaded(predictor: OnnxPredictor) -> OnnxPredictor:
     predictor.load()
     predictor.warm_up()
@@ -60,7 +67,7 @@ def test_size_and_dtype_come_from_the_graph_normalisation_from_the_row(
     row = spec(
         input_size=(99, 99), mean=(0.25, 0.25, 0.25), std=(0.5, 0.5, 0.5), activation="sigmoid"
     )
-    predictor = loaded(OnnxPredictor(row, path))
+    predictor = loaded(predictor_of(row, path))
     assert predictor.input_size == (8, 8)
     (matte,) = predictor.predict([GREY])
     logit = (127 / 255 - 0.25) / 0.5
@@ -71,7 +78,7 @@ def test_size_and_dtype_come_from_the_graph_normalisation_from_the_row(
 
 def test_an_open_size_is_filled_from_the_row(tmp_path: Path) -> None:
     path = graph(tmp_path / "open.onnx", shape=("n", 3, "height", "width"))
-    predictor = loaded(OnnxPredictor(spec(input_size=(16, 24)), path))
+    predictor = loaded(predictor_of(spec(input_size=(16, 24)), path))
     assert predictor.input_size == (16, 24)
     picture = np.full((16, 24, 3), 255, np.uint8)
     assert predictor.predict([picture])[0].shape == (16, 24)
@@ -80,12 +87,12 @@ def test_an_open_size_is_filled_from_the_row(tmp_path: Path) -> None:
 def test_logits_without_an_activation_stop_the_start(tmp_path: Path) -> None:
     path = graph(tmp_path / "logits.onnx", operators=("Log",))
     with pytest.raises(ConfigurationError, match="RMBG_ONNX_ACTIVATION=sigmoid"):
-        loaded(OnnxPredictor(spec(mean=(-1.0, -1.0, -1.0), std=(0.1, 0.1, 0.1)), path))
+        loaded(predictor_of(spec(mean=(-1.0, -1.0, -1.0), std=(0.1, 0.1, 0.1)), path))
 
 
 def test_nan_is_an_error_never_a_picture(tmp_path: Path) -> None:
     path = graph(tmp_path / "nan.onnx", operators=("Neg", "Sqrt"))
-    predictor = OnnxPredictor(spec(), path)
+    predictor = predictor_of(spec(), path)
     predictor.load()
     with pytest.raises(InferenceError, match="NaN"):
         predictor.predict([GREY])
@@ -94,8 +101,8 @@ def test_nan_is_an_error_never_a_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda path: path / "absent.onnx", "no model file"),
-        (lambda path: path, "no model file"),
+        (lambda path: path / "absent.onnx", "not a usable ONNX model"),
+        (lambda path: path, "not a usable ONNX model"),
         (lambda path: graph(path / "two.onnx", inputs=2), "one float input"),
         (lambda path: graph(path / "flat.onnx", shape=(3, 8)), "one float input"),
         (lambda path: graph(path / "grey.onnx", shape=(1, 1, 8, 8)), "one float input"),
@@ -104,7 +111,7 @@ def test_nan_is_an_error_never_a_picture(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, make: Any, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says) as refused:
-        loaded(OnnxPredictor(spec(), make(tmp_path)))
+        loaded(predictor_of(spec(), make(tmp_path)))
     assert "\n" not in str(refused.value)
 
 
@@ -112,16 +119,34 @@ def test_what_is_not_an_onnx_file_is_refused_in_one_line(tmp_path: Path) -> None
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a graph")
     with pytest.raises(ConfigurationError, match="not a usable ONNX model") as refused:
-        OnnxPredictor(spec(), path).load()
+        predictor_of(spec(), path).load()
     assert "\n" not in str(refused.value)
 
 
 def test_a_provider_that_is_not_active_stops_the_start() -> None:
-    path = WEIGHTS / "u2netp.onnx"
+    path = EMBEDDED_PATH
     with pytest.raises(ConfigurationError, match="'rocm' is not in this build"):
-        OnnxPredictor(EMBEDDED, path, provider="rocm").load()
+        predictor_of(EMBEDDED, path, provider="rocm").load()
     with pytest.raises(ConfigurationError, match="unknown ONNX provider"):
-        OnnxPredictor(EMBEDDED, path, provider="abacus")
+        predictor_of(EMBEDDED, path, provider="abacus")
+
+
+def test_a_gpu_that_is_not_used_is_a_warning_and_one_that_is_missing_an_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    available = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: available)
+    predictor_of(EMBEDDED, EMBEDDED_PATH).load()
+    assert "can use a GPU, but RMBG_ONNX_PROVIDER=cpu: set it to cuda" in caplog.text
+    caplog.clear()
+    # The GPU build on a machine without a GPU: the provider is there and does not start.
+    with pytest.raises(ConfigurationError):
+        predictor_of(EMBEDDED, EMBEDDED_PATH, provider="cuda").load()
+    available.remove("CUDAExecutionProvider")
+    with pytest.raises(ConfigurationError, match="pip uninstall --yes onnxruntime"):
+        predictor_of(EMBEDDED, EMBEDDED_PATH, provider="cuda").load()
+    predictor_of(EMBEDDED, EMBEDDED_PATH).load()
+    assert not caplog.records
 
 
 def test_onnx_runtime_does_not_report_its_use(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,8 @@ from rmbg_service.errors import BeyondFormat
 from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.result import background_pixels, encode
+from rmbg_service.removal.result import background_pixels, encode, reserved_pixels
+from rmbg_service.settings import BYTES_PER_PIXEL, WORKING_BYTES
 from rmbg_service.types import Box
 
 LIMIT = 10**9
@@ -64,3 +67,65 @@ def test_a_transparent_background_is_on_white() -> None:
     info = ImageInfo("png", 2, 2)
     assert background_pixels(SourceImage(info, rgb)) is rgb
     assert background_pixels(SourceImage(info, rgb, alpha))[..., 0].tolist() == [[255, 0], [0, 0]]
+
+
+PLAIN = ImageInfo("png", 1000, 500)
+
+
+@pytest.mark.parametrize(
+    ("given", "pixels"),
+    [
+        ({}, 500_000),
+        ({"format": "auto"}, 500_000),
+        ({"format": "webp"}, 1_000_000),
+        ({"format": "avif"}, 2 * 1320 * 820),
+        ({"scale": "50%"}, 1_000_000),
+        ({"position": "center"}, 1_000_000),
+        ({"position": "original"}, 500_000),
+        ({"crop": True}, 500_000),
+        ({"crop": True, "margin": "50%"}, 2_000_000),
+        ({"crop": True, "margin": "100%", "format": "webp"}, 9_000_000),
+    ],
+)
+def test_what_a_job_reserves(given: dict[str, Any], pixels: int) -> None:
+    options = RemovalOptions.model_validate(given)
+    assert reserved_pixels(PLAIN, None, options, LIMIT) == pixels
+    assert reserved_pixels(PLAIN, ImageInfo("png", 10, 20), options, LIMIT) == pixels + 200
+
+
+def test_the_bound_on_a_result_bounds_what_is_reserved_for_it() -> None:
+    options = RemovalOptions(crop=True, margin="100%")
+    assert reserved_pixels(PLAIN, None, options, 600_000) == 600_000
+
+
+def test_a_narrow_avif_reserves_the_border_that_its_encoder_adds() -> None:
+    narrow = ImageInfo("png", 1, 60_000)
+    options = RemovalOptions(format="avif")
+    assert reserved_pixels(narrow, None, options, LIMIT) > 300 * reserved_pixels(
+        narrow, None, RemovalOptions(), LIMIT
+    )
+
+
+PEAK = """
+import resource, sys
+from tests.removal.test_pipeline import long_picture, removed
+from rmbg_service.removal.options import RemovalOptions
+options = RemovalOptions.model_validate({given})
+removed(long_picture({small}), options)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+removed(long_picture({size}), options)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts ru_maxrss in KiB")
+@pytest.mark.parametrize("given", [{}, {"shadow": "drop", "background": "red"}, {"scale": "100%"}])
+@pytest.mark.parametrize("size", [(16, 60_000), (60_000, 16)])
+def test_a_narrow_picture_takes_no_more_than_it_reserves(
+    given: dict[str, Any], size: tuple[int, int]
+) -> None:
+    code = PEAK.format(given=given, size=size, small=(64, 64))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    info = ImageInfo("array", *size)
+    reserved = reserved_pixels(info, None, RemovalOptions.model_validate(given), LIMIT)
+    assert int(done.stdout) < reserved * BYTES_PER_PIXEL + WORKING_BYTES

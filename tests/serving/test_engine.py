@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +13,13 @@ import numpy as np
 import pytest
 
 from rmbg_service.api.app import create_app
-from rmbg_service.errors import ConfigurationError, DeviceFailure, OutOfDeviceMemory
+from rmbg_service.errors import (
+    ConfigurationError,
+    DeviceFailure,
+    InvalidImage,
+    OutOfDeviceMemory,
+)
+from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
@@ -408,3 +416,95 @@ async def test_a_side_that_is_too_long_is_refused_from_its_header() -> None:
         refused = await client.post(PATH, json=body)
         assert refused.status_code == 413
         assert "the background" in refused.json()["detail"]
+
+
+async def test_a_decoder_that_never_comes_back_costs_its_own_request_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = threading.Event()
+
+    def hang(*_: object) -> None:
+        assert decoder.wait(60)
+        raise InvalidImage("too late")
+
+    async with serving(codec_threads=1, codec_timeout_s=0.2) as (client, engine):
+        with monkeypatch.context() as patched:
+            patched.setattr("rmbg_service.removal.pipeline.read", hang)
+            answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+            assert answer.status_code == 504
+            assert "codec took longer than 0.2 s" in answer.json()["detail"]
+        assert engine.stuck_threads == 1
+        assert "rmbg_stuck_threads 1.0" in (await client.get("/metrics")).text
+        assert engine.budget.pixels == 64 * 48  # the decoder still has the image
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert (await client.get("/livez")).status_code == 200
+        decoder.set()
+        await until(lambda: engine.stuck_threads == 0)
+        assert engine.budget.pixels == 0
+
+
+async def test_decoders_that_never_come_back_end_the_service_at_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = threading.Event()
+    monkeypatch.setattr("rmbg_service.removal.pipeline.read", lambda *_: decoder.wait(60))
+    async with serving(codec_threads=1, codec_timeout_s=0.05) as (client, engine):
+        for _ in range(2):
+            assert (await client.get("/livez")).status_code == 200
+            answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+            assert answer.status_code == 504
+            assert "codec took longer than 0.05 s" in answer.json()["detail"]
+        assert (await client.get("/livez")).status_code == 503
+        assert engine.failure == "2 threads of the codec are stuck"
+        decoder.set()
+        await until(lambda: engine.stuck_threads == 0)
+
+
+@pytest.mark.parametrize("step", ["load", "predict", "close"])
+async def test_stopping_does_not_wait_for_what_hangs(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(*_: object) -> None:
+        entered.set()
+        assert gate.wait(60)
+
+    entered, gate = threading.Event(), threading.Event()
+    predictor = FakePredictor()
+    monkeypatch.setattr(predictor, step, hang)
+    monkeypatch.setattr("rmbg_service.serving.engine.STOP_S", 0.1)
+    engine = create_app(Settings(), predictor).state.engine
+    engine.start()
+    if step != "load":
+        await until(lambda: engine.state is State.READY)
+    if step == "predict":
+        engine.submit(await engine.create_job(PNG, None, RemovalOptions(), deadline=math.inf))
+    if step != "close":
+        await until(entered.is_set)
+    await engine.stop()
+    assert engine.work_left
+    gate.set()
+
+
+async def test_stopping_knows_that_all_work_has_ended() -> None:
+    async with serving() as (client, engine):
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert engine.work_left
+    assert not engine.work_left
+
+
+async def test_a_header_that_takes_too_long_costs_no_more_than_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hang(*_: object) -> None:
+        assert gate.wait(60)
+        raise InvalidImage("too late")
+
+    gate = threading.Event()
+    async with serving(request_timeout_s=0.1) as (client, engine):
+        with monkeypatch.context() as patched:
+            patched.setattr("rmbg_service.serving.engine.probe", hang)
+            answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 504
+        assert engine.budget.jobs == 1  # the file is still in memory
+        gate.set()
+        await until(lambda: engine.budget.jobs == 0)

@@ -1,22 +1,13 @@
 import json
 import logging
+import os
+import subprocess
 import sys
-from collections.abc import Iterator
-from io import StringIO
+import textwrap
 
 import pytest
 
-from rmbg_service.serving.logs import JsonLines, LogFormat, TextLines, configure_logging
-
-
-@pytest.fixture
-def root() -> Iterator[logging.Logger]:
-    """The root logger, restored at the end."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield root
-    root.handlers[:] = handlers
-    root.setLevel(level)
+from rmbg_service.serving.logs import MAX_TEXT, JsonLines, TextLines
 
 
 def record(message: str = "request", **fields: object) -> logging.LogRecord:
@@ -61,27 +52,103 @@ def test_a_text_line_has_the_record_and_its_fields() -> None:
     assert TextLines().format(failing_record()).endswith("ValueError: odd")
 
 
+HEAD = """
+import logging, os, sys
+from rmbg_service.serving.logs import *
+log = logging.getLogger("a")
+"""
+
+
+def run(script: str, *, stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", HEAD + textwrap.dedent(script)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("log_format", "terminal", "is_json"),
-    [
-        ("auto", True, False),
-        ("auto", False, True),
-        ("json", True, True),
-        ("text", False, False),
-    ],
+    [("auto", True, False), ("auto", False, True), ("json", True, True), ("text", False, False)],
 )
 def test_the_format_follows_the_setting_or_the_terminal(
-    root: logging.Logger,
-    monkeypatch: pytest.MonkeyPatch,
-    log_format: LogFormat,
-    terminal: bool,
-    is_json: bool,
+    log_format: str, terminal: bool, is_json: bool
 ) -> None:
-    stderr = StringIO()
-    stderr.isatty = lambda: terminal  # type: ignore[method-assign]
-    monkeypatch.setattr(sys, "stderr", stderr)
-    configure_logging("info", log_format)
-    logging.getLogger("a").debug("not told")
-    logging.getLogger("a").info("told")
-    (line,) = stderr.getvalue().splitlines()
-    assert line.startswith("{") is is_json
+    script = f"""
+        with logging_to_stderr("info", "{log_format}"):
+            log.debug("hidden")
+            log.info("shown")
+    """
+    outer, inner = os.openpty() if terminal else os.pipe()
+    with run(script, stderr=inner) as process:
+        assert process.wait(60) == 0
+    os.close(inner)
+    (line,) = os.read(outer, 10_000).splitlines()
+    os.close(outer)
+    assert line.startswith(b"{") is is_json
+
+
+def test_what_c_code_writes_to_stderr_becomes_warnings_and_what_follows_does_not() -> None:
+    script = """
+        import ctypes
+        with logging_to_stderr("info", "json"):
+            libc = ctypes.CDLL(None)
+            libc.write(2, b"TIFFReadDirectory: Warning, \\xff\\n\\nhalf", 35)
+            libc.write(2, b" a line", 7)
+        print("error: plain", file=sys.stderr)
+    """
+    with run(script) as process:
+        _, stderr = process.communicate(timeout=60)
+    *lines, last = stderr.splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [entry["message"] for entry in entries] == [
+        "TIFFReadDirectory: Warning, \ufffd",
+        "half a line",
+    ]
+    assert {(entry["level"], entry["logger"]) for entry in entries} == {("warning", "stderr")}
+    assert last == "error: plain"
+
+
+def test_a_crash_is_told_on_the_real_stderr() -> None:
+    script = """
+        with logging_to_stderr("info", "json"):
+            os.abort()
+    """
+    with run(script) as process:
+        _, stderr = process.communicate(timeout=60)
+    assert "Fatal Python error: Aborted" in stderr
+
+
+def test_a_reader_that_stands_still_blocks_neither_logging_nor_the_end() -> None:
+    script = """
+        with logging_to_stderr("info", "json"):
+            for _ in range(MAX_LINES + 1000):
+                log.info("x" * 200)
+                os.write(2, b"from a library\\n")
+            print("logged", dropped_lines() > 0)
+        print("closed")
+    """
+    with run(script) as process:
+        assert process.stdout is not None
+        assert process.wait(60) == 0  # stderr, a pipe, is not read until here
+        assert process.stdout.read() == "logged True\nclosed\n"
+        assert process.stderr is not None
+        first = process.stderr.readline()
+    assert json.loads(first)["message"] == "x" * 200
+
+
+def test_lines_are_there_when_the_process_ends_and_long_ones_are_cut() -> None:
+    script = """
+        with logging_to_stderr("info", "json"):
+            for number in range(500):
+                log.info(number)
+            log.info("x" * 100_000)
+        print(dropped_lines())
+    """
+    with run(script) as process:
+        stdout, stderr = process.communicate(timeout=60)
+    *messages, last = [json.loads(line)["message"] for line in stderr.splitlines()]
+    assert messages == [str(number) for number in range(500)]
+    assert last == "x" * MAX_TEXT + "..."
+    assert stdout == "0\n"

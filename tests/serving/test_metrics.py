@@ -17,6 +17,7 @@ class FakeEngine:
         self.service_time = ServiceTime(1)
         self.budget = Budget(4, 1000, self.service_time)
         self.predictor = FakePredictor()
+        self.stuck_threads = 0
         self.worker = Depth()
 
 

@@ -70,3 +70,13 @@ def test_working_threads_give_way_and_the_event_loop_does_not() -> None:
     thread.join()
     assert seen == [5]
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, threads have no niceness")
+def test_a_process_that_is_nicer_already_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a privilege, the kernel refuses to lower it: `nice rmbg-service serve` must start."""
+    asked: list[int] = []
+    monkeypatch.setattr(os, "getpriority", lambda *_: 10)
+    monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments[-1]))
+    step_back()
+    assert asked == [10]

@@ -1,17 +1,19 @@
 """The one place that wires settings, predictor, engine and routes into an app."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from rmbg_service import __version__
+from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.gate import ErrorResponse, Gate
-from rmbg_service.api.guard import GuardedRoutes
+from rmbg_service.api.guard import GuardedRoutes, endpoint_guard
 from rmbg_service.api.native.problems import problem_response
 from rmbg_service.api.native.progress import jobs_router
 from rmbg_service.api.native.routes import remove_bg_router
@@ -46,12 +48,14 @@ def create_app(
     settings = settings or load_settings()
     check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
+    parsing = ParsingThread()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
         await engine.stop()
+        parsing.close()
 
     app = FastAPI(
         title="rmbg-service",
@@ -60,17 +64,20 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
+        openapi_url=None,  # served below, by a route that can be guarded
         docs_url=None,  # web/ has one that loads nothing from other hosts
         redoc_url=None,
     )
     app.state.engine = engine
     in_flight: InFlight = {}
+    docs_guard = endpoint_guard("docs", settings)
     routers: list[APIRouter] = [
-        remove_bg_router(engine),
-        removebg_router(engine, fetcher or _fetcher(settings)),
+        remove_bg_router(engine, parsing),
+        removebg_router(engine, parsing, fetcher or _fetcher(settings)),
         jobs_router(engine, in_flight),
         operations_router(engine),
-        page_router(page=settings.page),
+        page_router(page=settings.page, docs_dependencies=docs_guard),
+        _document_router(app, docs_guard),
     ]
     for router in routers:
         app.include_router(router)
@@ -97,6 +104,19 @@ def create_app(
             expose_headers=["*"],
         )
     return app
+
+
+def _document_router(app: FastAPI, dependencies: Sequence[Any]) -> APIRouter:
+    """The OpenAPI document, which names the prefix that the app is served under."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.api_route("/openapi.json", methods=["GET", "HEAD"], dependencies=dependencies)
+    async def document(request: Request) -> Response:
+        prefix = request.scope.get("root_path", "").rstrip("/")
+        servers = {"servers": [{"url": prefix}]} if prefix else {}
+        return JSONResponse(app.openapi() | servers)
+
+    return router
 
 
 def _error_response(engine: Engine) -> ErrorResponse:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
+from typing import TypeAlias
 
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Send
@@ -10,6 +12,13 @@ from rmbg_service.api.request_headers import content_length
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.errors import BodyTooLarge, Cancelled, UploadTimeout
 from rmbg_service.settings import Settings
+
+Header: TypeAlias = tuple[bytes, bytes]
+# No cache keeps a person's picture, and no browser takes a response for something that it is not.
+_COMMON_HEADERS: list[Header] = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+]
 
 
 class ClientGone(Cancelled):
@@ -75,10 +84,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.response_started = True
             self.record.status = message["status"]
-            message = {
-                **message,
-                "headers": [*message["headers"], (b"x-request-id", self.record.id.encode())],
-            }
+            message = {**message, "headers": self._with_common_headers(message["headers"])}
         else:
             self.record.bytes_out += len(message.get("body", b""))
         try:
@@ -86,6 +92,13 @@ class Exchange:
                 await self._send(message)
         except TimeoutError:
             raise ClientGone from None
+
+    def _with_common_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> list[Header]:
+        """`headers` and those that every response has, unless its route has set them."""
+        own = list(headers)
+        names = {name.lower() for name, _ in own}
+        common = [*_COMMON_HEADERS, (b"x-request-id", self.record.id.encode())]
+        return own + [(name, value) for name, value in common if name not in names]
 
 
 def body_too_large(settings: Settings) -> BodyTooLarge:

@@ -36,14 +36,18 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     """
     record: RequestRecord = request.state.record
     assert record.reservation is not None, "the gate guards this route"
-    job = await engine.create_job(
-        removal.data,
-        removal.background,
-        removal.options,
-        deadline=record.deadline,
-        timings=record.timings,
+    probing = asyncio.create_task(
+        engine.create_job(
+            removal.data,
+            removal.background,
+            removal.options,
+            deadline=record.deadline,
+            timings=record.timings,
+        )
     )
-    del removal  # the job lets go of the file as soon as it is decoded
+    record.job = probing
+    job = await while_wanted(request, probing)
+    del probing, removal  # the job lets go of the file as soon as it is decoded
     record.info = job.info
     record.reservation.grow(engine.reserved_pixels(job))
     engine.rate_limit.take(record.client, job.pixels)

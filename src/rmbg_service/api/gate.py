@@ -22,7 +22,7 @@ from rmbg_service.api.exchange import ClientGone, Exchange, body_too_large
 from rmbg_service.api.guard import Guard, GuardedRoutes
 from rmbg_service.api.request_headers import content_length, wait_limit_s
 from rmbg_service.api.request_record import InFlight, RequestRecord, request_id
-from rmbg_service.errors import NotFound
+from rmbg_service.errors import NotFound, Unauthorized
 from rmbg_service.serving.engine import Engine
 
 log = logging.getLogger("rmbg_service.request")
@@ -92,7 +92,12 @@ class Gate:
         return None
 
     def _apply(self, guard: Guard, record: RequestRecord, headers: Headers) -> None:
-        record.client = self._keys.identify(headers)
+        try:
+            record.client = self._keys.identify(headers)
+        except Unauthorized:
+            record.has_key = False
+            if not guard.key_optional:
+                raise
         if not guard.runs_job:
             return
         engine, settings = self._engine, self._engine.settings

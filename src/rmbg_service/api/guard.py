@@ -15,6 +15,8 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.routing import Match
 from starlette.types import Scope
 
+from rmbg_service.settings import Endpoint, Settings
+
 # For the OpenAPI document only: the gate has checked the key before a request comes this far.
 _KEY_FORMS = [
     Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="Where keys are set.")),
@@ -28,10 +30,13 @@ class Guard:
 
     A request for one that `runs_job` is also admitted to the engine first, unless its client would
     have to queue for longer than `wait_limit_s`; its body and its response are bounded and timed.
+    One whose `key_optional` is answered without a key, too, but with less: see
+    `RequestRecord.has_key`.
     """
 
     runs_job: bool = True
     wait_limit_s: float = float("inf")
+    key_optional: bool = False
 
     async def __call__(self, request: Request) -> None:
         """Raise unless the gate has applied this guard to `request`."""
@@ -42,6 +47,13 @@ class Guard:
 def guarded(guard: Guard) -> list[Any]:
     """The dependencies of a guarded route."""
     return [Depends(guard), *_KEY_FORMS]
+
+
+def endpoint_guard(endpoint: Endpoint, settings: Settings) -> list[Any]:
+    """The dependencies of a route that `RMBG_OPEN_ENDPOINTS` opens or closes."""
+    if endpoint in settings.open_endpoints:
+        return []
+    return guarded(Guard(runs_job=False, key_optional=endpoint == "health"))
 
 
 class GuardedRoutes:

@@ -6,6 +6,7 @@ from starlette.datastructures import Headers
 
 from rmbg_service.imaging.encode import ENCODERS
 
+_MAX_RANGES = 100
 _FILE_TYPES = frozenset(encoder.media_type for encoder in ENCODERS.values())
 
 
@@ -17,9 +18,12 @@ class Accept:
 
     @classmethod
     def of(cls, headers: Headers) -> "Accept":
-        """Parse the header, whose lines are one list (RFC 9110, section 5.3)."""
-        items = ", ".join(headers.getlist("accept")).split(",")
-        return cls(tuple(map(_media_range, items)))
+        """Parse the header, whose lines are one list (RFC 9110, section 5.3).
+
+        Media ranges after the hundredth are ignored.
+        """
+        items = ",".join(headers.getlist("accept")).split(",", _MAX_RANGES)
+        return cls(tuple(map(_media_range, items[:_MAX_RANGES])))
 
     def preferred_file_type(self) -> str | None:
         """The file type that is weighed above JSON, such as `image/png`; None for JSON.

@@ -2,11 +2,13 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 
 from rmbg_service import __version__
+from rmbg_service.api.guard import endpoint_guard
+from rmbg_service.diagnostics.quality import MIN_IOU
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
@@ -45,9 +47,19 @@ class ModelFacts(BaseModel):
     device: str
     licence: str = Field(description="SPDX name of the weights' licence.")
     input_size: tuple[int, int] = Field(description="Height and width the network sees, in px.")
+    dtype: str | None = Field(default=None, description="BiRefNet's number format.")
+    dtype_reason: str | None = Field(default=None, description="Why it is that one.")
     patch_order: PatchOrderFacts | None = Field(
         default=None, description="Of BiRefNet networks, once loaded."
     )
+
+
+class SelfCheckFacts(BaseModel):
+    """How well the model cut out the reference image at the start; see doctor.md."""
+
+    iou: float = Field(description="Intersection over union with the known matte.")
+    mae: float = Field(description="Mean absolute error against it.")
+    min_iou: float = Field(default=MIN_IOU, description="Below this the start is stopped.")
 
 
 class QueueFacts(BaseModel):
@@ -68,6 +80,9 @@ class Health(BaseModel):
     detail: str = ""
     version: str
     model: ModelFacts
+    self_check: SelfCheckFacts | None = Field(
+        default=None, description="Where `RMBG_SELF_CHECK` is on, once done."
+    )
     queue: QueueFacts
 
 
@@ -111,6 +126,8 @@ def operations_router(engine: Engine) -> APIRouter:
             device=engine.device,
             licence=engine.licence,
             input_size=engine.predictor.input_size,
+            dtype=getattr(engine.predictor, "dtype", None),
+            dtype_reason=getattr(engine.predictor, "dtype_reason", None),
             patch_order=order and PatchOrderFacts.model_validate(order, from_attributes=True),
         )
 
@@ -130,14 +147,20 @@ def operations_router(engine: Engine) -> APIRouter:
         """200 while requests are accepted; a full queue does not change it."""
         return status(engine.state is State.READY)
 
-    @router.get("/health")
-    async def health() -> Health:
+    settings = engine.settings
+
+    @router.get("/health", response_model=Health, dependencies=endpoint_guard("health", settings))
+    async def health(request: Request) -> Health | Response:
         """State, model, device, licence, version and queue; always 200."""
+        if not request.state.record.has_key:
+            return JSONResponse({"status": engine.state})
+        quality = engine.worker.quality
         return Health(
             status=engine.state,
             detail=engine.failure,
             version=__version__,
             model=model(),
+            self_check=quality and SelfCheckFacts(iou=quality.iou, mae=quality.mae),
             queue=QueueFacts(
                 jobs=engine.budget.jobs,
                 waiting=engine.worker.queue_depth(),
@@ -149,6 +172,7 @@ def operations_router(engine: Engine) -> APIRouter:
     @router.get(
         "/metrics",
         response_class=Response,
+        dependencies=endpoint_guard("metrics", settings),
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def metrics() -> Response:
@@ -157,10 +181,9 @@ def operations_router(engine: Engine) -> APIRouter:
             engine.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
-    @router.get("/api/info")
+    @router.get("/api/info", dependencies=endpoint_guard("info", settings))
     async def info() -> Info:
         """Model, licence, limits and version, for clients that adapt to them."""
-        settings = engine.settings
         return Info(
             version=__version__,
             model=model(),

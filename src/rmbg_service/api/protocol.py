@@ -1,19 +1,36 @@
 """uvicorn's HTTP protocol, with bounds on what never reaches the gate.
 
-These are the head of a request, what is left of a body after the response, and the trailers of a
-chunked body, which uvicorn would take for headers.
+These are the head of a request, the requests that a client sends before it has its response, the
+framing of a chunked body, its trailers, and what is left of a body after the response.
 """
 
 import asyncio
+import re
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536
+MAX_HEADERS = 100
+MAX_AHEAD_BYTES = 262_144
+"""Bytes of further requests that are held until the response to the first one has left."""
+MAX_TINY_CHUNKS = 4096
+MIN_CHUNK_BYTES = 64
+"""The least average of a body's chunks, from the 4,097th on."""
+_WAKE_BYTES = 16_384
+_WAKE_S = 0.02
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes connections whose requests are too long or take too long, in whichever part."""
+    """Closes connections whose requests are too long or take too long, in whichever part.
+
+    One request at a time is parsed. httptools cannot be stopped in the middle of a buffer, so it is
+    fed no further than to the end of a head or of a body of known length. Where a chunked body ends
+    only the parser knows; what comes in one read with its end is dropped, and the connection closed
+    after the response.
+    """
 
     head_timeout_s = 10.0
     rest_timeout_s = 65.0
@@ -24,9 +41,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_message = False
+        self._in_body = False
         self._message_bytes = 0
+        self._head_bytes = 0
+        self._header_count = 0
+        self._body_bytes = 0
+        self._body_left = 0  # 0 also if only the parser knows
+        self._chunk_count = 0
+        self._ahead = b""
+        self._ignoring = False
+        self._tail = b""
         self._head_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
+        self._wake_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -35,60 +62,192 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        self._stop_head_timer()
-        self._stop_rest_timer()
+        for timer in (self._head_timer, self._rest_timer, self._wake_timer):
+            if timer is not None:
+                timer.cancel()
+        self._ignore_the_rest()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to an unfinished request, from its second piece on."""
-        self._message_bytes += len(data)
-        super().data_received(data)
-        if self.cycle is not None and self.cycle.response_complete:
+        """Parse `data`, or hold it while a request waits for its response."""
+        rest = memoryview(data)
+        while rest and not self._ignoring:
+            if self._unanswered:
+                self._hold(rest)
+                return
+            rest = self._feed(rest)
+        if not self._ignoring and self.cycle is not None and self.cycle.response_complete:
             if self._in_message:
                 self._await_rest()
             else:
                 self._await_head()  # these were blank lines, which may come before it
-        in_head = self._head_timer is not None
-        if self._message_bytes > (MAX_HEAD_BYTES if in_head else self.max_message_bytes):
+
+    @property
+    def _unanswered(self) -> bool:
+        """Whether a whole request has come and its response has not left."""
+        return not self._in_message and self.cycle is not None and not self.cycle.response_complete
+
+    def _feed(self, data: memoryview) -> memoryview:
+        """Parse as far as the request may go; return the rest."""
+        size = len(data)
+        if not self._in_body:
+            window = self._tail + data[: MAX_HEAD_BYTES + 1]
+            end = _END_OF_HEAD.search(window)
+            if end is not None:
+                size = end.end() - len(self._tail)
+            self._tail = b"" if end is not None else window[-2:]
+        elif self._body_left:
+            size = min(size, self._body_left)
+        self._message_bytes += size
+        if not self._in_body and self._message_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+        elif self._message_bytes > self.max_message_bytes:
+            self._ignore_the_rest()
             self.transport.abort()
+        else:
+            super().data_received(data[:size])  # type: ignore[arg-type]
+            if self.transport.is_closing():
+                self._ignore_the_rest()
+        return data[size:]
+
+    def _hold(self, data: memoryview) -> None:
+        """Keep the beginning of the next request, and read no more for now."""
+        self.flow.pause_reading()
+        if len(self._ahead) + len(data) <= MAX_AHEAD_BYTES:
+            self._ahead += data
+        else:
+            self._answer_and_close()
+
+    def _answer_and_close(self) -> None:
+        """Answer the request in progress, and no other on this connection."""
+        self._ignore_the_rest()
+        self.flow.pause_reading()
+        self.cycle.keep_alive = False
+
+    def _ignore_the_rest(self) -> None:
+        self._ignoring = True
+        self._ahead = b""
+
+    def _refuse_head(self) -> None:
+        self._refuse(
+            431, f"a request may have {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} fields in its head"
+        )
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer what never reaches the gate, and close."""
+        self._ignore_the_rest()
+        if self._in_body:
+            self.cycle.disconnected = True  # for the gate; it sends nothing more
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+        head = (
+            b"content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
+            b"cache-control: no-store\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        )
+        self.transport.write(STATUS_LINE[status] + head % len(detail) + detail.encode())
+        self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser does not understand."""
+        self._refuse(400, msg)
 
     def on_message_begin(self) -> None:
         """A further request on the same connection has its own time."""
+        if self._ignoring:
+            return
+        if self._unanswered:
+            self._answer_and_close()
+            return
         super().on_message_begin()
         self._in_message = True
-        self._message_bytes = 0
+        self._head_bytes = self._header_count = 0
+        self._body_bytes = self._body_left = self._chunk_count = 0
         self._await_head()
+
+    def on_url(self, url: bytes) -> None:
+        """Take the target of the request, or a part of it."""
+        if not self._ignoring:
+            self._head_bytes += len(url)
+            super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers, which come after the head, are dropped."""
-        if self._head_timer is not None:
-            super().on_header(name, value)
+        if self._ignoring or self._in_body:
+            return
+        self._head_bytes += len(name) + len(value)
+        self._header_count += 1
+        if self._header_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+            return
+        super().on_header(name, value)
+        if name.lower() == b"content-length":
+            self._body_left = int(value)  # the parser has checked that it is a number
 
     def on_headers_complete(self) -> None:
         """From here on the gate watches, until it has answered."""
+        if self._ignoring:
+            return
         self._stop_head_timer()
         super().on_headers_complete()
+        self._in_body = True
+        self._message_bytes = 0
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False  # to no protocol; the parser reads nothing after it
 
+    def on_chunk_header(self) -> None:
+        """Count the chunks: each takes the same time, however small it is."""
+        self._chunk_count += 1
+        if self._ignoring:
+            return
+        if self._chunk_count > MAX_TINY_CHUNKS + self._body_bytes // MIN_CHUNK_BYTES:
+            self._refuse(400, f"chunks must have {MIN_CHUNK_BYTES} bytes on average")
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the body; wake the gate for many bytes at once, and for few every 20 ms."""
+        if self._ignoring:
+            return
+        self._body_bytes += len(body)
+        self._body_left -= min(self._body_left, len(body))
+        if self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        if len(self.cycle.body) >= _WAKE_BYTES:
+            self.cycle.message_event.set()
+        elif self._wake_timer is None:
+            self._wake_timer = self.loop.call_later(_WAKE_S, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_timer = None
+        if self.cycle.body:
+            self.cycle.message_event.set()
+
     def on_message_complete(self) -> None:
         """Everything of this request is there."""
-        self._in_message = False
+        if self._ignoring:
+            return
+        self._in_message = self._in_body = False
+        self._message_bytes = 0
         self._stop_rest_timer()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for what is left of the body, if anything is."""
+        """Go on with the next request, or wait for what is left of the body."""
         super().on_response_complete()
         if self._in_message and self._rest_timer is None:
             self._rest_timer = self.loop.call_later(self.rest_timeout_s, self.transport.abort)
+        if self._ahead and not self.transport.is_closing():
+            ahead, self._ahead = self._ahead, b""
+            self.data_received(ahead)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: the gate logs the request, and no library is missing."""
 
     def _await_head(self) -> None:
         if self._head_timer is None:
-            self._message_bytes = 0
             self._head_timer = self.loop.call_later(self.head_timeout_s, self.transport.abort)
 
     def _await_rest(self) -> None:

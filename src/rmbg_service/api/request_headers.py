@@ -3,6 +3,7 @@
 from starlette.datastructures import Headers
 
 _MAX_DIGITS = 15
+_MAX_PREFERENCES = 100
 
 
 def content_length(headers: Headers) -> int | None:
@@ -13,9 +14,11 @@ def content_length(headers: Headers) -> int | None:
 def wait_limit_s(headers: Headers) -> float:
     """How long the client will wait: `Prefer: wait=SECONDS` (RFC 7240, section 4.3).
 
-    As the RFC demands, the first one counts, and one that is not understood is ignored.
+    As the RFC demands, the first one counts, and one that is not understood is ignored; so is what
+    comes after a hundred preferences.
     """
-    for preference in ",".join(headers.getlist("prefer")).split(","):
+    preferences = ",".join(headers.getlist("prefer")).split(",", _MAX_PREFERENCES)
+    for preference in preferences[:_MAX_PREFERENCES]:
         name, _, value = preference.partition(";")[0].partition("=")
         seconds = _whole_number(value.strip().strip('"'))
         if name.strip().lower() == "wait" and seconds:

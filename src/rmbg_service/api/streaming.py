@@ -1,5 +1,6 @@
 """A response of known length that is sent in chunks, its base64 text made on the way out."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ class StreamedResponse(Response):
         )
         for chunk in self._chunks():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await asyncio.sleep(0)  # a client that reads fast must not keep the event loop
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _chunks(self) -> Iterator[bytes]:

@@ -112,7 +112,7 @@ class Fetcher:
                     url = urljoin(url, found)
         except TimeoutError:
             raise FetchFailed(f"nothing complete came within {self._timeout_s:g} s") from None
-        except _NETWORK_ERRORS:  # one answer for all: which ports are open is nobody's business
+        except _NETWORK_ERRORS:  # one answer for all: unknown, internal, closed or broken
             raise FetchFailed("no picture came from this host") from None
         finally:
             self._left += 1
@@ -181,7 +181,8 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         addresses = await self._resolve(host, port)
         if not addresses or not all(is_public(address) for address in addresses):
-            raise FetchRefused(f"the host {host} has an address that is not public")
+            # As for a name that does not exist: which internal ones do is nobody's business.
+            raise OSError("an address is not public")
         for address in addresses[:-1]:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._connect(address, port, *args, **kwargs)

@@ -71,10 +71,10 @@ class Batch:
 
 
 class Ending(NamedTuple):
-    """The exit status; `stuck` says that a thread is at work for which a normal exit would wait."""
+    """The exit status; `work_left` says that a normal exit would wait for a thread."""
 
     status: int
-    stuck: bool
+    work_left: bool
 
 
 async def run_batch(batch: Batch) -> Ending:
@@ -106,10 +106,10 @@ async def run_batch(batch: Batch) -> Ending:
                     if not stop.signal:
                         raise
             report.summarise()
-        stuck = isinstance(remover, LocalRemover) and remover.stuck
+        work_left = isinstance(remover, LocalRemover) and remover.engine.work_left
     if stop.signal and not batch.watch:
-        return Ending(128 + stop.signal, stuck)
-    return Ending(int(report.failed or remover_failed), stuck)
+        return Ending(128 + stop.signal, work_left)
+    return Ending(int(report.failed or remover_failed), work_left)
 
 
 class _Source:

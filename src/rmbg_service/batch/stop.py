@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from rmbg_service.system.exit import exit_after
+
+DROP_S = 10.0
+"""After a second signal the process ends within this time, even if a thread hangs."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,6 +40,8 @@ def stop_on_signals() -> Iterator[Stop]:
     def handle(number: int, _: FrameType | None) -> None:
         again = bool(stop.signal)
         stop.signal = number
+        if again:
+            exit_after(DROP_S, 128 + number)
         loop.call_soon_threadsafe(task.cancel if again else stop.request)
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}

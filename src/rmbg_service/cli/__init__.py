@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from rmbg_service import __version__
+from rmbg_service.cli.doctor import doctor
 from rmbg_service.cli.evaluate import evaluate
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
@@ -23,6 +24,7 @@ app.command()(serve)
 app.command()(remove)
 app.add_typer(models, name="models")
 app.command()(evaluate)
+app.command()(doctor)
 app.command()(openapi)
 
 

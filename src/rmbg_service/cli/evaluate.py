@@ -28,6 +28,7 @@ from rmbg_service.evaluation.run import Outcome, result_folders, run
 from rmbg_service.evaluation.scenes import make_scenes
 from rmbg_service.evaluation.synthetic import write_scenes
 from rmbg_service.matting.plan import Detail
+from rmbg_service.system.exit import second_interrupt_exits
 
 INTERRUPTED = 130
 """The exit status after Ctrl+C."""
@@ -152,7 +153,7 @@ def _run(
         console=Console(stderr=True),
     )
     outcomes = []
-    with bar:
+    with bar, second_interrupt_exits():
         for candidate, folder in zip(judged, result_folders(judged, dataset, out), strict=True):
             task = bar.add_task(candidate.name, total=len(samples))
             try:

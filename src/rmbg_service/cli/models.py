@@ -1,68 +1,133 @@
 """`rmbg-service models`: what there is, what is on this disk, and how to get the rest."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from rmbg_service.cli.doctor import JsonOption, doctor
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models import catalog, hub
-from rmbg_service.models.catalog import ModelSpec
+from rmbg_service.models import bundle, catalog
+from rmbg_service.models.download import Progress as Report
+from rmbg_service.models.files import size_bytes
+from rmbg_service.models.pull import ROADS
+from rmbg_service.models.pull import pull as pull_weights
+from rmbg_service.models.spec import ModelSpec
+from rmbg_service.models.store import Store
 from rmbg_service.settings import load_settings
 
 models = typer.Typer(no_args_is_help=True, help="List, fetch and describe the known models.")
 
 Name = Annotated[str, typer.Argument(help="A name from the list, or a hub id.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Models; all that are here by default.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
+Road = Annotated[
+    str,
+    typer.Option(
+        "--from", help=f"{', '.join(ROADS)}, a URL or a file; auto tries what is known in turn."
+    ),
+]
+Target = Annotated[Path, typer.Argument(help="A folder, or a file that ends in .tar.")]
+Source = Annotated[Path, typer.Argument(help="What `models export` wrote.")]
 
 
 @models.command("list")
 def list_models() -> None:
     """The catalogue, and what of it is on this disk."""
+    store = Store.of(load_settings())
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "input", "licence", "on disk", "good for"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading != "good for")
     for spec in catalog.CATALOG:
-        table.add_row(spec.name, _size(spec), spec.licence, _on_disk(spec), spec.good_for)
+        table.add_row(spec.name, _size(spec), spec.licence, _on_disk(spec, store), spec.good_for)
     Console().print(table)
+    for spec, path in store.elsewhere():
+        typer.echo(f"{spec.name} is also at {path}: RMBG_MODEL={path}")
 
 
 @models.command()
 def show(name: Name) -> None:
     """Everything the catalogue says about one model."""
-    spec = _find(name)
+    spec, store = _find(name), Store.of(load_settings())
+    weights = spec.weights
     gate = f" (gated: accept the terms at https://huggingface.co/{spec.source}, then set HF_TOKEN)"
     for label, value in {
         "name": spec.name,
         "good for": spec.good_for,
         "source": spec.source + (gate if spec.gated else ""),
-        "revision": spec.revision,
+        "revision": spec.revision if weights and weights.hub else "",
+        "roads": ", ".join(road for road in ROADS if weights and getattr(weights, road)),
+        "sha256": (weights and weights.sha256) or "",
+        "md5": (weights and weights.md5) or "",
         "licence": f"{spec.licence}, {spec.licence_url}",
         "commercial use": "no" if spec.non_commercial else "as its licence says",
         "input": _size(spec) + (", or any multiples of 32" if spec.dynamic else ""),
         "normalisation": f"mean {spec.mean}, standard deviation {spec.std}",
-        "on disk": _on_disk(spec),
-        **_patch_order(spec),
+        "on disk": _on_disk(spec, store),
+        "patch order": _patch_order(spec, store),
     }.items():
-        typer.echo(f"{label:15s} {value}")
+        if value:
+            typer.echo(f"{label:15s} {value}")
 
 
 @models.command()
-def pull(name: Name, revision: Revision = None) -> None:
-    """Fetch a model's weights into the local cache, with a progress bar."""
+def pull(name: Name, road: Road = "auto", revision: Revision = None) -> None:
+    """Fetch a model's weights, check their digest and show where they are."""
     row = catalog.find(name)
-    if row is not None and row.runtime == "onnx":
+    if row is catalog.EMBEDDED:
         typer.echo(f"{row.name} is part of the package")
         return
+    if row is None and name.count("/") != 1:
+        row = _find(name)
     settings = load_settings()
-    source = row.source if row else name
-    wanted = revision or settings.model_revision or (row.revision if row else "main")
-    if row is not None:
-        catalog.check_licence(row, frozenset(settings.accept_license))
-    folder = hub.pull(source, wanted)
-    megabytes = hub.size_on_disk_bytes(folder) / 1e6
-    typer.echo(f"{source} at {wanted}: {megabytes:.0f} MB in {folder}")
+    spec, store = row or catalog.unlisted(name), Store.of(settings)
+    catalog.check_licence(spec, frozenset(settings.accept_license))
+    with _progress_bar(spec.name) as report:
+        path = pull_weights(spec, store, report, road, revision or settings.model_revision)
+    known = store.identify(path)
+    if known is not None and known.name != spec.name:
+        typer.echo(f"{name} holds the weights of {known.name}, under {known.licence}")
+    typer.echo(f"{spec.name}: {size_bytes(path) / 1e6:.0f} MB in {path}")
+
+
+@models.command()
+def export(target: Target, names: Names = None) -> None:
+    """Write weights to a folder or tar file, for a machine without a network."""
+    store = Store.of(load_settings())
+    here = [s for s in catalog.CATALOG if s is not catalog.EMBEDDED and store.find(s)]
+    for path in bundle.export([_find(name) for name in names or []] or here, target, store):
+        typer.echo(f"{path} -> {target}")
+
+
+@models.command("import")
+def import_(source: Source) -> None:
+    """Take in what `models export` wrote, after checking every digest."""
+    store = Store.of(load_settings())
+    for name in bundle.import_(source, store):
+        typer.echo(f"{name}: in {store.folder}")
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Report]:
+    columns = (TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None, visible=False)
+
+        def report(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, visible=True)
+
+        yield report
+
+
+@models.command()
+def check(name: Name, as_json: JsonOption = False) -> None:
+    """Examine one model as `rmbg-service doctor` does the configured one."""
+    doctor(model=name, as_json=as_json)
 
 
 def _find(name: str) -> ModelSpec:
@@ -72,18 +137,27 @@ def _find(name: str) -> ModelSpec:
     return row
 
 
-def _patch_order(spec: ModelSpec) -> dict[str, str]:
+def _patch_order(spec: ModelSpec, store: Store) -> str:
     """What is known of the patch order; the weights are looked at if they are on this disk."""
-    if spec.patch_order is None:
-        return {}
+    if spec.runtime != "birefnet":
+        return ""
     settings = load_settings()
-    folder = hub.cached(spec.source, settings.model_revision or spec.revision)
+    path = store.find(spec, settings.model_revision)
     choice = None
-    if folder is not None:
+    if path is not None:
         from rmbg_service.models.birefnet.patch_order import inspect  # torch costs seconds
 
-        choice = inspect(folder, spec.source, settings.patch_order)
-    return {"patch order": str(choice) if choice else f"{spec.patch_order}, by the catalogue"}
+        try:
+            choice = inspect(path, spec.source, settings.patch_order)
+        except ConfigurationError as error:
+            return str(error)
+    if choice is not None:
+        return str(choice)
+    if spec.patch_order is None:
+        return "unknown until the weights are here"
+    return f"{spec.patch_order}, by the catalogue" + (
+        "" if spec.patch_order_proven else " (by date, not proven)"
+    )
 
 
 def _size(spec: ModelSpec) -> str:
@@ -91,8 +165,8 @@ def _size(spec: ModelSpec) -> str:
     return f"{width} x {height}"
 
 
-def _on_disk(spec: ModelSpec) -> str:
-    if spec.runtime == "onnx":
+def _on_disk(spec: ModelSpec, store: Store) -> str:
+    if spec is catalog.EMBEDDED:
         return "embedded"
-    folder = hub.cached(spec.source, spec.revision)
-    return f"{hub.size_on_disk_bytes(folder) / 1e6:.0f} MB" if folder else "no"
+    path = store.find(spec)
+    return f"{size_bytes(path) / 1e6:.0f} MB" if path else "no"

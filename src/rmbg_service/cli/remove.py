@@ -1,7 +1,7 @@
 """`rmbg-service remove`: files, folders and patterns, here or through a running service."""
 
 import asyncio
-import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -21,6 +21,7 @@ from rmbg_service.cli.video import check_video, is_video, remove_video, video_ta
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
 from rmbg_service.settings import load_settings
 from rmbg_service.system.atomic import atomic_write
+from rmbg_service.system.exit import exit_now, second_interrupt_exits
 from rmbg_service.system.files import is_folder
 
 if TYPE_CHECKING:
@@ -80,9 +81,11 @@ def remove(
         source = Path(inputs[0])
         path, kind = video_target(source, out)
         options, settings = removal_options(given), load_settings(**overrides)
-        raise typer.Exit(
-            remove_video(source, path, kind, options, settings, force=force, as_json=as_json)
-        )
+        with second_interrupt_exits():
+            status = remove_video(
+                source, path, kind, options, settings, force=force, as_json=as_json
+            )
+        raise typer.Exit(status)
     target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
@@ -108,10 +111,8 @@ def remove(
     if poll and not watch:
         raise typer.BadParameter("--poll is for --watch")
     ending = asyncio.run(run_batch(batch))
-    if ending.stuck:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(ending.status)
+    if ending.work_left:
+        exit_now(ending.status)
     raise typer.Exit(ending.status)
 
 
@@ -149,6 +150,8 @@ def _pipe(batch: "Batch", *, to_stdout: bool) -> int:
         result = asyncio.run(removed())
     except RemoverFailed as error:
         raise ConfigurationError(str(error)) from None
+    except KeyboardInterrupt:
+        exit_now(128 + signal.SIGINT)
     if to_stdout:
         sys.stdout.buffer.write(result)
         sys.stdout.buffer.flush()

@@ -1,7 +1,5 @@
 """`rmbg-service serve`: the HTTP server in this process."""
 
-import logging
-import os
 import signal
 import socket
 import sys
@@ -13,15 +11,22 @@ import uvicorn
 
 from rmbg_service.cli.options import LicenseOption, ModelOption
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.logs import configure_logging
+from rmbg_service.serving.engine import STOP_S, Engine
+from rmbg_service.serving.logs import logging_to_stderr
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings, load_settings
+from rmbg_service.system.exit import exit_after, exit_now
 
 if TYPE_CHECKING:
     from rmbg_service.api.protocol import BoundedProtocol
 
+FAILED = 1
+"""Exit status: the model did not load, the device is lost, or a prediction hung."""
+WORK_LEFT = 3
+"""Exit status: the time for the shutdown was over before all work had ended."""
+
 _DRAIN_MARGIN_S = 5
+_EXIT_S = 2
 _UPLOAD_MARGIN_S = 5  # the gate's answer to a slow upload comes first
 
 
@@ -32,48 +37,69 @@ def serve(
     accept_license: LicenseOption = None,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl+C; admitted requests are finished first."""
+    settings = load_settings(host=host, port=port, model=model, accept_license=accept_license)
+    with logging_to_stderr(settings.log_level, settings.log_format):
+        engine = _run(settings)
+    if engine.state is State.FAILED:
+        print(f"error: {engine.failure}", file=sys.stderr)
+        exit_now(FAILED)
+    if engine.work_left:
+        print("error: some work did not end in time", file=sys.stderr)
+        exit_now(WORK_LEFT)
+    exit_after(_EXIT_S, WORK_LEFT)  # in case a thread hangs that nobody knows of
+
+
+def _run(settings: Settings) -> Engine:
+    """Serve until the end; the engine says how it ended."""
     from rmbg_service.api.app import create_app
 
-    settings = load_settings(host=host, port=port, model=model, accept_license=accept_license)
-    configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     engine: Engine = app.state.engine
     listener = _listen(settings)
+    drain_s = int(settings.request_timeout_s) + _DRAIN_MARGIN_S
     config = uvicorn.Config(
         app,
         http=_protocol(settings),
         ws="none",  # a WebSocket would bypass the gate
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=int(settings.request_timeout_s) + _DRAIN_MARGIN_S,
+        timeout_graceful_shutdown=drain_s,
         server_header=False,
     )
-    server = _Server(config, engine)
+    server = _Server(config, engine, drain_s + STOP_S + _EXIT_S)
     engine.on_ready = lambda: _announce(engine, settings, listener)
-    engine.on_failure = lambda: setattr(server, "should_exit", True)
+    engine.on_failure = server.end
     for number in (signal.SIGTERM, signal.SIGINT):
         # Also after uvicorn has drained: it raises the signal once more, which must not kill.
         signal.signal(number, server.handle_exit)
     server.run(sockets=[listener])
-    failed = engine.state is State.FAILED
-    if failed:
-        print(f"error: {engine.failure}", file=sys.stderr)
-    if failed or not engine.idle:
-        logging.shutdown()
-        sys.stderr.flush()
-        os._exit(int(failed))  # a normal exit would wait for a stuck thread
+    return engine
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with an engine that admits nothing more once a signal has arrived."""
+    """uvicorn, which ends within `limit_s` of the first signal or of the engine's failure."""
 
-    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+    def __init__(self, config: uvicorn.Config, engine: Engine, limit_s: float) -> None:
         super().__init__(config)
         self._engine = engine
+        self._limit_s = limit_s
+        self._ending = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Admit nothing more, and begin the end."""
         self._engine.drain()
+        self._limit(WORK_LEFT)
         super().handle_exit(sig, frame)
+
+    def end(self) -> None:
+        """Begin the end: the engine has failed."""
+        self._limit(FAILED)
+        self.should_exit = True
+
+    def _limit(self, status: int) -> None:
+        if not self._ending:
+            self._ending = True
+            exit_after(self._limit_s, status)
 
 
 def _protocol(settings: Settings) -> "type[BoundedProtocol]":

@@ -11,7 +11,7 @@ from rmbg_service.imaging.pillow_pixels import to_array
 from rmbg_service.imaging.tone import hdr_to_srgb
 
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-_CLASSES = ("scnr", "mntr", "prtr", "spac")  # that describe the colours of a picture
+_CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")  # that describe the colours of a picture
 _MAX_TAGS = 100  # LittleCMS reads no more
 _SRGB = ImageCms.createProfile("sRGB")
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
@@ -64,21 +64,28 @@ def _rgb(pixels: Image.Image | NDArray[np.uint8] | NDArray[np.uint16]) -> NDArra
 def _profile(icc: bytes) -> ImageCms.ImageCmsProfile:
     """A profile without its D2Bx and B2Dx, whose elements and cost have no bound."""
     plain = bytearray(icc)
-    tags = min(int.from_bytes(icc[128:132], "big"), _MAX_TAGS)
-    for entry in range(132, 132 + 12 * tags, 12):
+    for entry in _tag_entries(icc):
         if icc[entry : entry + 3] in (b"D2B", b"B2D"):
             plain[entry : entry + 3] = b"-2-"
     return ImageCms.ImageCmsProfile(BytesIO(plain))
 
 
+def _tag_entries(icc: bytes) -> range:
+    """Where the entries of a profile's table of tags begin."""
+    tags = min(int.from_bytes(icc[128:132], "big"), _MAX_TAGS)
+    return range(132, 132 + 12 * tags, 12)
+
+
 def matching_profile(icc: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
     """The profile in `icc` if colours of pictures of `mode` (RGB, L or CMYK) can be read by it."""
-    if not icc:
+    if not icc or icc[12:16] not in _CLASSES:
         return None
+    has_table = any(icc[entry : entry + 3] == b"A2B" for entry in _tag_entries(icc))
+    if mode == "RGB" and icc[20:24] == b"Lab " and not has_table:
+        return None  # a matrix leads to XYZ
     try:
         profile = _profile(icc)
-        space = profile.profile.xcolor_space.strip()
-        if _MODE_OF_SPACE.get(space) != mode or profile.profile.device_class not in _CLASSES:
+        if _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip()) != mode:
             return None
         ImageCms.buildTransform(profile, _SRGB, mode, "RGB", _INTENT, _FLAGS)
     except _UNUSABLE:

@@ -1,5 +1,6 @@
 """The pixels of a TIFF: by libtiff or tifffile, and only of layouts that have been checked."""
 
+import logging
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, TypeAlias
@@ -16,6 +17,8 @@ from rmbg_service.imaging.formats.tiff import Layout, read_layout
 from rmbg_service.imaging.formats.webp import read_webp
 from rmbg_service.imaging.pillow_pixels import Samples, samples_of
 
+logging.getLogger("tifffile").disabled = True  # it would tell of every odd file
+
 Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 5, 6, 8
@@ -30,6 +33,8 @@ _ASSOCIATED = 1
 _ALPHA = (_ASSOCIATED, 2, 999)  # the last one is Corel Draw's
 _BLOCK = 16  # by which a JPEG strip may reach beyond the picture
 _MAX_FLOAT = 16.0
+_STRIP_BYTES_PER_PIXEL = 8  # of the picture, or a strip would take more than the job has reserved
+_SMALL_STRIP_BYTES = 32_000_000
 _BAND_PIXELS = 1 << 20
 
 
@@ -40,6 +45,8 @@ def decode_tiff(data: bytes) -> Samples:
     """
     layout = read_layout(data)
     if layout.photometric == _PALETTE or layout.compression in (_JPEG, *_FAX):
+        return _by_libtiff(data, layout)
+    if _is_plain(layout):
         return _by_libtiff(data, layout)
     if layout.compression not in _BY_TIFFFILE:
         raise InvalidImage(f"tiff compression {layout.compression} is not supported")
@@ -55,6 +62,20 @@ def decode_tiff(data: bytes) -> Samples:
     if layout.samples < _COLOURS[layout.photometric]:
         raise InvalidImage("the tiff file has fewer samples than its colour space needs")
     return _to_samples(_by_tifffile(data, layout), layout)
+
+
+def _is_plain(layout: Layout) -> bool:
+    """Whether libtiff, which is twice as fast, reads this layout as well."""
+    colours = {_BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}.get(layout.photometric)
+    opaque = layout.samples == colours
+    has_alpha = layout.photometric == _RGB and layout.samples == 4 and layout.extra == (2,)
+    return (
+        (opaque or has_alpha)
+        and (layout.bits, layout.sample_format, layout.fill_order) == (8, _UNSIGNED, 1)
+        and not layout.planar
+        and layout.predictor in (1, 2)
+        and layout.compression in (_NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS)
+    )
 
 
 def _by_libtiff(data: bytes, layout: Layout) -> Samples:
@@ -88,6 +109,12 @@ def _by_tifffile(data: bytes, layout: Layout) -> Unsigned:
 
     if layout.predictor != 1 and layout.bits not in (8, 12, 16, 32):
         raise InvalidImage(f"tiff samples of {layout.bits} bits with a predictor are not supported")
+    strip = layout.segment[0] * layout.segment[1] * (1 if layout.planar else layout.samples)
+    allowed = _STRIP_BYTES_PER_PIXEL * layout.width * layout.height + _SMALL_STRIP_BYTES
+    if strip * layout.bits // 8 > allowed:
+        raise InvalidImage(
+            "the tiff file's strips are too large to decode: save it in smaller ones"
+        )
     if layout.compression == _WEBP:
         _check_streams(data, layout, read_webp)
     chosen = _chosen(layout)
@@ -100,11 +127,13 @@ def _by_tifffile(data: bytes, layout: Layout) -> Unsigned:
             if segment is None or (layout.planar and plane not in chosen):
                 continue
             part = segment[0, : layout.height - top, : layout.width - left]
-            rows, columns = slice(top, top + part.shape[0]), slice(left, left + part.shape[1])
-            if layout.planar:
-                pixels[rows, columns, chosen.index(plane)] = _scaled(part[..., 0], layout)
-            else:
-                pixels[rows, columns] = _scaled(part[..., chosen], layout)
+            taken = [0] if layout.planar else chosen
+            target = [chosen.index(plane)] if layout.planar else slice(None)
+            rows = max(1, _BAND_PIXELS // part.shape[1])
+            for row in range(0, part.shape[0], rows):
+                band = _scaled(part[row : row + rows, :, taken], layout)
+                place = slice(top + row, top + row + len(band)), slice(left, left + part.shape[1])
+                pixels[place][..., target] = band
     return pixels
 
 

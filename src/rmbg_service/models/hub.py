@@ -1,13 +1,30 @@
 """Model files on the Hugging Face hub and in its local cache. Imports huggingface_hub when used."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.files import NAMES, shards
 
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when huggingface_hub is imported
+HUB = "https://huggingface.co"
+
+
+def endpoint() -> str:
+    """The hub, or the mirror of it that `HF_ENDPOINT` names."""
+    return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+
+
+def offline() -> bool:
+    """Whether `HF_HUB_OFFLINE` forbids asking the hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+# Both are read when huggingface_hub is imported.
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+if endpoint() != HUB:
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # mirrors cannot serve the hub's xet storage
 
 SAFE_FILES = ("config.json", "birefnet.py", "*.safetensors", "*.safetensors.index.json")
 PICKLE_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json", "*.pth")
@@ -18,30 +35,32 @@ def pull(
 ) -> Path:
     """Fetch a repository's model files, with progress bars; the folder that holds them.
 
-    Pickled weights are fetched only where the repository has no safetensors. What is in the cache
-    is not fetched again; `local_files_only` never touches the network.
+    Pickled weights are fetched only if the repository has no safetensors. What is in the cache is
+    not fetched again; `local_files_only` never touches the network. Raises `ConfigurationError`.
     """
     from huggingface_hub import snapshot_download
 
-    with _clear_errors(repo, revision):
-        folder = Path(
-            snapshot_download(
-                repo,
-                revision=revision,
-                token=token,
-                local_files_only=local_files_only,
-                allow_patterns=list(SAFE_FILES),
-            )
+    def fetch(patterns: Sequence[str]) -> Path:
+        folder = snapshot_download(
+            repo,
+            revision=revision,
+            token=token,
+            local_files_only=local_files_only,
+            allow_patterns=list(patterns),
         )
-        if not any(folder.glob("*.safetensors")):
-            snapshot_download(
-                repo,
-                revision=revision,
-                token=token,
-                local_files_only=local_files_only,
-                allow_patterns=list(PICKLE_FILES),
-            )
-    return folder
+        return Path(folder)
+
+    with _clear_errors(repo, revision):
+        folder = fetch(SAFE_FILES)
+        return folder if any(folder.glob("*.safetensors")) else fetch(PICKLE_FILES)
+
+
+def pull_file(repo: str, filename: str, revision: str) -> Path:
+    """Fetch one file, which needs less of a mirror than a whole repository; its path."""
+    from huggingface_hub import hf_hub_download
+
+    with _clear_errors(repo, revision):
+        return Path(hf_hub_download(repo, filename, revision=revision))
 
 
 def cached(repo: str, revision: str = "main") -> Path | None:
@@ -52,7 +71,7 @@ def cached(repo: str, revision: str = "main") -> Path | None:
     """
     from huggingface_hub import try_to_load_from_cache
 
-    for name in ("model.safetensors", "pytorch_model.bin"):
+    for name in NAMES:
         path = try_to_load_from_cache(repo, name, revision=revision)
         if isinstance(path, str) and Path(path).is_file():
             return Path(path).parent
@@ -60,29 +79,6 @@ def cached(repo: str, revision: str = "main") -> Path | None:
         if isinstance(index, str) and _shards_present(Path(index)):
             return Path(index).parent
     return None
-
-
-def size_on_disk_bytes(folder: Path) -> int:
-    """Bytes of the files below `folder`; links into the cache count as what they point to."""
-    return sum(
-        (Path(root) / name).stat().st_size for root, _, names in os.walk(folder) for name in names
-    )
-
-
-def shards(index: Path) -> list[Path]:
-    """The files a sharded checkpoint consists of, from its `*.index.json`.
-
-    The index is data from elsewhere: it may name files beside it only.
-    """
-    import json
-
-    try:
-        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        if not names or any(Path(name).name != name for name in names):
-            raise ValueError("it must name files in its own folder")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{index} is not a checkpoint index: {error}") from None
-    return [index.parent / name for name in names]
 
 
 def _shards_present(index: Path) -> bool:
@@ -100,18 +96,15 @@ def _clear_errors(repo: str, revision: str) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError:
-        problem = (
-            f"is gated: accept its terms at https://huggingface.co/{repo} and set HF_TOKEN to a"
-            " token of that account"
-        )
+        problem = f"is gated: {_way_through_the_gate(repo)}"
     except errors.RevisionNotFoundError:
         problem = f"has no revision {revision!r}"
     except errors.RepositoryNotFoundError:
-        problem = "does not exist on the hub, or HF_TOKEN does not allow to see it"
+        problem = "does not exist on the hub, or HF_TOKEN has no access to it"
     except errors.LocalEntryNotFoundError:
         problem = (
             f"at revision {revision!r} is not in the local cache, and the hub cannot be reached"
-            " or must not be asked"
+            " or HF_HUB_OFFLINE is set"
         )
     except errors.HFValidationError:
         problem = "is neither a folder nor the name of a hub repository"
@@ -120,3 +113,15 @@ def _clear_errors(repo: str, revision: str) -> Iterator[None]:
     else:
         return
     raise ConfigurationError(f"{repo} {problem}") from None
+
+
+def _way_through_the_gate(repo: str) -> str:
+    from huggingface_hub import get_token
+
+    accept = f"accept its terms at {HUB}/{repo}"
+    if get_token() is None:
+        return f"{accept} and set HF_TOKEN to a token of that account"
+    return (
+        f"{accept} with the account of HF_TOKEN, and check that the token may read public gated"
+        " repositories"
+    )

@@ -1,7 +1,8 @@
 """Any single-input background-removal network in an ONNX file, run by ONNX Runtime."""
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from rmbg_service.errors import (
     OutOfDeviceMemory,
     RmbgError,
 )
-from rmbg_service.models.catalog import ModelSpec
+from rmbg_service.models.predictor import Located
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import Matte, ModelInput
 
 # Read when the library is loaded; without it ONNX Runtime reports its use to Microsoft.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
+
+log = logging.getLogger(__name__)
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -30,32 +34,48 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "rocm": "ROCMExecutionProvider",
 }
+GPU_PROVIDERS = ("cuda", "tensorrt", "rocm", "directml")
 _DTYPES: dict[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _TOLERANCE = 0.01
 """How far outside [0, 1] a matte may stray before it cannot be one."""
 
 
 class OnnxPredictor:
-    """Runs `path` as `spec` describes it; see `Predictor` for the contract.
+    """Runs the ONNX file that `locate` finds, or fetches; see `Predictor`.
 
-    The input's size and dtype come from the graph; where the graph leaves the size open,
-    `spec.input_size` holds. The first output is the matte, after `spec.activation`.
+    `spec` describes it until `locate` has seen its bytes. The input's size and dtype come from the
+    graph; if the graph leaves the size open, `spec.input_size` holds. The first output is the
+    matte, after `spec.activation`.
     """
 
-    def __init__(self, spec: ModelSpec, path: Path, provider: str = "cpu", threads: int = 1):
-        if not path.is_file():
-            raise ConfigurationError(f"no model file at {path}")
+    def __init__(
+        self,
+        spec: ModelSpec,
+        locate: Callable[[], Located],
+        provider: str = "cpu",
+        threads: int = 1,
+    ) -> None:
         if provider not in PROVIDERS:
             raise ConfigurationError(f"unknown ONNX provider {provider!r}: {', '.join(PROVIDERS)}")
-        self.name = spec.name
         self.input_size = spec.input_size
         self.device = provider
+        self.files: list[Path] = []
         self._spec = spec
-        self._path = path
+        self._locate = locate
         self._threads = threads
         self._session: ort.InferenceSession | None = None
         self._input_name = self._output_name = ""
         self._dtype: type[np.floating] = np.float32
+
+    @property
+    def name(self) -> str:
+        """The model's name in the catalogue, or the file's."""
+        return self._spec.name
+
+    @property
+    def licence(self) -> str:
+        """The licence of the weights."""
+        return self._spec.licence
 
     @property
     def device_memory_bytes(self) -> int:
@@ -65,11 +85,9 @@ class OnnxPredictor:
     def load(self) -> None:
         """Open the file on the provider asked for; no other one is fallen back to."""
         provider = PROVIDERS[self.device]
-        if provider not in ort.get_available_providers():
-            raise ConfigurationError(
-                f"ONNX provider {self.device!r} is not in this build of ONNX Runtime, which has "
-                f"{', '.join(ort.get_available_providers())}"
-            )
+        _check_provider(self.device)
+        self._spec, self._path = self._locate()
+        self.files = [self._path]
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
@@ -151,6 +169,28 @@ class OnnxPredictor:
         if self._spec.activation == "sigmoid":
             matte = np.reciprocal(1 + np.exp(-matte.clip(-60, 60)), dtype=np.float32)
         return matte
+
+
+def _check_provider(device: str) -> None:
+    """Refuse a provider that this build lacks, and say if it has a faster one that is not used."""
+    available = ort.get_available_providers()
+    if PROVIDERS[device] not in available:
+        remedy = ""
+        if device in ("cuda", "tensorrt"):
+            remedy = (
+                "; both builds share files, so: pip uninstall --yes onnxruntime && pip install"
+                " --force-reinstall --no-deps onnxruntime-gpu"
+            )
+        raise ConfigurationError(
+            f"ONNX provider {device!r} is not in this build of ONNX Runtime, which has"
+            f" {', '.join(available)}{remedy}"
+        )
+    unused = [name for name in GPU_PROVIDERS if PROVIDERS[name] in available]
+    if device == "cpu" and unused:
+        log.warning(
+            "ONNX Runtime can use a GPU, but RMBG_ONNX_PROVIDER=cpu: set it to %s",
+            " or ".join(unused),
+        )
 
 
 def _kind_of_failure(message: str, device: str) -> type[RmbgError]:

@@ -2,10 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
 
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
+
+
+class Located(NamedTuple):
+    """A model, and the file or folder with its weights."""
+
+    spec: ModelSpec
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,15 @@ class Predictor(Protocol):
 
     @property
     def name(self) -> str:
-        """The model's name as shown to clients, e.g. `u2netp`."""
+        """The model's name as shown to clients, e.g. `u2netp`; final after `load`."""
+
+    @property
+    def licence(self) -> str:
+        """SPDX name of the weights' licence, or `unknown`; final after `load`."""
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """`(height, width)` of the inputs that `predict` takes; known before `load`."""
+        """`(height, width)` of the inputs that `predict` takes; final after `load`."""
 
     @property
     def device(self) -> str:

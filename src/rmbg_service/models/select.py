@@ -1,13 +1,22 @@
 """From settings to the one predictor this process runs."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models import catalog, hub
-from rmbg_service.models.catalog import BIREFNET, EMBEDDED, RMBG_2_0, ModelSpec
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models import catalog
+from rmbg_service.models.catalog import BIREFNET, EMBEDDED, RMBG_2_0
+from rmbg_service.models.download import Progress
+from rmbg_service.models.predictor import Located, Predictor
+from rmbg_service.models.pull import pull, verify
+from rmbg_service.models.spec import ModelSpec
+from rmbg_service.models.store import Store
 from rmbg_service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 MATTE_SETTINGS = (
     "model_revision",
@@ -21,82 +30,154 @@ MATTE_SETTINGS = (
 """Settings that the mattes of a model depend on."""
 
 SPEED_SETTINGS = ("device", "compile", "onnx_provider", "cpu_threads")
-"""Those that its times depend on, and its mattes by no more than rounding."""
-
-WEIGHTS = Path(__file__).parent / "weights"
+"""Settings that its times depend on, and its mattes only by rounding."""
 
 
 def select_predictor(settings: Settings) -> Predictor:
-    """The predictor that `settings.model` names, not loaded yet; weights are fetched by `load`.
+    """The predictor that `settings.model` names, not loaded yet; `load` fetches missing weights.
 
-    Raises `ConfigurationError` when there is no such model or file, or its licence is not accepted.
+    Raises `ConfigurationError` if there is no such model or file, or its licence is not accepted.
     """
-    spec = _select(settings)
-    catalog.check_licence(spec, frozenset(settings.accept_license))
+    store = Store.of(settings)
+    spec, path = _select(settings, store)
+    _check_licence(spec, settings)
+    locate = partial(_locate, spec, path, settings, store)
     if spec.runtime == "onnx":
-        return _onnx(spec, settings)
-    return _birefnet(spec, settings)
+        from rmbg_service.models.onnx import OnnxPredictor  # ONNX Runtime costs 0.1 s to import
+
+        return OnnxPredictor(spec, locate, settings.onnx_provider, settings.cpu_threads)
+    return _birefnet(spec, locate, settings)
 
 
-def _select(settings: Settings) -> ModelSpec:
+def _select(settings: Settings, store: Store) -> tuple[ModelSpec, Path | None]:
+    """The model, and its file or folder if the settings name one."""
     model = settings.model
     if model == "auto":
-        return _best_in_cache(settings)
-    if model.endswith(".onnx"):
-        return _spec_of_file(Path(model), settings)
-    if Path(model).is_dir():
-        return catalog.unlisted(model)
+        return _best_on_disk(settings, store), None
+    path = Path(model)
+    if path.exists() or path.suffix in (".onnx", ".safetensors"):
+        return _spec_of_path(path, settings, store), path
     row = catalog.find(model)
     if row is not None:
-        return row
+        return row, None
     if model.count("/") == 1:
-        return catalog.unlisted(model)
+        return catalog.unlisted(model), None
     names = ", ".join(spec.name for spec in catalog.CATALOG)
     raise ConfigurationError(
         f"RMBG_MODEL={model} is not a file, a folder, a hub id or one of: auto, {names}"
     )
 
 
-def _best_in_cache(settings: Settings) -> ModelSpec:
+def _best_on_disk(settings: Settings, store: Store) -> ModelSpec:
     """What `auto` means: never a download, never a licence that was not accepted."""
     for spec in (RMBG_2_0, BIREFNET):
         try:
-            catalog.check_licence(spec, frozenset(settings.accept_license))
+            _check_licence(spec, settings)
         except ConfigurationError:
             continue
-        if hub.cached(spec.source, settings.model_revision or spec.revision):
+        if store.find(spec, settings.model_revision):
             return spec
     return EMBEDDED
 
 
-def _spec_of_file(path: Path, settings: Settings) -> ModelSpec:
-    known = catalog.FILES.get(path.stem) or ModelSpec(
+def _spec_of_path(path: Path, settings: Settings, store: Store) -> ModelSpec:
+    """The model in a file or folder: the catalogue's if its bytes are known, else an unknown one.
+
+    Settings say how an unknown ONNX file is fed; without them, one with a well-known name is fed
+    as the file of that name.
+    """
+    if not path.exists():
+        raise ConfigurationError(f"no model file at {path}")
+    known = store.identify(path)
+    if known is None:
+        log.warning(
+            "%s is not in the catalogue: its licence is unknown, and so is what its bytes do not"
+            " tell; see docs/models.md",
+            path,
+        )
+    if path.suffix != ".onnx":
+        return known or catalog.unlisted(str(path))
+    size = settings.onnx_input_size
+    spec = known or _unknown_onnx(path)
+    return replace(
+        spec,
+        input_size=(size, size) if size else spec.input_size,
+        mean=settings.onnx_mean or spec.mean,
+        std=settings.onnx_std or spec.std,
+        activation=settings.onnx_activation or spec.activation,
+    )
+
+
+def _unknown_onnx(path: Path) -> ModelSpec:
+    unknown = ModelSpec(
         name=path.stem,
         runtime="onnx",
-        source="",
+        source=str(path),
         licence="unknown",
         licence_url="",
         input_size=(1024, 1024),
     )
-    size = settings.onnx_input_size
+    alike = catalog.find_filename(path.name)
+    if alike is None:
+        return unknown
     return replace(
-        known,
-        source=str(path),
-        input_size=(size, size) if size else known.input_size,
-        mean=settings.onnx_mean or known.mean,
-        std=settings.onnx_std or known.std,
-        activation=settings.onnx_activation or known.activation,
+        unknown,
+        input_size=alike.input_size,
+        mean=alike.mean,
+        std=alike.std,
+        activation=alike.activation,
     )
 
 
-def _onnx(spec: ModelSpec, settings: Settings) -> Predictor:
-    from rmbg_service.models.onnx import OnnxPredictor  # ONNX Runtime costs 0.1 s to import
+def _locate(spec: ModelSpec, path: Path | None, settings: Settings, store: Store) -> Located:
+    """The weights of `spec` on this disk, fetched if they are missing, and what they really are."""
+    if path is not None:
+        return Located(spec, path)
+    revision = settings.model_revision
+    path = store.find(spec, revision)
+    if path is None and revision is None:
+        path = next((found for known, found in store.elsewhere() if known.name == spec.name), None)
+    if path is None:
+        path = _fetch(spec, settings, store)
+    elif spec.weights is not None and revision in (None, spec.revision):
+        verify(path, spec.weights, store)
+    known = spec if spec is EMBEDDED else store.identify(path)
+    if known is not None and known.name != spec.name:
+        log.warning("%s holds the weights of %s and is treated as such", spec.source, known.name)
+        _check_licence(known, settings)
+        spec = known
+    log.info("%s: weights from %s", spec.name, path)
+    return Located(spec, path)
 
-    path = WEIGHTS / "u2netp.onnx" if spec is EMBEDDED else Path(spec.source)
-    return OnnxPredictor(spec, path, settings.onnx_provider, settings.cpu_threads)
+
+def _fetch(spec: ModelSpec, settings: Settings, store: Store) -> Path:
+    if settings.model_download == "never":
+        raise ConfigurationError(
+            f"{spec.name} is not on this disk and RMBG_MODEL_DOWNLOAD=never: fetch it with"
+            f" `rmbg-service models pull {spec.name}`, or import it"
+        )
+    log.info("fetching the weights of %s", spec.name)
+    return pull(spec, store, _logged_progress(spec.name), revision=settings.model_revision)
 
 
-def _birefnet(spec: ModelSpec, settings: Settings) -> Predictor:
+def _logged_progress(name: str) -> Progress:
+    """A line in the log for every tenth of the file."""
+    tenths = 0
+
+    def tell(done: int, total: int | None) -> None:
+        nonlocal tenths
+        if total and done * 10 // total > tenths:
+            tenths = done * 10 // total
+            log.info("%s: %d%% of %d MB", name, tenths * 10, total / 1e6)
+
+    return tell
+
+
+def _check_licence(spec: ModelSpec, settings: Settings) -> None:
+    catalog.check_licence(spec, frozenset(settings.accept_license))
+
+
+def _birefnet(spec: ModelSpec, locate: Callable[[], Located], settings: Settings) -> Predictor:
     try:
         from rmbg_service.models.birefnet.predictor import BiRefNetPredictor  # torch costs seconds
     except ModuleNotFoundError as missing:
@@ -107,12 +188,10 @@ def _birefnet(spec: ModelSpec, settings: Settings) -> Predictor:
 
     return BiRefNetPredictor(
         spec,
-        spec.source,
+        locate,
         device=settings.device,
         dtype=settings.dtype,
         compile=settings.compile,
         patch_order=settings.patch_order,
-        revision=settings.model_revision,
-        local_files_only=settings.model == "auto",
         cpu_threads=settings.cpu_threads,
     )

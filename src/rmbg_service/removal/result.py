@@ -1,4 +1,4 @@
-"""A cutout to the file that the options ask for."""
+"""A cutout to the file that the options ask for, and the memory that this needs."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.imaging.png import write_grey
-from rmbg_service.imaging.source import SourceImage
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Box, RgbImage
 
@@ -117,3 +117,29 @@ def _flattened(cutout: Cutout, options: RemovalOptions, background: RgbImage | N
 
 def _auto_format(cutout: Cutout) -> str:
     return "jpeg" if cutout.alpha.min() == 255 else "png"
+
+
+def reserved_pixels(
+    info: ImageInfo, background: ImageInfo | None, options: RemovalOptions, max_pixels: int
+) -> int:
+    """What a job takes from the budget: the picture's pixels, or those of a larger result.
+
+    A background picture is added. `max_pixels` bounds the result, as in `encode`. A format whose
+    writer needs more memory counts double, and so does a subject that is moved on its canvas.
+    """
+    width, height = info.width, info.height
+    pixels = info.pixels
+    if options.crop:
+        width, height = compose.with_margin(width, height, options.margin.value)
+        pixels = max(pixels, min(width * height, max_pixels))
+    factor = 2 if options.placed else 1
+    if options.format != "auto":
+        encoder = ENCODERS[options.format]
+        factor = max(factor, encoder.memory)
+        pixels += _border(width, height, encoder.border_px)
+    return pixels * factor + (0 if background is None else background.pixels)
+
+
+def _border(width: int, height: int, border_px: int) -> int:
+    """Pixels of a border around a picture: most of what an encoder holds of a narrow one."""
+    return (width + 2 * border_px) * (height + 2 * border_px) - width * height

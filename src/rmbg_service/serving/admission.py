@@ -87,6 +87,15 @@ class Budget:
         self.jobs += 1
         return Reservation(self)
 
+    def hold_pixels(self, pixels: int, until: "asyncio.Future[Any]") -> None:
+        """Count `pixels` until a future is done: a thread still uses them that nobody waits for."""
+
+        def give_back(_: object) -> None:
+            self.pixels -= pixels
+
+        self.pixels += pixels
+        until.add_done_callback(give_back)
+
     def _take_pixels(self, pixels: int) -> None:
         if self.pixels + pixels > self.max_pixels:
             raise self._overloaded(

@@ -12,38 +12,36 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
-from typing import TypeVar
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, OutOfMemory, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
-from rmbg_service.models import catalog
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.removal.memory import reserved_pixels
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
-from rmbg_service.removal.result import Encoded
+from rmbg_service.removal.result import Encoded, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
+from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
 from rmbg_service.system.memory_errors import as_memory_error
-from rmbg_service.system.resources import step_back
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
 
 _RETRY_AFTER_RESTART_S = 10
-_STOP_WAIT_S = 5.0
+STOP_S = 3.0
+"""How long `Engine.stop` waits for what nobody waits for any more."""
+_PROBE_THREADS = 2  # so that the header of a small file need not wait for that of a large one
 _BEFORE_THE_MATTE = frozenset({"queue", "decode", "predict"})
-_T = TypeVar("_T")
 
 
 class Engine:
@@ -64,11 +62,19 @@ class Engine:
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
         self.worker = Worker(predictor, settings, metrics, self.service_time)
         self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
-        self._codec_pool = ThreadPoolExecutor(settings.codec_threads, "codec", step_back)
-        self._probe_thread = ThreadPoolExecutor(1, "probe")
+        self._codec_pool = ThreadPool(
+            "codec",
+            settings.codec_threads,
+            settings.codec_timeout_s,
+            self._fail,
+            low_priority=True,
+        )
+        self._probe_pool = ThreadPool("probe", _PROBE_THREADS, settings.codec_timeout_s, self._fail)
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
         self._stopping = False
+        self.work_left = False
+        """Whether threads may still be at work; False after a `stop` that ended all of them."""
         metrics.watch(self)
 
     @property
@@ -79,7 +85,7 @@ class Engine:
     @property
     def licence(self) -> str:
         """SPDX name of the weights' licence."""
-        return catalog.licence_of(self.predictor.name)
+        return self.predictor.licence
 
     @property
     def idle(self) -> bool:
@@ -92,8 +98,14 @@ class Engine:
         running = self._supervisor is not None and not self._supervisor.done()
         return running and self.state is not State.FAILED
 
+    @property
+    def stuck_threads(self) -> int:
+        """Threads that have not come back from an image in time."""
+        return self._codec_pool.stuck + self._probe_pool.stuck
+
     def start(self) -> None:
         """Start to load the model; returns at once, `state` tells when it is ready."""
+        self.work_left = True
         self._supervisor = asyncio.create_task(self._supervise())
         self._supervisor.add_done_callback(self._supervised)
 
@@ -109,15 +121,27 @@ class Engine:
         they get only a few seconds.
         """
         self.drain()
-        if self._jobs:
-            await asyncio.wait(self._jobs, timeout=_STOP_WAIT_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                if self._jobs:
+                    await asyncio.wait(self._jobs)
+                await self._stop_worker()
+        self._cancel_supervisor()
+        for pool in (self._codec_pool, self._probe_pool):
+            pool.close()
+
+    async def _stop_worker(self) -> None:
+        self._cancel_supervisor()
+        if self._supervisor is not None:
+            await asyncio.wait({self._supervisor})
+        if self.state is not State.FAILED:
+            await self.worker.close()
+            self.work_left = self.stuck_threads > 0
+
+    def _cancel_supervisor(self) -> None:
         self._stopping = True
         if self._supervisor is not None:
             self._supervisor.cancel()
-            await asyncio.wait({self._supervisor})
-        await self.worker.close(wait=self.idle and self.state is not State.FAILED)
-        for pool in (self._codec_pool, self._probe_thread):
-            pool.shutdown(wait=False, cancel_futures=True)
 
     async def _supervise(self) -> None:
         """Load, then run for ever; whatever ends this ends the service."""
@@ -168,9 +192,9 @@ class Engine:
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes) -> ImageInfo:
-        """Read the picture's header off the event loop; see `imaging.decode.probe`."""
+        """Read the picture's header off the event loop; see `imaging.probe`."""
         pixels, side = self.settings.max_image_pixels, self.settings.max_image_side
-        return await _in_thread(self._probe_thread, lambda: probe(data, pixels, side))
+        return await self._probe_pool.run(lambda: probe(data, pixels, side))
 
     async def create_job(
         self,
@@ -243,7 +267,11 @@ class Engine:
         passes = job.run(self.predictor.input_size, self.settings.max_image_pixels)
         mattes: list[Matte] | None = None
         while True:
-            step = await _in_thread(self._codec_pool, partial(_advance, passes, mattes))
+            try:
+                step = await self._codec_pool.run(partial(_advance, passes, mattes))
+            except StuckThread as stuck:
+                self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
+                raise
             if isinstance(step, Encoded):
                 return step
             mattes = [await self.worker.predict(job, model_input) for model_input in step]
@@ -262,7 +290,3 @@ def _advance(
     except MemoryError:
         pass  # raised below, outside this block: the exception holds the frames with the arrays
     raise OutOfMemory("the service has no memory left for this picture: try again later")
-
-
-async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)

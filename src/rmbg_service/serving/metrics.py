@@ -1,6 +1,6 @@
 """Prometheus metrics; docs/operations.md says what each is for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
@@ -13,9 +13,12 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import Budget, ServiceTime
+from rmbg_service.serving.logs import dropped_lines
 from rmbg_service.serving.state import State
 from rmbg_service.serving.timings import STAGES
 
@@ -50,6 +53,10 @@ class Observed(Protocol):
     @property
     def predictor(self) -> Predictor:
         """The model."""
+
+    @property
+    def stuck_threads(self) -> int:
+        """Threads that have not come back from an image in time."""
 
     @property
     def worker(self) -> Queue:
@@ -122,6 +129,10 @@ class Metrics:
                 "How long a new request would wait for its turn",
                 lambda: budget.estimated_wait_s,
             ),
+            "rmbg_stuck_threads": (
+                "Threads that have not come back from an image in time",
+                lambda: engine.stuck_threads,
+            ),
             "rmbg_device_memory_bytes": (
                 "Memory held on the accelerator; 0 on the CPU",
                 lambda: predictor.device_memory_bytes,
@@ -132,6 +143,7 @@ class Metrics:
         states = Gauge("rmbg_state", "1 for the current state", ["state"], registry=self.registry)
         for state in State:
             states.labels(state.value).set_function(partial(_is, engine, state))
+        self.registry.register(_LogLines())
         ProcessCollector(registry=self.registry)
 
     def name_model(self, **labels: str) -> None:
@@ -141,6 +153,16 @@ class Metrics:
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _LogLines(Collector):
+    """Lines that the log has dropped; counted outside, for the whole process."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counter as it is now."""
+        yield CounterMetricFamily(
+            "rmbg_log_lines_dropped", "Log lines that nobody read in time", value=dropped_lines()
+        )
 
 
 def _is(engine: Observed, state: State) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rmbg_service.diagnostics.quality import Quality, measure_quality, require_quality
 from rmbg_service.errors import (
     DeviceFailure,
     InferenceError,
@@ -68,26 +69,38 @@ class Worker:
         self._unanswered: set[_Entry] = set()
         self._refusal: RmbgError | None = None
         self._oom_in_a_row = 0
+        self.quality: Quality | None = None
+        """The result of the self-check; None before it and where it is off."""
 
     def queue_depth(self) -> int:
         """Jobs decoded and waiting to be predicted."""
         return self._queue.qsize()
 
     async def load(self) -> None:
-        """Load and warm up; the second, warm prediction is the first estimate of the pace."""
+        """Load and warm up; the second, warm prediction is the first estimate of the pace.
+
+        With `self_check`, raises `ConfigurationError` when the model does not work.
+        """
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._predictor.load)
         await loop.run_in_executor(self._thread, self._predictor.warm_up)
         started = time.perf_counter()
         await loop.run_in_executor(self._thread, self._predictor.warm_up)
         self._service_time.observe_predict(time.perf_counter() - started)
+        if self._settings.self_check:
+            self.quality = await loop.run_in_executor(
+                self._thread, measure_quality, self._predictor
+            )
+            log.info("self-check: %s", self.quality)
+            require_quality(self._predictor.name, self.quality)
 
-    async def close(self, *, wait: bool) -> None:
-        """Free the predictor; `wait=False` leaves a hung thread behind."""
-        if wait:
-            loop = asyncio.get_running_loop()
+    async def close(self) -> None:
+        """Free the predictor once its thread is free; cancel this if that takes too long."""
+        loop = asyncio.get_running_loop()
+        try:
             await loop.run_in_executor(self._thread, self._predictor.close)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, job: Job, model_input: ModelInput) -> Matte:
         """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""

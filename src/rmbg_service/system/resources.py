@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ _ROOT = Path("/")
 _WORKING_NICENESS = 5
 _V2 = ""
 """The controller of cgroup v2 in /proc/self/cgroup: one hierarchy holds all of them."""
+_DEVICE_FILES = {
+    "dev/nvidia0": "NVIDIA GPU",
+    "dev/dxg": "GPU of the Windows host",
+    "dev/kfd": "AMD GPU",
+}
 
 
 def cpu_count(root: Path = _ROOT) -> int:
@@ -42,7 +48,9 @@ def step_back() -> None:
     Probes and refusals are then answered in milliseconds while all cores are busy.
     """
     if sys.platform == "linux":  # elsewhere, niceness belongs to the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _WORKING_NICENESS)
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread)  # lowering it needs a privilege
+        os.setpriority(os.PRIO_PROCESS, thread, max(niceness, _WORKING_NICENESS))
 
 
 def resident_bytes() -> int:
@@ -79,3 +87,11 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def accelerators(root: Path = Path("/")) -> list[str]:
+    """What the operating system shows, e.g. `NVIDIA GPU`; empty where only a CPU is seen."""
+    found = [name for path, name in _DEVICE_FILES.items() if (root / path).exists()]
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        found.append("Apple GPU")
+    return found

@@ -1,10 +1,12 @@
 """The web page, and the API's document for people: all of it files of this package."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePath
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
@@ -35,8 +37,11 @@ class _File:
     etag: str
 
 
-def page_router(*, page: bool) -> APIRouter:
-    """`/docs` and its files; with `page` also the web page at `/` and its files."""
+def page_router(*, page: bool, docs_dependencies: Sequence[Any] = ()) -> APIRouter:
+    """`/docs` and its files; with `page` also the web page at `/` and its files.
+
+    `docs_dependencies` guard `/docs` itself; its files are those of a public package.
+    """
     router = APIRouter(include_in_schema=False)
     held = _read(files("rmbg_service.web") / "static")
     if not page:
@@ -48,7 +53,7 @@ def page_router(*, page: bool) -> APIRouter:
         async def index(request: Request) -> Response:
             return _respond(request, held[_PAGE], _PAGE_POLICY)
 
-    @router.api_route("/docs", methods=["GET", "HEAD"])
+    @router.api_route("/docs", methods=["GET", "HEAD"], dependencies=docs_dependencies)
     async def docs(request: Request) -> Response:
         return _respond(request, held[_DOCS], _DOCS_POLICY)
 

@@ -172,7 +172,11 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
         ({"content": FORM, "headers": ODD_CHARSET}, 400, "exactly one of"),
         ({"content": PNG}, 415, "missing"),
         ({"data": {"image": B64}}, 415, "x-www-form-urlencoded"),
-        ({"content": b"GIF87a nonsense", "headers": PNG_HEADERS}, 422, "not a readable image"),
+        (
+            {"content": b"GIF87a nonsense", "headers": PNG_HEADERS},
+            422,
+            "the gif file has no picture",
+        ),
         ({"content": PNG[: len(PNG) // 2], "headers": PNG_HEADERS}, 422, "cannot be decoded"),
         ({"content": BOMB.getvalue(), "headers": PNG_HEADERS}, 413, "13000 x 13000"),
     ],

@@ -69,7 +69,7 @@ async def test_the_model_is_loaded_once_and_not_for_a_broken_file() -> None:
         await asyncio.gather(remover.remove(PNG), remover.remove(PNG))
     assert predictor.loads == 1
     assert predictor.closed
-    assert not remover.stuck
+    assert not remover.engine.work_left
 
 
 async def test_a_file_is_decoded_while_another_is_predicted() -> None:
@@ -106,7 +106,7 @@ async def test_a_dead_engine_ends_the_run(error: Exception | None) -> None:
     async with local(Broken([] if error is None else [error])) as remover:
         with pytest.raises(RemoverFailed, match=r"device is lost|no weights"):
             await remover.remove(PNG)
-        assert remover.stuck
+        assert remover.engine.work_left
 
 
 async def test_a_stop_does_not_wait_for_the_model() -> None:
@@ -121,7 +121,7 @@ async def test_a_stop_does_not_wait_for_the_model() -> None:
         stop.set()
         with pytest.raises(RunStopped):
             await running
-        assert remover.stuck
+        assert remover.engine.work_left
 
 
 async def test_a_cancelled_removal_is_not_encoded() -> None:

@@ -188,5 +188,5 @@ def test_a_hub_id_that_is_not_cached_is_refused_without_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    message = refusal(lambda: read_checkpoint("briaai/RMBG-2.0", local_files_only=True))
+    message = refusal(lambda: BiRefNet.from_pretrained("briaai/RMBG-2.0", local_files_only=True))
     assert "is not in the local cache" in message

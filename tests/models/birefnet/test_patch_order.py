@@ -27,13 +27,14 @@ from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 from tests.models.birefnet.parity import recipe
-from tests.models.birefnet.test_predictor import DYNAMIC
+from tests.models.birefnet.test_predictor import DYNAMIC, at
 
 NEW_CODE = "rearrange(x, 'b c (hg h) (wg w) -> b (c hg wg) h w')"
 OLD_CODE = "def get_patches_batch(self, x, p): ..."
 NONE = PatchEvidence({5: 0.0})
 NEW, OLD = PatchEvidence({5: 9.0}), PatchEvidence({5: -9.0})
 SIDE = 64
+pytestmark = pytest.mark.timeout(300)
 COLOURS = torch.tensor([[1.0, 0.92, 0.82], [0.92, 1.0, 0.92], [0.82, 0.92, 1.0]])
 
 
@@ -182,14 +183,16 @@ def test_one_function_stored_in_both_orders_gives_one_matte(
 ) -> None:
     mattes = []
     for order, folder in folders.items():
-        predictor = BiRefNetPredictor(DYNAMIC, folder, device="cpu")
+        predictor = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, folder), device="cpu")
         predictor.load()
         assert predictor.patch_order is not None
         assert (predictor.patch_order.order, predictor.patch_order.source) == (order, "weights")
         mattes.append(predictor.predict([recipe.image(64, 64)])[0])
         predictor.close()
     np.testing.assert_array_equal(mattes[0], mattes[1])
-    wrong = BiRefNetPredictor(DYNAMIC, folders["wg_hg_c"], device="cpu", patch_order="c_hg_wg")
+    wrong = BiRefNetPredictor(
+        DYNAMIC, at(DYNAMIC, folders["wg_hg_c"]), device="cpu", patch_order="c_hg_wg"
+    )
     wrong.load()
     assert np.abs(wrong.predict([recipe.image(64, 64)])[0] - mattes[0]).max() > 1e-3
 
@@ -238,7 +241,8 @@ def test_weights_settle_a_contradiction(tmp_path: Path, caplog: pytest.LogCaptur
         ({"config.json": '{"_name_or_path": "briaai/RMBG-2.0"}'}, None, "wg_hg_c", "files"),
         ({"config.json": '{"patch_order": "c_hg_wg"}'}, None, "c_hg_wg", "files"),
         ({}, "briaai/RMBG-2.0", "wg_hg_c", "catalogue"),
-        ({}, "ZhengPeng7/BiRefNet_lite", "c_hg_wg", "catalogue"),
+        ({}, "ZhengPeng7/BiRefNet_lite", "wg_hg_c", "catalogue"),
+        ({}, "ZhengPeng7/BiRefNet_HR", "c_hg_wg", "catalogue"),
         ({"config.json": "not json", "birefnet.py": NEW_CODE}, None, "c_hg_wg", "files"),
     ],
 )
@@ -249,6 +253,15 @@ def test_weak_weights_leave_it_to_catalogue_and_files(
         (tmp_path / name).write_text(text)
     choice = decide(tmp_path, repo, None, NONE)
     assert (choice.order, choice.source) == (order, source)
+
+
+def test_an_order_by_date_is_said_not_to_be_proven(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    decide(tmp_path, "briaai/RMBG-2.0", None, NONE)
+    assert not caplog.records
+    decide(tmp_path, "ZhengPeng7/BiRefNet", None, NONE)
+    assert "is not proven" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,19 @@
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device, choose_dtype
-from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device
+from rmbg_service.models.predictor import Located, Predictor
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import ModelInput
 from tests.models.birefnet.parity import recipe
 
@@ -28,9 +29,14 @@ FIXED = ModelSpec(
 DYNAMIC = ModelSpec(**{**FIXED.__dict__, "dynamic": True})
 
 
+def at(spec: ModelSpec, path: Path) -> Callable[[], Located]:
+    """Weights that are on this disk."""
+    return lambda: Located(spec, path)
+
+
 @pytest.fixture(scope="module")
 def predictor(checkpoint: Path) -> Iterator[BiRefNetPredictor]:
-    made = BiRefNetPredictor(DYNAMIC, checkpoint, device="cpu")
+    made = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, checkpoint), device="cpu")
     made.load()
     yield made
     made.close()
@@ -68,13 +74,13 @@ def test_other_sizes_are_refused(predictor: Predictor, size: tuple[int, int]) ->
 
 
 def test_a_fixed_model_takes_its_own_size_only(checkpoint: Path) -> None:
-    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu")
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu")
     with pytest.raises(InferenceError, match=r"takes inputs of \(96, 64\), not \(64, 96\)"):
         predictor.predict([np.zeros((64, 96, 3), np.uint8)])
 
 
 def test_before_load_and_after_close_there_is_no_prediction(checkpoint: Path) -> None:
-    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu")
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu")
     picture = np.zeros((96, 64, 3), np.uint8)
     with pytest.raises(InferenceError, match="not loaded"):
         predictor.predict([picture])
@@ -140,22 +146,9 @@ def test_compiling_without_a_compiler_stops_the_start(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    predictor = BiRefNetPredictor(FIXED, checkpoint, device="cpu", compile=True)
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu", compile=True)
     with pytest.raises(ConfigurationError, match=r"RMBG_COMPILE=true needs a C\+\+ compiler"):
         predictor.load()
-
-
-def test_the_number_format_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
-    assert choose_dtype("auto", cpu) == torch.float32
-    assert choose_dtype("bf16", cpu) == torch.bfloat16
-    for capability, expected in (((6, 1), torch.float32), ((7, 0), torch.float16)):
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
-        assert choose_dtype("auto", cuda) == expected
-    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=fp16 needs an accelerator"):
-        choose_dtype("fp16", cpu)
-    with pytest.raises(ConfigurationError, match="RMBG_DTYPE=int8 is not one of"):
-        choose_dtype("int8", cpu)
 
 
 def test_device_memory_is_what_the_accelerator_holds(
@@ -170,12 +163,28 @@ def test_device_memory_is_what_the_accelerator_holds(
 
 
 def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> None:
-    half = BiRefNetPredictor(DYNAMIC, checkpoint, device="cpu", dtype="bf16")
+    half = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, checkpoint), device="cpu", dtype="bf16")
     half.load()
     picture: ModelInput = recipe.image(96, 64)
     difference = np.abs(half.predict([picture])[0] - predictor.predict([picture])[0])
     assert half.dtype == "bf16"
     assert difference.mean() < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_single_file_serves_the_matte_of_the_folder_whatever_its_format(
+    checkpoint: Path, predictor: Predictor, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    path = tmp_path / "birefnet.safetensors"
+    weights = recipe.official("swin_v1_t")
+    save_file({k: v.to(dtype) if v.is_floating_point() else v for k, v in weights.items()}, path)
+    single = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, path), device="cpu", patch_order="c_hg_wg")
+    single.load()
+    picture: ModelInput = recipe.image(96, 64)
+    difference = np.abs(single.predict([picture])[0] - predictor.predict([picture])[0])
+    rounding = torch.finfo(dtype).eps
+    assert single.dtype == "fp32"
+    assert difference.mean() <= 4 * rounding
 
 
 def test_a_dead_cuda_context_is_not_mistaken_for_a_bad_picture(

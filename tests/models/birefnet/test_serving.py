@@ -14,8 +14,8 @@ from rmbg_service.api.app import create_app
 from rmbg_service.imaging.resize import shrink
 from rmbg_service.matting.upsampling import upsample
 from rmbg_service.models import catalog
-from rmbg_service.models.catalog import ModelSpec
 from rmbg_service.models.select import select_predictor
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import Settings
 from tests.fakes import PATH
 from tests.models.birefnet.parity import recipe

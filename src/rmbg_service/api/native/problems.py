@@ -28,7 +28,7 @@ def problem_response(request: Request, error: Exception) -> Response:
     """The response for `error`; one that was not raised on purpose says nothing of itself."""
     record: RequestRecord = request.state.record
     if isinstance(error, HTTPException):
-        return _router_error(request, error, record.id)
+        return _router_error(error, record)
     if not isinstance(error, RmbgError):
         return _respond(
             Problem(
@@ -54,15 +54,15 @@ def problem_response(request: Request, error: Exception) -> Response:
     return _respond(problem, headers)
 
 
-def _router_error(request: Request, error: HTTPException, request_id: str) -> Response:
+def _router_error(error: HTTPException, record: RequestRecord) -> Response:
     """404 and 405 in the same form."""
     title = HTTPStatus(error.status_code).phrase
     problem = Problem(
         type=title.lower().replace(" ", "-"),
         title=title,
         status=error.status_code,
-        detail=f"{request.method} {request.url.path}: {error.detail}",
-        request_id=request_id,
+        detail=f"{record.method} {record.path}: {error.detail}",
+        request_id=record.id,
     )
     return _respond(problem, dict(error.headers or {}))
 

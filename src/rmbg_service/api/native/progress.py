@@ -64,6 +64,6 @@ def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
             raise HTTPException(404, "no request with this id is in flight")
         timings = record.timings
         body = {"stage": timings.stage, "ahead": engine.jobs_ahead(timings)}
-        return JSONResponse(body, headers={"Cache-Control": "no-store"})
+        return JSONResponse(body)
 
     return router

@@ -1,14 +1,26 @@
 """Content-Type to `RemovalRequest`."""
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, TypeAlias
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
-from starlette.datastructures import FormData, UploadFile
 
-from rmbg_service.api import body
-from rmbg_service.api.body import decode_base64, utf8_text
+from rmbg_service.api.body.fields import (
+    MAX_FIELDS,
+    Part,
+    RawField,
+    base64_value,
+    plain_value,
+    shown,
+    without_repeats,
+)
+from rmbg_service.api.body.forms import multipart_fields
+from rmbg_service.api.body.json_object import json_fields
+from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
 from rmbg_service.api.execution import RemovalRequest
 from rmbg_service.api.negotiation import Accept
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
@@ -20,7 +32,6 @@ _BASE64_FIELD = "image_base64"
 _BACKGROUND_FIELD = "background_image"
 _MAX_ERRORS = 5
 _MAX_NAME = 64
-_Parts: TypeAlias = tuple[bytes, RemovalOptions, bytes | None]
 
 
 # As bytes, base64 text takes a byte a character; Python's text may take four.
@@ -43,71 +54,92 @@ class JsonRemovalRequest(RemovalOptions):
     )
 
 
-async def read_request(request: Request, accept: Accept, max_body_bytes: int) -> RemovalRequest:
+async def read_request(request: Request, accept: Accept, parsing: ParsingThread) -> RemovalRequest:
     """Read the body once and understand it; `accept` chooses the format if no option does.
 
-    Raises `UnsupportedMediaType` for a form this service does not speak and `MalformedRequest`,
-    which names the option or field, for one it cannot understand.
+    Raises `UnsupportedMediaType` for a Content-Type that is not accepted and `MalformedRequest`,
+    which names the option or field, for a body that cannot be understood.
     """
-    content_type = body.content_type(request)
-    query = _without_repeats(request.query_params.multi_items(), "query")
-    if content_type == "application/json":
-        data, options, background = _from_json(await body.read_json(request), query)
-    elif content_type == "multipart/form-data":
-        form = await body.read_multipart(request, max_body_bytes)
-        try:
-            data, options, background = await _from_form(form, query)
-        finally:
-            await form.close()
-    elif content_type.startswith("image/") or content_type == "application/octet-stream":
-        data = _not_empty(await body.read_bytes(request))
-        options, background = _options(query), None
+    kind = content_type(request)
+    query = _query_options(request)
+    parse: Callable[[bytearray], RemovalRequest]
+    if kind == "application/json":
+        parse = partial(_from_json, query=query)
+    elif kind == "multipart/form-data":
+        parse = partial(_from_form, content_type=request.headers["content-type"], query=query)
+    elif kind.startswith("image/") or kind == "application/octet-stream":
+        parse = partial(_from_image, query=query)
     else:
         raise UnsupportedMediaType(
-            f"Content-Type is {content_type or 'missing'}; send application/json, "
+            f"Content-Type is {kind or 'missing'}; send application/json, "
             "multipart/form-data, or the file itself as image/*"
         )
-    if background is not None:
-        _require_room_for_background(options)
-    return RemovalRequest(data, _with_accepted_format(options, accept), background)
+    removal = await parsing.run(parse, await read_body(request))
+    return replace(removal, options=_with_accepted_format(removal.options, accept))
 
 
-def _from_json(text: bytearray, query: dict[str, str]) -> _Parts:
-    try:
-        parsed = JsonRemovalRequest.model_validate_json(text)
-    except ValidationError as error:
-        raise MalformedRequest(_explain(error)) from None
-    given = parsed.model_dump(exclude={"image", "background_image"}, exclude_unset=True)
-    data = _not_empty(decode_base64(parsed.image))
-    background = None
-    if parsed.background_image is not None:
-        background = _not_empty(decode_base64(parsed.background_image))
-    return data, _options(_merge(given, query)), background
+def _query_options(request: Request) -> Mapping[str, str]:
+    if request.scope["query_string"].count(b"&") >= MAX_FIELDS:
+        raise MalformedRequest(f"a query has at most {MAX_FIELDS} options")
+    return without_repeats(request.query_params.multi_items(), "query")
 
 
-async def _from_form(form: FormData, query: dict[str, str]) -> _Parts:
-    fields = _without_repeats(form.multi_items(), "form")
+def _from_image(data: bytearray, query: Mapping[str, str]) -> RemovalRequest:
+    return RemovalRequest(_not_empty(data), _options(query))
+
+
+def _from_json(text: bytearray, query: Mapping[str, str]) -> RemovalRequest:
+    members = dict(without_repeats(json_fields(text), "JSON object"))
+    if "image" not in members:
+        raise MalformedRequest("image: Field required")
+    images = {}
+    for name in ("image", _BACKGROUND_FIELD):
+        value = members.pop(name, None)
+        if value is not None or name == "image":
+            images[name] = _decoded(name, value)
+    return _removal(images["image"], members, query, images.get(_BACKGROUND_FIELD))
+
+
+def _from_form(text: bytearray, content_type: str, query: Mapping[str, str]) -> RemovalRequest:
+    fields = dict(without_repeats(multipart_fields(text, content_type), "form"))
     sources = [name for name in (*_FILE_FIELDS, _BASE64_FIELD) if name in fields]
     if len(sources) != 1:
         raise MalformedRequest(
             "send the picture in exactly one of the fields image, file, image_base64; "
             f"got {', '.join(sources) or 'none'}"
         )
-    data = await _file_or_base64(fields.pop(sources[0]))
+    data = _file_or_base64(fields.pop(sources[0]))
     background = None
     if _BACKGROUND_FIELD in fields:
-        background = await _file_or_base64(fields.pop(_BACKGROUND_FIELD))
-    options = {}
-    for name, value in fields.items():
-        if isinstance(value, UploadFile):
-            raise MalformedRequest(f"unexpected file in the field {utf8_text(name)[:_MAX_NAME]!r}")
-        options[utf8_text(name)] = utf8_text(value)
-    return data, _options(_merge(options, query)), background
+        background = _file_or_base64(fields.pop(_BACKGROUND_FIELD))
+    return _removal(data, fields, query, background)
 
 
-async def _file_or_base64(value: UploadFile | str) -> bytes:
-    data = await value.read() if isinstance(value, UploadFile) else decode_base64(value)
-    return _not_empty(data)
+def _removal(
+    data: bytes,
+    fields: Mapping[str, Any],
+    query: Mapping[str, str],
+    background: bytes | None,
+) -> RemovalRequest:
+    for name in fields.keys() & query.keys():
+        raise MalformedRequest(
+            f"the option {shown(name)} is given twice, in the body and in the query"
+        )
+    given = {name: plain_value(name, value) for name, value in fields.items()}
+    options = _options(given | dict(query))
+    if background is not None:
+        _require_room_for_background(options)
+    return RemovalRequest(data, options, background)
+
+
+def _decoded(name: str, value: object) -> bytes:
+    if not isinstance(value, str | RawField):
+        raise MalformedRequest(f"{name}: Input should be base64 text")
+    return _not_empty(base64_value(value))
+
+
+def _file_or_base64(field: Part) -> bytes:
+    return _not_empty(field.data if field.is_file else field.base64())
 
 
 def _require_room_for_background(options: RemovalOptions) -> None:
@@ -134,7 +166,7 @@ def _with_accepted_format(options: RemovalOptions, accept: Accept) -> RemovalOpt
     return options
 
 
-def _options(given: dict[str, Any]) -> RemovalOptions:
+def _options(given: Mapping[str, Any]) -> RemovalOptions:
     """Options from JSON values or from text, as it comes in a form or a query."""
     try:
         return RemovalOptions.model_validate(given)
@@ -142,22 +174,7 @@ def _options(given: dict[str, Any]) -> RemovalOptions:
         raise MalformedRequest(_explain(error)) from None
 
 
-def _merge(given: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
-    for name in given.keys() & query.keys():
-        raise MalformedRequest(
-            f"the option {name[:_MAX_NAME]!r} is given twice, in the body and in the query"
-        )
-    return given | query
-
-
-def _without_repeats(items: list[tuple[str, Any]], where: str) -> dict[str, Any]:
-    values = dict(items)
-    if len(values) < len(items):
-        raise MalformedRequest(f"a field is given twice in the {where}")
-    return values
-
-
-def _not_empty(data: bytes | bytearray) -> bytes:
+def _not_empty(data: bytes | bytearray | memoryview) -> bytes:
     if not data:
         raise MalformedRequest("the picture is empty")
     return bytes(data)

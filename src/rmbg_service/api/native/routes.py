@@ -6,7 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rmbg_service.api.body import BINARY
+from rmbg_service.api.body.reading import BINARY, ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.native import request as wire
@@ -23,7 +23,7 @@ _REF = "#/components/schemas/{model}"
 _OPTIONS = RemovalOptions.model_json_schema(ref_template=_REF)["properties"]
 
 
-def remove_bg_router(engine: Engine) -> APIRouter:
+def remove_bg_router(engine: Engine, parsing: ParsingThread) -> APIRouter:
     """The route that runs one removal."""
     router = APIRouter(tags=["removal"])
 
@@ -44,7 +44,7 @@ def remove_bg_router(engine: Engine) -> APIRouter:
         record: RequestRecord = request.state.record
         accept = Accept.of(request.headers)
         with record.timings.measure("read"):
-            removal = await wire.read_request(request, accept, engine.settings.max_body_bytes)
+            removal = await wire.read_request(request, accept, parsing)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         result = await running

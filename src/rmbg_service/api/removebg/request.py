@@ -1,15 +1,18 @@
 """A request of the remove.bg API to `RemovalRequest`."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeAlias
-from urllib.parse import unquote_plus
+from functools import partial
+from typing import Any
 
 from fastapi import Request
-from pydantic import BaseModel, Field, ValidationError, create_model
-from starlette.datastructures import UploadFile
+from pydantic import ValidationError
 
-from rmbg_service.api import body
+from rmbg_service.api.body.fields import Fields, Part, RawField, base64_value, plain_value
+from rmbg_service.api.body.forms import multipart_fields, urlencoded_fields
+from rmbg_service.api.body.json_object import json_fields
+from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
 from rmbg_service.api.execution import RemovalRequest, while_wanted
 from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
@@ -19,26 +22,31 @@ from rmbg_service.settings import RemoveBgSize
 
 _SOURCES = ("image_file", "image_file_b64", "image_url")
 _BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
-_FILES = ("image_file", "bg_image_file")
 _PARAMETERS = tuple(RemoveBgParameters.model_fields)
 _KNOWN = {*_SOURCES, *_BACKGROUNDS, *_PARAMETERS}
-_CODES = {"image_file_b64": "failed_to_read_image"}
+_URL_CODES = {
+    "image_url": ("invalid_image_url", "failed_image_download"),
+    "bg_image_url": ("invalid_bg_image_url", "failed_bg_download"),
+}
 _MAX_DETAIL = 300
+_MAX_BLANK = 1000
 
-_Short = Annotated[str, Field(max_length=body.MAX_TEXT)] | bool | int | float | None
-# The picture as bytes: base64 text then takes a byte a character. What is unknown or too long never
-# becomes a Python object.
-_JsonBody = create_model(  # type: ignore[call-overload]
-    "_JsonBody",
-    image_file_b64=(bytes | None, None),
-    **dict.fromkeys(("image_url", "bg_image_url", *_PARAMETERS), (_Short, None)),
-)
-# What base64 and a `data:` URI have to escape in a form.
-_ESCAPES = {
-    b"%2B": b"+", b"%2F": b"/", b"%3D": b"=", b"%3A": b":", b"%3B": b";", b"%2C": b",",
-    b"%0D": b"", b"%0A": b"",
-}  # fmt: skip
-_Fields: TypeAlias = dict[str, Any]
+
+@dataclass(frozen=True)
+class _Url:
+    """Where an image is to be fetched from; `name` is the field."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A body whose images, if they are in it, are decoded."""
+
+    source: bytes | _Url
+    background: bytes | _Url | None
+    parameters: RemoveBgParameters
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,46 @@ class RemoveBgRequest:
 
 
 async def read_request(
-    request: Request, fetcher: Fetcher | None, default_size: RemoveBgSize, max_body_bytes: int
+    request: Request,
+    parsing: ParsingThread,
+    fetcher: Fetcher | None,
+    default_size: RemoveBgSize,
+    max_body_bytes: int,
 ) -> RemoveBgRequest:
-    """Read the body once, understand it, and fetch what it names by URL.
+    """Read the body once, understand it, and fetch the images that it names by URL.
 
-    Raises `RemoveBgError` with the API's code, or what `api.body` raises.
+    Raises `RemoveBgError` with the API's code, `MalformedRequest` or `UnsupportedMediaType`.
     """
-    fields = await _read_fields(request, max_body_bytes)
+    kind = content_type(request)
+    read_fields: Callable[[bytearray], Fields]
+    if kind == "application/json":
+        read_fields = json_fields
+    elif kind == "application/x-www-form-urlencoded":
+        read_fields = urlencoded_fields
+    elif kind == "multipart/form-data":
+        read_fields = partial(multipart_fields, content_type=request.headers["content-type"])
+    else:
+        raise UnsupportedMediaType(
+            f"Content-Type is {kind or 'missing'}; send multipart/form-data, "
+            "application/x-www-form-urlencoded or application/json"
+        )
+    parsed = await parsing.run(lambda body: _parse(read_fields(body)), await read_body(request))
+    fetch = _Fetch(request, fetcher)
+    data, background, parameters = parsed.source, parsed.background, parsed.parameters
+    del parsed
+    if isinstance(data, _Url):
+        data = await fetch(data, max_body_bytes)
+    if isinstance(background, _Url):
+        background = await fetch(background, max_body_bytes - len(data))  # as in one body
+    try:
+        options = parameters.options(default_size, has_background=background is not None)
+    except ValidationError as error:
+        raise _invalid(error) from None
+    return RemoveBgRequest(RemovalRequest(data, options, background), parameters)
+
+
+def _parse(given: Fields) -> _Parsed:
+    fields = _known(given)
     sources = [name for name in _SOURCES if name in fields]
     if len(sources) != 1:
         code = "multiple_sources" if sources else "missing_source"
@@ -68,118 +109,44 @@ async def read_request(
     matte = parameters.channels == "alpha"
     if matte and parameters.format == "zip":
         raise RemoveBgError("invalid_format", "channels=alpha is one picture, not a zip")
-    fetch = _Fetch(request, fetcher)
-    data = await _picture(fields, sources[0], fetch, max_body_bytes)
+    source = _image(sources[0], fields[sources[0]])
     background = None
     if backgrounds and backgrounds != ["bg_color"] and not matte:
-        left = max_body_bytes - len(data)  # both together keep the bound on a body
-        background = await _picture(fields, backgrounds[0], fetch, left)
-    try:
-        options = parameters.options(default_size, has_background=background is not None)
-    except ValidationError as error:
-        raise _invalid(error) from None
-    return RemoveBgRequest(RemovalRequest(data, options, background), parameters)
+        background = _image(backgrounds[0], fields[backgrounds[0]])
+    return _Parsed(source, background, parameters)
 
 
-async def _read_fields(request: Request, max_body_bytes: int) -> _Fields:
-    """The known fields that are not blank: images as bytes, everything else as it came."""
-    kind = body.content_type(request)
-    if kind == "application/json":
-        given = _json_members(await body.read_json(request))
-    elif kind == "application/x-www-form-urlencoded":
-        given = _form_members(await body.read_bytes(request))
-    elif kind == "multipart/form-data":
-        given = await _parts(request, max_body_bytes)
-    else:
-        raise UnsupportedMediaType(
-            f"Content-Type is {kind or 'missing'}; send multipart/form-data, "
-            "application/x-www-form-urlencoded or application/json"
-        )
-    return {name: value for name, value in given.items() if not _is_blank(name, value)}
+def _known(given: Fields) -> dict[str, Any]:
+    """The known fields that are not blank; of repeated ones the last.
+
+    Raises `RemoveBgError` if a repeated one is the image.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in given:
+        if name not in _KNOWN or _is_blank(name, value):
+            continue
+        if name in _SOURCES and name in fields:
+            raise RemoveBgError("multiple_sources", f"{name} is given twice")
+        fields[name] = value
+    return fields
 
 
 def _is_blank(name: str, value: object) -> bool:
     if value is False and name in (*_SOURCES, *_BACKGROUNDS):
         return True
-    return value is None or (isinstance(value, str | bytes) and not value.strip())
+    if isinstance(value, RawField):
+        return len(value.data) < _MAX_BLANK and not value.text().strip()
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _json_members(text: bytearray) -> _Fields:
-    try:
-        members: BaseModel = _JsonBody.model_validate_json(text)
-    except ValidationError as error:
-        raise _invalid(error) from None
-    return members.model_dump(exclude_unset=True)
-
-
-def _form_members(text: bytearray) -> _Fields:
-    """Every known field of an urlencoded body; of repeated ones the last.
-
-    Only short ones are unescaped in general. Of base64 the few escapes that it needs are replaced;
-    so millions of them cost little.
-    """
-    if text.count(b"&") >= body.MAX_FIELDS:
-        raise MalformedRequest(f"a form has at most {body.MAX_FIELDS} fields")
-    members: _Fields = {}
-    parts = text.split(b"&")
-    text.clear()  # here and below: a body is large, so no copy outlives its use
-    while parts:
-        value = parts.pop()
-        name, equals = value[: body.MAX_TEXT].partition(b"=")[:2]
-        del value[: len(name) + len(equals)]
-        field = unquote_plus(name.decode("latin-1"))
-        if field not in _KNOWN:
-            continue
-        if field in members:  # the last one, which has come first
-            _refuse_two_sources(field)
-            continue
-        if field == "image_file_b64":
-            # Base64 has no blanks: where one seems to be, a client has not escaped its plus sign.
-            members[field] = bytes(_unescaped(value).replace(b" ", b"+"))
-        elif len(value) > body.MAX_TEXT:
-            raise MalformedRequest(f"the field {field} is too long")
-        else:
-            members[field] = unquote_plus(value.decode("latin-1"))
-    return members
-
-
-def _unescaped(value: bytearray) -> bytearray:
-    for escape, character in _ESCAPES.items():
-        for spelling in {escape, escape.lower()}:
-            if spelling in value:
-                value = value.replace(spelling, character)
-    return value
-
-
-async def _parts(request: Request, max_body_bytes: int) -> _Fields:
-    form = await body.read_multipart(request, max_body_bytes)
-    try:
-        members: _Fields = {}
-        for name, value in form.multi_items():
-            if name in members:
-                _refuse_two_sources(name)
-            if name in _KNOWN:
-                members[name] = (
-                    await value.read() if isinstance(value, UploadFile) else _part(name, value)
-                )
-        return members
-    finally:
-        await form.close()
-
-
-def _refuse_two_sources(name: str) -> None:
-    """Raise `RemoveBgError` where a repeated field is one of the picture."""
-    if name in _SOURCES:
-        raise RemoveBgError("multiple_sources", f"{name} is given twice")
-
-
-def _part(name: str, value: str) -> str | bytes:
-    """A part without a file name, which may hold a file all the same."""
-    return value.encode("latin-1") if name in _FILES else body.utf8_text(value)
-
-
-def _parameters(fields: _Fields) -> RemoveBgParameters:
-    known = {name: fields[name] for name in _PARAMETERS if name in fields}
+def _parameters(fields: dict[str, Any]) -> RemoveBgParameters:
+    known = {}
+    for name in _PARAMETERS:
+        if name in fields:
+            try:
+                known[name] = plain_value(name, fields[name])
+            except MalformedRequest as error:
+                raise RemoveBgError(f"invalid_{name}", str(error)) from None
     try:
         return RemoveBgParameters.model_validate(known)
     except ValidationError as error:
@@ -190,23 +157,27 @@ def _invalid(error: ValidationError) -> RemoveBgError | MalformedRequest:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     reason = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
-        return MalformedRequest(f"the body is no JSON object: {reason}"[:_MAX_DETAIL])
+        return MalformedRequest(reason[:_MAX_DETAIL])
     name = str(first["loc"][0])
-    code = _CODES.get(name, f"invalid_{name}")
-    return RemoveBgError(code, f"the parameter {name}: {reason}"[:_MAX_DETAIL])
+    return RemoveBgError(f"invalid_{name}", f"the parameter {name}: {reason}"[:_MAX_DETAIL])
 
 
-async def _picture(fields: _Fields, name: str, fetch: "_Fetch", max_bytes: int) -> bytes:
-    value = fields.pop(name)  # so that the text goes as soon as its bytes are there
-    if name.endswith("_url"):
-        return await fetch(value, name, max_bytes)
-    if name == "image_file_b64":
+def _image(name: str, value: object) -> bytes | _Url:
+    if name in _URL_CODES:
         try:
-            return body.decode_base64(value)
+            url = plain_value(name, value)
         except MalformedRequest as error:
-            raise RemoveBgError("failed_to_read_image", str(error)) from None
-    if isinstance(value, bytes):
-        return value
+            raise RemoveBgError(_URL_CODES[name][0], str(error)) from None
+        if not isinstance(url, str):
+            raise RemoveBgError(_URL_CODES[name][0], f"{name} is text")
+        return _Url(name, url)
+    try:
+        if name == "image_file_b64":
+            return base64_value(value)
+    except MalformedRequest as error:
+        raise RemoveBgError("failed_to_read_image", str(error)) from None
+    if isinstance(value, Part):
+        return bytes(value.data)
     raise RemoveBgError(
         "failed_to_read_image",
         f"send {name} as a file of a multipart/form-data body; base64 goes into image_file_b64",
@@ -220,18 +191,13 @@ class _Fetch:
     request: Request
     fetcher: Fetcher | None
 
-    async def __call__(self, url: object, name: str, max_bytes: int) -> bytes:
-        refused, failed = {
-            "image_url": ("invalid_image_url", "failed_image_download"),
-            "bg_image_url": ("invalid_bg_image_url", "failed_bg_download"),
-        }[name]
+    async def __call__(self, source: _Url, max_bytes: int) -> bytes:
+        refused, failed = _URL_CODES[source.name]
         if self.fetcher is None:
             raise RemoveBgError(
                 refused, "this service fetches nothing: send the file, or set RMBG_URL_FETCH=on"
             )
-        if not isinstance(url, str):
-            raise RemoveBgError(refused, f"{name} is text")
-        fetching = asyncio.create_task(self.fetcher.fetch(url, max_bytes))
+        fetching = asyncio.create_task(self.fetcher.fetch(source.url, max_bytes))
         try:
             return await while_wanted(self.request, fetching)
         except FetchRefused as error:

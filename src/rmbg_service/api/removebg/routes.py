@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from rmbg_service.api.body import BINARY
+from rmbg_service.api.body.reading import BINARY, ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.negotiation import Accept
@@ -82,7 +82,7 @@ class Account(BaseModel):
     data: AccountData = AccountData()
 
 
-def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
+def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["remove.bg"])
     settings = engine.settings
@@ -103,7 +103,11 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         accept = Accept.of(request.headers)
         with record.timings.measure("read"):
             parsed = await wire.read_request(
-                request, fetcher, settings.removebg_default_size, settings.max_body_bytes
+                request,
+                parsing,
+                fetcher,
+                settings.removebg_default_size,
+                settings.max_body_bytes,
             )
         type_level, running = parsed.parameters.type_level, run_job(request, engine, parsed.removal)
         del parsed  # so that nothing but the job holds the file

@@ -84,12 +84,6 @@ class LocalRemover:
         if self._loaded.is_set():
             await self.engine.stop()
 
-    @property
-    def stuck(self) -> bool:
-        """Whether a thread may still be at work, for which a normal exit would wait."""
-        loading = self._started and not self._loaded.is_set()
-        return loading or self.engine.state is State.FAILED or not self.engine.idle
-
 
 @asynccontextmanager
 async def local_remover(

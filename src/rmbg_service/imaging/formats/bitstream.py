@@ -47,10 +47,15 @@ def check_hevc(stream: bytes, configuration: bytes, pixels: int) -> None:
             width, height = _sps_size(unit)
             if width * height > pixels:
                 raise InvalidImage("the coded picture is larger than the file says")
-        elif kind <= _LAST_SLICE and unit[1] & 7 and unit[2] & 0x80:
+        elif kind <= _LAST_SLICE and _layer(unit) == 0 and unit[2] & 0x80:  # a first slice
             pictures += 1
     if pictures > 1:
         raise InvalidImage("a coded picture of the file is a sequence")
+
+
+def _layer(unit: bytes) -> int:
+    """0 is the picture itself; others are a second eye's or finer ones."""
+    return (unit[0] & 1) << 5 | unit[1] >> 3
 
 
 def _units_of_configuration(configuration: bytes) -> Iterator[bytes]:

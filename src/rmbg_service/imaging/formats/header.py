@@ -1,5 +1,6 @@
 """What every reader of a file's structure returns, and the bounds that they share."""
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,4 +54,5 @@ def declared_errors(kind: str) -> Iterator[None]:
     except (struct.error, IndexError, EOFError):
         raise InvalidImage(f"the {kind} file is cut short or damaged") from None
     except Exception as error:
-        raise InvalidImage(f"the {kind} file cannot be decoded: {error}") from None
+        reason = re.sub(r"\bb(['\"])", r"\1", str(error)) or "its data is damaged"
+        raise InvalidImage(f"the {kind} file cannot be decoded: {reason}") from None

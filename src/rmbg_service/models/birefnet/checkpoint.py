@@ -1,4 +1,4 @@
-"""From a folder or a hub repository to a backbone and its weights, or a clear refusal."""
+"""From weight files to a backbone and its weights, or a clear refusal."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models import hub
 from rmbg_service.models.birefnet.configuration import BACKBONES
 from rmbg_service.models.birefnet.weights import read_weights
-from rmbg_service.models.catalog import find
 
 UNUSED = re.compile(
     r"decoder\.(conv_ms_spvn_|gdt_convs_pred_)\d\.|.*\.relative_position_index$|.*\.attn_mask$"
@@ -25,31 +23,17 @@ class Checkpoint(NamedTuple):
 
     backbone: str
     weights: dict[str, Tensor]
-    folder: Path
+    path: Path
     repo: str | None = None
 
 
-def read_checkpoint(
-    source: str | Path,
-    *,
-    revision: str | None = None,
-    token: str | None = None,
-    local_files_only: bool = False,
-) -> Checkpoint:
-    """The checkpoint in `source`: a folder, or a hub id.
+def read_checkpoint(path: Path, repo: str | None = None) -> Checkpoint:
+    """The checkpoint in `path`, a file or folder; `repo` is the hub id of its bytes, if known.
 
-    `revision` is for a hub id; the default is the catalogue's, else `main`. Raises
-    `ConfigurationError` with one line for anything that cannot be read.
+    Raises `ConfigurationError` with one line for anything that cannot be read.
     """
-    folder, repo = Path(source), None
-    if not folder.is_dir():
-        repo = str(source)
-        row = find(repo)
-        revision = revision or (row.revision if row else "main")
-        folder = hub.pull(repo, revision, token=token, local_files_only=local_files_only)
-    weights = {key: value for key, value in read_weights(folder).items() if not UNUSED.match(key)}
-    backbone = infer_backbone(weights, source)
-    return Checkpoint(backbone, weights, folder, repo)
+    weights = {key: value for key, value in read_weights(path).items() if not UNUSED.match(key)}
+    return Checkpoint(infer_backbone(weights, path), weights, path, repo)
 
 
 def infer_backbone(weights: dict[str, Tensor], source: str | Path) -> str:

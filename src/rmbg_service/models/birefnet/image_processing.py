@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, BaseImageProcessor, BatchFeature
 
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
 from rmbg_service.models.birefnet.decoder import resize
-from rmbg_service.models.catalog import IMAGENET_MEAN, IMAGENET_STD
+from rmbg_service.models.spec import IMAGENET_MEAN, IMAGENET_STD
 
 
 class BiRefNetImageProcessor(BaseImageProcessor):

@@ -8,12 +8,14 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForImageSegmentation, PreTrainedModel
 from transformers.modeling_outputs import SemanticSegmenterOutput
 
+from rmbg_service.models import catalog, hub
 from rmbg_service.models.birefnet.checkpoint import Checkpoint, check_keys, read_checkpoint
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
 from rmbg_service.models.birefnet.decoder import BasicDecBlk, Decoder, resize
 from rmbg_service.models.birefnet.patch_evidence import measure_evidence
 from rmbg_service.models.birefnet.patch_order import decide, to_native
 from rmbg_service.models.birefnet.swin import SwinTransformer
+from rmbg_service.models.digests import identify
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.settings import PatchOrder
 
@@ -69,12 +71,12 @@ class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
 
         Raises `ConfigurationError` for entries that do not fit, and for an uncertain patch order.
         """
-        backbone, weights, folder, repo = checkpoint
-        source = repo or str(folder)
+        backbone, weights, path, repo = checkpoint
+        source = repo or str(path)
         with torch.device("meta"):
             model = cls(BiRefNetConfig(backbone=backbone, name_or_path=source))
         check_keys(weights, model.state_dict(), source)
-        model.patch_order = decide(folder, repo, patch_order, measure_evidence(weights))
+        model.patch_order = decide(path, repo, patch_order, measure_evidence(weights))
         if model.patch_order.order == "wg_hg_c":
             to_native(weights)
         model.load_state_dict(weights, assign=True)
@@ -93,7 +95,7 @@ class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
         local_files_only: bool = False,
         **kwargs: Any,
     ) -> "BiRefNet":
-        """Load a folder or a hub id, one that `save_pretrained` wrote or an official one.
+        """Load a file, a folder or a hub id, one that `save_pretrained` wrote or an official one.
 
         The official configuration does not describe the network, and a network with the wrong
         backbone or patch order gives wrong mattes. So both come from the weights and the files
@@ -102,13 +104,19 @@ class BiRefNet(PreTrainedModel):  # type: ignore[no-untyped-call]
         """
         for name in ("config", "state_dict", "trust_remote_code"):  # what AutoModel passes
             kwargs.pop(name, None)
-        source = pretrained_model_name_or_path
-        checkpoint = read_checkpoint(
-            source,
-            revision=revision,
-            token=token,
-            local_files_only=local_files_only,
-        )
+        path = Path(pretrained_model_name_or_path)
+        repo = None
+        if not path.exists():
+            repo = str(pretrained_model_name_or_path)
+            row = catalog.find(repo)
+            path = hub.pull(
+                row.source if row else repo,
+                revision or (row.revision if row else "main"),
+                token=token,
+                local_files_only=local_files_only,
+            )
+        row = identify(path)
+        checkpoint = read_checkpoint(path, row.source if row else repo)
         model = cls.from_checkpoint(checkpoint, patch_order)
         kwargs.setdefault("dtype", torch.float32)
         # The inherited method does the rest: devices, number formats, hooks.

@@ -27,8 +27,10 @@ from rmbg_service.models.birefnet.patch_evidence import (
     conv_key,
     measure_evidence,
 )
-from rmbg_service.models.catalog import ModelSpec, find
+from rmbg_service.models.catalog import find
+from rmbg_service.models.files import weight_files
 from rmbg_service.models.predictor import PatchOrderChoice
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import PatchOrder
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,8 @@ def decide(
     beside the weights. Raises `ConfigurationError` when none of them tells, or when catalogue and
     files contradict each other and the weights are not clear.
     """
-    claims = _claims(folder, find(repo) if repo else None)
+    row = find(repo) if repo else None
+    claims = _claims(folder, row)
     if setting is not None:
         if evidence.order not in (None, setting):
             log.warning(
@@ -60,14 +63,23 @@ def decide(
         contrary = [f"{order} by {who}" for who, order in claims.items() if order != evidence.order]
         if contrary:
             log.warning(
-                "%s: the weights show the patch order %s (z = %.1f) and are followed, against %s",
+                "%s: the weights show the patch order %s (z = %.1f) and are followed, against %s:"
+                " `rmbg-service doctor` compares both on an image",
                 folder,
                 evidence.order,
                 evidence.z,
                 ", ".join(contrary),
             )
         return PatchOrderChoice(evidence.order, "weights", evidence.z)
-    return _believe(claims, folder, evidence.z)
+    choice = _believe(claims, folder, evidence.z)
+    if set(claims) == {_CATALOGUE} and row is not None and not row.patch_order_proven:
+        log.warning(
+            "%s: the patch order %s is that of the code at the date of the weights, which is not"
+            " proven: if mattes look wrong, set RMBG_PATCH_ORDER",
+            folder,
+            choice.order,
+        )
+    return choice
 
 
 def to_native(weights: dict[str, Tensor]) -> None:
@@ -79,14 +91,15 @@ def to_native(weights: dict[str, Tensor]) -> None:
 
 
 def inspect(folder: Path, repo: str | None, setting: PatchOrder | None) -> PatchOrderChoice | None:
-    """`decide` for a folder with one `model.safetensors`, of which four tensors are read.
+    """`decide` for one safetensors file, or a folder with one, of which four tensors are read.
 
-    None for other folders. Raises `ConfigurationError` as `decide` does.
+    None for other checkpoints. Raises `ConfigurationError` as `decide` does.
     """
     try:
-        with safe_open(folder / "model.safetensors", "pt") as file:
+        (path,) = weight_files(folder)
+        with safe_open(path, "pt") as file:
             weights = {conv_key(block): file.get_tensor(conv_key(block)) for block in GRIDS}
-    except (OSError, SafetensorError):
+    except (ConfigurationError, ValueError, OSError, SafetensorError):
         return None
     return decide(folder, repo, setting, measure_evidence(weights))
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,14 @@ from rmbg_service.errors import (
 from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.catalog import ModelSpec
-from rmbg_service.models.predictor import PatchOrderChoice
+from rmbg_service.models.birefnet.precision import Precision, choose_precision
+from rmbg_service.models.files import weight_files
+from rmbg_service.models.predictor import Located, PatchOrderChoice
+from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str) -> torch.device:
@@ -53,22 +53,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is float16 on CUDA devices with tensor cores (7.0 and later), else float32.
-
-    float16 rather than bfloat16: it has eight times the precision, the authors publish it as
-    lossless for this network, and an overflow is found in the output and reported.
-    """
-    if name == "auto":
-        half = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (7, 0)
-        return torch.float16 if half else torch.float32
-    if name not in DTYPES:
-        raise ConfigurationError(f"RMBG_DTYPE={name} is not one of auto, {', '.join(DTYPES)}")
-    if device.type == "cpu" and name == "fp16":
-        raise ConfigurationError("RMBG_DTYPE=fp16 needs an accelerator: use auto or fp32 on a CPU")
-    return DTYPES[name]
-
-
 def check_compiler() -> None:
     """Refuse at once what `torch.compile` would refuse minutes later: it needs a C++ compiler."""
     names = [os.environ.get("CXX", ""), "g++", "clang++", "cl"]
@@ -79,39 +63,44 @@ def check_compiler() -> None:
 
 
 class BiRefNetPredictor:
-    """Runs the BiRefNet in `source` (folder or hub id) as `spec` says; see `Predictor`."""
+    """Runs the BiRefNet that `locate` finds, or fetches; see `Predictor`.
+
+    `spec` describes it until `locate` has seen its bytes.
+    """
 
     def __init__(
         self,
         spec: ModelSpec,
-        source: str | Path,
+        locate: Callable[[], Located],
         *,
         device: str = "auto",
         dtype: str = "auto",
         compile: bool = False,  # noqa: A002
         patch_order: PatchOrder | None = None,
-        revision: str | None = None,
-        local_files_only: bool = False,
         cpu_threads: int | None = None,
     ) -> None:
         self.spec = spec
-        self.source = source
+        self._locate = locate
+        self.files: list[Path] = []
         self.patch_order: PatchOrderChoice | None = None
         self._patch_order_setting = patch_order
-        self.revision = revision
-        self.local_files_only = local_files_only
         self.cpu_threads = cpu_threads
         self._compile = compile
         self._device_name = device
         self._dtype_name = dtype
         self._device = torch.device("cpu")
-        self._dtype = torch.float32
+        self._precision = Precision("fp32", "not loaded")
         self._network: FusedBiRefNet | None = None
 
     @property
     def name(self) -> str:
         """The model's name in the catalogue."""
         return self.spec.name
+
+    @property
+    def licence(self) -> str:
+        """The licence of the weights."""
+        return self.spec.licence
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -135,27 +124,37 @@ class BiRefNetPredictor:
     @property
     def dtype(self) -> str:
         """In which number format it computes; final after `load`."""
-        return next(name for name, dtype in DTYPES.items() if dtype == self._dtype)
+        return self._precision.name
+
+    @property
+    def dtype_reason(self) -> str:
+        """Why it computes in that number format; final after `load`."""
+        return self._precision.reason
 
     def load(self) -> None:
         """Read the weights, fuse the network and move it to the device."""
         if self.cpu_threads is not None:
             torch.set_num_threads(self.cpu_threads)
         self._device = choose_device(self._device_name)
-        self._dtype = choose_dtype(self._dtype_name, self._device)
+        self._precision = choose_precision(self._dtype_name, self._device)
         if self._compile:
             check_compiler()
-        checkpoint = read_checkpoint(
-            self.source,
-            revision=self.revision,
-            local_files_only=self.local_files_only,
-        )
+        self.spec, path = self._locate()
+        self.files = weight_files(path)
+        checkpoint = read_checkpoint(path, self.spec.source)
         model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
         self.patch_order = model.patch_order
-        log.info("%s: patch order %s", self.name, self.patch_order)
+        log.info(
+            "%s on %s: %s (%s), patch order %s",
+            self.name,
+            self.device,
+            self.dtype,
+            self.dtype_reason,
+            self.patch_order,
+        )
         network = fuse(model)
         try:
-            self._network = network.to(self._device, self._dtype)
+            self._network = network.to(self._device, self._precision.dtype)
         except torch.OutOfMemoryError:
             problem = f"{self.name} does not fit into the memory of {self.device}"
         else:
@@ -225,4 +224,4 @@ class BiRefNetPredictor:
         if self._device.type == "cuda":
             pixels = pixels.pin_memory()
         image = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-        return ((image - self._shift) / self._scale).to(self._dtype)
+        return ((image - self._shift) / self._scale).to(self._precision.dtype)

@@ -9,47 +9,26 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models.hub import shards
+from rmbg_service.models.files import weight_files
 
 PREFIXES = ("module.", "_orig_mod.")
 """What data-parallel training and torch.compile put before every key."""
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The checkpoint in `folder`: floating tensors as float32, wrapper prefixes stripped.
+def read_weights(source: Path) -> dict[str, Tensor]:
+    """The checkpoint in `source`, a folder or file.
 
-    Safetensors are preferred; a `.bin` or `.pth` file is read as tensors only.
+    Floating tensors become float32, and wrapper prefixes are stripped. Safetensors
+    are preferred; a `.bin` or `.pth` file is read as tensors only.
     """
     weights: dict[str, Tensor] = {}
-    for path in weight_files(folder):
+    for path in weight_files(source):
         tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
         weights.update(tensors)
     return {
         _strip(key): value.float() if value.is_floating_point() else value
         for key, value in weights.items()
     }
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files that hold the weights in `folder`."""
-    if not folder.is_dir():
-        raise ConfigurationError(f"{folder} is not a folder")
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            return [folder / name]
-        if (folder / f"{name}.index.json").is_file():
-            return shards(folder / f"{name}.index.json")
-    for pattern in ("*.safetensors", "*.pth", "*.bin"):
-        found = sorted(folder.glob(pattern))
-        if len(found) == 1:
-            return found
-        if found:
-            names = ", ".join(path.name for path in found)
-            raise ConfigurationError(
-                f"{folder} holds several weight files ({names}): keep one, or name it"
-                " model.safetensors"
-            )
-    raise ConfigurationError(f"{folder} holds no weights (model.safetensors)")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -49,7 +49,7 @@ export class Viewer {
     document.addEventListener("keydown", ({ key, defaultPrevented }) => {
       if (key === "Escape" && !defaultPrevented) setLarge(false);
     });
-    const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)} %`);
+    const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)}%`);
     this.camera.addEventListener("change", tell);
     new ResizeObserver(tell).observe(this.#result.element);
     languageChanges.addEventListener("change", () => this.#draw());

@@ -1,0 +1,111 @@
+"""The fields of a body as they came: what they mean is decided by whoever asks for them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from urllib.parse import unquote_plus
+
+from rmbg_service.api.body.base64_text import decode_base64, unescape
+from rmbg_service.errors import MalformedRequest
+
+MAX_FIELDS = 40
+MAX_TEXT = 12_000
+"""Bytes of a field that is neither an image nor base64: a URL of 4,000 escaped characters."""
+
+Fields: TypeAlias = list[tuple[str, Any]]
+"""Names and values in the order they came: a `RawField`, or a short value of a JSON object."""
+
+# The escapes that encoders of JSON and of forms use in base64 and `data:` URIs. Line breaks go.
+_JSON_ESCAPES = {
+    b"\\/": b"/", b"\\n": b"", b"\\r": b"",
+    b"\\u002b": b"+", b"\\u002f": b"/", b"\\u003d": b"=",
+    b"\\u002B": b"+", b"\\u002F": b"/", b"\\u003D": b"=",
+}  # fmt: skip
+_FORM_ESCAPES = {
+    b"%2B": b"+", b"%2F": b"/", b"%3D": b"=", b"%3A": b":", b"%3B": b";", b"%2C": b",",
+    b"%2b": b"+", b"%2f": b"/", b"%3d": b"=", b"%3a": b":", b"%3b": b";", b"%2c": b",",
+    b"%0D": b"", b"%0A": b"", b"%0d": b"", b"%0a": b"",
+    b" ": b"+",  # base64 has no blanks: a client has not escaped its plus sign
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RawField:
+    """A value's bytes, not decoded yet."""
+
+    data: bytes | memoryview
+
+    def text(self) -> str:
+        """The value as text; raises `MalformedRequest` if it is longer than `MAX_TEXT`."""
+        if len(self.data) > MAX_TEXT:
+            raise MalformedRequest("the value is too long")
+        return self._text(bytes(self.data))
+
+    def base64(self) -> bytes:
+        """The bytes that the value is the base64 text of, or raise `MalformedRequest`."""
+        return decode_base64(self.data)
+
+    def _text(self, data: bytes) -> str:
+        return data.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Part(RawField):
+    """A part of a multipart body; `is_file` if it has a file name."""
+
+    is_file: bool
+
+
+@dataclass(frozen=True)
+class LongJsonString(RawField):
+    """A string of a JSON object that is longer than `MAX_TEXT`, its escapes not undone."""
+
+    def base64(self) -> bytes:
+        """See `RawField.base64`."""
+        return decode_base64(unescape(memoryview(self.data), b"\\", _JSON_ESCAPES))
+
+
+@dataclass(frozen=True)
+class FormValue(RawField):
+    """A value of an `application/x-www-form-urlencoded` body, its escapes not undone."""
+
+    def base64(self) -> bytes:
+        """See `RawField.base64`."""
+        return decode_base64(unescape(memoryview(self.data), b"%", _FORM_ESCAPES))
+
+    def _text(self, data: bytes) -> str:
+        return unquote_plus(data.decode("latin-1"))
+
+
+def base64_value(value: object) -> bytes:
+    """The bytes that a field is the base64 text of, or raise `MalformedRequest`."""
+    if isinstance(value, RawField):
+        return value.base64()
+    if isinstance(value, str):
+        return decode_base64(value.encode())
+    raise MalformedRequest("Input should be base64 text")
+
+
+def plain_value(name: str, value: object) -> object:
+    """The value of a field that is not an image: text, or a value of a JSON object."""
+    if not isinstance(value, RawField):
+        return value
+    if isinstance(value, Part) and value.is_file:
+        raise MalformedRequest(f"unexpected file in the field {shown(name)}")
+    try:
+        return value.text()
+    except MalformedRequest:
+        raise MalformedRequest(f"the value of {shown(name)} is too long") from None
+
+
+def shown(name: str) -> str:
+    """A field's name as an error quotes it."""
+    return repr(name[:64])
+
+
+def without_repeats(fields: Fields, where: str) -> Mapping[str, Any]:
+    """The fields by name; raises `MalformedRequest` if one is given twice."""
+    values = dict(fields)
+    if len(values) < len(fields):
+        raise MalformedRequest(f"a field is given twice in the {where}")
+    return values

@@ -1,0 +1,47 @@
+"""A body's bytes, and the thread that takes them apart."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from fastapi import Request
+
+BINARY = {"type": "string", "format": "binary"}
+"""OpenAPI's schema of a file."""
+_INLINE_BYTES = 65_536
+_T = TypeVar("_T")
+
+
+def content_type(request: Request) -> str:
+    """The media type of the body, in lower case and without parameters; empty if missing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_body(request: Request) -> bytearray:
+    """The whole body; the gate bounds its bytes and the time that it takes to arrive."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+    return body
+
+
+class ParsingThread:
+    """Parses one body at a time, so that neither the event loop nor memory has to bear many.
+
+    A body of at most 64 KiB costs the event loop no more than a thread's hand-over would, and does
+    not queue behind large ones.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "parser")
+
+    async def run(self, parse: Callable[[bytearray], _T], body: bytearray) -> _T:
+        """The result of `parse(body)`."""
+        if len(body) <= _INLINE_BYTES:
+            return parse(body)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, parse, body)
+
+    def close(self) -> None:
+        """Let the thread end, and forget what still waits for it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""Whether the configured model works on this machine, measured on an image whose matte is known."""

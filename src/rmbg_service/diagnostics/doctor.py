@@ -1,0 +1,184 @@
+"""Examine the configured model on this machine: load it, measure it, say what to change."""
+
+import statistics
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rmbg_service.diagnostics.findings import Findings, OtherFormat, OtherOrder, WeightFile
+from rmbg_service.diagnostics.quality import (
+    MIN_IOU,
+    measure_quality,
+    quality_of,
+    reference_input,
+)
+from rmbg_service.errors import RmbgError
+from rmbg_service.models.digests import digests
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.select import select_predictor
+from rmbg_service.settings import PatchOrder, Settings
+from rmbg_service.system.resources import (
+    accelerators,
+    cpu_count,
+    memory_limit_bytes,
+    resident_bytes,
+)
+from rmbg_service.types import Matte
+
+RUNS = 3
+CLOSE_IOU = 0.02
+"""Two qualities this close do not tell which is better."""
+SMALL_DIFFERENCE = 0.002
+"""Half a level of 255: mattes this close on average look the same."""
+FASTER = 0.75
+"""A format is worth a hint when it takes at most this part of the time."""
+
+
+def examine(settings: Settings) -> Findings:
+    """Everything that `Findings` holds. An error of the model becomes a problem, not an exception.
+
+    Raises `ConfigurationError` when `settings.model` names no model, or one whose licence is not
+    accepted.
+    """
+    predictor = select_predictor(settings)
+    findings = Findings(predictor.name, predictor.licence, accelerators(), settings.cpu_threads)
+    try:
+        with closing(predictor):
+            matte = _measure(predictor, findings)
+        _compare_orders(settings, findings)
+        _compare_formats(settings, findings, matte)
+    except RmbgError as error:
+        findings.problems.append(str(error))
+    _judge_machine(settings, findings)
+    _judge_quality(findings)
+    return findings
+
+
+def _measure(predictor: Predictor, findings: Findings) -> Matte:
+    """Load the model and predict the reference image; its matte."""
+    started = time.perf_counter()
+    predictor.load()
+    findings.load_s = time.perf_counter() - started
+    findings.model, findings.licence = predictor.name, predictor.licence
+    findings.device = predictor.device
+    findings.files = [_weight_file(path) for path in _optional(predictor, "files", [])]
+    findings.dtype = _optional(predictor, "dtype")
+    findings.dtype_reason = _optional(predictor, "dtype_reason")
+    findings.patch_order = _optional(predictor, "patch_order")
+    predictor.warm_up()
+    matte, findings.predict_s = _timed(predictor)
+    findings.quality = quality_of(matte)
+    findings.resident_bytes = resident_bytes()
+    findings.device_memory_bytes = predictor.device_memory_bytes
+    return matte
+
+
+def _compare_orders(settings: Settings, findings: Findings) -> None:
+    if findings.patch_order is None:
+        return
+    other: PatchOrder = "wg_hg_c" if findings.patch_order.order == "c_hg_wg" else "c_hg_wg"
+    with closing(_variant(settings, patch_order=other)) as predictor:
+        predictor.load()
+        findings.other_order = OtherOrder(other, measure_quality(predictor))
+
+
+def _compare_formats(settings: Settings, findings: Findings, matte: Matte) -> None:
+    """BiRefNet in float32, or in the device's 16-bit formats where it runs in float32."""
+    if findings.dtype is None or findings.device is None:
+        return
+    sixteen_bits = ("bf16",) if findings.device == "cpu" else ("fp16", "bf16")
+    for dtype in sixteen_bits if findings.dtype == "fp32" else ("fp32",):
+        with closing(_variant(settings, dtype=dtype)) as predictor:
+            predictor.load()
+            predictor.warm_up()
+            other, seconds = _timed(predictor)
+        difference = np.abs(other - matte)
+        mean, worst = float(difference.mean(dtype=np.float64)), float(difference.max())
+        findings.other_formats.append(OtherFormat(dtype, mean, worst, seconds))
+
+
+def _judge_machine(settings: Settings, findings: Findings) -> None:
+    if findings.device == "cpu" and findings.accelerators:
+        _report_idle_accelerator(settings, findings)
+    if settings.cpu_threads > cpu_count():
+        findings.problems.append(
+            f"RMBG_CPU_THREADS is {settings.cpu_threads}, but the CPUs are {cpu_count()}: lower it"
+        )
+    findings.limit_bytes = memory_limit_bytes()
+    if findings.resident_bytes is None:
+        return
+    findings.needed_bytes = findings.resident_bytes + settings.peak_job_bytes
+    if findings.limit_bytes is not None and findings.needed_bytes > findings.limit_bytes:
+        findings.problems.append(
+            "the admitted jobs can take more memory than there is: lower RMBG_MAX_INFLIGHT_PIXELS, "
+            "RMBG_MAX_IMAGE_PIXELS, RMBG_MAX_INFLIGHT_JOBS or RMBG_MAX_BODY_BYTES"
+        )
+
+
+def _report_idle_accelerator(settings: Settings, findings: Findings) -> None:
+    """A problem where the accelerator was asked for, a hint where the CPU was."""
+    idle = f"the model runs on the CPU, but this machine has: {', '.join(findings.accelerators)}"
+    if findings.dtype is None:
+        advice = "set RMBG_ONNX_PROVIDER, and install ONNX Runtime built for it"
+        findings.hints.append(f"{idle}: {advice}")
+    elif settings.device == "cpu":
+        findings.hints.append(f"{idle}: set RMBG_DEVICE=auto")
+    else:
+        findings.problems.append(f"{idle}: install PyTorch built for it, or set RMBG_DEVICE=cpu")
+
+
+def _judge_quality(findings: Findings) -> None:
+    quality, other = findings.quality, findings.other_order
+    if quality is None:
+        return
+    if other is not None and other.quality.iou > quality.iou + CLOSE_IOU:
+        findings.problems.append(
+            f"the patch order {other.order} cuts out better: set RMBG_PATCH_ORDER={other.order}"
+        )
+    elif not quality.sufficient:
+        findings.problems.append(
+            f"the reference image is not cut out (IoU {quality.iou:.3f}, expected {MIN_IOU}): the "
+            "weights are damaged or untrained, or the normalisation does not fit; compare the "
+            "digest with its source, and RMBG_ONNX_MEAN and RMBG_ONNX_STD for an .onnx file"
+        )
+    for format_ in findings.other_formats:
+        small = format_.mean <= SMALL_DIFFERENCE
+        if findings.dtype != "fp32" and not small:
+            findings.problems.append(
+                f"{findings.dtype} changes the matte by {format_.mean:.4f} on average: set "
+                "RMBG_DTYPE=fp32"
+            )
+        elif findings.dtype == "fp32" and small and _faster(format_, findings):
+            findings.hints.append(
+                f"{format_.dtype} is faster and changes little: RMBG_DTYPE={format_.dtype}"
+            )
+
+
+def _faster(format_: OtherFormat, findings: Findings) -> bool:
+    return findings.predict_s is not None and format_.predict_s <= FASTER * findings.predict_s
+
+
+def _timed(predictor: Predictor) -> tuple[Matte, float]:
+    """The matte of the reference image, and the median seconds of `RUNS` predictions."""
+    image, seconds = reference_input(predictor.input_size), []
+    for _ in range(RUNS):
+        started = time.perf_counter()
+        (matte,) = predictor.predict([image])
+        seconds.append(time.perf_counter() - started)
+    return matte, statistics.median(seconds)
+
+
+def _variant(settings: Settings, **changes: Any) -> Predictor:
+    return select_predictor(settings.model_copy(update=changes))
+
+
+def _optional(predictor: Predictor, name: str, default: Any = None) -> Any:
+    """What only some predictors tell."""
+    return getattr(predictor, name, default)
+
+
+def _weight_file(path: Path) -> WeightFile:
+    return WeightFile(str(path), path.stat().st_size, digests(path).sha256)

@@ -1,0 +1,76 @@
+"""A predictor judged on the reference image of this package.
+
+The image and its exact matte in `reference/` are scene 18 of `evaluation.scenes`, a person on a
+wooden floor. They catch a model that does not work at all: wrong normalisation or patch order,
+damaged weights, an accelerator that computes nonsense. They say nothing about how good a working
+model is; `rmbg-service evaluate` does.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from rmbg_service.errors import ConfigurationError
+from rmbg_service.evaluation.dataset import load_matte, load_rgb
+from rmbg_service.evaluation.measures import iou, mae
+from rmbg_service.imaging.resize import shrink
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.types import Matte, ModelInput
+
+MIN_IOU = 0.85
+"""Below this a model does not work. `u2netp`, the smallest of the catalogue, reaches 0.938."""
+
+_REFERENCE = Path(__file__).parent / "reference"
+
+
+class Quality(NamedTuple):
+    """Agreement with the known matte: intersection over union, and mean absolute error."""
+
+    iou: float
+    mae: float
+
+    @property
+    def sufficient(self) -> bool:
+        """Whether the model works."""
+        return self.iou >= MIN_IOU
+
+    def __str__(self) -> str:
+        """Both figures."""
+        return f"IoU {self.iou:.3f}, MAE {self.mae:.4f}"
+
+
+@cache
+def reference_input(size: tuple[int, int]) -> ModelInput:
+    """The reference image at `(height, width)`, as the network gets it."""
+    return shrink(load_rgb(_REFERENCE / "picture.jpg"), size)
+
+
+@cache
+def reference_matte(size: tuple[int, int]) -> Matte:
+    """Its matte at `(height, width)`."""
+    levels = np.rint(load_matte(_REFERENCE / "matte.png") * 255).astype(np.uint8)
+    return shrink(levels, size).astype(np.float32) / np.float32(255)
+
+
+def measure_quality(predictor: Predictor) -> Quality:
+    """Predict the reference image once; `predictor` is loaded."""
+    (matte,) = predictor.predict([reference_input(predictor.input_size)])
+    return quality_of(matte)
+
+
+def quality_of(matte: Matte) -> Quality:
+    """Agreement of a matte of the reference image with the known one."""
+    height, width = matte.shape
+    truth = reference_matte((height, width))
+    return Quality(iou(matte, truth), mae(matte, truth))
+
+
+def require_quality(name: str, quality: Quality) -> None:
+    """Raise `ConfigurationError` when the model called `name` does not work."""
+    if not quality.sufficient:
+        raise ConfigurationError(
+            f"{name} does not cut out the reference image: expected an IoU of at least {MIN_IOU},"
+            f" got {quality.iou:.3f}: run `rmbg-service doctor`"
+        )

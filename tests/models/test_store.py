@@ -1,0 +1,57 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rmbg_service.models import catalog, hub
+from rmbg_service.models.catalog import BIREFNET, EMBEDDED
+from rmbg_service.models.spec import Weights
+from rmbg_service.models.store import EMBEDDED_PATH, Store
+from rmbg_service.settings import Settings
+
+BYTES = b"the weights of a test"
+SPEC = replace(BIREFNET, weights=Weights(sha256=hashlib.sha256(BYTES).hexdigest(), hub="org/name"))
+
+
+def test_the_folder_is_the_setting_or_below_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Store.of(Settings(model_dir=tmp_path)).folder == tmp_path
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Store.of(Settings()).folder == tmp_path / "rmbg-service" / "models"
+
+
+def test_weights_are_found_in_the_own_folder_then_in_the_cache_of_the_hub(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = Path("snapshot")
+    monkeypatch.setattr(hub, "cached", lambda repo, _: snapshot if repo == "org/name" else None)
+    assert store.find(EMBEDDED) == EMBEDDED_PATH
+    assert store.find(SPEC) == snapshot
+    store.path(SPEC).parent.mkdir(parents=True)
+    store.path(SPEC).write_bytes(BYTES)
+    assert store.find(SPEC) == store.path(SPEC)
+    assert store.find(SPEC, "another-revision") == snapshot
+    assert store.find(catalog.unlisted("org/name")) == snapshot
+    assert store.find(catalog.unlisted("org/other")) is None
+
+
+def test_files_of_other_programs_are_known_by_their_bytes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "CATALOG", (SPEC, *catalog.CATALOG))
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "u2net"))
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "ComfyUI"))
+    assert list(store.elsewhere()) == []
+    models = tmp_path / "ComfyUI" / "models"
+    files = {
+        tmp_path / "u2net" / "u2netp.onnx": EMBEDDED_PATH.read_bytes(),
+        tmp_path / "u2net" / "u2net.onnx": b"other bytes",
+        models / "background_removal" / "model.safetensors": BYTES,
+        models / "RMBG" / "RMBG-2.0" / "model.safetensors": b"other bytes",
+    }
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert list(store.elsewhere()) == [(SPEC, models / "background_removal" / "model.safetensors")]
