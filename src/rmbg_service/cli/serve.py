@@ -1,5 +1,6 @@
 """`rmbg-service serve`: the HTTP server in this process."""
 
+import gc
 import signal
 import socket
 import sys
@@ -72,6 +73,9 @@ def _run(settings: Settings) -> Engine:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Also after uvicorn has drained: it raises the signal once more, which must not kill.
         signal.signal(number, server.handle_exit)
+    # A full garbage collection need not look at what the imports have made: it would stop the event
+    # loop for several times as long.
+    gc.freeze()
     server.run(sockets=[listener])
     return engine
 

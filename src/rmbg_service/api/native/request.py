@@ -10,7 +10,6 @@ from fastapi import Request
 from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 
 from rmbg_service.api.body.fields import (
-    MAX_FIELDS,
     Part,
     RawField,
     base64_value,
@@ -61,7 +60,7 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
     which names the option or field, for a body that cannot be understood.
     """
     kind = content_type(request)
-    query = _query_options(request)
+    query = without_repeats(request.query_params.multi_items(), "query")
     parse: Callable[[bytearray], RemovalRequest]
     if kind == "application/json":
         parse = partial(_from_json, query=query)
@@ -76,12 +75,6 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
         )
     removal = await parsing.run(parse, await read_body(request))
     return replace(removal, options=_with_accepted_format(removal.options, accept))
-
-
-def _query_options(request: Request) -> Mapping[str, str]:
-    if request.scope["query_string"].count(b"&") >= MAX_FIELDS:
-        raise MalformedRequest(f"a query has at most {MAX_FIELDS} options")
-    return without_repeats(request.query_params.multi_items(), "query")
 
 
 def _from_image(data: bytearray, query: Mapping[str, str]) -> RemovalRequest:
