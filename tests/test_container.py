@@ -61,6 +61,14 @@ def test_every_installation_is_constrained() -> None:
         assert "--constraint constraints.txt" in options or "--no-deps --prefix" in options
 
 
+def test_the_cuda_image_has_the_gpu_build_of_onnx_runtime_and_no_other() -> None:
+    (edit,) = re.findall(r"sed -i 's/\^(.+?)/(.+?)/' requirements.txt", DOCKERFILE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    edited = [re.sub(f"^{edit[0]}", edit[1], line) for line in project["dependencies"]]
+    installed = [line for line in edited if line.startswith("onnxruntime")]
+    assert installed == project["optional-dependencies"]["gpu"]
+
+
 def test_nothing_in_the_image_reports_its_use() -> None:
     for variable in ("ORT_DISABLE_TELEMETRY=1", "HF_HUB_DISABLE_TELEMETRY=1"):
         assert variable in DOCKERFILE

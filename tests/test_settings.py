@@ -7,6 +7,7 @@ from rmbg_service.errors import ConfigurationError
 from rmbg_service.settings import (
     BYTES_PER_PIXEL,
     RESULT_BYTES_PER_PIXEL,
+    WORKING_BYTES,
     Settings,
     load_settings,
 )
@@ -59,7 +60,8 @@ def test_bounds_that_do_not_fit_into_memory_stop_the_start(
     monkeypatch.setattr("rmbg_service.api.app.resident_bytes", lambda: 100_000_000)
     settings = Settings(max_inflight_pixels=60_000_000, max_inflight_jobs=2, max_body_bytes=10_000)
     per_pixel = BYTES_PER_PIXEL + RESULT_BYTES_PER_PIXEL
-    assert settings.peak_job_bytes == 60_000_000 * per_pixel + 5 * 10_000
+    arrays = settings.codec_threads * WORKING_BYTES
+    assert settings.peak_job_bytes == 60_000_000 * per_pixel + arrays + 5 * 10_000
     check_memory(settings, None)
     check_memory(settings, 4_000_000_000)
     with pytest.raises(ConfigurationError, match="RMBG_MAX_INFLIGHT_PIXELS"):

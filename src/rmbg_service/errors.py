@@ -26,6 +26,7 @@
     |- DeadlineExceeded           504
     |  |- StuckThread                  (a thread did not come back; serving/thread_pool.py)
     |- InferenceError             500
+    |- OutOfMemory                503  (of the host)
     |- OutOfDeviceMemory          503
     |- DeviceFailure              503  (the device is lost; the service fails with it)
     |- VideoError                 a clip cannot be read or written
@@ -208,6 +209,14 @@ class InferenceError(RmbgError):
 
     type = "inference-error"
     title = "Inference failed"
+
+
+class OutOfMemory(RmbgError):
+    """The host has no memory left for this image."""
+
+    status = 503
+    type = "out-of-memory"
+    title = "Out of memory"
 
 
 class OutOfDeviceMemory(RmbgError):

@@ -14,10 +14,9 @@ from rmbg_service.system.resources import cpu_count
 ENV_PREFIX = "RMBG_"
 BYTES_PER_PIXEL = 20
 """Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
-RESULT_BYTES_PER_PIXEL = 4
-"""An encoded result that waits for its client: RGBA that could not be compressed at all."""
-_PARSING_COPIES = 3
-"""Of one body at a time: base64 without escapes, the same without blanks, what it decodes to."""
+WORKING_BYTES = 100_000_000  # arrays of fixed size that a codec thread works on
+RESULT_BYTES_PER_PIXEL = 4  # a result that waits for its client: RGBA that does not compress
+_PARSING_COPIES = 3  # of a body: base64 without escapes, without blanks, what it decodes to
 
 PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
@@ -117,6 +116,9 @@ class Settings(BaseSettings):
         ge=1,
         le=170_000_000,
         description="Width x height of one image; larger ones get 413 from their header alone.",
+    )
+    max_image_side: int = Field(
+        65_500, ge=1, description="Width and height of one image at most; longer ones get 413."
     )
     max_body_bytes: int = Field(
         40_000_000, ge=1, description="Bytes of a request body; larger ones get 413."
@@ -245,9 +247,8 @@ class Settings(BaseSettings):
     def _consistent(self) -> Self:
         if self.max_image_pixels > self.max_inflight_pixels:
             raise ValueError(
-                f"RMBG_MAX_IMAGE_PIXELS ({self.max_image_pixels}) is above "
-                f"RMBG_MAX_INFLIGHT_PIXELS ({self.max_inflight_pixels}): "
-                "a picture of that size would never be admitted"
+                f"RMBG_MAX_IMAGE_PIXELS ({self.max_image_pixels}) is above RMBG_MAX_INFLIGHT_PIXELS"
+                f" ({self.max_inflight_pixels}): an image of that size would never be admitted"
             )
         if self.max_batch_size > self.max_inflight_jobs:
             raise ValueError(
@@ -271,12 +272,11 @@ class Settings(BaseSettings):
     @property
     def peak_job_bytes(self) -> int:
         """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
-        largest = 2 * self.max_image_pixels  # some formats and layouts count double
+        largest = 3 * self.max_image_pixels  # some formats count double, with a border around
         decoded = min(self.max_inflight_pixels, self.max_decoded_images * largest)
+        images = decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL
         bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes
-        return (
-            decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL + bodies
-        )
+        return images + self.codec_threads * WORKING_BYTES + bodies
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from rmbg_service.matting.augmentation import View
 from rmbg_service.matting.crops import detail_gain, plan_crops, subject_box
-from rmbg_service.matting.plan import DetailPlan, plan_detail
 from rmbg_service.types import Box, Matte
 
 INPUT = (320, 320)
@@ -64,25 +62,3 @@ def test_a_large_box_is_split_into_overlapping_boxes_that_hold_an_edge() -> None
     assert (covered[750:5250, 750] > 0).all()  # the subject's left edge
     assert covered.max() >= 2
     assert plan_crops(matte, (6000, 6000), INPUT, split=False) == []
-
-
-def test_what_each_detail_plans() -> None:
-    small, size = rectangle(128, 128, 192, 192), (1500, 1500)
-    filling, empty = rectangle(60, 60, 260, 260), np.zeros(INPUT, np.float32)
-    box = subject_box(small, size)
-    mirrored = View(mirrored=True)
-    assert plan_detail("off", small, size, INPUT) == DetailPlan([], guided=False)
-    assert plan_detail("guided", small, size, INPUT) == DetailPlan([], guided=True)
-    assert plan_detail("crop", small, size, INPUT) == DetailPlan([View(box)], guided=True)
-    twice = [View(box), View(box, mirrored=True)]
-    assert plan_detail("auto", small, size, INPUT) == DetailPlan(twice, guided=True)
-    assert plan_detail("auto", filling, size, INPUT) == DetailPlan([mirrored], guided=True)
-    assert plan_detail("auto", empty, size, INPUT) == DetailPlan([], guided=True)
-
-
-def test_large_networks_get_a_box_of_small_subjects_only() -> None:
-    small, size, large_input = rectangle(140, 140, 180, 180), (2500, 2500), (1024, 1024)
-    large = rectangle(70, 70, 250, 250)
-    box = subject_box(small, size)
-    assert plan_detail("auto", small, size, large_input) == DetailPlan([View(box)], guided=False)
-    assert plan_detail("auto", large, size, large_input) == DetailPlan([], guided=False)

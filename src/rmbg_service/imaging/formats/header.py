@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rmbg_service.errors import InvalidImage, RmbgError
 from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.system.memory_errors import as_memory_error
 from rmbg_service.types import Box
 
 MAX_PARTS = 65_536
@@ -46,7 +47,8 @@ def declared_errors(kind: str) -> Iterator[None]:
     Our own errors and `MemoryError` pass.
     """
     try:
-        yield
+        with as_memory_error():
+            yield
     except (RmbgError, MemoryError):
         raise
     except (struct.error, IndexError, EOFError):
