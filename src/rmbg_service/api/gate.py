@@ -72,7 +72,7 @@ class Gate:
         exchange = Exchange(record, self._engine.settings, headers, receive, send)
         try:
             if not path.isprintable():
-                raise NotFound("a path has no control characters")
+                raise NotFound("a path must not have control characters")
             if record.guard is not None:
                 self._apply(record.guard, record, headers)
             await self._app(scope, exchange.receive, exchange.send)

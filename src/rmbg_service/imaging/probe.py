@@ -38,14 +38,14 @@ def probe(data: bytes, max_pixels: int, max_side: int | None = None) -> ImageInf
     header = read_header(data)
     width, height = header.width, header.height
     if width == 0 or height == 0:
-        raise EmptyImage("the picture has no pixels")
+        raise EmptyImage("the image has no pixels")
     if width * height > max_pixels:
         raise ImageTooLarge(
-            f"the picture has {width} x {height} pixels; at most {max_pixels} are accepted"
+            f"the image has {width} x {height} pixels; at most {max_pixels} are accepted"
         )
     if max_side is not None and max(width, height) > max_side:
         raise ImageTooLarge(
-            f"the picture has {width} x {height} pixels; a side may have at most {max_side}"
+            f"the image has {width} x {height} pixels; a side may have at most {max_side}"
         )
     if header.orientation >= 5:
         width, height = height, width
