@@ -35,8 +35,8 @@ def test_the_environment_sets_lists_numbers_and_secrets(monkeypatch: pytest.Monk
         ({"max_batch_size": 9, "max_inflight_jobs": 8}, "RMBG_MAX_BATCH_SIZE"),
         ({"client_idle_timeout_s": 90}, "RMBG_UPLOAD_TIMEOUT_S"),
         ({"onnx_provider": "abacus"}, "RMBG_ONNX_PROVIDER"),
-        ({"api_keys": ","}, "RMBG_API_KEYS is set but names nothing"),
-        ({"api_keys": "schlüssel"}, "RMBG_API_KEYS keys consist of ASCII"),
+        ({"api_keys": ","}, "RMBG_API_KEYS is set but empty"),
+        ({"api_keys": "schlüssel"}, "RMBG_API_KEYS keys must be ASCII"),
         ({"request_timeout_s": "inf"}, "RMBG_REQUEST_TIMEOUT_S"),
     ],
 )

@@ -35,7 +35,7 @@
     |- RemoverFailed              nothing can remove the remaining backgrounds; batch/removers/
     |- Cancelled                  nobody waits for the result any more; never an answer
     |  |- Abandoned               the client of a job has left; serving/job.py
-    |  |- ClientGone              the client of a request has left; api/gate.py
+    |  |- ClientGone              the client of a request has left; api/exchange.py
     |  |- RunStopped              the user has stopped the batch; batch/removers/
 
 `status` is the HTTP status each maps to; `type` is its stable, machine-readable name.

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     )
     model_download: Literal["auto", "never"] = Field(
         "auto",
-        description="`never` serves only weights that are on this disk, and names what is missing.",
+        description="`never` uses only weights that are on this disk, and names what is missing.",
     )
     patch_order: PatchOrder | None = Field(
         None,
@@ -79,8 +79,8 @@ class Settings(BaseSettings):
     )
     self_check: bool = Field(
         False,
-        description="`on` predicts a reference image at the start; a model that does not cut it "
-        "out stops the start. See doctor.md.",
+        description="`on` predicts a reference image at the start; if the model fails on it, the "
+        "service does not start. See doctor.md.",
     )
 
     onnx_provider: Provider = Field(
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     )
     onnx_std: Triple | None = Field(None, description="Standard deviation, in the same form.")
     onnx_activation: Literal["none", "sigmoid"] | None = Field(
-        None, description="What turns the graph's first output into a matte."
+        None, description="What turns the first output of the graph into a matte."
     )
     cpu_threads: int = Field(
         default_factory=cpu_count,
@@ -138,10 +138,10 @@ class Settings(BaseSettings):
         description="Deadline of a job, counted from the last byte of its body; then 504.",
     )
     codec_timeout_s: float = Field(
-        120.0, gt=0, description="A step around the model longer than this is hung: see operations."
+        120.0, gt=0, description="A step around the model that takes longer is stuck."
     )
     predict_timeout_s: float = Field(
-        120.0, gt=0, description="A prediction that takes longer hangs: the process exits."
+        120.0, gt=0, description="A prediction that takes longer is stuck: the process exits."
     )
     client_idle_timeout_s: float = Field(
         10.0,
@@ -192,8 +192,8 @@ class Settings(BaseSettings):
     open_endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = Field(
         default_factory=lambda: get_args(Endpoint),
         description="Comma-separated endpoints that need no key although keys are set: `metrics`, "
-        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key a "
-        "closed `/health` tells the state alone. `/livez` and `/readyz` are always open. Default: "
+        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key, a "
+        "closed `/health` shows only the state. `/livez` and `/readyz` are always open. Default: "
         "all.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto",
-        description="`json`: one object a line; `text`; or `auto`: text on a terminal, else JSON.",
+        description="`json` (an object per line), `text`, or `auto`: text on terminals, else JSON.",
     )
 
     @field_validator(
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
             return value
         parts = tuple(part.strip() for part in value.split(",") if part.strip())
         if not parts:  # "," would otherwise mean: no keys, let everyone in
-            raise ValueError("is set but names nothing")
+            raise ValueError("is set but empty")
         return parts
 
     @field_validator("open_endpoints", mode="before")
@@ -240,7 +240,7 @@ class Settings(BaseSettings):
     @classmethod
     def _usable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not all(key.get_secret_value().isascii() for key in keys):
-            raise ValueError("keys consist of ASCII characters: headers carry no others")
+            raise ValueError("keys must be ASCII, because headers are")
         return keys
 
     @model_validator(mode="after")

@@ -73,7 +73,7 @@ class Gate:
         exchange = Exchange(record, self._engine.settings, headers, receive, send)
         try:
             if not path.isprintable():
-                raise NotFound("a path has no control characters")
+                raise NotFound("a path must not have control characters")
             if scope["query_string"].count(b"&") >= _MAX_QUERY_FIELDS:
                 raise MalformedRequest(f"a query has at most {_MAX_QUERY_FIELDS} fields")
             if record.guard is not None:

@@ -39,7 +39,7 @@ def probe(data: bytes, max_pixels: int, max_side: int | None = None) -> ImageInf
     header = read_header(data)
     width, height = header.width, header.height
     if width == 0 or height == 0:
-        raise EmptyImage("the picture has no pixels")
+        raise EmptyImage("the image has no pixels")
     require_accepted_size((width, height), max_pixels, max_side)
     if header.orientation >= 5:
         width, height = height, width

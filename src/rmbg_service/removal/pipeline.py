@@ -48,7 +48,7 @@ def cut_out(source: SourceImage, prediction: Prediction, options: RemovalOptions
     If nothing was found it is empty, or `NoSubject` is raised if `options.on_empty` asks for that.
     """
     if not prediction.found and options.on_empty == "error":
-        raise NoSubject("nothing was found that could be the subject of this picture")
+        raise NoSubject("no subject was found in this image")
     alpha = full_size_alpha(source, prediction, options)
     if not prediction.found:
         shadow = report_without_subject(options)

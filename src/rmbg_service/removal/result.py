@@ -57,7 +57,7 @@ def encode(
         if max(flat.size) > encoder.max_side:
             raise BeyondFormat(
                 f"{name} has at most {encoder.max_side} px a side, the result has {width} x "
-                f"{height}: ask for another format, or for a smaller picture"
+                f"{height}: choose another format or a smaller size"
             )
         data = encoder.write(flat, options.quality)
     return Encoded(

@@ -144,7 +144,7 @@ class Engine:
             self._supervisor.cancel()
 
     async def _supervise(self) -> None:
-        """Load, then run for ever; whatever ends this ends the service."""
+        """Load, then run forever; whatever ends this ends the service."""
         try:
             await self.worker.load()
         except RmbgError as error:
@@ -188,7 +188,7 @@ class Engine:
         detail = {
             State.LOADING: "the model is still loading",
             State.DRAINING: "the service is shutting down",
-        }.get(self.state, "the service has failed and waits to be restarted")
+        }.get(self.state, "the service has failed and must be restarted")
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes) -> ImageInfo:

@@ -123,7 +123,7 @@ class Worker:
             entry.answer(error)
 
     async def run(self) -> None:
-        """Drain the queue for ever.
+        """Drain the queue forever.
 
         Raises `DeviceFailure` when the device is lost or out of memory three jobs in a row, and
         `TimeoutError` when a prediction hangs; the caller then refuses what still waits.
@@ -179,7 +179,7 @@ class Worker:
             return OutOfMemory("the service has no memory left for this picture: try again later")
         except Exception:
             log.exception("the predictor failed")
-            return InferenceError("the model failed on this picture")
+            return InferenceError("the model failed on this image")
         for entry in batch:
             entry.job.predictor_s += seconds / len(batch)
         return mattes

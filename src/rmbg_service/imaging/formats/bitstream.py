@@ -46,11 +46,11 @@ def check_hevc(stream: bytes, configuration: bytes, pixels: int) -> None:
         if kind == _SPS:
             width, height = _sps_size(unit)
             if width * height > pixels:
-                raise InvalidImage("the coded picture is larger than the file says")
+                raise InvalidImage("the coded image is larger than the file says")
         elif kind <= _LAST_SLICE and _layer(unit) == 0 and unit[2] & 0x80:  # a first slice
             pictures += 1
     if pictures > 1:
-        raise InvalidImage("a coded picture of the file is a sequence")
+        raise InvalidImage("a coded image in the file is a sequence")
 
 
 def _layer(unit: bytes) -> int:
@@ -81,7 +81,7 @@ def _units(stream: bytes, length_size: int) -> Iterator[bytes]:
         if size > 2:
             yield stream[position : position + min(size, 256)]
         position += size
-    raise InvalidImage("the coded picture has too many parts")
+    raise InvalidImage("the coded image has too many parts")
 
 
 def _sps_size(unit: bytes) -> tuple[int, int]:
@@ -111,10 +111,10 @@ def check_av1(stream: bytes, pixels: int) -> None:
         if kind == _SEQUENCE_HEADER:
             width, height = _sequence_size(unit)
             if width * height > pixels:
-                raise InvalidImage("the coded picture is larger than the file says")
+                raise InvalidImage("the coded image is larger than the file says")
         pictures += kind in (_FRAME_HEADER, _FRAME)
     if pictures > _MAX_PICTURES:
-        raise InvalidImage("a coded picture of the file is a sequence")
+        raise InvalidImage("a coded image in the file is a sequence")
 
 
 def _obus(stream: bytes) -> Iterator[tuple[int, bytes]]:
@@ -137,7 +137,7 @@ def _obus(stream: bytes) -> Iterator[tuple[int, bytes]]:
                     break
         yield head >> 3 & 15, stream[position : position + min(size, 256)]
         position += size
-    raise InvalidImage("the coded picture has too many parts")
+    raise InvalidImage("the coded image has too many parts")
 
 
 def _sequence_size(unit: bytes) -> tuple[int, int]:

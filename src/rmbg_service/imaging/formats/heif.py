@@ -33,7 +33,7 @@ def read_heif(data: bytes) -> Header:
     alpha = _alpha_of(items)
     if alpha is not None:
         if _size(items[alpha]) != (width, height):
-            raise InvalidImage("the file's transparency has another size than its picture")
+            raise InvalidImage("the file's alpha channel and its image differ in size")
         _check_work(data, items, alpha)
     crop = _crop(primary, width, height)
     angle = primary.property(b"irot")
@@ -79,11 +79,11 @@ def _check_work(data: bytes, items: Items, number: int) -> Item:
     if item.kind == b"grid":
         tiles = items.references.get((b"dimg", number), [])
         if not 0 < len(tiles) <= _MAX_TILES:
-            raise InvalidImage(f"the file's picture has {len(tiles)} tiles")
+            raise InvalidImage(f"the file's image has {len(tiles)} tiles")
         width, height = _size(item)
         area = sum(w * h for w, h in (_size(items[tile]) for tile in tiles))
         if area > 2 * width * height + _SLACK:
-            raise InvalidImage("the file's tiles are much larger than its picture")
+            raise InvalidImage("the file's tiles are much larger than its image")
         _check_grid(data, item, len(tiles), (width, height))
     else:
         tiles = [number]
@@ -112,7 +112,7 @@ def _check_coded(data: bytes, item: Item) -> None:
         check_hevc(stream, item.property(b"hvcC") or b"", pixels)
     else:
         kind = item.kind.decode("latin-1")
-        raise InvalidImage(f"pictures of the kind '{kind}' in a heif file are not supported")
+        raise InvalidImage(f"images of type '{kind}' in a heif file are not supported")
 
 
 def _alpha_of(items: Items) -> int | None:
@@ -127,7 +127,7 @@ def _alpha_of(items: Items) -> int | None:
 def _size(item: Item) -> tuple[int, int]:
     extents = item.property(b"ispe")
     if extents is None:
-        raise InvalidImage("the file does not say how large its picture is")
+        raise InvalidImage("the file does not say how large its image is")
     return struct.unpack_from(">II", extents, 4)
 
 

@@ -55,7 +55,7 @@ def read_jpeg(data: bytes) -> Header:
         elif marker == _SOS:
             break
         elif marker == _EOI:
-            raise InvalidImage("the jpeg file has no picture")
+            raise InvalidImage("the jpeg file has no image")
         if marker in _METADATA:
             dropped.append(slice(start, end))
         position = end

@@ -29,7 +29,7 @@ def read_png(data: bytes) -> Header:
     dropped = False
     for name, content, whole in _chunks(data):
         if name == b"CgBI":
-            raise InvalidImage("the png file is in Apple's own variant, which is not supported")
+            raise InvalidImage("png files in Apple's variant (CgBI) are not supported")
         ancillary = bool(name[0] & 0x20)
         useful = name in _DECODED if not ancillary else name == b"tRNS" and _is_intact(whole)
         if useful or not ancillary:

@@ -124,7 +124,7 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
     width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
     samples = directory.number(SAMPLES, 1)
     if not 1 <= samples <= _MAX_SAMPLES:
-        raise InvalidImage(f"tiff files of {samples} samples a pixel are not supported")
+        raise InvalidImage(f"tiff files with {samples} samples per pixel are not supported")
     bits = directory.array(BITS, samples)
     formats = directory.array(SAMPLE_FORMAT, samples)
     for values in (bits, formats):
@@ -139,12 +139,12 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
         segment = (min(directory.number(ROWS_PER_STRIP, height), height), width)
         offsets_tag, sizes_tag = STRIP_OFFSETS, STRIP_BYTES
     if 0 in segment or 0 in (width, height):
-        raise EmptyImage("the picture has no pixels")
+        raise EmptyImage("the image has no pixels")
     count = -(-height // segment[0]) * -(-width // segment[1]) * (samples if planar else 1)
     if count > MAX_SEGMENTS:
         raise InvalidImage("the tiff file has too many strips or tiles")
     if segment[0] * segment[1] > width * height + _TILE_SLACK:
-        raise InvalidImage("the tiff file's tiles are much larger than its picture")
+        raise InvalidImage("the tiff file's tiles are much larger than its image")
     offsets, sizes = directory.array(offsets_tag, count), directory.array(sizes_tag, count)
     compression = directory.number(COMPRESSION, 1)
     depth = 1 if bits is None else int(bits[0])

@@ -33,7 +33,7 @@ def read_webp(data: bytes) -> Header:
             dropped = True
             side.setdefault(name, content)
     if size is None:
-        raise InvalidImage("the webp file has no picture")
+        raise InvalidImage("the webp file has no image")
     body = sum(map(len, kept))
     riff = b"RIFF" + struct.pack("<I", body + 4) + b"WEBP"
     icc = side.get(b"ICCP", b"")
