@@ -50,11 +50,11 @@ def require_accepted_size(
     size: tuple[int, ...], max_pixels: int, max_side: int | None = None
 ) -> None:
     """Raise `ImageTooLarge` for more than `max_pixels` or a side above `max_side`."""
-    image = f"the image has {' x '.join(map(str, size))} pixels"
+    found = f"the image has {' x '.join(map(str, size))} pixels"
     if math.prod(size) > max_pixels:
-        raise ImageTooLarge(f"{image}; at most {max_pixels} are accepted")
+        raise ImageTooLarge(f"{found}; at most {max_pixels} are accepted")
     if max_side is not None and max(size) > max_side:
-        raise ImageTooLarge(f"{image}; a side may have at most {max_side}")
+        raise ImageTooLarge(f"{found}; a side may have at most {max_side}")
 
 
 def read_header(data: bytes) -> Header:
