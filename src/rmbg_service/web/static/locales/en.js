@@ -176,6 +176,8 @@ export default {
   "problem.not-ready.advice": "It is starting or shutting down. Wait a moment and try again.",
   "problem.inference-error.title": "The model failed on this image",
   "problem.inference-error.advice": "Try again. If it keeps failing, try another image and tell the operator of this service.",
+  "problem.out-of-memory.title": "The service is out of memory",
+  "problem.out-of-memory.advice": "Wait a moment and try again, or tell the operator of this service.",
   "problem.out-of-device-memory.title": "The accelerator is out of memory",
   "problem.out-of-device-memory.advice": "Wait a moment and try again, or tell the operator of this service.",
   "problem.device-failure.title": "The accelerator has failed",

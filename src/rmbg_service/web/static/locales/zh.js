@@ -176,6 +176,8 @@ export default {
   "problem.not-ready.advice": "服务正在启动或关闭，请稍后再试。",
   "problem.inference-error.title": "模型处理这张图片时出错",
   "problem.inference-error.advice": "请重试。如果仍然失败，请换一张图片，并告知服务管理员。",
+  "problem.out-of-memory.title": "服务内存不足",
+  "problem.out-of-memory.advice": "请稍后重试，或告知服务管理员。",
   "problem.out-of-device-memory.title": "显存不足",
   "problem.out-of-device-memory.advice": "请稍后重试，或告知服务管理员。",
   "problem.device-failure.title": "加速设备故障",
