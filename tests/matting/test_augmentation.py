@@ -103,7 +103,7 @@ def test_small_networks_get_further_views(radius: float, views: list[str], share
         for view in plan.views
     ]
     assert told == views
-    assert plan.guided
+    assert plan.refinement == "guided"
     assert plan.box_share == pytest.approx(share, abs=0.01)
 
 

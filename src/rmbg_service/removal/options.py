@@ -47,7 +47,7 @@ class RemovalOptions(BaseModel):
         "auto",
         description="How the network's small matte becomes full size: `off` interpolates; "
         "`guided` follows the picture's edges; `crop` runs the network again on the subject's "
-        "box; `auto` decides.",
+        "box; `auto` decides by what helps and what there is time for; `best` takes the time.",
     )
     decontaminate: bool = Field(
         True, description="Take the old background's colour out of soft edges."
