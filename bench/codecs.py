@@ -129,7 +129,7 @@ def main() -> None:
     rgb = open_jpeg(jpeg).rgb
     raw = np.frombuffer(jpeg, np.uint8)
     photo = Image.fromarray(rgb)
-    cutout = cut_out(open_jpeg(jpeg), Prediction(matte, guided=False), OPTIONS)
+    cutout = cut_out(open_jpeg(jpeg), Prediction(matte, "plain"), OPTIONS)
     rgba = cutout.to_pil()
     bgra = cv2.cvtColor(np.asarray(rgba), cv2.COLOR_RGBA2BGRA)
 

@@ -42,7 +42,7 @@ def test_without_detail_the_full_view_is_all() -> None:
     matte = square(8, 40)
     prediction = finished(passes, [matte])
     assert prediction.matte is matte
-    assert not prediction.guided
+    assert prediction.refinement == "plain"
 
 
 def test_further_views_come_together_after_the_first() -> None:
@@ -52,7 +52,7 @@ def test_further_views_come_together_after_the_first() -> None:
     assert (mirrored == box[:, ::-1]).all()
     assert box[0, -1, 0] - box[0, 0, 0] < full[0, -1, 0] - full[0, 0, 0]  # a part of the ramp
     prediction = finished(passes, [square(20, 44)] * 2)
-    assert prediction.guided
+    assert prediction.refinement == "guided"
     assert max(prediction.matte.shape) > INPUT[0], "a box brings detail"
 
 
@@ -65,8 +65,8 @@ def test_nothing_found_asks_for_nothing_more() -> None:
 
 
 def test_a_decided_matte_has_a_confidence_of_one_and_an_empty_one_of_zero() -> None:
-    assert Prediction(square(8, 40), guided=False).confidence == 1
-    assert Prediction(np.zeros(INPUT, np.float32), guided=False).confidence == 0
+    assert Prediction(square(8, 40), "plain").confidence == 1
+    assert Prediction(np.zeros(INPUT, np.float32), "plain").confidence == 0
 
 
 def test_a_predictor_is_asked_for_one_input_at_a_time() -> None:

@@ -3,21 +3,27 @@
 `upsample` is the plain way. `refine` lets the picture's own edges steer the matte: guided filters
 from coarse to fine at a small working size, whose last linear models are then applied to the full
 picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Three things differ from the paper:
-the matte, which small networks leave too soft, is steepened before each fit; where the colours do
-not explain the matte (a shadow, a striped shirt, a background of the subject's colour) the
-upsampled matte stays; and where the network's edge is loose (hair, fur, glass, a subject it was not
-sure of) two wide filters come first and the matte is steepened less. Only the band where the
-network itself was not sure is touched.
+the matte, which networks leave too soft, is steepened before each fit; where the colours do not
+explain the matte (a shadow, a striped shirt, a background of the subject's colour) the upsampled
+matte stays; and where the network's edge is loose (hair, fur, glass, a subject it was not sure of)
+two wide filters come first and the matte is steepened less. Only the band where the network itself
+was not sure is touched; a `selective` refinement also leaves alone the edges in it that are right
+already, see `evidence`.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
-from rmbg_service.matting import guided_filter
+from rmbg_service.matting import evidence, guided_filter
 from rmbg_service.matting.arrays import UNIT, merge, resize, split, touched_tiles, window
+from rmbg_service.matting.evidence import Evidence
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
+
+Refinement = Literal["plain", "guided", "selective"]
+"""How a matte grows: interpolated; steered by the picture's edges in all of its soft band; or only
+in those parts of the band in which there is evidence that this helps."""
 
 WORKING_SIDE_PX = 640
 COARSE_SIDE_PX = 320
@@ -33,16 +39,25 @@ on it is wholly loose; see `looseness`."""
 WIDTH_WINDOW = 10
 """Radius, in the same unit, of the window in which that width is measured."""
 
-UNSURE = 0.02
-"""The network is sure of a value this close to 0 or 1."""
-
 FLAT = 1e-3
 """Gradients below this, per pixel, make no edge; keeps the width finite."""
 
-STEEPEN_FIRM = 1.5
-"""Before a fit at a firm edge."""
-STEEPEN_SOFT = 1.15
-"""Before a fit at a loose edge, and where no fit is trusted."""
+UNSURE = 0.02
+"""The network is sure of a value this close to 0 or 1."""
+
+
+class Steepening(NamedTuple):
+    """How much a matte is steepened before a fit at firm and at loose edges, and without a fit."""
+
+    firm: float
+    loose: float
+    unfitted: float
+
+
+EVERYWHERE = Steepening(1.5, 1.15, 1.15)
+SELECTIVE = Steepening(1.25, 1.0, 1.25)
+"""A selective refinement fits loose edges only to colours that explain them, so less is enough, and
+steepens without a fit only edges that are wide, so more is right."""
 
 PRESENT = 38
 """Alpha, of 255, from which on a pixel is part of the subject: 15%."""
@@ -62,22 +77,33 @@ class _Plan(NamedTuple):
     mix: Planes
 
 
+def to_full_size(rgb: RgbImage, matte: Matte, refinement: Refinement) -> Alpha:
+    """Bring a matte of any size to the picture's."""
+    if refinement == "plain":
+        return upsample(matte, (rgb.shape[0], rgb.shape[1]))
+    return refine(rgb, matte, selective=refinement == "selective")
+
+
 def upsample(matte: Matte, size: tuple[int, int]) -> Alpha:
     """Bring a matte of any size to `size`, `(height, width)`, without looking at the picture."""
     coarse = np.round(np.clip(matte, 0, 1) * 255).astype(np.uint8)
     return np.asarray(resize(coarse, size), dtype=np.uint8)
 
 
-def refine(rgb: RgbImage, matte: Matte) -> Alpha:
-    """Bring a matte of any size to the picture's, its soft band steered by the picture's edges."""
+def refine(rgb: RgbImage, matte: Matte, *, selective: bool = False) -> Alpha:
+    """Bring a matte of any size to the picture's, its soft band steered by the picture's edges.
+
+    `selective` leaves every part of the band as `upsample` makes it unless there is evidence in the
+    picture that refinement helps there.
+    """
     height, width = rgb.shape[:2]
     alpha = upsample(matte, (height, width))
     unsure = ((matte > UNSURE) & (matte < 1 - UNSURE)).astype(np.uint8)
     if not unsure.any():
         return alpha
     band = cv2.dilate(unsure, np.ones((3, 3), np.uint8)).astype(np.float32)
-    plan = _plan(rgb, np.clip(matte, 0, 1), band)
-    for tile in touched_tiles(band, (height, width)):
+    plan, changed = _plan(rgb, np.clip(matte, 0, 1), band, selective)
+    for tile in touched_tiles(changed, (height, width)):
         guide = rgb[tile] * UNIT
         model, mix = (window(planes, (height, width), tile) for planes in plan)
         share, added = split(mix)
@@ -106,7 +132,8 @@ def looseness(matte: Matte) -> Matte:
     """How loose the edge of a matte in [0, 1] is around each pixel `(h, w)`: 0 firm, 1 loose.
 
     The edge's width is the sum of `4 m (1 - m)` in a window over the sum of the gradient's length
-    there, 2/3 of the width of a linear ramp; the matte's long side has `COARSE_SIDE_PX`.
+    there, 2/3 of the width of a linear ramp; the matte's long side has `COARSE_SIDE_PX`. For the
+    soft mattes of small networks, this tells loose edges from firm ones.
     """
     window_px = (2 * WIDTH_WINDOW + 1,) * 2
     across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
@@ -116,41 +143,61 @@ def looseness(matte: Matte) -> Matte:
     return np.asarray(np.clip((width - FIRM_WIDTH) / (LOOSE_WIDTH - FIRM_WIDTH), 0, 1))
 
 
-def _plan(rgb: RgbImage, matte: Matte, band: Matte) -> _Plan:
-    """The guided filters from coarse to fine."""
+def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_Plan, Matte]:
+    """The guided filters from coarse to fine, and where they change anything (> 0)."""
     skip = max(1, max(rgb.shape[:2]) // (2 * WORKING_SIDE_PX))
     rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
     shrunk = resize(rgb[rows], _working_size(rgb, WORKING_SIDE_PX))
-    loose = looseness(resize(matte, _working_size(rgb, COARSE_SIDE_PX)))
-    refined = _widely_fitted(shrunk, matte, band, loose)
+    steepening = SELECTIVE if selective else EVERYWHERE
+    weights = _weights(rgb, shrunk, matte, selective)
+    refined = _widely_fitted(shrunk, matte, band, weights.loose, steepening)
     for side, radius in STEPS:
         size = _working_size(rgb, side)
         guide = resize(shrunk, size) * UNIT
-        coarse, here = resize(matte, size), resize(band, size, cv2.INTER_LINEAR)
-        refined = resize(refined, size)
-        model, trust = _fit(guide, refined, radius, loose)
-        share = trust * here
-        added = (here - share) * _steepen(refined, STEEPEN_SOFT) - here * coarse
+        coarse, refined = resize(matte, size), resize(refined, size)
+        here, fitted, changed = (
+            resize(plane, size, cv2.INTER_LINEAR)
+            for plane in (band, weights.fitted, weights.changed)
+        )
+        model, trust = _fit(guide, refined, radius, weights.loose, steepening)
+        share, here = trust * here * fitted, here * changed
+        added = (here - share) * _steepen(refined, steepening.unfitted) - here * coarse
         refined = np.clip(coarse + share * guided_filter.apply(model, guide) + added, 0, 1)
-    return _Plan(model, merge([share, added]))
+    return _Plan(model, merge([share, added])), here
 
 
-def _widely_fitted(shrunk: RgbImage, matte: Matte, band: Matte, loose: Matte) -> Matte:
-    """The matte at the size of `loose`, drawn by wide filters to the colours where it is loose."""
-    size = loose.shape[0], loose.shape[1]
+def _weights(rgb: RgbImage, shrunk: RgbImage, matte: Matte, selective: bool) -> Evidence:
+    """Where to refine; everywhere unless `selective`."""
+    if selective:
+        detailed = resize(matte, _working_size(rgb, max(matte.shape)))
+        guide = resize(shrunk, _working_size(rgb, evidence.GUIDE_SIDE_PX)) * UNIT
+        return evidence.weigh(detailed, guide, max(rgb.shape[:2]))
+    size = _working_size(rgb, COARSE_SIDE_PX)
+    loose = looseness(resize(matte, size))
+    everywhere = np.ones_like(loose)
+    return Evidence(everywhere, loose, everywhere)
+
+
+def _widely_fitted(
+    shrunk: RgbImage, matte: Matte, band: Matte, loose: Matte, steepening: Steepening
+) -> Matte:
+    """The matte at the coarse size, drawn by wide filters to the colours where it is loose."""
+    size = _working_size(shrunk, COARSE_SIDE_PX)
     guide = resize(shrunk, size) * UNIT
-    touched = loose * resize(band, size, cv2.INTER_LINEAR)
+    touched = resize(loose, size, cv2.INTER_LINEAR) * resize(band, size, cv2.INTER_LINEAR)
     refined = resize(matte, size)
     for radius in LOOSE_RADII if touched.any() else ():
-        model, trust = _fit(guide, refined, radius, loose)
+        model, trust = _fit(guide, refined, radius, loose, steepening)
         refined = refined + touched * trust * (guided_filter.apply(model, guide) - refined)
     return refined
 
 
-def _fit(guide: Planes, matte: Matte, radius: int, loose: Matte) -> guided_filter.Fit:
-    size = matte.shape[0], matte.shape[1]
-    factor = STEEPEN_FIRM - (STEEPEN_FIRM - STEEPEN_SOFT) * resize(loose, size, cv2.INTER_LINEAR)
-    radius_px = max(1, round(radius * max(size) / COARSE_SIDE_PX))
+def _fit(
+    guide: Planes, matte: Matte, radius: int, loose: Matte, steepening: Steepening
+) -> guided_filter.Fit:
+    loose = resize(loose, (matte.shape[0], matte.shape[1]), cv2.INTER_LINEAR)
+    factor = steepening.firm - (steepening.firm - steepening.loose) * loose
+    radius_px = max(1, round(radius * max(matte.shape) / COARSE_SIDE_PX))
     return guided_filter.fit(guide, _steepen(matte, factor), radius_px)
 
 

@@ -6,7 +6,8 @@ queue; whoever drives it brings its own. `predict` drives it with a predictor at
 engine through its queue.
 """
 
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -15,7 +16,8 @@ from rmbg_service.imaging.colour import rgb_to_srgb
 from rmbg_service.imaging.resize import shrink, shrink_visible
 from rmbg_service.imaging.source import SourceImage
 from rmbg_service.matting.augmentation import FULL_VIEW, View, combine_views
-from rmbg_service.matting.plan import plan_detail
+from rmbg_service.matting.plan import TimeBudget, plan_detail
+from rmbg_service.matting.upsampling import Refinement
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Matte, ModelInput
@@ -27,11 +29,11 @@ _Result = TypeVar("_Result")
 class Prediction(NamedTuple):
     """What the network says about a picture, the mattes of all views combined.
 
-    `guided` says whether a guided filter brings the matte to full size.
+    `refinement` says how the matte is brought to full size.
     """
 
     matte: Matte
-    guided: bool
+    refinement: Refinement
 
     @property
     def found(self) -> bool:
@@ -50,25 +52,34 @@ Passes: TypeAlias = Generator[Sequence[ModelInput], Sequence[Matte], _Result]
 
 
 def predict_passes(
-    source: SourceImage, options: RemovalOptions, input_size: tuple[int, int]
+    source: SourceImage,
+    options: RemovalOptions,
+    input_size: tuple[int, int],
+    budget: Callable[[], TimeBudget] = TimeBudget,
 ) -> Passes[Prediction]:
-    """Ask for the full view, then for all further views that `options.detail` means, together."""
+    """Ask for the full view, then for all further views that `options.detail` means, together.
+
+    `budget` is asked after the first prediction; by default, time is unlimited.
+    """
     height, width = source.rgb.shape[:2]
     (matte,) = yield [model_input(source, FULL_VIEW, input_size)]
-    plan = plan_detail(options.detail, matte, (height, width), input_size)
+    plan = plan_detail(options.detail, matte, (height, width), input_size, budget())
     further: Sequence[Matte] = []
     if plan.views:
         further = yield [model_input(source, view, input_size) for view in plan.views]
     combined = combine_views(matte, (height, width), plan.views, further, plan.box_share)
-    return Prediction(combined, plan.guided)
+    return Prediction(combined, plan.refinement)
 
 
 def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
     """Run all passes of a decoded picture; each input is predicted on its own."""
-    passes = predict_passes(source, options, predictor.input_size)
+    seconds = 0.0
+    passes = predict_passes(source, options, predictor.input_size, lambda: TimeBudget(seconds))
     inputs = next(passes)
     while True:
+        started = time.perf_counter()
         mattes = [predictor.predict([model_input])[0] for model_input in inputs]
+        seconds = time.perf_counter() - started
         try:
             inputs = passes.send(mattes)
         except StopIteration as end:

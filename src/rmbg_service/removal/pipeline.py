@@ -14,7 +14,7 @@ from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.foreground import estimate_foreground
-from rmbg_service.matting.upsampling import make_opaque, refine, upsample
+from rmbg_service.matting.upsampling import make_opaque, to_full_size
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction
 from rmbg_service.removal.shadow import (
@@ -67,10 +67,7 @@ def full_size_alpha(source: SourceImage, prediction: Prediction, options: Remova
     height, width = source.rgb.shape[:2]
     if not prediction.found:
         return np.zeros((height, width), np.uint8)
-    if prediction.guided:
-        alpha = refine(source.rgb, prediction.matte)
-    else:
-        alpha = upsample(prediction.matte, (height, width))
+    alpha = to_full_size(source.rgb, prediction.matte, prediction.refinement)
     if not options.semitransparency:
         alpha = make_opaque(alpha)
     if source.alpha is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.matting.plan import TimeBudget
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes, predict_passes
@@ -59,7 +60,7 @@ class Job:
         with self.timings.measure("decode"):
             source = pipeline.read(self.data, self.info, self.options)
             self.data = b""
-            passes = predict_passes(source, self.options, input_size)
+            passes = predict_passes(source, self.options, input_size, self._time_budget)
             inputs = next(passes)
         while True:
             mattes = yield inputs
@@ -76,6 +77,12 @@ class Job:
         self.check()
         with self.timings.measure("encode"):
             return encode(cutout, self.options, max_pixels, self._background_pixels())
+
+    def _time_budget(self) -> TimeBudget:
+        """The time left, and what the first prediction took of it, with its wait in the queue."""
+        seconds = self.timings.seconds
+        prediction_s = seconds.get("queue", 0.0) + seconds.get("predict", 0.0)
+        return TimeBudget(prediction_s, max(0.0, self.deadline - time.monotonic()))
 
     def _background_pixels(self) -> RgbImage | None:
         if self.background is None or self.background_info is None:

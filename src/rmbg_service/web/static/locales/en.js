@@ -32,6 +32,7 @@ export default {
   "detail.off": "Plain, fastest",
   "detail.guided": "Follow the image’s edges",
   "detail.crop": "Second pass on the subject",
+  "detail.best": "Best, slowest",
   decontaminate: "Clean edge colours",
   crop: "Crop to the subject",
   margin: "Margin",

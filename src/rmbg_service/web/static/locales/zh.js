@@ -32,6 +32,7 @@ export default {
   "detail.off": "普通（最快）",
   "detail.guided": "贴合图像边缘",
   "detail.crop": "对主体二次识别",
+  "detail.best": "最佳（最慢）",
   decontaminate: "净化边缘颜色",
   crop: "裁剪至主体",
   margin: "边距",

@@ -1,0 +1,133 @@
+"""Which edges a selective refinement leaves alone, and which it improves."""
+
+import cv2
+import numpy as np
+import pytest
+
+from rmbg_service.matting.evidence import GUIDE_SIDE_PX, ramp_width, weigh
+from rmbg_service.matting.upsampling import looseness, refine, to_full_size, upsample
+from rmbg_service.types import Matte, RgbImage
+
+SIDE = 1024
+EDGE = 400
+SUBJECT, BACKGROUND = (90, 60, 40), (200, 210, 220)
+
+
+def soft_edge(side: int, edge: float, softness: float) -> Matte:
+    """A vertical edge, `softness` px wide."""
+    x = np.arange(side, dtype=np.float32) + 0.5
+    row = np.clip((x - edge) / softness + 0.5, 0, 1)
+    return np.tile(row, (side, 1)).astype(np.float32)
+
+
+def picture(subject: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> RgbImage:
+    return np.where(subject[..., None], SUBJECT, BACKGROUND).astype(np.uint8)
+
+
+def half(side: int, edge: int) -> RgbImage:
+    subject = np.zeros((side, side), bool)
+    subject[:, edge:] = True
+    return picture(subject)
+
+
+def strands() -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.bool_]], Matte]:
+    """A subject with strands of hair on its left, and the haze in which a network sees them."""
+    subject = np.zeros((SIDE, SIDE), bool)
+    subject[:, EDGE:] = True
+    for row in range(16):
+        subject[row::32, EDGE - 60 :] = True
+    return subject, cv2.GaussianBlur(subject.astype(np.float32), (0, 0), 8).astype(np.float32)
+
+
+@pytest.mark.parametrize(("softness", "loose"), [(3.0, 0), (6.75, 0.5), (12.0, 1)])
+def test_an_edge_is_as_loose_as_it_is_wide(softness: float, loose: float) -> None:
+    found = looseness(soft_edge(320, 166.7, softness))
+    assert found[160, 167] == pytest.approx(loose, abs=0.1)
+    assert found[160, 20] == found[160, 300] == 0  # far from any edge
+
+
+@pytest.mark.parametrize("softness", [1, 2, 5, 12])
+def test_the_width_of_a_ramp(softness: float) -> None:
+    width = ramp_width(soft_edge(320, 160.5, softness))
+    assert width[160, 160] == pytest.approx(max(softness, 2), abs=1.1)
+    assert width[160, 20] == 0  # far from any edge
+
+
+@pytest.mark.parametrize("offset", [-1.0, 0.0, 0.4, 1.0])
+def test_a_tight_edge_stays_to_the_last_pixel(offset: float) -> None:
+    matte = soft_edge(SIDE, EDGE + offset, 1)
+    alpha = refine(half(SIDE, EDGE), matte, selective=True)
+    assert (alpha == upsample(matte, (SIDE, SIDE))).all()
+
+
+def test_a_loose_edge_is_drawn_from_the_colours() -> None:
+    subject, haze = strands()
+    part = slice(300, 660), slice(EDGE - 60, EDGE)
+    before, after = upsample(haze, (SIDE, SIDE)), refine(picture(subject), haze, selective=True)
+    assert np.abs(before[part] / 255 - subject[part]).mean() > 0.35
+    assert np.abs(after[part] / 255 - subject[part]).mean() < 0.2
+
+
+def test_a_tight_edge_beside_a_loose_one_stays() -> None:
+    subject, matte = strands()
+    tight = slice(SIDE - 320, None)
+    subject[tight] = np.arange(SIDE) >= SIDE // 2
+    matte[tight] = soft_edge(SIDE, SIDE / 2, 1)[tight]
+    alpha, plain = refine(picture(subject), matte, selective=True), upsample(matte, (SIDE, SIDE))
+    assert (alpha != plain)[: SIDE - 360].any()
+    assert (alpha == plain)[SIDE - 280 :].all()
+
+
+def test_the_coarse_edge_of_a_large_picture_snaps_to_the_pictures_edge() -> None:
+    side, edge = 3072, 1500
+    matte = soft_edge(512, (edge + 7) / 6, 2)  # tight for the network, 12 px wide in the picture
+    before = upsample(matte, (side, side))
+    after = refine(half(side, edge), matte, selective=True)
+    truth = np.where(np.arange(side) >= edge, 255, 0)
+    assert np.abs(after[1500] - truth).sum() < 0.4 * np.abs(before[1500] - truth).sum()
+
+
+def test_a_coarse_edge_that_the_colours_do_not_explain_stays() -> None:
+    stripes = np.zeros((3072, 3072, 3), np.uint8)
+    stripes[::72] = 255  # lines across the matte's edge
+    matte = soft_edge(512, 200, 1)
+    alpha = refine(stripes, matte, selective=True)
+    assert (alpha == upsample(matte, (3072, 3072))).all()
+
+
+def test_a_wide_edge_without_colours_is_steepened_where_it_is() -> None:
+    grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    matte = soft_edge(SIDE, EDGE, 40)
+    before, after = upsample(matte, (SIDE, SIDE)), refine(grey, matte, selective=True)
+    assert np.argmax(after[400] > 127) == pytest.approx(np.argmax(before[400] > 127), abs=1)
+    assert (after[400, EDGE + 5 : EDGE + 10] > before[400, EDGE + 5 : EDGE + 10]).all()
+
+
+@pytest.mark.parametrize("shape", [(4000, 40), (40, 4000)])
+def test_extreme_shapes(shape: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(5).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    matte = soft_edge(SIDE, EDGE, 30)
+    alpha = refine(rgb, matte, selective=True)
+    assert alpha.shape == shape
+    assert alpha.min() == 0
+    assert alpha.max() == 255
+
+
+def test_the_planes_lie_between_0_and_1_and_change_whatever_they_fit() -> None:
+    subject, haze = strands()
+    small = cv2.resize(picture(subject), (GUIDE_SIDE_PX, GUIDE_SIDE_PX), None, 0, 0, cv2.INTER_AREA)
+    found = weigh(haze, np.asarray(small / np.float32(255)), SIDE)
+    for plane in found:
+        assert plane.min() >= 0
+        assert plane.max() <= 1
+    assert (found.changed >= found.fitted).all()
+    assert found.loose.shape == (SIDE, SIDE)
+    assert found.loose.max() > 0.5
+
+
+def test_each_refinement_of_a_matte() -> None:
+    subject, haze = strands()
+    rgb = picture(subject)
+    assert (to_full_size(rgb, haze, "plain") == upsample(haze, (SIDE, SIDE))).all()
+    assert (to_full_size(rgb, haze, "guided") == refine(rgb, haze)).all()
+    assert (to_full_size(rgb, haze, "selective") == refine(rgb, haze, selective=True)).all()
