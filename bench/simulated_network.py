@@ -70,9 +70,9 @@ def main() -> None:
                 alpha = to_full_size(scene.rgb, matte, refinement) * np.float32(1 / 255)
                 level = 0.1 if "translucent" in scene.tags else 0.5
                 edge = usable_edge(alpha, truth, edge_level=level)
-                values = edge.uea, mae(alpha, truth), boundary_iou(alpha, truth)
+                measured = edge.uea, mae(alpha, truth), boundary_iou(alpha, truth)
                 for group in (damage, f"subject: {scene.tags[-1]}"):
-                    figures[group, refinement].append(values)
+                    figures[group, refinement].append(measured)
     print("| kind | n | refinement | UEA | MAE | boundary IoU |\n|---|---|---|---|---|---|")
     for (group, refinement), values in figures.items():
         uea, error, biou = np.nanmean(values, axis=0)
