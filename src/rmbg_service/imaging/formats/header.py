@@ -17,6 +17,19 @@ MAX_PROFILE_BYTES = 8_000_000
 """The largest ICC profile that is used; a larger one counts as broken."""
 
 
+class Parts:
+    """Counts down the parts of a file, those of all its streams together."""
+
+    def __init__(self, most: int = MAX_PARTS) -> None:
+        self._left = most
+
+    def count(self, parts: int = 1) -> None:
+        """Count `parts` more. Raises `InvalidImage` when there are too many."""
+        self._left -= parts
+        if self._left < 0:
+            raise InvalidImage("the file has too many parts")
+
+
 @dataclass(frozen=True)
 class Header:
     """What a file's own structure says of its first picture; no decoder has seen the file.
