@@ -74,9 +74,11 @@ def main() -> None:
                 for group in (damage, f"subject: {scene.tags[-1]}"):
                     figures[group, refinement].append(measured)
     print("| kind | n | refinement | UEA | MAE | boundary IoU |\n|---|---|---|---|---|---|")
-    for (group, refinement), rows in figures.items():
-        uea, error, biou = np.nanmean(rows, axis=0)
-        print(f"| {group} | {len(rows)} | {refinement} | {uea:.3f} | {error:.4f} | {biou:.3f} |")
+    for (group, refinement), all_values in figures.items():
+        uea, error, biou = np.nanmean(all_values, axis=0)
+        print(
+            f"| {group} | {len(all_values)} | {refinement} | {uea:.3f} | {error:.4f} | {biou:.3f} |"
+        )
 
 
 if __name__ == "__main__":
