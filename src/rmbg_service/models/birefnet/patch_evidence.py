@@ -11,6 +11,10 @@ negative correlations, which a plain sum would take for evidence of the other or
 the difference of the two scores. Its standard error is a jackknife over the output channels (Efron,
 "The jackknife, the bootstrap and other resampling plans", 1982), and the blocks are combined by
 Stouffer's method.
+
+What is measured is the order of most of the training. A network that was trained in one order and
+then fine-tuned in the other keeps the traces of the first: only the mattes of both orders, which
+`rmbg-service doctor` compares, tell which one it needs.
 """
 
 import math
@@ -59,7 +63,7 @@ def conv_key(block: int) -> str:
 
 
 def measure_evidence(weights: Mapping[str, Tensor]) -> PatchEvidence:
-    """What the four convolutions in `weights` show; takes about 10 ms."""
+    """What the four convolutions in `weights` show; takes milliseconds."""
     return PatchEvidence({n: _z(weights[conv_key(n)].float(), grid) for n, grid in GRIDS.items()})
 
 

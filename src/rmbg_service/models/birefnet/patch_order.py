@@ -63,7 +63,8 @@ def decide(
         contrary = [f"{order} by {who}" for who, order in claims.items() if order != evidence.order]
         if contrary:
             log.warning(
-                "%s: the weights show the patch order %s (z = %.1f) and are followed, against %s",
+                "%s: the weights show the patch order %s (z = %.1f) and are followed, against %s:"
+                " `rmbg-service doctor` compares both on an image",
                 folder,
                 evidence.order,
                 evidence.z,
