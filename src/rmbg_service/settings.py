@@ -136,10 +136,7 @@ class Settings(BaseSettings):
         description="Deadline of a job, counted from the last byte of its body; then 504.",
     )
     codec_timeout_s: float = Field(
-        120.0,
-        gt=0,
-        description="Reading, refining or writing an image longer than this is hung: its thread is "
-        "replaced, and if too many are, the process exits.",
+        120.0, gt=0, description="A step around the model longer than this is hung: see operations."
     )
     predict_timeout_s: float = Field(
         120.0, gt=0, description="A prediction that takes longer hangs: the process exits."
