@@ -9,11 +9,11 @@ import pytest
 from rmbg_service.diagnostics import doctor
 from rmbg_service.diagnostics.doctor import examine
 from rmbg_service.diagnostics.findings import Findings, OtherFormat
-from rmbg_service.diagnostics.hardware import accelerators
 from rmbg_service.diagnostics.quality import reference_matte
 from rmbg_service.models.predictor import PatchOrderChoice, Predictor
 from rmbg_service.models.store import EMBEDDED_PATH
 from rmbg_service.settings import PatchOrder, Settings
+from rmbg_service.system.resources import accelerators
 from rmbg_service.types import Matte, ModelInput
 from tests.diagnostics.test_quality import noise_network
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from rmbg_service.diagnostics.findings import Findings, OtherFormat, OtherOrder, WeightFile
-from rmbg_service.diagnostics.hardware import accelerators
 from rmbg_service.diagnostics.quality import (
     MIN_IOU,
     measure_quality,
@@ -21,7 +20,12 @@ from rmbg_service.models.digests import digests
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import PatchOrder, Settings
-from rmbg_service.system.resources import cpu_count, memory_limit_bytes, resident_bytes
+from rmbg_service.system.resources import (
+    accelerators,
+    cpu_count,
+    memory_limit_bytes,
+    resident_bytes,
+)
 from rmbg_service.types import Matte
 
 RUNS = 3

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,11 @@ _ROOT = Path("/")
 _WORKING_NICENESS = 5
 _V2 = ""
 """The controller of cgroup v2 in /proc/self/cgroup: one hierarchy holds all of them."""
+_DEVICE_FILES = {
+    "dev/nvidia0": "NVIDIA GPU",
+    "dev/dxg": "GPU of the Windows host",
+    "dev/kfd": "AMD GPU",
+}
 
 
 def cpu_count(root: Path = _ROOT) -> int:
@@ -81,3 +87,11 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def accelerators(root: Path = Path("/")) -> list[str]:
+    """What the operating system shows, e.g. `NVIDIA GPU`; empty where only a CPU is seen."""
+    found = [name for path, name in _DEVICE_FILES.items() if (root / path).exists()]
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        found.append("Apple GPU")
+    return found
