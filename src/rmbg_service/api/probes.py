@@ -90,6 +90,7 @@ class Limits(BaseModel):
     """The limits that apply to clients."""
 
     max_image_pixels: int
+    max_image_side: int
     max_body_bytes: int
     max_inflight_jobs: int
     max_inflight_pixels: int
