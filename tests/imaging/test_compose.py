@@ -199,6 +199,12 @@ def test_pixels_are_limited_whatever_the_shape(size: tuple[int, int]) -> None:
         assert fitted[0] <= width
 
 
+def test_a_limit_beyond_every_float_limits_nothing() -> None:
+    cutout = square()
+    assert compose.limit_pixels(cutout, 10**4000) is cutout
+    assert compose.fit(100, 80, 10**4000) == (100, 80)
+
+
 def test_resizing_keeps_the_colour_of_soft_pixels() -> None:
     rgb = np.zeros((64, 64, 3), np.uint8)
     rgb[..., 0] = 200

@@ -9,7 +9,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from rmbg_service.errors import InvalidImage
+from rmbg_service.errors import InvalidImage, UnknownFormat
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.formats import bitstream
 from rmbg_service.imaging.formats.header import Parts
@@ -174,6 +174,12 @@ def test_what_a_file_says_of_itself_must_be_there() -> None:
     ):
         with pytest.raises(InvalidImage):
             decoded(data.replace(name, other))
+
+
+def test_a_film_is_told_from_a_picture() -> None:
+    film = struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0) + struct.pack(">I4s", 8, b"mdat")
+    with pytest.raises(UnknownFormat, match="no still picture"):
+        probe(film, 1_000_000)
 
 
 def test_a_stream_of_many_pictures_is_refused() -> None:

@@ -117,7 +117,7 @@ def fit(width: int, height: int, max_pixels: int) -> tuple[int, int]:
 
 
 def _fitting_factor(width: int, height: int, max_pixels: int) -> float:
-    return min(1.0, math.sqrt(max_pixels / (width * height)))
+    return math.sqrt(min(max_pixels, width * height) / (width * height))
 
 
 def _shrink(cutout: Cutout, factor: float, max_pixels: int | None = None) -> Cutout:

@@ -16,6 +16,7 @@ PNG = picture_bytes()
 B64 = base64.b64encode(PNG).decode()
 PNG_HEADERS = {"content-type": "image/png"}
 JSON_HEADERS = {"content-type": "application/json"}
+GZIP_HEADERS = {"content-type": "image/png", "content-encoding": "gzip"}
 
 
 def pixels(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -171,6 +172,7 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
         ({"json": {"image": B64, "k" * 5000: 1}}, 400, "unknown option"),
         ({"content": FORM, "headers": ODD_CHARSET}, 400, "exactly one of"),
         ({"content": PNG}, 415, "missing"),
+        ({"content": PNG, "headers": GZIP_HEADERS}, 415, "Content-Encoding"),
         ({"data": {"image": B64}}, 415, "x-www-form-urlencoded"),
         (
             {"content": b"GIF87a nonsense", "headers": PNG_HEADERS},

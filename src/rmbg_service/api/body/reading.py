@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from fastapi import Request
 
+from rmbg_service.errors import UnsupportedMediaType
+
 BINARY = {"type": "string", "format": "binary"}
 """OpenAPI's schema of a file."""
 _INLINE_BYTES = 65_536
@@ -19,7 +21,13 @@ def content_type(request: Request) -> str:
 
 
 async def read_body(request: Request) -> bytearray:
-    """The whole body; the gate bounds its bytes and the time that it takes to arrive."""
+    """The whole body; the gate bounds its bytes and the time that it takes to arrive.
+
+    Raises `UnsupportedMediaType` for a compressed one.
+    """
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedMediaType("Content-Encoding is not supported: send the body as it is")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rmbg_service.errors import InvalidImage
+from rmbg_service.errors import InvalidImage, UnknownFormat
 from rmbg_service.imaging.formats.header import Parts
 
 _MAX_ITEMS = 8_192
@@ -98,6 +98,8 @@ def read_items(data: bytes) -> Items:
                 raise InvalidImage("the file describes itself twice")
             described = True
             _read_meta(data, box, found, parts)
+    if not described:
+        raise UnknownFormat("the file has no still picture")
     return found
 
 
