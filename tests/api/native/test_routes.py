@@ -14,6 +14,7 @@ from tests.fakes import PATH, FakePredictor, picture_bytes, serving
 
 PNG = picture_bytes()
 B64 = base64.b64encode(PNG).decode()
+JSON_BODY = json.dumps({"image": B64}).encode()
 PNG_HEADERS = {"content-type": "image/png"}
 JSON_HEADERS = {"content-type": "application/json"}
 GZIP_HEADERS = {"content-type": "image/png", "content-encoding": "gzip"}
@@ -21,6 +22,13 @@ GZIP_HEADERS = {"content-type": "image/png", "content-encoding": "gzip"}
 
 def pixels(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def form(disposition: bytes, data: bytes) -> dict[str, Any]:
+    """A multipart body of one part, spelled by hand."""
+    head = b"--b\r\nContent-Disposition: form-data; " + disposition
+    body = head + b"\r\n\r\n" + data + b"\r\n--b--\r\n"
+    return {"content": body, "headers": {"content-type": "multipart/form-data; boundary=b"}}
 
 
 def check_cutout(data: bytes) -> None:
@@ -37,6 +45,12 @@ def check_cutout(data: bytes) -> None:
     [
         {"json": {"image": B64}},
         {"json": {"image": f"data:image/png;base64,{B64}"}},
+        {"json": {"image": f"DATA:image/png;base64,{B64}"}},
+        {"content": b"\xef\xbb\xbf" + JSON_BODY, "headers": JSON_HEADERS},
+        form(b'name="image"', PNG),
+        form(b"name=\"image\"; filename*=UTF-8''p%C3%A4.png", PNG),
+        form(b'name="file"; FileName*=x', PNG),
+        form(b'name="image"', B64.encode()),
         {"json": {"image": base64.encodebytes(PNG).decode()}},
         {"json": {"image": base64.urlsafe_b64encode(PNG).decode().rstrip("=")}},
         {"files": {"image": ("photo.png", PNG, "image/png")}},

@@ -17,7 +17,7 @@ def decode_base64(text: bytes | bytearray | memoryview) -> bytes:
     Raises `MalformedRequest` for anything else.
     """
     view = memoryview(text)
-    if bytes(view[:5]) == b"data:":
+    if bytes(view[:5]).lower() == b"data:":  # a scheme has no case (RFC 3986, section 3.1)
         head, comma, _ = bytes(view[:_MAX_HEAD]).partition(b",")
         if not comma or not head.lower().endswith(b";base64"):
             raise MalformedRequest("the data: URI must be base64, as in data:image/png;base64,")

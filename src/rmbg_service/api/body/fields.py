@@ -1,5 +1,6 @@
 """The fields of a body as they came: what they mean is decided by whoever asks for them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,6 +12,9 @@ from rmbg_service.errors import MalformedRequest
 MAX_FIELDS = 40
 MAX_TEXT = 12_000
 """Bytes of a field that is neither an image nor base64: a URL of 4,000 escaped characters."""
+
+_SIGNATURE_BYTES = 32
+_NOT_TEXT = re.compile(rb"[^\t\n\r\x20-\x7e]")
 
 Fields: TypeAlias = list[tuple[str, Any]]
 """Names and values in the order they came: a `RawField`, or a short value of a JSON object."""
@@ -54,6 +58,15 @@ class Part(RawField):
     """A part of a multipart body; `is_file` if it has a file name."""
 
     is_file: bool
+
+    def file(self) -> bytes:
+        """The bytes of a file that is sent as it is, or as base64 text without a file name.
+
+        Clients also send files without a name: every image file begins with bytes that no text
+        holds. Raises `MalformedRequest` for text that is not base64.
+        """
+        is_binary = _NOT_TEXT.search(bytes(self.data[:_SIGNATURE_BYTES])) is not None
+        return bytes(self.data) if self.is_file or is_binary else self.base64()
 
 
 @dataclass(frozen=True)

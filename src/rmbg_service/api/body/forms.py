@@ -47,10 +47,15 @@ def _read_parts(text: bytearray, boundary: bytes) -> Fields:
                     chunks.append(bytes(event))
                 elif segment is not None:
                     name = segment.name.encode("latin-1").decode("utf-8", "replace")
-                    is_file = segment.filename is not None
-                    fields.append((name, Part(b"".join(chunks), is_file)))
+                    fields.append((name, Part(b"".join(chunks), _has_file_name(segment))))
                     chunks = []
     return fields
+
+
+def _has_file_name(segment: MultipartSegment) -> bool:
+    """Whether a part has a file name, also one that is only spelled `filename*` (RFC 5987)."""
+    disposition = segment.header("Content-Disposition", "")
+    return segment.filename is not None or "filename*=" in disposition.lower()
 
 
 def urlencoded_fields(text: bytearray) -> Fields:

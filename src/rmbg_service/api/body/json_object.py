@@ -4,6 +4,7 @@ They are cut out first, which costs a search for quotation marks, and a small te
 parser. One call on a body of 40 MB would keep every other thread waiting for a tenth of a second.
 """
 
+import codecs
 import json
 import math
 from typing import Any
@@ -26,6 +27,8 @@ def json_fields(text: bytearray) -> Fields:
 
     Raises `MalformedRequest` for anything else, and for an object of very many members.
     """
+    if text.startswith(codecs.BOM_UTF8):  # may be ignored (RFC 8259, section 8.1)
+        del text[: len(codecs.BOM_UTF8)]
     short, long_strings = _cut(text)
     if any(short.count(mark) > _MAX_MARKS for mark in b'",:[{'):
         raise MalformedRequest("too many JSON members for a request")

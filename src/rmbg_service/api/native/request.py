@@ -132,7 +132,7 @@ def _decoded(name: str, value: object) -> bytes:
 
 
 def _file_or_base64(field: Part) -> bytes:
-    return _not_empty(field.data if field.is_file else field.base64())
+    return _not_empty(field.file())
 
 
 def _require_room_for_background(options: RemovalOptions) -> None:
