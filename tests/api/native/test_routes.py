@@ -61,7 +61,9 @@ def check_cutout(data: bytes) -> None:
         {"content": PNG, "headers": {"content-type": "application/octet-stream"}},
     ],
     ids=[
-        "json", "data-uri", "DATA URI", "byte order mark", "no name", "filename*", "FileName*", "base64 part", "wrapped", "urlsafe", "file-image", "file-file", "text-image",
+        "json", "data-uri",
+        "DATA URI", "byte order mark", "no name", "filename*", "FileName*", "base64 part",
+        "wrapped", "urlsafe", "file-image", "file-file", "text-image",
         "image_base64", "raw", "octets",
     ],
 )  # fmt: skip
