@@ -21,7 +21,7 @@ test: $(READY_DEV) ## Run the tests; TESTS=tests/imaging runs a part of them
 fuzz: $(READY_DEV) ## Damage image files for hours, in search of one that is not refused well
 	$(BIN)/pytest tests/fuzz --hypothesis-profile=fuzz
 
-check: lint test ## What CI runs: lint, then test
+check: lint test ## Lint, then test
 
 lint: $(READY_DEV) ## Format, lint, types, import contracts, workflows
 	$(BIN)/ruff format --check

@@ -72,9 +72,9 @@ def main() -> None:
                 alpha = to_full_size(scene.rgb, matte, refinement) * np.float32(1 / 255)
                 level = 0.1 if "translucent" in scene.tags else 0.5
                 edge = usable_edge(alpha, truth, edge_level=level)
-                values = edge.uea, mae(alpha, truth), boundary_iou(alpha, truth)
+                measured = edge.uea, mae(alpha, truth), boundary_iou(alpha, truth)
                 for group in (damage, f"subject: {subject}"):
-                    figures[group, refinement].append(values)
+                    figures[group, refinement].append(measured)
     print("| kind | n | refinement | UEA | MAE | boundary IoU |\n|---|---|---|---|---|---|")
     for (group, refinement), all_values in figures.items():
         uea, error, biou = np.nanmean(all_values, axis=0)

@@ -113,7 +113,7 @@ def test_pods_are_probed_where_the_service_answers_and_may_finish() -> None:
     }  # fmt: skip
     assert set(probes.values()) <= paths.keys()
     before_s = CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert POD["terminationGracePeriodSeconds"] >= before_s + Settings().request_timeout_s + 5
+    assert POD["terminationGracePeriodSeconds"] > before_s + Settings().request_timeout_s + 10
     limit = int(CONTAINER["resources"]["limits"]["memory"].removesuffix("Gi")) * 2**30
     threads = min(4, int(CONTAINER["resources"]["limits"]["cpu"]))
     assert Settings(codec_threads=threads).peak_job_bytes + 1_000_000_000 < limit

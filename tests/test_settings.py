@@ -7,6 +7,7 @@ from rmbg_service.errors import ConfigurationError
 from rmbg_service.settings import (
     BYTES_PER_PIXEL,
     RESULT_BYTES_PER_PIXEL,
+    WORKING_BYTES,
     Settings,
     load_settings,
 )
@@ -34,8 +35,8 @@ def test_the_environment_sets_lists_numbers_and_secrets(monkeypatch: pytest.Monk
         ({"max_batch_size": 9, "max_inflight_jobs": 8}, "RMBG_MAX_BATCH_SIZE"),
         ({"client_idle_timeout_s": 90}, "RMBG_UPLOAD_TIMEOUT_S"),
         ({"onnx_provider": "abacus"}, "RMBG_ONNX_PROVIDER"),
-        ({"api_keys": ","}, "RMBG_API_KEYS is set but names nothing"),
-        ({"api_keys": "schlüssel"}, "RMBG_API_KEYS keys consist of ASCII"),
+        ({"api_keys": ","}, "RMBG_API_KEYS is set but empty"),
+        ({"api_keys": "schlüssel"}, "RMBG_API_KEYS keys must be ASCII"),
         ({"request_timeout_s": "inf"}, "RMBG_REQUEST_TIMEOUT_S"),
     ],
 )
@@ -59,7 +60,8 @@ def test_bounds_that_do_not_fit_into_memory_stop_the_start(
     monkeypatch.setattr("rmbg_service.api.app.resident_bytes", lambda: 100_000_000)
     settings = Settings(max_inflight_pixels=60_000_000, max_inflight_jobs=2, max_body_bytes=10_000)
     per_pixel = BYTES_PER_PIXEL + RESULT_BYTES_PER_PIXEL
-    assert settings.peak_job_bytes == 60_000_000 * per_pixel + 5 * 10_000
+    arrays = settings.codec_threads * WORKING_BYTES
+    assert settings.peak_job_bytes == 60_000_000 * per_pixel + arrays + 5 * 10_000
     check_memory(settings, None)
     check_memory(settings, 4_000_000_000)
     with pytest.raises(ConfigurationError, match="RMBG_MAX_INFLIGHT_PIXELS"):

@@ -26,6 +26,7 @@
     |- DeadlineExceeded           504
     |  |- StuckThread                  (a thread did not come back; serving/thread_pool.py)
     |- InferenceError             500
+    |- OutOfMemory                503  (of the host)
     |- OutOfDeviceMemory          503
     |- DeviceFailure              503  (the device is lost; the service fails with it)
     |- VideoError                 a clip cannot be read or written
@@ -34,7 +35,7 @@
     |- RemoverFailed              nothing can remove the remaining backgrounds; batch/removers/
     |- Cancelled                  nobody waits for the result any more; never an answer
     |  |- Abandoned               the client of a job has left; serving/job.py
-    |  |- ClientGone              the client of a request has left; api/gate.py
+    |  |- ClientGone              the client of a request has left; api/exchange.py
     |  |- RunStopped              the user has stopped the batch; batch/removers/
 
 `status` is the HTTP status each maps to; `type` is its stable, machine-readable name.
@@ -208,6 +209,14 @@ class InferenceError(RmbgError):
 
     type = "inference-error"
     title = "Inference failed"
+
+
+class OutOfMemory(RmbgError):
+    """The host has no memory left for this image."""
+
+    status = 503
+    type = "out-of-memory"
+    title = "Out of memory"
 
 
 class OutOfDeviceMemory(RmbgError):

@@ -14,10 +14,9 @@ from rmbg_service.system.resources import cpu_count
 ENV_PREFIX = "RMBG_"
 BYTES_PER_PIXEL = 20
 """Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
-RESULT_BYTES_PER_PIXEL = 4
-"""An encoded result that waits for its client: RGBA that could not be compressed at all."""
-_PARSING_COPIES = 3
-"""Of one body at a time: base64 without escapes, the same without blanks, what it decodes to."""
+WORKING_BYTES = 100_000_000  # arrays of fixed size that a codec thread works on
+RESULT_BYTES_PER_PIXEL = 4  # a result that waits for its client: RGBA that does not compress
+_PARSING_COPIES = 3  # of a body: base64 without escapes, without blanks, what it decodes to
 
 PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
@@ -59,7 +58,7 @@ class Settings(BaseSettings):
     )
     model_download: Literal["auto", "never"] = Field(
         "auto",
-        description="`never` serves only weights that are on this disk, and names what is missing.",
+        description="`never` uses only weights that are on this disk, and names what is missing.",
     )
     patch_order: PatchOrder | None = Field(
         None,
@@ -80,8 +79,8 @@ class Settings(BaseSettings):
     )
     self_check: bool = Field(
         False,
-        description="`on` predicts a reference image at the start; a model that does not cut it "
-        "out stops the start. See doctor.md.",
+        description="`on` predicts a reference image at the start; if the model fails on it, the "
+        "service does not start. See doctor.md.",
     )
 
     onnx_provider: Provider = Field(
@@ -97,7 +96,7 @@ class Settings(BaseSettings):
     )
     onnx_std: Triple | None = Field(None, description="Standard deviation, in the same form.")
     onnx_activation: Literal["none", "sigmoid"] | None = Field(
-        None, description="What turns the graph's first output into a matte."
+        None, description="What turns the first output of the graph into a matte."
     )
     cpu_threads: int = Field(
         default_factory=cpu_count,
@@ -118,6 +117,9 @@ class Settings(BaseSettings):
         le=170_000_000,
         description="Width x height of one image; larger ones get 413 from their header alone.",
     )
+    max_image_side: int = Field(
+        65_500, ge=1, description="Width and height of one image at most; longer ones get 413."
+    )
     max_body_bytes: int = Field(
         40_000_000, ge=1, description="Bytes of a request body; larger ones get 413."
     )
@@ -136,10 +138,10 @@ class Settings(BaseSettings):
         description="Deadline of a job, counted from the last byte of its body; then 504.",
     )
     codec_timeout_s: float = Field(
-        120.0, gt=0, description="A step around the model longer than this is hung: see operations."
+        120.0, gt=0, description="A step around the model that takes longer is stuck."
     )
     predict_timeout_s: float = Field(
-        120.0, gt=0, description="A prediction that takes longer hangs: the process exits."
+        120.0, gt=0, description="A prediction that takes longer is stuck: the process exits."
     )
     client_idle_timeout_s: float = Field(
         10.0,
@@ -190,8 +192,8 @@ class Settings(BaseSettings):
     open_endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = Field(
         default_factory=lambda: get_args(Endpoint),
         description="Comma-separated endpoints that need no key although keys are set: `metrics`, "
-        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key a "
-        "closed `/health` tells the state alone. `/livez` and `/readyz` are always open. Default: "
+        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key, a "
+        "closed `/health` shows only the state. `/livez` and `/readyz` are always open. Default: "
         "all.",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -203,7 +205,7 @@ class Settings(BaseSettings):
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto",
-        description="`json`: one object a line; `text`; or `auto`: text on a terminal, else JSON.",
+        description="`json` (an object per line), `text`, or `auto`: text on terminals, else JSON.",
     )
 
     @field_validator(
@@ -221,7 +223,7 @@ class Settings(BaseSettings):
             return value
         parts = tuple(part.strip() for part in value.split(",") if part.strip())
         if not parts:  # "," would otherwise mean: no keys, let everyone in
-            raise ValueError("is set but names nothing")
+            raise ValueError("is set but empty")
         return parts
 
     @field_validator("open_endpoints", mode="before")
@@ -238,16 +240,15 @@ class Settings(BaseSettings):
     @classmethod
     def _usable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not all(key.get_secret_value().isascii() for key in keys):
-            raise ValueError("keys consist of ASCII characters: headers carry no others")
+            raise ValueError("keys must be ASCII, because headers are")
         return keys
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.max_image_pixels > self.max_inflight_pixels:
             raise ValueError(
-                f"RMBG_MAX_IMAGE_PIXELS ({self.max_image_pixels}) is above "
-                f"RMBG_MAX_INFLIGHT_PIXELS ({self.max_inflight_pixels}): "
-                "a picture of that size would never be admitted"
+                f"RMBG_MAX_IMAGE_PIXELS ({self.max_image_pixels}) is above RMBG_MAX_INFLIGHT_PIXELS"
+                f" ({self.max_inflight_pixels}): an image of that size would never be admitted"
             )
         if self.max_batch_size > self.max_inflight_jobs:
             raise ValueError(
@@ -271,12 +272,11 @@ class Settings(BaseSettings):
     @property
     def peak_job_bytes(self) -> int:
         """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
-        largest = 2 * self.max_image_pixels  # some formats and layouts count double
+        largest = 3 * self.max_image_pixels  # some formats count double, with a border around
         decoded = min(self.max_inflight_pixels, self.max_decoded_images * largest)
+        images = decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL
         bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes
-        return (
-            decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL + bodies
-        )
+        return images + self.codec_threads * WORKING_BYTES + bodies
 
 
 def load_settings(**overrides: object) -> Settings:

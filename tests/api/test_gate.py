@@ -304,3 +304,11 @@ async def test_an_odd_host_is_no_bug(host: str) -> None:
         for path, status in (("/nothing", 404), ("/livez", 200), ("/openapi.json", 200)):
             answer = await client.get(path, headers=[(b"host", host.encode("latin-1"))])
             assert answer.status_code == status
+
+
+@pytest.mark.parametrize("path", [PATH, "/docs", "/livez", "/v1.0/account"])
+async def test_a_query_has_at_most_100_fields(path: str) -> None:
+    async with serving() as (client, _):
+        answer = await client.get(f"{path}?{'a&' * 99}")
+        assert answer.status_code == (405 if path == PATH else 200)
+        assert (await client.get(f"{path}?{'a&' * 100}")).status_code == 400

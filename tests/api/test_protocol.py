@@ -237,6 +237,31 @@ async def test_what_is_sent_ahead_is_bounded(app: App, connect: Connect) -> None
     assert len(app.scopes) == 1
 
 
+async def test_a_client_that_does_not_read_gets_no_further_response(
+    app: App, connect: Connect
+) -> None:
+    connection = connect()
+    connection.send(PLAIN)
+    await connection.answers()
+    connection._protocol.pause_writing()
+    connection.send(PLAIN * 2)
+    await asyncio.sleep(0)
+    assert len(app.scopes) == 1
+    connection._protocol.resume_writing()
+    await connection.answers(3)
+    assert connection.open
+
+
+async def test_a_client_that_does_not_read_for_long_is_closed(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmbg_service.api.protocol._GATE_MARGIN_S", 0.0)
+    connection = connect(head_timeout_s=0.01)
+    connection._protocol._stop_head_timer()
+    connection._protocol.pause_writing()
+    await closes(connection)
+
+
 async def test_where_only_the_parser_knows_the_end_one_read_has_one_request(
     app: App, connect: Connect
 ) -> None:

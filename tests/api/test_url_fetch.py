@@ -133,14 +133,14 @@ async def test_a_picture_comes_over_the_address_that_was_checked(web: Web) -> No
 async def test_a_name_that_changes_its_mind_is_asked_again_and_refused(web: Web) -> None:
     names = FakeNames(pictures_example=[[PUBLIC], ["127.0.0.1"]])
     fetch, host = fetcher(web, names)
-    with pytest.raises(FetchFailed, match="no picture came"):
+    with pytest.raises(FetchFailed, match="no image could be fetched"):
         await fetch.fetch("http://pictures.example/to?/picture", LIMIT)
     assert host.connected == [PUBLIC]
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse(web: Web) -> None:
     fetch, host = fetcher(web, FakeNames(pictures_example=[[PUBLIC, "10.0.0.1"]]))
-    with pytest.raises(FetchFailed, match="no picture came"):
+    with pytest.raises(FetchFailed, match="no image could be fetched"):
         await fetch.fetch("http://pictures.example/picture", LIMIT)
     assert host.connected == []
 
@@ -233,7 +233,7 @@ async def test_what_is_no_url_to_fetch_is_not_even_looked_up(web: Web, url: str)
     ["127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "0"],
 )
 async def test_every_spelling_of_loopback_is_refused_by_the_real_resolver(host: str) -> None:
-    with pytest.raises(FetchFailed, match="no picture came"):
+    with pytest.raises(FetchFailed, match="no image could be fetched"):
         await Fetcher().fetch(f"http://{host}/picture", LIMIT)
 
 
@@ -263,11 +263,11 @@ async def test_a_host_that_does_not_exist_or_does_not_answer(web: Web) -> None:
     async def unknown(host: str, port: int) -> Sequence[str]:
         raise OSError("no such name")
 
-    with pytest.raises(FetchFailed, match="no picture came"):
+    with pytest.raises(FetchFailed, match="no image could be fetched"):
         await Fetcher(resolve=unknown).fetch("http://pictures.example/", LIMIT)
     fetch, host = fetcher(web)
     host._port = 1  # nobody listens there
-    with pytest.raises(FetchFailed, match="no picture came"):
+    with pytest.raises(FetchFailed, match="no image could be fetched"):
         await fetch.fetch("http://pictures.example/", LIMIT)
 
 

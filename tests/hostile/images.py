@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
 from tests import icc
 from tests.fakes import PATH
+from tests.hostile import heif
 
 BODY_BYTES = 39_000_000  # just below the service's default limit
 _PAUSE_S = 0.01
@@ -135,6 +135,50 @@ def tiff_with_stream(stream: bytes, compression: int, width: int, height: int) -
     return tiff(tags | {273: ("I", [8]), 279: ("I", [len(stream)])}, stream)
 
 
+def overlapping_pages(pages: int = 1_000, tags: int = 4_096) -> bytes:
+    """Directories of smaller versions, each beginning one tag behind the one before."""
+    first = tiff(
+        grey_tags(8, 8) | {254: ("I", [1]), 273: ("I", [8]), 278: ("I", [8]), 279: ("I", [64])},
+        bytes(64),
+    )
+    data = bytearray(first)
+    base = len(data)
+    struct.pack_into("<I", data, base - 4, base)
+    # A record is the number of tags of the directory that begins with it, and that directory's
+    # first tag: 254, of type 4, one value, which goes on in the next record.
+    data += struct.pack("<HHHIH", tags, 254, 4, 1, 1) * (pages + tags + 1)
+    for page in range(pages):  # where a directory says which one follows
+        struct.pack_into("<I", data, base + 12 * (page + tags) + 2, base + 12 * (page + 1))
+    return bytes(data)
+
+
+def wide_tiles(tiles: int = 2_000, width: int = 1 << 22) -> bytes:
+    """A picture one pixel wide, each row of which is a tile of 4 MP."""
+    tile = zlib.compress(bytes(width), 9)
+    places: Tags = {
+        324: ("I", 8 + len(tile) * np.arange(tiles)),
+        325: ("I", np.full(tiles, len(tile))),
+    }
+    tags = grey_tags(1, tiles, 8) | {322: ("I", [width]), 323: ("I", [1])}
+    return tiff(tags | places, tile * tiles)
+
+
+def strips_with_streams(
+    stream: bytes, compression: int, strips: int, size: tuple[int, int]
+) -> bytes:
+    """A TIFF whose strips are all copies of a file of another format of this width and height."""
+    stream += bytes(len(stream) % 2)
+    width, height = size
+    tags = grey_tags(width, height * strips, compression) | {278: ("I", [height])}
+    if compression != 7:
+        tags |= {258: ("H", [8, 8, 8]), 262: ("H", [2]), 277: ("H", [3])}
+    places: Tags = {
+        273: ("I", 8 + len(stream) * np.arange(strips)),
+        279: ("I", np.full(strips, len(stream))),
+    }
+    return tiff(tags | places, stream * strips)
+
+
 # JPEG
 
 
@@ -165,6 +209,20 @@ def segments(marker: int, content: bytes, count: int) -> bytes:
     return jpeg[:2] + one * count + jpeg[2:]
 
 
+def jpeg_with_empty_segments(count: int) -> bytes:
+    """A plain grey JPEG of 64 x 16 px with that many comments before its picture."""
+    jpeg = saved(Image.new("L", (64, 16), 128), "JPEG")
+    return jpeg[:2] + b"\xff\xfe\0\2" * count + jpeg[2:]
+
+
+def many_tables(tables: int = 600_000) -> bytes:
+    """A grey JPEG that defines its quantization table that many times."""
+    jpeg = saved(ramp(64, 64).convert("L"), "JPEG")
+    table = bytes((0, *[1] * 64))
+    segment = b"\xff\xdb" + struct.pack(">H", 2 + 1_000 * len(table)) + table * 1_000
+    return jpeg[:2] + segment * (tables // 1_000) + jpeg[2:]
+
+
 # PNG
 
 
@@ -193,6 +251,12 @@ def compressed_chunk_bomb(name: bytes, inflated: int = 400_000_000) -> bytes:
     packed = b"".join(deflater.compress(block) for _ in range(inflated // len(block)))
     keyword = b"Raw profile type exif" if name == b"zTXt" else b"icc"
     return png_with(chunk(name, keyword + b"\0\0" + packed + deflater.flush()))
+
+
+def many_raw_exif_bombs(count: int = 9_000) -> bytes:
+    """Compressed texts of 4 MB each that say they are EXIF and are not."""
+    text = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(4_000_000), 9))
+    return png_with(text * count)
 
 
 def profile_of_many_stages(stages: int = 300_000) -> bytes:
@@ -246,6 +310,13 @@ def webp_of_tiny_chunks(chunks: int = BODY_BYTES // 8) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
+def junk_webp(chunks: int) -> bytes:
+    """A small lossless WebP with that many empty chunks behind its picture."""
+    webp = saved(Image.new("RGB", (64, 16)), "WEBP", lossless=True)
+    body = webp[12:] + (b"junk" + bytes(4)) * chunks
+    return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
+
+
 def webp_of_many_frames(frames: int = 500_000) -> bytes:
     """One small frame after the other."""
     two = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
@@ -263,63 +334,6 @@ def run_length_bmp(size: int = 20_000_000, run: bytes = b"\0\2\0\0") -> bytes:
     return head + header + bytes(1024) + run * (size // len(run))
 
 
-# HEIF and AVIF
-
-
-def coded(width: int, height: int, kind: str) -> bytes:
-    """A plain picture as HEIF or AVIF."""
-    image = Image.new("RGB", (width, height), "grey")
-    if kind == "AVIF":
-        return saved(image, "AVIF", speed=10)
-    buffer = io.BytesIO()
-    pillow_heif.from_pillow(image).save(buffer)
-    return buffer.getvalue()
-
-
-def smaller_than_it_is(kind: str, side: int = 3000) -> bytes:
-    """A coded picture of `side` squared in a file that says 16 x 16."""
-    data = coded(side, side, kind)
-    return data.replace(struct.pack(">II", side, side), struct.pack(">II", 16, 16))
-
-
-def many_boxes(count: int = BODY_BYTES // 8) -> bytes:
-    """Empty boxes before the picture's."""
-    data = coded(64, 64, "AVIF")
-    size = struct.unpack_from(">I", data)[0]
-    return data[:size] + struct.pack(">I4s", 8, b"free") * count + data[size:]
-
-
-def many_items(kind: str, count: int = 200_000) -> bytes:
-    """A table of items that are not there."""
-    entry = struct.pack(">I4sIHH4sB", 21, b"infe", 2 << 24, 7, 0, b"mime", 0)
-    table = struct.pack(">I4sII", 16 + len(entry) * count, b"iinf", 1 << 24, count) + entry * count
-    return _with_child_of_meta(coded(64, 64, kind), table, before=b"iinf")
-
-
-def many_properties(kind: str, count: int = 2_000_000) -> bytes:
-    """Properties that belong to nothing."""
-    entry = struct.pack(">I4s", 8, b"free")
-    table = struct.pack(">I4s", 8 + len(entry) * count, b"ipco") + entry * count
-    table = struct.pack(">I4s", 8 + len(table), b"iprp") + table
-    return _with_child_of_meta(coded(64, 64, kind), table, before=b"iprp")
-
-
-def _with_child_of_meta(data: bytes, box: bytes, before: bytes) -> bytes:
-    meta, child = data.index(b"meta") - 4, data.index(before) - 4
-    size = struct.unpack_from(">I", data, meta)[0] + len(box)
-    return data[:meta] + struct.pack(">I", size) + data[meta + 4 : child] + box + data[child:]
-
-
-def grid_of_tiles(kind: str, tiles: int = 60_000) -> bytes:
-    """A grid of far more tiles than it needs, all of them the same one."""
-    data = coded(64, 64, kind)
-    code = b"av01" if kind == "AVIF" else b"hvc1"
-    references = struct.pack(">I4sHH", 12 + 2 * tiles, b"dimg", 1, tiles) + b"\0\x02" * tiles
-    references = struct.pack(">I4sI", 12 + len(references), b"iref", 0) + references
-    data = _with_child_of_meta(data, references, before=b"iprp")
-    return data.replace(b"infe\x02\0\0\0\0\x01\0\0" + code, b"infe\x02\0\0\0\0\x01\0\0grid")
-
-
 FILES: dict[str, Callable[[], bytes]] = {
     "tiff-long-strip-table": long_strip_table,
     "tiff-longer-strip-table": partial(long_strip_table, 4_800_000),
@@ -334,15 +348,28 @@ FILES: dict[str, Callable[[], bytes]] = {
     "tiff-webp-larger": lambda: tiff_with_stream(
         saved(Image.new("RGB", (5000, 5000)), "WEBP", method=0), 50001, 64, 64
     ),
+    "tiff-overlapping-pages": overlapping_pages,
+    "tiff-wide-tiles": wide_tiles,
+    "tiff-jpeg-strips-of-segments": lambda: strips_with_streams(
+        jpeg_with_empty_segments(8_000), 7, 1_100, (64, 16)
+    ),
+    "tiff-jpeg-strips-of-scans": lambda: strips_with_streams(
+        many_scans(7000, 70, 80), 7, 100, (7000, 70)
+    ),
+    "tiff-webp-strips-of-chunks": lambda: strips_with_streams(
+        junk_webp(4_000), 50001, 1_100, (64, 16)
+    ),
     "jpeg-100-scans-49-mp": partial(many_scans, 7000, 7000, 90),
     "jpeg-scans": partial(many_scans, 64, 64, 40_000),
     "mpo-scans": mpo_of_many_scans,
     "jpeg-exif-segments": partial(segments, 0xE1, b"Exif\0\0" + bytes(6_500), 6_000),
     "jpeg-empty-segments": partial(segments, 0xFE, b"", BODY_BYTES // 4),
+    "jpeg-many-tables": many_tables,
     "jpeg-fill-bytes": lambda: b"\xff\xd8" + b"\xff" * BODY_BYTES,
     "png-long-rationals": long_rationals,
     "png-longer-rationals": partial(long_rationals, BODY_BYTES - 100_000),
     "png-text-bomb": partial(compressed_chunk_bomb, b"zTXt"),
+    "png-many-raw-exif-bombs": many_raw_exif_bombs,
     "png-profile-bomb": partial(compressed_chunk_bomb, b"iCCP"),
     "png-profile-of-many-stages": profile_of_many_stages,
     "png-many-chunks": lambda: png_with(chunk(b"teSt", b"") * (BODY_BYTES // 12)),
@@ -355,15 +382,7 @@ FILES: dict[str, Callable[[], bytes]] = {
     "webp-many-frames": webp_of_many_frames,
     "bmp-run-lengths": run_length_bmp,
     "bmp-empty-rows": lambda: run_length_bmp(14_000, b"\0\0"),
-    "avif-smaller-than-it-is": partial(smaller_than_it_is, "AVIF"),
-    "heif-smaller-than-it-is": partial(smaller_than_it_is, "HEIF"),
-    "avif-many-boxes": many_boxes,
-    "avif-many-items": partial(many_items, "AVIF"),
-    "heif-many-items": partial(many_items, "HEIF"),
-    "avif-many-properties": partial(many_properties, "AVIF"),
-    "heif-many-properties": partial(many_properties, "HEIF"),
-    "avif-many-tiles": partial(grid_of_tiles, "AVIF"),
-    "heif-many-tiles": partial(grid_of_tiles, "HEIF"),
+    **heif.FILES,
 }
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.formats import bitstream
+from rmbg_service.imaging.formats.header import Parts
 from rmbg_service.imaging.formats.isobmff import read_items
 from rmbg_service.imaging.orientation import turn_upright
 from rmbg_service.imaging.probe import probe
@@ -39,7 +40,7 @@ def test_the_size_of_an_av1_stream(size: tuple[int, int], options: dict[str, Any
     data = saved(ramp(*size), "AVIF", **options)
     items = read_items(data)
     (start, length), *_ = items[items.primary].extents
-    units = list(bitstream._obus(data[start : start + length]))
+    units = list(bitstream._obus(data[start : start + length], Parts()))
     sizes = [bitstream._sequence_size(unit) for kind, unit in units if kind == 1]
     assert sizes == [size]
     assert decoded(data).rgb.shape == (size[1], size[0], 3)
@@ -52,7 +53,7 @@ def test_the_size_of_an_hevc_stream(size: tuple[int, int], options: dict[str, An
     items = read_items(data)
     configuration = items[items.primary].property(b"hvcC")
     assert configuration is not None
-    units = list(bitstream._units_of_configuration(configuration))
+    units = list(bitstream._units_of_configuration(configuration, Parts()))
     sizes = [bitstream._sps_size(unit) for unit in units if unit[0] >> 1 & 0x3F == 33]
     assert len(sizes) == 1
     assert 0 <= sizes[0][0] - size[0] < 64
@@ -180,17 +181,17 @@ def test_a_stream_of_many_pictures_is_refused() -> None:
     items = read_items(data)
     (start, length), *_ = items[items.primary].extents
     with pytest.raises(InvalidImage, match="a sequence"):
-        bitstream.check_av1(data[start : start + length] * 9, 64 * 64)
+        bitstream.check_av1(data[start : start + length] * 9, 64 * 64, Parts())
     data = heif(ramp(64, 48))
     items = read_items(data)
     (start, length), *_ = items[items.primary].extents
     configuration = items[items.primary].property(b"hvcC")
     assert configuration is not None
-    bitstream.check_hevc(data[start : start + length], configuration, 64 * 64)
+    bitstream.check_hevc(data[start : start + length], configuration, 64 * 64, Parts())
     with pytest.raises(InvalidImage, match="a sequence"):
-        bitstream.check_hevc(data[start : start + length] * 2, configuration, 64 * 64)
+        bitstream.check_hevc(data[start : start + length] * 2, configuration, 64 * 64, Parts())
     with pytest.raises(InvalidImage, match="larger than the file says"):
-        bitstream.check_hevc(data[start : start + length], configuration, 1000)
+        bitstream.check_hevc(data[start : start + length], configuration, 1000, Parts())
 
 
 def test_alpha_is_read() -> None:

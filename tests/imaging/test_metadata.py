@@ -128,6 +128,13 @@ def test_the_orientation_in_a_png_s_text_is_read_by_probe_and_decode() -> None:
         assert (decoded(saved("PNG", pnginfo=raw_profile(text))).rgb == PIXELS).all()
 
 
+def test_only_the_first_text_with_exif_of_a_png_is_inflated() -> None:
+    block = b"Exif\0\0" + exif(6)
+    info = raw_profile("not hexadecimal")
+    info.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=True)
+    assert (decoded(saved("PNG", pnginfo=info)).rgb == PIXELS).all()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 def test_an_orientation_in_xmp_alone_turns_nothing(kind: str) -> None:
     xmp = (

@@ -93,7 +93,7 @@ def test_what_phones_put_into_and_behind_a_jpeg_is_skipped(options: dict[str, bo
 def test_metadata_in_thousands_of_segments_is_dropped_and_more_is_refused() -> None:
     data = segments(0xE1, b"Exif\0\0" + bytes(100), 6_000)
     assert decode(data, probe(data, LIMIT)).rgb.shape == (64, 64, 3)
-    with pytest.raises(InvalidImage, match="too many segments"):
+    with pytest.raises(InvalidImage, match="too many parts"):
         probe(segments(0xE1, b"", 70_000), LIMIT)
 
 

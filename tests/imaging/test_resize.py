@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from rmbg_service.imaging.resize import shrink, shrink_visible
@@ -49,3 +50,25 @@ def test_an_opaque_picture_is_shrunk_as_it_is() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)
     opaque = np.full((90, 70), 255, np.uint8)
     assert (shrink_visible(rgb, opaque, (30, 30)) == shrink(rgb, (30, 30))).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 60_000), (60_000, 1), (16, 60_000), (60_000, 16)])
+def test_a_long_picture_is_averaged_before_rows_are_stretched(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow stretches every row first: 60,000 rows of one pixel would become 60,000 of 320."""
+    seen: list[tuple[int, ...]] = []
+    from_array = Image.fromarray
+
+    def recording(array: NDArray[np.uint8]) -> Image.Image:
+        seen.append(array.shape)
+        return from_array(array)
+
+    monkeypatch.setattr(Image, "fromarray", recording)
+    ramp = np.linspace(0, 255, max(shape)).astype(np.uint8)
+    plane = ramp[:, None] if shape[1] < shape[0] else ramp[None]
+    rgb = np.repeat(np.broadcast_to(plane, shape)[..., None], 3, axis=2)
+    small = shrink(rgb, (320, 320))
+    assert max(seen[0]) < 4 * 320
+    line = small[:, 160, 0] if shape[1] < shape[0] else small[160, :, 0]
+    assert np.abs(line - np.linspace(0, 255, 320)).max() < 2

@@ -103,7 +103,7 @@ def test_depths_that_are_not_supported_are_named(data: bytes, reason: str) -> No
         ({259: ("H", [34712])}, "compression 34712"),
         ({262: ("H", [32845])}, "colour space 32845"),
         ({262: ("H", [2])}, "fewer samples"),
-        ({277: ("H", [9])}, "9 samples a pixel"),
+        ({277: ("H", [9])}, "9 samples per pixel"),
         ({277: ("H", [2]), 258: ("H", [8, 4])}, "differ in depth"),
         ({262: ("H", [6]), 277: ("H", [3]), 258: ("H", [8] * 3), 530: ("H", [2, 2])}, "subsampled"),
         ({317: ("H", [2]), 258: ("H", [4])}, "4 bits with a predictor"),

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from rmbg_service.matting.augmentation import View, combine_views, log_odds_mean, merge_boxes
-from rmbg_service.matting.plan import plan_detail
 from rmbg_service.types import Box, Matte
 
 INPUT = (320, 320)
@@ -86,25 +85,6 @@ def test_views_of_one_box_are_averaged_before_they_are_merged() -> None:
 def test_without_further_views_the_matte_stays() -> None:
     first = disc(60, 8)
     assert combine_views(first, (900, 900), [], []) is first
-
-
-@pytest.mark.parametrize(
-    ("radius", "views", "share"),
-    [  # it fills the picture, half of it, little of it
-        (150, ["mirrored picture"], 1.0),
-        (80, ["mirrored picture", "box"], 0.75),
-        (20, ["box", "mirrored box"], 1.0),
-    ],
-)
-def test_small_networks_get_further_views(radius: float, views: list[str], share: float) -> None:
-    plan = plan_detail("auto", disc(radius, 4), (1500, 1500), INPUT)
-    told = [
-        f"{'mirrored ' * view.mirrored}{'picture' if view.box is None else 'box'}"
-        for view in plan.views
-    ]
-    assert told == views
-    assert plan.refinement == "guided"
-    assert plan.box_share == pytest.approx(share, abs=0.01)
 
 
 def test_a_box_counts_where_the_whole_picture_is_unsure() -> None:

@@ -136,7 +136,7 @@ def test_another_revision_comes_from_the_hub_alone(
     with pytest.raises(ConfigurationError, match="cannot be reached"):
         pull.pull(spec, store, lambda done, total: None, revision="v2")
     assert not modelscope.asked
-    with pytest.raises(ConfigurationError, match="is not on this road"):
+    with pytest.raises(ConfigurationError, match="is not available from"):
         fetch(unlisted("org/name"), store, "release")
 
 

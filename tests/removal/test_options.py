@@ -52,7 +52,7 @@ def test_what_is_written_is_read_as_the_same(given: dict[str, Any]) -> None:
         ({"margin": "1" * 61}, "at most 60 characters"),
         ({"scale": "5%"}, "between 10% and 100%"),
         ({"margin": "1px"}, "margin needs crop=true"),
-        ({"crop": True, "scale": "50%"}, "crop excludes scale"),
+        ({"crop": True, "scale": "50%"}, "crop cannot be combined with scale"),
     ],
 )
 def test_wrong_values_are_refused(given: dict[str, Any], says: str) -> None:

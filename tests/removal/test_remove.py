@@ -57,6 +57,13 @@ def test_the_bound_on_pixels_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> 
             remove_background(form, predictor=FakePredictor())
 
 
+def test_the_bound_on_a_side_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMBG_MAX_IMAGE_SIDE", "60")
+    for form in (PNG, Image.new("RGB", (64, 48)), np.zeros((48, 64, 3), np.uint8)):
+        with pytest.raises(ImageTooLarge, match="at most 60"):
+            remove_background(form, predictor=FakePredictor())
+
+
 def test_by_default_the_embedded_model_is_loaded_once_and_used() -> None:
     y, x = np.mgrid[0:300, 0:400]
     disc = (x - 200) ** 2 + (y - 150) ** 2 < 80**2

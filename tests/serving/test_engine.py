@@ -5,7 +5,11 @@ import base64
 import json
 import math
 import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from rmbg_service.api.app import create_app
@@ -19,6 +23,7 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
+from rmbg_service.types import Matte, ModelInput
 from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
 
 PNG = picture_bytes()
@@ -267,6 +272,150 @@ async def test_matte_and_colours_come_back_where_they_belong() -> None:
             "refine",
             "encode",
         }
+
+
+class Answering(FakePredictor):
+    """Gives what `answers` returns for a batch, one each; after that, proper mattes."""
+
+    def __init__(self, *answers: Callable[[int], Any]) -> None:
+        super().__init__()
+        self.answers = list(answers)
+
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+        mattes = super().predict(batch)
+        if not self.answers:
+            return mattes
+        answer: list[Matte] = self.answers.pop(0)(len(batch))
+        return answer
+
+
+SIZE = FakePredictor.input_size
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda _: None,
+        lambda _: [],
+        lambda n: [None] * n,
+        lambda n: [np.zeros(SIZE, np.float64)] * n,
+        lambda n: [np.zeros((*SIZE, 1), np.float32)] * n,
+        lambda n: [np.zeros(SIZE[::-1], np.float32)] * n,
+        lambda n: [np.full(SIZE, 1.5, np.float32)] * n,
+        lambda n: [np.full(SIZE, -0.1, np.float32)] * n,
+        lambda n: [np.full(SIZE, np.nan, np.float32)] * n,
+        lambda n: [np.full(SIZE, np.inf, np.float32)] * n,
+        lambda n: [np.zeros(SIZE, np.float32)] * (n + 1),
+    ],
+)
+async def test_what_is_not_a_matte_costs_that_job_only(answer: Callable[[int], Any]) -> None:
+    async with serving(Answering(answer)) as (client, engine):
+        refused = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert (refused.status_code, refused.json()["type"]) == (500, "inference-error")
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert engine.state is State.READY
+        assert engine.budget.jobs == 0
+
+
+async def test_in_a_batch_one_bad_matte_costs_one_job() -> None:
+    def second_is_bad(count: int) -> list[Matte]:
+        return [np.full(SIZE, 2.0 if number == 1 else 0.5, np.float32) for number in range(count)]
+
+    predictor = Answering(second_is_bad)
+    predictor.gate.clear()
+    async with serving(predictor, max_batch_size=2, codec_threads=4) as (client, engine):
+        first = asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+        await predictor.wait_until_entered()
+        rest = [
+            asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(2)
+        ]
+        await until(lambda: engine.worker.queue_depth() == 2)
+        predictor.answers.insert(0, lambda n: [np.zeros(SIZE, np.float32)] * n)
+        predictor.gate.set()
+        answers = await asyncio.gather(first, *rest)
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert predictor.predicted == [1, 2, 1, 1]
+
+
+class Interrupting(FakePredictor):
+    """Raises `interruption` in its first prediction."""
+
+    def __init__(self, interruption: BaseException) -> None:
+        super().__init__()
+        self.interruptions = [interruption]
+
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+        mattes = super().predict(batch)
+        if self.interruptions:
+            raise self.interruptions.pop()
+        return mattes
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), SystemExit(1), GeneratorExit()])
+async def test_an_interrupted_prediction_costs_that_job_only(error: BaseException) -> None:
+    async with serving(Interrupting(error)) as (client, engine):
+        refused = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert (refused.status_code, refused.json()["type"]) == (500, "inference-error")
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert engine.alive
+
+
+async def test_a_worker_that_is_cancelled_fails_the_service_and_answers_everyone() -> None:
+    predictor = FakePredictor(gated=True)
+    async with serving(predictor) as (client, engine):
+        failed = asyncio.Event()
+        engine.on_failure = failed.set
+        posts = [
+            asyncio.create_task(client.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(2)
+        ]
+        await until(lambda: engine.worker.queue_depth() == 1)
+        assert engine._supervisor is not None
+        engine._supervisor.cancel()
+        await failed.wait()
+        assert engine.state is State.FAILED
+        answers = await asyncio.gather(*posts)
+        assert [answer.json()["type"] for answer in answers] == ["not-ready", "not-ready"]
+        assert (await client.get("/readyz")).status_code == 503
+        await until(lambda: engine.budget.jobs == 0)
+
+
+@pytest.mark.parametrize("step", ["read", "cut_out"])
+@pytest.mark.parametrize("error", [MemoryError(), cv2.error("bad_alloc")])
+async def test_without_memory_a_job_is_answered_503(
+    step: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    async with serving() as (client, engine):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"rmbg_service.removal.pipeline.{step}", full)
+            answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert (answer.status_code, answer.json()["type"]) == (503, "out-of-memory")
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert engine.budget.jobs == 0
+
+
+async def test_a_predictor_without_memory_costs_that_job_only() -> None:
+    async with serving(FakePredictor([MemoryError()])) as (client, engine):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert (answer.status_code, answer.json()["type"]) == (503, "out-of-memory")
+        assert engine.state is State.READY
+
+
+async def test_a_side_that_is_too_long_is_refused_from_its_header() -> None:
+    async with serving(max_image_side=50) as (client, _):
+        answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS)  # of 64 x 48 px
+        assert (answer.status_code, answer.json()["type"]) == (413, "image-too-large")
+        assert "at most 50" in answer.json()["detail"]
+        body = {"image": base64.b64encode(picture_bytes((50, 48))).decode()}
+        assert (await client.post(PATH, json=body)).status_code == 200
+        body["background_image"] = base64.b64encode(PNG).decode()
+        refused = await client.post(PATH, json=body)
+        assert refused.status_code == 413
+        assert "the background" in refused.json()["detail"]
 
 
 async def test_a_decoder_that_never_comes_back_costs_its_own_request_only(

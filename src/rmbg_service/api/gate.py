@@ -22,13 +22,14 @@ from rmbg_service.api.exchange import ClientGone, Exchange, body_too_large
 from rmbg_service.api.guard import Guard, GuardedRoutes
 from rmbg_service.api.request_headers import content_length, wait_limit_s
 from rmbg_service.api.request_record import InFlight, RequestRecord, request_id
-from rmbg_service.errors import NotFound, Unauthorized
+from rmbg_service.errors import MalformedRequest, NotFound, Unauthorized
 from rmbg_service.serving.engine import Engine
 
 log = logging.getLogger("rmbg_service.request")
 
 ErrorResponse = Callable[[Request, Exception], Response]
 _MAX_LOGGED_PATH = 200
+_MAX_QUERY_FIELDS = 100
 
 
 class Gate:
@@ -72,7 +73,9 @@ class Gate:
         exchange = Exchange(record, self._engine.settings, headers, receive, send)
         try:
             if not path.isprintable():
-                raise NotFound("a path has no control characters")
+                raise NotFound("a path must not have control characters")
+            if scope["query_string"].count(b"&") >= _MAX_QUERY_FIELDS:
+                raise MalformedRequest(f"a query has at most {_MAX_QUERY_FIELDS} fields")
             if record.guard is not None:
                 self._apply(record.guard, record, headers)
             await self._app(scope, exchange.receive, exchange.send)

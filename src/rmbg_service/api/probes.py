@@ -24,7 +24,7 @@ class Status(BaseModel):
     """The answer of a probe."""
 
     status: State = Field(description="The state of the service.")
-    detail: str = Field(default="", description="Why it failed, when it has.")
+    detail: str = Field(default="", description="Why it failed, if it has.")
 
 
 class PatchOrderFacts(BaseModel):
@@ -32,7 +32,7 @@ class PatchOrderFacts(BaseModel):
 
     order: PatchOrder
     source: Literal["setting", "weights", "catalogue", "files"] = Field(
-        description="What the order was chosen by."
+        description="How the order was determined."
     )
     z: float = Field(
         description="Evidence in the weights, in standard errors: positive for `c_hg_wg`, negative "
@@ -46,7 +46,9 @@ class ModelFacts(BaseModel):
     name: str
     device: str
     licence: str = Field(description="SPDX name of the weights' licence.")
-    input_size: tuple[int, int] = Field(description="Height and width the network sees, in px.")
+    input_size: tuple[int, int] = Field(
+        description="Height and width of the network's input, in px."
+    )
     dtype: str | None = Field(default=None, description="BiRefNet's number format.")
     dtype_reason: str | None = Field(default=None, description="Why it is that one.")
     patch_order: PatchOrderFacts | None = Field(
@@ -59,7 +61,7 @@ class SelfCheckFacts(BaseModel):
 
     iou: float = Field(description="Intersection over union with the known matte.")
     mae: float = Field(description="Mean absolute error against it.")
-    min_iou: float = Field(default=MIN_IOU, description="Below this the start is stopped.")
+    min_iou: float = Field(default=MIN_IOU, description="Below this the service does not start.")
 
 
 class QueueFacts(BaseModel):
@@ -68,28 +70,27 @@ class QueueFacts(BaseModel):
     jobs: int = Field(description="Jobs admitted and not finished.")
     waiting: int = Field(description="Those that wait for the predictor.")
     pixels: int = Field(description="Their pixels.")
-    estimated_wait_s: float = Field(
-        description="How long a request that came now would wait for its turn."
-    )
+    estimated_wait_s: float = Field(description="How long a new request would wait for its turn.")
 
 
 class Health(BaseModel):
-    """Everything a person asks first."""
+    """The state of the service at a glance."""
 
     status: State
     detail: str = ""
     version: str
     model: ModelFacts
     self_check: SelfCheckFacts | None = Field(
-        default=None, description="Where `RMBG_SELF_CHECK` is on, once done."
+        default=None, description="The result, if `RMBG_SELF_CHECK` is on."
     )
     queue: QueueFacts
 
 
 class Limits(BaseModel):
-    """The bounds a client has to keep, or will meet."""
+    """The limits that apply to clients."""
 
     max_image_pixels: int
+    max_image_side: int
     max_body_bytes: int
     max_inflight_jobs: int
     max_inflight_pixels: int
@@ -105,7 +106,7 @@ class Info(BaseModel):
     model: ModelFacts
     limits: Limits
     options: dict[str, list[str]] = Field(
-        description="The options of `POST /api/remove-bg`, each with its values where those are a "
+        description="The options of `POST /api/remove-bg`, each with its values if those are a "
         "fixed list of names."
     )
     api_key_required: bool
@@ -132,7 +133,7 @@ def operations_router(engine: Engine) -> APIRouter:
         )
 
     unhealthy: dict[int | str, dict[str, Any]] = {
-        503: {"model": Status, "description": "Not so; `status` says why."}
+        503: {"model": Status, "description": "Not live or not ready; `status` says why."}
     }
 
     @router.head("/livez", include_in_schema=False)

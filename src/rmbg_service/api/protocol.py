@@ -13,13 +13,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
-MAX_AHEAD_BYTES = 262_144
+MAX_AHEAD_BYTES = 65_536
 """Bytes of further requests that are held until the response to the first one has left."""
 MAX_TINY_CHUNKS = 4096
 MIN_CHUNK_BYTES = 64
 """The least average of a body's chunks, from the 4,097th on."""
 _WAKE_BYTES = 16_384
 _WAKE_S = 0.02
+_GATE_MARGIN_S = 1.0
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
@@ -33,6 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     head_timeout_s = 10.0
+    """How long a head may take to come, and a client to read what is written."""
     rest_timeout_s = 65.0
     """How long the rest of a body may take to come once its request is answered."""
     max_message_bytes = 2**27
@@ -54,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._wake_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -62,9 +65,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        for timer in (self._head_timer, self._rest_timer, self._wake_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+        self._stop_head_timer()
+        self._stop_rest_timer()
+        self._stop_write_timer()
         self._ignore_the_rest()
         super().connection_lost(exc)
 
@@ -72,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse `data`, or hold it while a request waits for its response."""
         rest = memoryview(data)
         while rest and not self._ignoring:
-            if self._unanswered:
+            if self._busy:
                 self._hold(rest)
                 return
             rest = self._feed(rest)
@@ -83,9 +88,11 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._await_head()  # these were blank lines, which may come before it
 
     @property
-    def _unanswered(self) -> bool:
+    def _busy(self) -> bool:
         """Whether a whole request has come and its response has not left."""
-        return not self._in_message and self.cycle is not None and not self.cycle.response_complete
+        if self._in_message or self.cycle is None:
+            return False
+        return self.flow.write_paused or not self.cycle.response_complete
 
     def _feed(self, data: memoryview) -> memoryview:
         """Parse as far as the request may go; return the rest."""
@@ -157,7 +164,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """A further request on the same connection has its own time."""
         if self._ignoring:
             return
-        if self._unanswered:
+        if self._busy:
             self._answer_and_close()
             return
         super().on_message_begin()
@@ -239,7 +246,23 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_message and self._rest_timer is None:
             self._rest_timer = self.loop.call_later(self.rest_timeout_s, self.transport.abort)
-        if self._ahead and not self.transport.is_closing():
+        self._go_on()
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read; the gate, which waits as long, comes first."""
+        super().pause_writing()
+        delay_s = self.head_timeout_s + _GATE_MARGIN_S
+        self._write_timer = self.loop.call_later(delay_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._stop_write_timer()
+        super().resume_writing()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the next request that was sent ahead, if there is one."""
+        if self._ahead and not self._busy and not self.transport.is_closing():
             ahead, self._ahead = self._ahead, b""
             self.data_received(ahead)
 
@@ -269,3 +292,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._rest_timer is not None:
             self._rest_timer.cancel()
             self._rest_timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None

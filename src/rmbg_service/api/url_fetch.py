@@ -100,7 +100,7 @@ class Fetcher:
         """
         if self._left == 0:
             raise Overloaded(
-                "too many pictures are being fetched", math.ceil(self._timeout_s / 2), "jobs"
+                "too many images are being fetched", math.ceil(self._timeout_s / 2), "jobs"
             )
         self._left -= 1
         try:
@@ -111,9 +111,9 @@ class Fetcher:
                         return found
                     url = urljoin(url, found)
         except TimeoutError:
-            raise FetchFailed(f"nothing complete came within {self._timeout_s:g} s") from None
+            raise FetchFailed(f"the image did not arrive within {self._timeout_s:g} s") from None
         except _NETWORK_ERRORS:  # one answer for all: unknown, internal, closed or broken
-            raise FetchFailed("no picture came from this host") from None
+            raise FetchFailed("no image could be fetched from this host") from None
         finally:
             self._left += 1
         raise FetchFailed(f"more than {_MAX_REDIRECTS} redirects")
@@ -142,7 +142,7 @@ class Fetcher:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            raise FetchRefused("this is no URL") from None
+            raise FetchRefused("this is not a URL") from None
         if parts.scheme not in ("http", "https"):
             raise FetchRefused("only http:// and https:// URLs are fetched")
         if parts.username is not None or parts.password is not None:
@@ -150,7 +150,7 @@ class Fetcher:
         if not _HOST.fullmatch(host):
             raise FetchRefused("this host is neither a name in ASCII nor an address")
         if port not in _PORTS:
-            raise FetchRefused("only the ports 80 and 443 are fetched from")
+            raise FetchRefused("only ports 80 and 443 are allowed")
         if self._hosts and not any(_matches(host, pattern) for pattern in self._hosts):
             raise FetchRefused(f"the host {host} is not among RMBG_URL_FETCH_HOSTS")
         return url
@@ -161,7 +161,7 @@ async def _read(response: httpcore.Response, max_bytes: int) -> bytes:
     async for chunk in response.aiter_stream():
         data += chunk
         if len(data) > max_bytes:
-            raise BodyTooLarge(f"the picture has more than {max_bytes} bytes")
+            raise BodyTooLarge(f"the image has more than {max_bytes} bytes")
     return bytes(data)
 
 

@@ -17,7 +17,7 @@ from rmbg_service.batch.removers.remover import (
     RunStopped,
     ServiceUnavailable,
 )
-from rmbg_service.errors import OutOfDeviceMemory, Rejected, RmbgError
+from rmbg_service.errors import OutOfDeviceMemory, OutOfMemory, Rejected, RmbgError
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import digest, read_bounded
 from rmbg_service.types import Box
@@ -57,7 +57,7 @@ class Result:
     retryable: bool = False
 
 
-_RETRYABLE = (OSError, ServiceUnavailable, Rejected, OutOfDeviceMemory)
+_RETRYABLE = (OSError, ServiceUnavailable, Rejected, OutOfMemory, OutOfDeviceMemory)
 
 
 class Run:

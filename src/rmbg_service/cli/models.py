@@ -29,7 +29,7 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the
 Road = Annotated[
     str,
     typer.Option(
-        "--from", help=f"{', '.join(ROADS)}, a URL or a file; auto tries what is known in turn."
+        "--from", help=f"{', '.join(ROADS)}, a URL or a file; auto tries the known sources in turn."
     ),
 ]
 Target = Annotated[Path, typer.Argument(help="A folder, or a file that ends in .tar.")]
@@ -61,7 +61,7 @@ def show(name: Name) -> None:
         "good for": spec.good_for,
         "source": spec.source + (gate if spec.gated else ""),
         "revision": spec.revision if weights and weights.hub else "",
-        "roads": ", ".join(road for road in ROADS if weights and getattr(weights, road)),
+        "available from": ", ".join(road for road in ROADS if weights and getattr(weights, road)),
         "sha256": (weights and weights.sha256) or "",
         "md5": (weights and weights.md5) or "",
         "licence": f"{spec.licence}, {spec.licence_url}",

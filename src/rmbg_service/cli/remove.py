@@ -56,7 +56,10 @@ def remove(
         bool, typer.Option("--watch", help="Keep processing new and changed files, until Ctrl+C.")
     ] = False,
     poll: Annotated[
-        bool, typer.Option("--poll", help="Watch network folders, which send no notices.")
+        bool,
+        typer.Option(
+            "--poll", help="With --watch: list the folders every second, for network shares."
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Process finished files again; replace existing frames.")

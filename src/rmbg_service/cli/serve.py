@@ -1,5 +1,6 @@
 """`rmbg-service serve`: the HTTP server in this process."""
 
+import gc
 import signal
 import socket
 import sys
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 FAILED = 1
 """Exit status: the model did not load, the device is lost, or a prediction hung."""
 WORK_LEFT = 3
-"""Exit status: the time for the shutdown was over before all work had ended."""
+"""Exit status: the time for the shutdown ran out before all work had ended."""
 
 _DRAIN_MARGIN_S = 5
 _EXIT_S = 2
@@ -44,7 +45,7 @@ def serve(
         print(f"error: {engine.failure}", file=sys.stderr)
         exit_now(FAILED)
     if engine.work_left:
-        print("error: some work did not end in time", file=sys.stderr)
+        print("error: time ran out before all work had ended", file=sys.stderr)
         exit_now(WORK_LEFT)
     exit_after(_EXIT_S, WORK_LEFT)  # in case a thread hangs that nobody knows of
 
@@ -72,6 +73,9 @@ def _run(settings: Settings) -> Engine:
     for number in (signal.SIGTERM, signal.SIGINT):
         # Also after uvicorn has drained: it raises the signal once more, which must not kill.
         signal.signal(number, server.handle_exit)
+    # A full garbage collection need not look at what the imports have made: it would stop the event
+    # loop for several times as long.
+    gc.freeze()
     server.run(sockets=[listener])
     return engine
 
@@ -143,6 +147,6 @@ def _announce(engine: Engine, settings: Settings, listener: socket.socket) -> No
         f"  limits  {settings.max_inflight_jobs} jobs, "
         f"{settings.max_inflight_pixels / 1e6:g} MP in flight, "
         f"{settings.max_image_pixels / 1e6:g} MP and "
-        f"{settings.max_body_bytes / 1e6:g} MB an image",
+        f"{settings.max_body_bytes / 1e6:g} MB per image",
         flush=True,
     )

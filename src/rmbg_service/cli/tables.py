@@ -26,7 +26,7 @@ def print_tables(result: Result) -> None:
                 table.add_row(tag, name, str(group["iou"].n), *cells)
     console.print(table)
     for other, rows in result.differences.items():
-        table = _table("measure", names[0], other, "difference (95 % interval)", "n")
+        table = _table("measure", names[0], other, "difference (95% interval)", "n")
         for row in rows:
             table.add_row(
                 LABELS[row.measure].title,

@@ -1,4 +1,4 @@
-"""Usable edge accuracy: the share of an edge on which nobody sees an error at 100 % zoom.
+"""Usable edge accuracy: the share of an edge on which nobody sees an error at 100% zoom.
 
 The truth's contour is walked pixel by pixel and cut into runs of 50 pixels; a run is usable when
 no visibly wrong pixel lies next to it. What is visibly wrong is said in `visibly_wrong`.

@@ -65,7 +65,7 @@ def grad(prediction: Matte, truth: Matte) -> float:
 def boundary_f(prediction: Matte, truth: Matte, tolerance_px: float | None = None) -> float:
     """F-measure of the two boundaries within a tolerance (Perazzi 2016).
 
-    The tolerance is 0.8 % of the diagonal unless it is given in pixels.
+    The tolerance is 0.8% of the diagonal unless it is given in pixels.
     """
     if tolerance_px is None:
         tolerance_px = BOUNDARY_F_TOLERANCE * math.hypot(*truth.shape)
@@ -78,7 +78,7 @@ def boundary_f(prediction: Matte, truth: Matte, tolerance_px: float | None = Non
 
 
 def boundary_iou(prediction: Matte, truth: Matte) -> float:
-    """IoU of the inner bands, 2 % of the diagonal wide, along the two boundaries (Cheng 2021)."""
+    """IoU of the inner bands, 2% of the diagonal wide, along the two boundaries (Cheng 2021)."""
     width = max(1, round(BOUNDARY_IOU_WIDTH * math.hypot(*truth.shape)))
     p, g = _inner_band(_cut(prediction), width), _inner_band(_cut(truth), width)
     return _ratio(int(np.count_nonzero(p & g)), int(np.count_nonzero(p | g)))

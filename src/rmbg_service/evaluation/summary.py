@@ -27,7 +27,7 @@ COMPARED = ("iou", "uea", "uea_shadow", "uea_hair", "seconds")
 
 
 class Estimate(NamedTuple):
-    """A mean over `n` photos and its 95 % interval.
+    """A mean over `n` photos and its 95% interval.
 
     NaN: `mean` where `n` is 0, the bounds where `n` is below 2.
     """

@@ -168,7 +168,7 @@ def _over(cutout: Cutout, background: NDArray[np.uint8], background_alpha: int) 
     rgb = np.empty_like(cutout.rgb)
     alpha = np.empty_like(cutout.alpha)
     under = background_alpha / 255.0
-    for rows in bands(len(alpha)):
+    for rows in bands(alpha.shape):
         colours, opaque = cutout.rows_with_shadow(rows)
         above = opaque[..., None].astype(np.float32) / 255.0
         below = (1.0 - above) * under

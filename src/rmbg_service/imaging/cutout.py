@@ -103,7 +103,7 @@ class Cutout:
         if self.shadow is None or self.shadow.alpha is None:
             return self
         rgb, alpha = np.empty_like(self.rgb), np.empty_like(self.alpha)
-        for rows in bands(len(alpha)):
+        for rows in bands(alpha.shape):
             rgb[rows], alpha[rows] = self.rows_with_shadow(rows)
         return replace(self, rgb=rgb, alpha=alpha, shadow=None)
 

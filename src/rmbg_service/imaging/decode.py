@@ -54,7 +54,7 @@ def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> Sourc
             alpha = turn_upright(alpha, header.orientation)
     height, width = rgb.shape[:2]
     if (width, height) != (info.width, info.height):
-        raise InvalidImage(f"the {header.format} file's picture has not the size it says")
+        raise InvalidImage(f"the {header.format} file's image does not have the size in its header")
     return SourceImage(info, rgb, alpha, icc)
 
 

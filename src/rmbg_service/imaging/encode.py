@@ -24,7 +24,7 @@ class Encoder:
     """How to write one format. `write(cutout, quality)` gives the file's bytes.
 
     `max_side` is the longest side in px that the format can have. `memory` is how much its writer
-    needs, as a multiple of what a picture reserves.
+    needs, as a multiple of what a picture reserves, with `border_px` around each picture.
     """
 
     media_type: str
@@ -33,6 +33,7 @@ class Encoder:
     write: Callable[[Cutout, int], bytes]
     max_side: int = 2**31 - 1
     memory: int = 1
+    border_px: int = 0
 
 
 def _png(cutout: Cutout, _: int) -> bytes:
@@ -92,7 +93,7 @@ ENCODERS = {
     "png": Encoder("image/png", "png", True, _png),
     "webp": Encoder("image/webp", "webp", True, _webp, 16_383, memory=2),
     "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy, 16_383, memory=2),
-    "avif": Encoder("image/avif", "avif", True, _avif, 65_536, memory=2),
+    "avif": Encoder("image/avif", "avif", True, _avif, 65_536, memory=2, border_px=160),
     "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg, 65_500),
     "zip": Encoder("application/zip", "zip", True, _zip, 65_500),
 }

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_BAND_ROWS = 256
+from rmbg_service.imaging.tiling import bands
 
 
 class Samples(NamedTuple):
@@ -53,10 +53,9 @@ def to_array(image: Image.Image) -> NDArray[np.uint8]:
     width, height = image.size
     shape = (height, width) if image.mode == "L" else (height, width, 3)
     pixels = np.empty(shape, np.uint8)
-    for top in range(0, height, _BAND_ROWS):
-        bottom = min(top + _BAND_ROWS, height)
-        band = np.asarray(image.crop((0, top, width, bottom)))
-        pixels[top:bottom] = band if band.ndim == 2 else band[..., :3]
+    for rows in bands(shape):
+        band = np.asarray(image.crop((0, rows.start, width, rows.stop)))
+        pixels[rows] = band if band.ndim == 2 else band[..., :3]
     return pixels
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.imaging.tiling import BAND_ROWS, bands
+from rmbg_service.imaging.tiling import band_rows, bands
 
 try:
     from isal.isal_zlib import compressobj
@@ -36,8 +36,8 @@ def write_rgba(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], icc: bytes | No
     height, width = alpha.shape
 
     def rgba_bands() -> Iterator[NDArray[np.uint8]]:
-        rgba = np.empty((BAND_ROWS, width, 4), np.uint8)
-        for rows in bands(height):
+        rgba = np.empty((band_rows(width), width, 4), np.uint8)
+        for rows in bands(alpha.shape):
             band_alpha = alpha[rows]
             band = rgba[: len(band_alpha)]
             cv2.mixChannels([rgb[rows], band_alpha], [band], [0, 0, 1, 1, 2, 2, 3, 3])
@@ -50,7 +50,7 @@ def write_rgba(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], icc: bytes | No
 def write_grey(grey: NDArray[np.uint8]) -> bytes:
     """PNG of one grey channel `(H, W)` uint8."""
     height, width = grey.shape
-    return _write(width, height, _GREY, (grey[rows] for rows in bands(height)), b"")
+    return _write(width, height, _GREY, (grey[rows] for rows in bands(grey.shape)), b"")
 
 
 def _write(

@@ -1,5 +1,6 @@
 """What a file's header says, before any decoder sees the file."""
 
+import math
 from collections.abc import Callable
 
 from rmbg_service.errors import EmptyImage, ImageTooLarge, UnknownFormat
@@ -38,18 +39,22 @@ def probe(data: bytes, max_pixels: int, max_side: int | None = None) -> ImageInf
     header = read_header(data)
     width, height = header.width, header.height
     if width == 0 or height == 0:
-        raise EmptyImage("the picture has no pixels")
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"the picture has {width} x {height} pixels; at most {max_pixels} are accepted"
-        )
-    if max_side is not None and max(width, height) > max_side:
-        raise ImageTooLarge(
-            f"the picture has {width} x {height} pixels; a side may have at most {max_side}"
-        )
+        raise EmptyImage("the image has no pixels")
+    require_accepted_size((width, height), max_pixels, max_side)
     if header.orientation >= 5:
         width, height = height, width
     return ImageInfo(header.format, width, height, header.animated)
+
+
+def require_accepted_size(
+    size: tuple[int, ...], max_pixels: int, max_side: int | None = None
+) -> None:
+    """Raise `ImageTooLarge` for more than `max_pixels` or a side above `max_side`."""
+    found = f"the image has {' x '.join(map(str, size))} pixels"
+    if math.prod(size) > max_pixels:
+        raise ImageTooLarge(f"{found}; at most {max_pixels} are accepted")
+    if max_side is not None and max(size) > max_side:
+        raise ImageTooLarge(f"{found}; a side may have at most {max_side}")
 
 
 def read_header(data: bytes) -> Header:

@@ -9,18 +9,27 @@ from rmbg_service.types import ModelInput
 
 _BACKDROPS = (255, 0, 128)
 _NEAR = 64
+_LONG = 16
+"""A side of more targets than this is averaged in blocks, whatever the other side is."""
 
 
 def shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> ModelInput:
     """Resize `rgb` `(H, W, 3)` or `(H, W)` to `size` (height, width): bilinear, antialiased.
 
     Reductions of four and more first average whole blocks of pixels, which leaves at least twice
-    the target for the bilinear step and is several times faster than bilinear alone.
+    the target for the bilinear step and is several times faster than bilinear alone. In a long and
+    narrow picture the blocks are long and narrow, too: the bilinear step goes over the rows first,
+    and would stretch each of them to the target's width.
     """
     height, width = rgb.shape[:2]
-    block = min(height // (2 * size[0]), width // (2 * size[1]))
-    if block >= 2:
-        reduced = (-(-width // block), -(-height // block))
+    most = height // (2 * size[0]), width // (2 * size[1])
+    down = across = max(1, min(most))
+    if height // down > _LONG * size[0]:
+        down = most[0]
+    if width // across > _LONG * size[1]:
+        across = most[1]
+    if down > 1 or across > 1:
+        reduced = (-(-width // across), -(-height // down))
         rgb = cv2.resize(rgb, reduced, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     resized = Image.fromarray(rgb).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(resized)

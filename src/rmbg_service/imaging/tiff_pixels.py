@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any, TypeAlias
 
@@ -11,8 +12,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from rmbg_service.errors import InvalidImage
-from rmbg_service.imaging.formats.header import Header
-from rmbg_service.imaging.formats.jpeg import read_jpeg
+from rmbg_service.imaging.formats.header import Header, Parts
+from rmbg_service.imaging.formats.jpeg import JpegWork, read_jpeg
 from rmbg_service.imaging.formats.tiff import Layout, read_layout
 from rmbg_service.imaging.formats.webp import read_webp
 from rmbg_service.imaging.pillow_pixels import Samples, samples_of
@@ -88,7 +89,7 @@ def _by_libtiff(data: bytes, layout: Layout) -> Samples:
             f"{' in planes' if layout.planar else ''} are not supported"
         )
     if layout.compression == _JPEG:
-        _check_streams(data, layout, read_jpeg)
+        _check_streams(data, layout, partial(read_jpeg, work=JpegWork()))
     image = TiffImageFile(BytesIO(data))
     image.load()
     return samples_of(image)
@@ -116,7 +117,7 @@ def _by_tifffile(data: bytes, layout: Layout) -> Unsigned:
             "the tiff file's strips are too large to decode: save it in smaller ones"
         )
     if layout.compression == _WEBP:
-        _check_streams(data, layout, read_webp)
+        _check_streams(data, layout, partial(read_webp, parts=Parts()))
     chosen = _chosen(layout)
     pixels = np.zeros(
         (layout.height, layout.width, len(chosen)), np.uint8 if layout.bits <= 8 else np.uint16

@@ -1,30 +1,41 @@
-"""Large pictures in parts, so that temporary arrays stay small."""
+"""Large pictures in parts of bounded area, so that temporary arrays stay small in any shape."""
 
 from collections.abc import Iterator
 from itertools import product
 from typing import TypeAlias
 
 TILE_PX = 128
-"""Side of a tile."""
+"""Side of a tile of a picture that is larger in both directions."""
 
+TILE_AREA = TILE_PX**2
 BAND_ROWS = 64
-"""Rows of a band."""
+LARGEST_BAND, LEAST_BAND = BAND_ROWS * 4096, BAND_ROWS * 64
+"""Pixels of a band in very wide and very narrow pictures."""
 
 Tile: TypeAlias = tuple[slice, slice]
 """Rows and columns of a part of a picture, to index its arrays with."""
 
 
-def bands(height: int) -> Iterator[slice]:
-    """The rows of a picture of `height` rows, a band at a time."""
-    for top in range(0, height, BAND_ROWS):
-        yield slice(top, min(top + BAND_ROWS, height))
+def band_rows(width: int) -> int:
+    """Rows of a band: 64, or fewer in a very wide picture and more in a very narrow one."""
+    return max(1, LEAST_BAND // width, min(BAND_ROWS, LARGEST_BAND // width))
+
+
+def bands(size: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of a picture of `size`, `(height, width)`, a band at a time."""
+    height, width = size[:2]
+    step = band_rows(width)
+    for top in range(0, height, step):
+        yield slice(top, min(top + step, height))
 
 
 def tiles(size: tuple[int, ...]) -> Iterator[Tile]:
-    """The tiles of a picture of `size`, `(height, width)`, row by row."""
+    """The tiles of a picture of `size`, `(height, width)`, row by row.
+
+    They are squares; along a picture narrower than a tile they are longer, with the same area.
+    """
     height, width = size[:2]
-    for top, left in product(range(0, height, TILE_PX), range(0, width, TILE_PX)):
-        yield (
-            slice(top, min(top + TILE_PX, height)),
-            slice(left, min(left + TILE_PX, width)),
-        )
+    down = max(TILE_PX, TILE_AREA // width)
+    across = max(TILE_PX, TILE_AREA // height)
+    for top, left in product(range(0, height, down), range(0, width, across)):
+        yield slice(top, min(top + down, height)), slice(left, min(left + across, width))

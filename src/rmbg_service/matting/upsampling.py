@@ -59,6 +59,12 @@ SELECTIVE = Steepening(1.25, 1.0, 1.25)
 """A selective refinement fits loose edges only to colours that explain them, so less is enough, and
 steepens without a fit only edges that are wide, so more is right."""
 
+PRESENT = 38
+"""Alpha, of 255, from which on a pixel is part of the subject: 15%."""
+
+RIM = 0.004
+"""Width of the rim that keeps its softness, as a part of the picture's diagonal."""
+
 
 class _Plan(NamedTuple):
     """What the last step would do, at its working size, to be carried out on the full picture.
@@ -104,6 +110,22 @@ def refine(rgb: RgbImage, matte: Matte, *, selective: bool = False) -> Alpha:
         change = (share * guided_filter.apply(model, guide) + added) * 255
         cv2.add(alpha[tile], change, dst=alpha[tile], dtype=cv2.CV_8U)
     return alpha
+
+
+def make_opaque(alpha: Alpha) -> Alpha:
+    """Alpha `(H, W)` uint8 that is opaque inside the subject and as soft as before at its rim.
+
+    The inside is what lies deeper than the rim in the area in which alpha reaches 15%; over one
+    more width of the rim, alpha rises to opaque. Fine hair is thinner than the rim and stays as it
+    is.
+    """
+    present = cv2.threshold(alpha, PRESENT - 1, 255, cv2.THRESH_BINARY)[1]
+    depth = cv2.distanceTransform(present, cv2.DIST_L2, 5)
+    rim = max(1.0, RIM * float(np.hypot(*alpha.shape)))
+    np.clip(depth, rim, 2.0 * rim, out=depth)
+    np.subtract(depth, rim, out=depth)
+    np.multiply(depth, 255.0 / rim, out=depth)
+    return np.maximum(alpha, depth.astype(np.uint8))
 
 
 def looseness(matte: Matte) -> Matte:

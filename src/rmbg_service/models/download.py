@@ -32,7 +32,7 @@ _HEADERS = {
 
 
 class NoSpace(ConfigurationError):
-    """The disk cannot hold the file; another road would not help."""
+    """The disk cannot hold the file; another source would not help."""
 
 
 def download(url: str, target: Path, weights: Weights, progress: Progress) -> None:

@@ -86,6 +86,8 @@ class OnnxPredictor:
         """Open the file on the provider asked for; no other one is fallen back to."""
         provider = PROVIDERS[self.device]
         _check_provider(self.device)
+        if self.device in ("cuda", "tensorrt") and hasattr(ort, "preload_dlls"):
+            ort.preload_dlls()  # CUDA and cuDNN lie in the packages that PyTorch has installed
         self._spec, self._path = self._locate()
         self.files = [self._path]
         options = ort.SessionOptions()

@@ -50,7 +50,7 @@ def pull(
             log.info("%s by %s: %s", spec.name, name, error)
             reasons.append(f"{name}: {error}")
     raise ConfigurationError(
-        f"{spec.name} could not be fetched; {'; '.join(reasons)}; another road: `rmbg-service"
+        f"{spec.name} could not be fetched; {'; '.join(reasons)}; another source: `rmbg-service"
         f" models pull {spec.name} --from URL-or-path`"
     )
 
@@ -77,7 +77,7 @@ def _by(road: str, spec: ModelSpec, store: Store, progress: Progress, revision: 
     weights = spec.weights or Weights(hub=spec.source)
     source = getattr(weights, road)
     if source is None:
-        raise ConfigurationError(f"{spec.name} is not on this road")
+        raise ConfigurationError(f"{spec.name} is not available from {road}")
     if road == "hub":
         if hub.offline():
             raise ConfigurationError("HF_HUB_OFFLINE is set")

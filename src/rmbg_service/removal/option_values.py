@@ -78,7 +78,7 @@ class Region(NamedTuple):
         box = Box(*(round(edge.px(side)) for edge, side in zip(self, sides, strict=True)))
         region = f"the region from {box.left},{box.top} to {box.right},{box.bottom} px"
         if box.right > width or box.bottom > height:
-            raise InvalidRegion(f"{region} leaves the picture of {width} x {height} px", "exceeds")
+            raise InvalidRegion(f"{region} leaves the image of {width} x {height} px", "exceeds")
         if box.width <= 0 or box.height <= 0:
             raise InvalidRegion(f"{region} is empty", "empty")
         return None if box == Box(0, 0, width, height) else box

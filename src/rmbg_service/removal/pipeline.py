@@ -14,8 +14,7 @@ from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.foreground import estimate_foreground
-from rmbg_service.matting.opacity import make_opaque
-from rmbg_service.matting.upsampling import to_full_size
+from rmbg_service.matting.upsampling import make_opaque, to_full_size
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction
 from rmbg_service.removal.shadow import (
@@ -49,7 +48,7 @@ def cut_out(source: SourceImage, prediction: Prediction, options: RemovalOptions
     If nothing was found it is empty, or `NoSubject` is raised if `options.on_empty` asks for that.
     """
     if not prediction.found and options.on_empty == "error":
-        raise NoSubject("nothing was found that could be the subject of this picture")
+        raise NoSubject("no subject was found in this image")
     alpha = full_size_alpha(source, prediction, options)
     if not prediction.found:
         shadow = report_without_subject(options)
@@ -91,7 +90,8 @@ def _own_edge(alpha: Alpha) -> MatLike:
 
     Colours there are unmixed already, or were never mixed with the hidden ones beside them.
     """
-    reach = 2 * (max(alpha.shape) // _OWN_EDGE) + 3
+    # In a narrow picture the reach ends at its short side, so that the cost stays linear.
+    reach = min(2 * (max(alpha.shape) // _OWN_EDGE) + 3, 2 * min(alpha.shape) + 1)
     return cv2.inRange(cv2.blur(alpha, (reach, reach)), 0, 254)
 
 

@@ -1,6 +1,5 @@
 """Background removal from Python, without a server."""
 
-import math
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -10,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_service.errors import ImageTooLarge, InvalidImage
+from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import decode, from_pillow
-from rmbg_service.imaging.probe import probe
+from rmbg_service.imaging.probe import probe, require_accepted_size
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
@@ -48,7 +47,8 @@ def remove_background(
     colours stay as they are. `predictor` is a loaded one; by default the model that
     `RMBG_MODEL` names is loaded on the first call and kept.
 
-    Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS`), `InvalidRegion`,
+    Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS` or
+    `RMBG_MAX_IMAGE_SIDE`), `InvalidRegion`,
     `NoSubject`, `ConfigurationError`, or `ValueError` for a wrong option or for one about the file,
     such as `format`, `crop` or `output="layers"`.
     """
@@ -61,7 +61,7 @@ def remove_background(
         raise ValueError(
             "layers need a file to be written; the cutout has its alpha and its shadow"
         )
-    source = pipeline.restrict(_source(picture, settings.max_image_pixels, wanted), wanted)
+    source = pipeline.restrict(_source(picture, settings, wanted), wanted)
     with _ONE_AT_A_TIME:
         prediction = predict(source, predictor or _default_predictor(settings), wanted)
     return pipeline.cut_out(source, prediction, wanted)
@@ -75,16 +75,16 @@ def _default_predictor(settings: Settings) -> Predictor:
     return predictor
 
 
-def _source(image: ImageInput, max_pixels: int, options: RemovalOptions) -> SourceImage:
+def _source(image: ImageInput, settings: Settings, options: RemovalOptions) -> SourceImage:
     if isinstance(image, str | Path):
         image = Path(image).read_bytes()
     keep_profile = options.color_profile == "keep"
+    most_pixels, longest_side = settings.max_image_pixels, settings.max_image_side
     if isinstance(image, bytes | bytearray):
         data = bytes(image)
-        return decode(data, probe(data, max_pixels), keep_profile=keep_profile)
-    pixels = math.prod(image.size if isinstance(image, Image.Image) else image.shape[:2])
-    if pixels > max_pixels:
-        raise ImageTooLarge(f"expected at most {max_pixels} pixels, got {pixels}")
+        return decode(data, probe(data, most_pixels, longest_side), keep_profile=keep_profile)
+    size = image.size if isinstance(image, Image.Image) else image.shape[:2]
+    require_accepted_size(size, most_pixels, longest_side)
     if isinstance(image, Image.Image):
         return from_pillow(image, keep_profile=keep_profile)
     return _source_of_array(image)

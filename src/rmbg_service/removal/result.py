@@ -57,7 +57,7 @@ def encode(
         if max(flat.size) > encoder.max_side:
             raise BeyondFormat(
                 f"{name} has at most {encoder.max_side} px a side, the result has {width} x "
-                f"{height}: ask for another format, or for a smaller picture"
+                f"{height}: choose another format or a smaller size"
             )
         data = encoder.write(flat, options.quality)
     return Encoded(
@@ -127,11 +127,19 @@ def reserved_pixels(
     A background picture is added. `max_pixels` bounds the result, as in `encode`. A format whose
     writer needs more memory counts double, and so does a subject that is moved on its canvas.
     """
+    width, height = info.width, info.height
     pixels = info.pixels
-    factor = 1 if options.format == "auto" else ENCODERS[options.format].memory
-    if options.placed:
-        factor = 2
     if options.crop:
-        width, height = compose.with_margin(info.width, info.height, options.margin.value)
+        width, height = compose.with_margin(width, height, options.margin.value)
         pixels = max(pixels, min(width * height, max_pixels))
+    factor = 2 if options.placed else 1
+    if options.format != "auto":
+        encoder = ENCODERS[options.format]
+        factor = max(factor, encoder.memory)
+        pixels += _border(width, height, encoder.border_px)
     return pixels * factor + (0 if background is None else background.pixels)
+
+
+def _border(width: int, height: int, border_px: int) -> int:
+    """Pixels of a border around a picture: most of what an encoder holds of a narrow one."""
+    return (width + 2 * border_px) * (height + 2 * border_px) - width * height

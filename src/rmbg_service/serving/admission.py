@@ -100,7 +100,7 @@ class Budget:
         if self.pixels + pixels > self.max_pixels:
             raise self._overloaded(
                 "pixels",
-                f"{self.pixels} pixels are in flight; {pixels} more do not fit into "
+                f"{self.pixels} pixels are in flight; {pixels} more would exceed the limit of "
                 f"{self.max_pixels}",
             )
         self.pixels += pixels
@@ -126,8 +126,8 @@ class Reservation:
         """
         if self.pixels + pixels > self._budget.max_pixels:
             raise ImageTooLarge(
-                f"this request needs {self.pixels + pixels} pixels of memory; at most "
-                f"{self._budget.max_pixels} are there for all together"
+                f"this request needs memory for {self.pixels + pixels} pixels; the limit for all "
+                f"requests together is {self._budget.max_pixels}"
             )
         self._budget._take_pixels(pixels)
         self.pixels += pixels

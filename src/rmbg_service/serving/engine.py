@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 
-from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
+from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, OutOfMemory, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models.predictor import Predictor
@@ -32,6 +32,7 @@ from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
+from rmbg_service.system.memory_errors import as_memory_error
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Engine:
         self._probe_pool = ThreadPool("probe", _PROBE_THREADS, settings.codec_timeout_s, self._fail)
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
+        self._stopping = False
         self.work_left = False
         """Whether threads may still be at work; False after a `stop` that ended all of them."""
         metrics.watch(self)
@@ -105,6 +107,7 @@ class Engine:
         """Start to load the model; returns at once, `state` tells when it is ready."""
         self.work_left = True
         self._supervisor = asyncio.create_task(self._supervise())
+        self._supervisor.add_done_callback(self._supervised)
 
     def drain(self) -> None:
         """Admit no further jobs."""
@@ -123,21 +126,25 @@ class Engine:
                 if self._jobs:
                     await asyncio.wait(self._jobs)
                 await self._stop_worker()
-        if self._supervisor is not None:
-            self._supervisor.cancel()
+        self._cancel_supervisor()
         for pool in (self._codec_pool, self._probe_pool):
             pool.close()
 
     async def _stop_worker(self) -> None:
+        self._cancel_supervisor()
         if self._supervisor is not None:
-            self._supervisor.cancel()
             await asyncio.wait({self._supervisor})
         if self.state is not State.FAILED:
             await self.worker.close()
             self.work_left = self.stuck_threads > 0
 
+    def _cancel_supervisor(self) -> None:
+        self._stopping = True
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+
     async def _supervise(self) -> None:
-        """Load, then run for ever; whatever ends this ends the service."""
+        """Load, then run forever; whatever ends this ends the service."""
         try:
             await self.worker.load()
         except RmbgError as error:
@@ -158,6 +165,11 @@ class Engine:
             log.exception("the worker ended")
             return self._fail(f"the worker ended: {error}")
 
+    def _supervised(self, _: asyncio.Task[None]) -> None:
+        """However the supervisor ends, a service without a worker has failed."""
+        if not self._stopping and self.state is not State.FAILED:
+            self._fail("the worker ended without an error")
+
     def _fail(self, reason: str) -> None:
         self.state = State.FAILED
         self.failure = reason
@@ -176,13 +188,13 @@ class Engine:
         detail = {
             State.LOADING: "the model is still loading",
             State.DRAINING: "the service is shutting down",
-        }.get(self.state, "the service has failed and waits to be restarted")
+        }.get(self.state, "the service has failed and must be restarted")
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes) -> ImageInfo:
         """Read the picture's header off the event loop; see `imaging.probe`."""
-        limit = self.settings.max_image_pixels
-        return await self._probe_pool.run(lambda: probe(data, limit))
+        pixels, side = self.settings.max_image_pixels, self.settings.max_image_side
+        return await self._probe_pool.run(lambda: probe(data, pixels, side))
 
     async def create_job(
         self,
@@ -268,9 +280,13 @@ class Engine:
 def _advance(
     passes: Passes[Encoded], mattes: Sequence[Matte] | None
 ) -> Sequence[ModelInput] | Encoded:
-    """The inputs that `passes` asks for next, or its result."""
+    """The inputs that `passes` asks for next, or its result. Raises `OutOfMemory`."""
     try:
-        return next(passes) if mattes is None else passes.send(mattes)
+        with as_memory_error():
+            return next(passes) if mattes is None else passes.send(mattes)
     except StopIteration as end:  # a future cannot hold it
         result: Encoded = end.value
         return result
+    except MemoryError:
+        pass  # raised below, outside this block: the exception holds the frames with the arrays
+    raise OutOfMemory("the service has no memory left for this picture: try again later")

@@ -63,7 +63,7 @@ class RateLimit:
         if tokens < cost:
             wait = max(1, math.ceil(self._seconds(cost - tokens)))
             raise Overloaded(
-                f"this key may send {self._limit} megapixels a minute; this picture counts as "
+                f"this key may send {self._limit} megapixels per minute; this image counts as "
                 f"{cost:g} and {math.floor(tokens)} are left",
                 wait,
                 "rate",

@@ -8,8 +8,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+
 from rmbg_service.diagnostics.quality import Quality, measure_quality, require_quality
-from rmbg_service.errors import DeviceFailure, InferenceError, OutOfDeviceMemory, RmbgError
+from rmbg_service.errors import (
+    DeviceFailure,
+    InferenceError,
+    OutOfDeviceMemory,
+    OutOfMemory,
+    RmbgError,
+)
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.job import Job
@@ -115,7 +123,7 @@ class Worker:
             entry.answer(error)
 
     async def run(self) -> None:
-        """Drain the queue for ever.
+        """Drain the queue forever.
 
         Raises `DeviceFailure` when the device is lost or out of memory three jobs in a row, and
         `TimeoutError` when a prediction hangs; the caller then refuses what still waits.
@@ -149,7 +157,7 @@ class Worker:
             entry.job.timings.stage = "predict"
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
-        call = loop.run_in_executor(self._thread, self._predictor.predict, inputs)
+        call = loop.run_in_executor(self._thread, self._predict, inputs)
         done, _ = await asyncio.wait({call}, timeout=self._settings.predict_timeout_s)
         if not done:
             limit = self._settings.predict_timeout_s
@@ -167,11 +175,31 @@ class Worker:
             return error.with_traceback(None)
         except RmbgError as error:
             return error.with_traceback(None)
+        except MemoryError:
+            return OutOfMemory("the service has no memory left for this picture: try again later")
         except Exception:
             log.exception("the predictor failed")
-            return InferenceError("the model failed on this picture")
+            return InferenceError("the model failed on this image")
         for entry in batch:
             entry.job.predictor_s += seconds / len(batch)
+        return mattes
+
+    def _predict(self, inputs: Sequence[ModelInput]) -> Sequence[Matte]:
+        """The predictor's mattes, checked; runs in its thread.
+
+        Whatever it raises becomes an `Exception`: a `CancelledError` or a `SystemExit` would end
+        the worker's task instead of the job.
+        """
+        try:
+            mattes = self._predictor.predict(inputs)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"the predictor raised {type(error).__name__}") from error
+        if len(mattes) != len(inputs):
+            raise InferenceError(f"expected {len(inputs)} mattes, got {len(mattes)}")
+        for matte in mattes:
+            require_matte(matte, self._predictor.input_size)
         return mattes
 
     def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:
@@ -187,6 +215,17 @@ class Worker:
         self._oom_in_a_row += 1
         if self._oom_in_a_row >= _MAX_OOM_IN_A_ROW:
             raise DeviceFailure(f"{_MAX_OOM_IN_A_ROW} jobs in a row ran out of device memory")
+
+
+def require_matte(matte: object, size: tuple[int, int]) -> None:
+    """Raise `InferenceError` unless `matte` is an array `size` of float32 in [0, 1]."""
+    if not isinstance(matte, np.ndarray):
+        raise InferenceError(f"expected a matte, got {type(matte).__name__}")
+    if matte.shape != size or matte.dtype != np.float32:
+        raise InferenceError(f"expected a matte {size} float32, got {matte.shape} {matte.dtype}")
+    low, high = float(matte.min()), float(matte.max())
+    if not (low >= 0 and high <= 1):  # also false for NaN
+        raise InferenceError(f"expected a matte in [0, 1], got values from {low:.3g} to {high:.3g}")
 
 
 def _still_wanted(entry: _Entry) -> bool:

@@ -1,7 +1,7 @@
 """The end of the process: it comes, whatever its threads do.
 
 A normal exit joins the threads of every `ThreadPoolExecutor`, so one that hangs in a device driver,
-a codec or a file system would keep the process alive for ever.
+a codec or a file system would keep the process alive forever.
 """
 
 import logging

@@ -28,7 +28,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     another special file.
     """
     if not stat.S_ISREG(path.stat().st_mode):
-        raise InvalidImage("not a regular file")  # reading a pipe could wait for ever
+        raise InvalidImage("not a regular file")  # reading a pipe could wait forever
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:

@@ -2,18 +2,21 @@
 
 import asyncio
 import base64
+import gc
 import sys
 import threading
+import weakref
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
+from fastapi import Request
 from PIL import Image
 
 from rmbg_service.api.body.fields import Fields
 from rmbg_service.api.body.forms import multipart_fields
-from rmbg_service.api.body.reading import ParsingThread
+from rmbg_service.api.body.reading import ParsingThread, read_body
 from rmbg_service.errors import MalformedRequest
 from tests.fakes import PATH as NATIVE
 from tests.fakes import picture_bytes, serving, until
@@ -190,13 +193,46 @@ async def test_every_form_of_a_large_body_is_parsed_off_the_event_loop(
             assert [name.startswith("parser") for name in threads] == [True]
 
 
-async def test_a_query_has_at_most_40_options() -> None:
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data; boundary=b", part("a", b"1", "b") * 20_000 + b"--b--"),
+        ("multipart/form-data; boundary=b", b"x" * 200_000),
+        ("application/json", b'{"image": "' + b"%" * 200_000 + b'"}'),
+        ("application/json", b'{"image": "' + b"A" * 200_000 + b'"}'),
+        ("application/json", b"{" * 200_000),
+        ("application/x-www-form-urlencoded", b"image_file_b64=" + b"%41" * 100_000),
+        ("image/png", b"x" * 200_000),
+    ],
+)
+@pytest.mark.parametrize("path", [NATIVE, REMOVEBG])
+async def test_a_body_that_is_refused_is_freed_at_once(
+    path: str, kind: str, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not when the garbage collector comes by, which may be after many more of them."""
+
+    class Body(bytearray):
+        pass
+
+    bodies: list[weakref.ref[Body]] = []
+
+    async def read(request: Request) -> Body:
+        read = Body(await read_body(request))
+        bodies.append(weakref.ref(read))
+        return read
+
+    monkeypatch.setattr("rmbg_service.api.native.request.read_body", read)
+    monkeypatch.setattr("rmbg_service.api.removebg.request.read_body", read)
     async with serving() as (client, _):
-        headers = {"content-type": "image/png"}
-        answer = await client.post(
-            f"{NATIVE}?{'a&' * 20_000}", content=picture_bytes(), headers=headers
-        )
-        assert (answer.status_code, answer.json()["type"]) == (400, "malformed-request")
+        gc.collect()
+        gc.disable()
+        try:
+            answer = await client.post(path, content=body, headers={"content-type": kind})
+            assert answer.status_code >= 400
+            assert bodies or answer.status_code == 415 or kind == "image/png"
+            await until(lambda: all(body() is None for body in bodies))
+        finally:
+            gc.enable()
 
 
 async def test_a_member_of_a_json_object_is_given_once() -> None:

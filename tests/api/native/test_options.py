@@ -98,7 +98,7 @@ async def test_accept_may_come_in_several_lines() -> None:
 @pytest.mark.parametrize(
     ("given", "detail"),
     [
-        ({"roi": "0px 0px 65px 9px"}, "the region from 0,0 to 65,9 px leaves the picture of 64"),
+        ({"roi": "0px 0px 65px 9px"}, "the region from 0,0 to 65,9 px leaves the image of 64"),
         ({"roi": "9px 9px 9px 20px"}, "the region from 9,9 to 9,20 px is empty"),
         ({"scale": "9%"}, "scale: scale is between 10% and 100%"),
         ({"margin": "5px"}, "margin needs crop=true"),
@@ -221,7 +221,7 @@ async def test_no_metadata_leaves() -> None:
         ({"output": "matte", "background": "red"}, "a matte has no"),
         ({"output": "matte", "background_image": ("b.png", PNG)}, "a matte has no"),
         ({"output": "matte", "format": "zip"}, "a matte has no"),
-        ({"crop": "true", "scale": "50%"}, "crop excludes"),
+        ({"crop": "true", "scale": "50%"}, "crop cannot be combined"),
         ({"margin": "5px"}, "needs crop"),
         ({"crop": "true", "margin": "1 2 3"}, "margin"),
         ({"quality": "0"}, "quality"),

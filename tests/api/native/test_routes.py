@@ -143,7 +143,7 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
         ({"content": b"", "headers": PNG_HEADERS}, 400, "empty"),
         ({"content": b"{}", "headers": JSON_HEADERS}, 400, "image: Field required"),
         ({"content": b"{", "headers": JSON_HEADERS}, 400, "Invalid JSON"),
-        ({"content": b'{"image": 5}', "headers": JSON_HEADERS}, 400, "image: Input should be"),
+        ({"content": b'{"image": 5}', "headers": JSON_HEADERS}, 400, "image: expected base64"),
         ({"json": {"image": ""}}, 400, "empty"),
         ({"json": {"image": "%%%"}}, 400, "not valid base64"),
         ({"json": {"image": "data:image/png,abc"}}, 400, "data: URI"),
@@ -175,7 +175,7 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
         (
             {"content": b"GIF87a nonsense", "headers": PNG_HEADERS},
             422,
-            "the gif file has no picture",
+            "the gif file has no image",
         ),
         ({"content": PNG[: len(PNG) // 2], "headers": PNG_HEADERS}, 422, "cannot be decoded"),
         ({"content": BOMB.getvalue(), "headers": PNG_HEADERS}, 413, "13000 x 13000"),

@@ -111,7 +111,7 @@ async def test_what_is_wrong_with_a_request(fields: dict[str, Any], code: str) -
     error = item(await post(**fields))
     assert error["code"] == code
     assert error["detail"]
-    assert B64[:40] not in str(error), "an error never repeats the picture"
+    assert B64[:40] not in str(error), "an error never repeats the image"
 
 
 async def test_nothing_is_found() -> None:
@@ -129,7 +129,7 @@ async def test_a_picture_without_pixels() -> None:
     async with serving() as (client, engine):
 
         async def probe(data: bytes) -> ImageInfo:
-            raise EmptyImage("the picture has no pixels")
+            raise EmptyImage("the image has no pixels")
 
         engine.probe = probe  # type: ignore[method-assign]
         answer = await client.post(PATH, files={"image_file": FILE})

@@ -280,6 +280,7 @@ def test_the_footer_names_the_model_and_its_licence(
     open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakePredictor, "name", "RMBG-2.0")
+    monkeypatch.setattr(FakePredictor, "licence", "CC-BY-NC-4.0")
     with running_server(FakePredictor()) as url:
         page = open_page(url)
         expect(page.locator("#about")).to_contain_text("Model RMBG-2.0 · licence CC-BY-NC-4.0")

@@ -77,6 +77,19 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> No
         expect(other_tab.get_by_label("API key")).to_have_value("")
 
 
+def test_a_service_that_tells_nothing_without_a_key_works_once_it_is_entered(
+    open_page: OpenPage,
+) -> None:
+    with running_server(FakePredictor(), api_keys="secret", open_endpoints="none") as url:
+        page = open_page(url)
+        key = page.get_by_label("API key")
+        expect(key).to_be_visible()
+        key.fill("secret")
+        choose(page, PICTURE)
+        go(page).click()
+        wait_until_done(page)
+
+
 def test_an_answer_that_is_not_the_service_s_is_shown(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     page.route(f"**{PATH}*", lambda route: route.fulfill(status=501, body="Bad gateway"))

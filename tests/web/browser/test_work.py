@@ -124,7 +124,7 @@ def test_a_folder_is_taken_with_all_pictures_below_it(
             drop_path(page, folder)
 
     bring(tmp_path / "empty")
-    expect(page.locator("#drop-none")).to_have_text("There are no images in it.")
+    expect(page.locator("#drop-none")).to_have_text("No images were found.")
     bring(tmp_path / "shoes")
     expect(rows(page)).to_have_count(3)
     expect(page.locator("#drop-none")).to_be_empty()

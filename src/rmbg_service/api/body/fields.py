@@ -83,7 +83,7 @@ def base64_value(value: object) -> bytes:
         return value.base64()
     if isinstance(value, str):
         return decode_base64(value.encode())
-    raise MalformedRequest("Input should be base64 text")
+    raise MalformedRequest("expected base64 text")
 
 
 def plain_value(name: str, value: object) -> object:

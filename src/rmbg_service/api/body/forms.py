@@ -24,6 +24,7 @@ def multipart_fields(text: bytearray, content_type: str) -> Fields:
     try:
         return _read_parts(text, boundary.encode("latin-1"))
     except (MultipartError, ValueError) as error:
+        error.__traceback__ = None  # the parser keeps the error, whose frames would keep the body
         raise MalformedRequest(f"the multipart body cannot be read: {error}") from None
 
 

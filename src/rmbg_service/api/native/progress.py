@@ -20,9 +20,9 @@ class Progress(BaseModel):
 
     stage: Stage = Field(
         description="The stage it is in. `read` lasts until the body is complete, `encode` until "
-        "the answer has left; each further look at a picture is a `queue` and a `predict` more."
+        "the response has been sent; each further view goes through `queue` and `predict` again."
     )
-    ahead: int = Field(description="Jobs that came before it and are not predicted yet.")
+    ahead: int = Field(description="Jobs that came before it and have no matte yet.")
 
 
 def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:

@@ -10,7 +10,6 @@ from fastapi import Request
 from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 
 from rmbg_service.api.body.fields import (
-    MAX_FIELDS,
     Part,
     RawField,
     base64_value,
@@ -39,7 +38,7 @@ Base64Field = Annotated[bytes, WithJsonSchema({"type": "string"})]
 
 
 class JsonRemovalRequest(RemovalOptions):
-    """The JSON form of a request: the pictures as base64 text, beside the options."""
+    """The JSON form of a request: the images as base64 text, beside the options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +49,7 @@ class JsonRemovalRequest(RemovalOptions):
         ],
     )
     background_image: Base64Field | None = Field(
-        None, description="A picture to put the cutout on, as base64 or `data:` URI."
+        None, description="An image to put the cutout on, as base64 or `data:` URI."
     )
 
 
@@ -61,7 +60,7 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
     which names the option or field, for a body that cannot be understood.
     """
     kind = content_type(request)
-    query = _query_options(request)
+    query = without_repeats(request.query_params.multi_items(), "query")
     parse: Callable[[bytearray], RemovalRequest]
     if kind == "application/json":
         parse = partial(_from_json, query=query)
@@ -76,12 +75,6 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
         )
     removal = await parsing.run(parse, await read_body(request))
     return replace(removal, options=_with_accepted_format(removal.options, accept))
-
-
-def _query_options(request: Request) -> Mapping[str, str]:
-    if request.scope["query_string"].count(b"&") >= MAX_FIELDS:
-        raise MalformedRequest(f"a query has at most {MAX_FIELDS} options")
-    return without_repeats(request.query_params.multi_items(), "query")
 
 
 def _from_image(data: bytearray, query: Mapping[str, str]) -> RemovalRequest:
@@ -105,7 +98,7 @@ def _from_form(text: bytearray, content_type: str, query: Mapping[str, str]) -> 
     sources = [name for name in (*_FILE_FIELDS, _BASE64_FIELD) if name in fields]
     if len(sources) != 1:
         raise MalformedRequest(
-            "send the picture in exactly one of the fields image, file, image_base64; "
+            "send the image in exactly one of the fields image, file, image_base64; "
             f"got {', '.join(sources) or 'none'}"
         )
     data = _file_or_base64(fields.pop(sources[0]))
@@ -134,7 +127,7 @@ def _removal(
 
 def _decoded(name: str, value: object) -> bytes:
     if not isinstance(value, str | RawField):
-        raise MalformedRequest(f"{name}: Input should be base64 text")
+        raise MalformedRequest(f"{name}: expected base64 text")
     return _not_empty(base64_value(value))
 
 
@@ -176,12 +169,12 @@ def _options(given: Mapping[str, Any]) -> RemovalOptions:
 
 def _not_empty(data: bytes | bytearray | memoryview) -> bytes:
     if not data:
-        raise MalformedRequest("the picture is empty")
+        raise MalformedRequest("the image is empty")
     return bytes(data)
 
 
 def _explain(error: ValidationError) -> str:
-    """Which fields are wrong and why; never a value, which may be the whole picture."""
+    """Which fields are wrong and why; never a value, which may be the whole image."""
     reasons = []
     every = error.errors(include_input=False, include_url=False, include_context=False)
     for item in every[:_MAX_ERRORS]:

@@ -26,14 +26,16 @@ class SubjectBox(BaseModel):
 class ShadowReport(BaseModel):
     """What became of the subject's shadow."""
 
-    found: bool = Field(description="There is a shadow in the result.")
-    kind: Literal["keep", "drop"] = Field(description="Its own one, or a painted one.")
+    found: bool = Field(description="Whether the result has a shadow.")
+    kind: Literal["keep", "drop"] = Field(
+        description="`keep` is the subject's own shadow, `drop` a painted one."
+    )
     box: SubjectBox | None = Field(
-        description="Where it is denser than 10 %, in the upright picture you sent."
+        description="Where it is denser than 10%, in the upright image you sent."
     )
     density: float = Field(description="Its mean alpha there, 0 to 1, before `shadow_opacity`.")
     confidence: float = Field(
-        description="How well a kept shadow stands out of the floor's texture, 0 to 1."
+        description="How well a kept shadow stands out from the texture of the ground, 0 to 1."
     )
     reason: str | None = Field(
         description="Why there is none: `no-subject`, `no-floor`, `textured-floor`, `no-shadow`, "
@@ -44,20 +46,20 @@ class ShadowReport(BaseModel):
 class RemovalResponse(BaseModel):
     """The result as JSON."""
 
-    image: str = Field(description="The picture as base64.")
+    image: str = Field(description="The image as base64.")
     format: str = Field(description="Its file format.", examples=["png"])
     width: int = Field(description="Its width in px.")
     height: int = Field(description="Its height in px.")
     box: SubjectBox | None = Field(
-        description="Where the subject is in the upright picture you sent (alpha of 5 % or more); "
-        "null when nothing was found."
+        description="Where the subject is in the upright image you sent (alpha of 5% or more); "
+        "null if nothing was found."
     )
     confidence: float = Field(
-        description="How decided the network was about what it kept, 0 to 1.", examples=[0.97]
+        description="How certain the network was about what it kept, 0 to 1.", examples=[0.97]
     )
     shadow: ShadowReport | None = Field(description="Null unless `shadow` was asked for.")
     animated: bool = Field(
-        description="The file has more frames or pages; only the first one was used."
+        description="The file has several frames or pages; the first one was used."
     )
     model: str = Field(description="The model that predicted the matte.", examples=["u2netp"])
     timings_ms: dict[str, float] = Field(

@@ -35,11 +35,11 @@ def remove_bg_router(engine: Engine, parsing: ParsingThread) -> APIRouter:
         openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
     )
     async def remove_bg(request: Request) -> Response:
-        """Remove the background of one picture.
+        """Remove the background of one image.
 
-        Send it as JSON with base64, as multipart/form-data, or as the file itself; options go
-        beside it in the same form, or in the query. The answer is JSON with base64, or the file
-        itself when `Accept` asks for an image.
+        Send it as JSON with base64, as multipart/form-data, or as the file itself, and the options
+        in the same form or in the query. The response is JSON with base64, or the file itself if
+        `Accept` asks for an image.
         """
         record: RequestRecord = request.state.record
         accept = Accept.of(request.headers)
@@ -67,7 +67,7 @@ def _request_body() -> dict[str, Any]:
             "image": BINARY | {"description": "The image file; `file` is accepted, too."},
             "file": BINARY | {"description": "The same under another name."},
             "image_base64": {"type": "string", "description": "Or the file as base64 text."},
-            "background_image": BINARY | {"description": "A picture to put the cutout on."},
+            "background_image": BINARY | {"description": "An image to put the cutout on."},
             **_OPTIONS,
         },
         "oneOf": [{"required": [name]} for name in ("image", "file", "image_base64")],
@@ -100,8 +100,8 @@ def _parameters() -> list[dict[str, Any]]:
             "in": "header",
             "required": False,
             "schema": {"type": "string", "pattern": "^wait=[1-9][0-9]{0,5}$"},
-            "description": "`wait=SECONDS` (RFC 7240): the longest this client will wait. A wait "
-            "that is known to be longer is refused with 429 at once.",
+            "description": "`wait=SECONDS` (RFC 7240): the longest this client will wait. If the "
+            "estimated wait is longer, the response is 429 at once.",
             "example": "wait=20",
         },
         {
@@ -109,7 +109,7 @@ def _parameters() -> list[dict[str, Any]]:
             "in": "header",
             "required": False,
             "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-            "description": "Your own id for this request; comes back and stands in the log.",
+            "description": "Your own id for this request; it is returned and logged.",
         },
     ]
 
@@ -126,7 +126,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     ok_headers = request_id | {
         "Server-Timing": text | {"description": "Milliseconds in each stage."},
         "X-RMBG-Box": text | {"description": "left,top,width,height of the subject, in px."},
-        "X-RMBG-Confidence": text | {"description": "How decided the network was, 0 to 1."},
+        "X-RMBG-Confidence": text | {"description": "How certain the network was, 0 to 1."},
         "X-RMBG-Shadow": text
         | {"description": "`keep` or `drop` with density and confidence, or `none` and a reason."},
         "X-RMBG-Shadow-Box": text | {"description": "left,top,width,height of the shadow, in px."},
@@ -146,14 +146,14 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         }
     }
     for status, description in {
-        400: "The body, a field or an option cannot be understood.",
+        400: "The body, a field or an option is invalid.",
         401: "An API key is required.",
         408: "The body did not arrive in time.",
         413: "More bytes or pixels than this service accepts.",
-        415: "A Content-Type this service does not speak.",
+        415: "The Content-Type is not supported.",
         422: "Not a readable image of an accepted format.",
-        429: "Overloaded, or this key has sent its megapixels; see `Retry-After`.",
-        500: "The model failed on this picture.",
+        429: "Overloaded, or the rate limit of this key is reached; see `Retry-After`.",
+        500: "The model failed on this image.",
         503: "Loading, shutting down, failed, or out of device memory.",
         504: "Not finished before the deadline.",
     }.items():

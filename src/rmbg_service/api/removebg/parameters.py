@@ -46,7 +46,7 @@ class RemoveBgParameters(BaseModel):
 
     size: RemoveBgSize | None = Field(
         None,
-        description="The most pixels of the result: `preview` = `small` = `regular` 0.25 MP, "
+        description="Most pixels of the result: `preview` = `small` = `regular` 0.25 MP, "
         "`medium` 1.5 MP, `hd` 4 MP, `full` = `4k` 25 MP (png: 10 MP), `50MP` (png: 10 MP), `auto` "
         "as many as there are. Default: `RMBG_REMOVEBG_DEFAULT_SIZE`.",
     )
@@ -58,7 +58,7 @@ class RemoveBgParameters(BaseModel):
     )
     format: Literal["auto", "png", "jpg", "webp", "zip"] = Field(
         "auto",
-        description="`auto` is png where the result has transparency, else jpg; `zip` holds "
+        description="`auto` is png if the result has transparency, else jpg; `zip` contains "
         "`color.jpg` and `alpha.png`.",
     )
     roi: RegionOption = Field(
@@ -83,7 +83,7 @@ class RemoveBgParameters(BaseModel):
         None, description="`original`, `center`, `x%` or `x% y%`; has no effect with `crop`."
     )
     channels: Literal["rgba", "alpha"] = Field(
-        "rgba", description="`alpha` gives the matte alone, as a grey picture."
+        "rgba", description="`alpha` gives the matte alone, as a grey image."
     )
     bg_color: ColourOption | None = Field(
         None, description="3, 4, 6 or 8 hexadecimal digits, with or without `#`, or a CSS name."
@@ -91,11 +91,11 @@ class RemoveBgParameters(BaseModel):
     add_shadow: bool = Field(False, description="The old form of `shadow_type=auto`.")
     shadow_type: Literal["none", "auto", "drop", "3D", "car"] | None = Field(
         None,
-        description="`auto`: the subject's own shadow where it can be kept, else a painted one; "
+        description="`auto`: the subject's own shadow if it can be kept, else a painted one; "
         "`3D` and `car` are the same. `drop`: a painted one.",
     )
     shadow_opacity: float = Field(
-        100, ge=0, le=100, description="Per cent of the shadow's alpha that is used."
+        100, ge=0, le=100, description="Percentage of the shadow's alpha that is used."
     )
     semitransparency: bool = Field(
         True, description="`false` makes partly transparent parts of the subject opaque."

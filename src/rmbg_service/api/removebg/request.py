@@ -108,7 +108,7 @@ def _parse(given: Fields) -> _Parsed:
     parameters = _parameters(fields)
     matte = parameters.channels == "alpha"
     if matte and parameters.format == "zip":
-        raise RemoveBgError("invalid_format", "channels=alpha is one picture, not a zip")
+        raise RemoveBgError("invalid_format", "channels=alpha is one image, not a zip")
     source = _image(sources[0], fields[sources[0]])
     background = None
     if backgrounds and backgrounds != ["bg_color"] and not matte:

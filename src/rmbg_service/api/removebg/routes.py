@@ -32,7 +32,7 @@ _SUBJECT_TYPE = "other"  # subjects are not classified
 
 
 class RemoveBgResult(BaseModel):
-    """The picture as base64, and where the subject is in the picture that was sent, in px."""
+    """The image as base64, and where the subject is in the image that was sent, in px."""
 
     result_b64: str
     foreground_top: int
@@ -48,7 +48,7 @@ class RemoveBgResponse(BaseModel):
 
 
 class Credits(BaseModel):
-    """Nothing is charged, so there are none."""
+    """Nothing is charged, so all balances are 0."""
 
     total: float = 0
     subscription: float = 0
@@ -95,7 +95,7 @@ def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | N
         openapi_extra={"requestBody": _request_body()},
     )
     async def removebg(request: Request) -> Response:
-        """Remove the background of one picture, by the contract of the remove.bg API.
+        """Remove the background of one image, by the contract of the remove.bg API.
 
         The answer is the file itself, or JSON with base64 when `Accept` asks for JSON alone.
         """
@@ -157,9 +157,9 @@ def _headers(result: Encoded) -> dict[str, str]:
 
 def _request_body() -> dict[str, Any]:
     parameters = RemoveBgParameters.model_json_schema()["properties"]
-    image_url = {"image_url": {"type": "string", "description": "Where to fetch the picture."}}
+    image_url = {"image_url": {"type": "string", "description": "Where to fetch the image."}}
     image_b64 = {"image_file_b64": {"type": "string", "description": "The file as base64."}}
-    image_file = {"image_file": BINARY | {"description": "The picture as a file."}}
+    image_file = {"image_file": BINARY | {"description": "The image as a file."}}
     bg_url = {"bg_image_url": {"type": "string", "description": "Where to fetch a background."}}
     bg_file = {"bg_image_file": BINARY | {"description": "A background as a file."}}
     text = {
@@ -187,7 +187,7 @@ _RATE_HEADERS = {
     for name, description in {
         "X-RateLimit-Limit": "Megapixels that may be sent in a minute.",
         "X-RateLimit-Remaining": "Those that are left.",
-        "X-RateLimit-Reset": "Unix time in seconds when all of them are there again.",
+        "X-RateLimit-Reset": "Unix time in seconds when all of them are available again.",
     }.items()
 }
 _RESULT_HEADERS = _RATE_HEADERS | {
@@ -198,7 +198,7 @@ _RESULT_HEADERS = _RATE_HEADERS | {
         "X-Max-Width": "Width in px that `size=auto` gives.",
         "X-Max-Height": "Height in px that `size=auto` gives.",
         "X-Credits-Charged": "Always 0.",
-        "X-Foreground-Top": "Top of the subject in the picture that was sent, in px.",
+        "X-Foreground-Top": "Top of the subject in the image that was sent, in px.",
         "X-Foreground-Left": "Its left side.",
         "X-Foreground-Width": "Its width.",
         "X-Foreground-Height": "Its height.",
@@ -217,11 +217,11 @@ def _responses() -> dict[int | str, dict[str, Any]]:
             "headers": _RESULT_HEADERS | subject_type,
             "content": {media_type: {"schema": BINARY} for media_type in media_types},
         },
-        400: _error("The request, a parameter or the picture cannot be used; see `code`."),
+        400: _error("The request, a parameter or the image cannot be used; see `code`."),
         **_account_responses(),
         408: _error("The body did not arrive in time."),
         429: _error("Too many megapixels, or overloaded.", _RETRY | _RATE_HEADERS),
-        500: _error("The model failed on this picture."),
+        500: _error("The model failed on this image."),
         503: _error("Loading, shutting down, failed, or out of device memory."),
         504: _error("Not finished before the deadline."),
     }

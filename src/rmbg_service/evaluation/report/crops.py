@@ -1,4 +1,4 @@
-"""The crops in the report: the worst part of a photo at 100 %, with each candidate's matte."""
+"""The crops in the report: the worst part of a photo at 100%, with each candidate's matte."""
 
 import base64
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ LABELS = {
     "mse": Label("Mean squared error", -1, 4),
     "sad": Label("Sum of absolute differences, thousands", -1, 1),
     "grad": Label("Gradient error, thousands", -1, 1),
-    "bf": Label("Boundary F, 0.8 % of the diagonal", 1, 3),
+    "bf": Label("Boundary F, 0.8% of the diagonal", 1, 3),
     "bf2": Label("Boundary F, 2 px", 1, 3),
     "biou": Label("Boundary IoU", 1, 3),
     "uea": Label("Usable edge accuracy", 1, 3),
@@ -40,7 +40,7 @@ def format_value(value: float, measure: str) -> str:
 
 
 def format_interval(value: Estimate, measure: str) -> str:
-    """The 95 % interval of an estimate; empty if there is none."""
+    """The 95% interval of an estimate; empty if there is none."""
     if math.isnan(value.low):
         return ""
     return f"{format_value(value.low, measure)} – {format_value(value.high, measure)}"

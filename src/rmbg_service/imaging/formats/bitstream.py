@@ -2,10 +2,13 @@
 
 import struct
 from collections.abc import Iterator
+from itertools import chain
 
 from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.formats.header import Parts
 
-_MAX_UNITS = 65_536
+MAX_UNITS = 32_768
+"""Units of all the streams of a file."""
 _MAX_PICTURES = 8  # of an AV1 stream: a still has one, a layered one up to four
 
 # HEVC (ITU-T H.265)
@@ -33,24 +36,26 @@ class _Bits:
         return (1 << zeros) - 1 + self.take(zeros)
 
 
-def check_hevc(stream: bytes, configuration: bytes, pixels: int) -> None:
+def check_hevc(stream: bytes, configuration: bytes, pixels: int, parts: Parts) -> None:
     """Refuse a coded picture that holds more than one picture, or one of more than `pixels`.
 
-    `stream` is the item's data, `configuration` its `hvcC` property.
+    `stream` is the item's data, `configuration` its `hvcC` property; `parts` counts their
+    units and those of the file's other streams.
     """
     length_size = (configuration[21] & 3) + 1
-    units = list(_units_of_configuration(configuration)) + list(_units(stream, length_size))
     pictures = 0
-    for unit in units:
+    for unit in chain(
+        _units_of_configuration(configuration, parts), _units(stream, length_size, parts)
+    ):
         kind = unit[0] >> 1 & 0x3F
         if kind == _SPS:
             width, height = _sps_size(unit)
             if width * height > pixels:
-                raise InvalidImage("the coded picture is larger than the file says")
+                raise InvalidImage("the coded image is larger than the file says")
         elif kind <= _LAST_SLICE and _layer(unit) == 0 and unit[2] & 0x80:  # a first slice
             pictures += 1
     if pictures > 1:
-        raise InvalidImage("a coded picture of the file is a sequence")
+        raise InvalidImage("a coded image in the file is a sequence")
 
 
 def _layer(unit: bytes) -> int:
@@ -58,11 +63,12 @@ def _layer(unit: bytes) -> int:
     return (unit[0] & 1) << 5 | unit[1] >> 3
 
 
-def _units_of_configuration(configuration: bytes) -> Iterator[bytes]:
+def _units_of_configuration(configuration: bytes, parts: Parts) -> Iterator[bytes]:
     position = 23
     for _ in range(configuration[22]):
         (count,) = struct.unpack_from(">H", configuration, position + 1)
         position += 3
+        parts.count(1 + count)
         for _ in range(count):
             (size,) = struct.unpack_from(">H", configuration, position)
             position += 2 + size
@@ -70,18 +76,16 @@ def _units_of_configuration(configuration: bytes) -> Iterator[bytes]:
                 yield configuration[position - size : position]
 
 
-def _units(stream: bytes, length_size: int) -> Iterator[bytes]:
+def _units(stream: bytes, length_size: int, parts: Parts) -> Iterator[bytes]:
     """The first bytes of each NAL unit."""
     position = 0
-    for _ in range(_MAX_UNITS):
-        if position + length_size > len(stream):
-            return
+    while position + length_size <= len(stream):
+        parts.count()
         size = int.from_bytes(stream[position : position + length_size], "big")
         position += length_size
         if size > 2:
             yield stream[position : position + min(size, 256)]
         position += size
-    raise InvalidImage("the coded picture has too many parts")
 
 
 def _sps_size(unit: bytes) -> tuple[int, int]:
@@ -104,25 +108,24 @@ def _sps_size(unit: bytes) -> tuple[int, int]:
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
 
 
-def check_av1(stream: bytes, pixels: int) -> None:
+def check_av1(stream: bytes, pixels: int, parts: Parts) -> None:
     """As `check_hevc`, for the data of an AV1 item."""
     pictures = 0
-    for kind, unit in _obus(stream):
+    for kind, unit in _obus(stream, parts):
         if kind == _SEQUENCE_HEADER:
             width, height = _sequence_size(unit)
             if width * height > pixels:
-                raise InvalidImage("the coded picture is larger than the file says")
+                raise InvalidImage("the coded image is larger than the file says")
         pictures += kind in (_FRAME_HEADER, _FRAME)
     if pictures > _MAX_PICTURES:
-        raise InvalidImage("a coded picture of the file is a sequence")
+        raise InvalidImage("a coded image in the file is a sequence")
 
 
-def _obus(stream: bytes) -> Iterator[tuple[int, bytes]]:
+def _obus(stream: bytes, parts: Parts) -> Iterator[tuple[int, bytes]]:
     """Type and first bytes of each open bitstream unit."""
     position = 0
-    for _ in range(_MAX_UNITS):
-        if position >= len(stream):
-            return
+    while position < len(stream):
+        parts.count()
         head = stream[position]
         position += 2 if head & 4 else 1
         size = len(stream) - position
@@ -137,7 +140,6 @@ def _obus(stream: bytes) -> Iterator[tuple[int, bytes]]:
                     break
         yield head >> 3 & 15, stream[position : position + min(size, 256)]
         position += size
-    raise InvalidImage("the coded picture has too many parts")
 
 
 def _sequence_size(unit: bytes) -> tuple[int, int]:

@@ -42,7 +42,7 @@ def read_gif(data: bytes) -> Header:
             raise InvalidImage("the gif file has too many blocks")
         position = end
     if frame is None:
-        raise InvalidImage("the gif file has no picture")
+        raise InvalidImage("the gif file has no image")
     left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, frame.start + 1)
     box = Box(left, top, left + frame_width, top + frame_height)
     width, height = max(width, box.right), max(height, box.bottom)

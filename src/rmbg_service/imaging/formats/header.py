@@ -8,12 +8,26 @@ from dataclasses import dataclass
 
 from rmbg_service.errors import InvalidImage, RmbgError
 from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.system.memory_errors import as_memory_error
 from rmbg_service.types import Box
 
 MAX_PARTS = 65_536
 """Segments, chunks or boxes of a file; a real one has hundreds, large PNGs some thousands."""
 MAX_PROFILE_BYTES = 8_000_000
 """The largest ICC profile that is used; a larger one counts as broken."""
+
+
+class Parts:
+    """Counts down the parts of a file, those of all its streams together."""
+
+    def __init__(self, most: int = MAX_PARTS) -> None:
+        self._left = most
+
+    def count(self, parts: int = 1) -> None:
+        """Count `parts` more. Raises `InvalidImage` when there are too many."""
+        self._left -= parts
+        if self._left < 0:
+            raise InvalidImage("the file has too many parts")
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,8 @@ def declared_errors(kind: str) -> Iterator[None]:
     Our own errors and `MemoryError` pass.
     """
     try:
-        yield
+        with as_memory_error():
+            yield
     except (RmbgError, MemoryError):
         raise
     except (struct.error, IndexError, EOFError):

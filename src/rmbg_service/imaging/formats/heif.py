@@ -5,8 +5,8 @@ from fractions import Fraction
 
 from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.colour_space import ColourSpace
-from rmbg_service.imaging.formats.bitstream import check_av1, check_hevc
-from rmbg_service.imaging.formats.header import MAX_PROFILE_BYTES, Header
+from rmbg_service.imaging.formats.bitstream import MAX_UNITS, check_av1, check_hevc
+from rmbg_service.imaging.formats.header import MAX_PROFILE_BYTES, Header, Parts
 from rmbg_service.imaging.formats.isobmff import Item, Items, read_items
 from rmbg_service.types import Box
 
@@ -29,12 +29,7 @@ def read_heif(data: bytes) -> Header:
     items = read_items(data)
     primary = items[items.primary]
     width, height = _size(primary)
-    coded = _check_work(data, items, items.primary)
-    alpha = _alpha_of(items)
-    if alpha is not None:
-        if _size(items[alpha]) != (width, height):
-            raise InvalidImage("the file's transparency has another size than its picture")
-        _check_work(data, items, alpha)
+    coded = _Work(data, items).check()
     crop = _crop(primary, width, height)
     angle = primary.property(b"irot")
     axis = primary.property(b"imir")
@@ -73,25 +68,64 @@ def _still(data: bytes, items: Items) -> bytes:
     return bytes(still)
 
 
-def _check_work(data: bytes, items: Items, number: int) -> Item:
-    """Check the coded pictures that an item is made of; the first one of them."""
-    item = items[number]
-    if item.kind == b"grid":
-        tiles = items.references.get((b"dimg", number), [])
+class _Work:
+    """What a decoder does for the primary picture: all coded pictures that it is made of."""
+
+    def __init__(self, data: bytes, items: Items) -> None:
+        self._data = data
+        self._items = items
+        self._alphas = _alphas(items)
+        self._units = Parts(MAX_UNITS)
+        self._coded_bytes = 0
+
+    def check(self) -> Item:
+        """Check them and return the first one. Raises `InvalidImage` if they are too much work."""
+        first = self._tiles(self._items.primary)[0]
+        pictures, checked = [self._items.primary], set()
+        while pictures:
+            number = pictures.pop()
+            if number in checked:
+                continue
+            checked.add(number)
+            tiles = self._tiles(number)
+            for tile in tiles:
+                self._check_coded(self._items[tile])
+            for part in {number, *tiles}:
+                alphas = self._alphas.get(part, [])
+                if any(_size(self._items[alpha]) != _size(self._items[part]) for alpha in alphas):
+                    raise InvalidImage("the file's alpha channel and its image differ in size")
+                pictures += alphas
+        return self._items[first]
+
+    def _tiles(self, number: int) -> list[int]:
+        """The coded pictures that an item is made of: those of its grid, or the item itself."""
+        item = self._items[number]
+        if item.kind != b"grid":
+            return [number]
+        tiles = self._items.references.get((b"dimg", number), [])
         if not 0 < len(tiles) <= _MAX_TILES:
-            raise InvalidImage(f"the file's picture has {len(tiles)} tiles")
+            raise InvalidImage(f"the file's image has {len(tiles)} tiles")
         width, height = _size(item)
-        area = sum(w * h for w, h in (_size(items[tile]) for tile in tiles))
+        area = sum(w * h for w, h in (_size(self._items[tile]) for tile in tiles))
         if area > 2 * width * height + _SLACK:
-            raise InvalidImage("the file's tiles are much larger than its picture")
-        _check_grid(data, item, len(tiles), (width, height))
-    else:
-        tiles = [number]
-    if sum(size for tile in tiles for _, size in items[tile].extents) > len(data):
-        raise InvalidImage("the file's tiles are larger than the file")
-    for tile in tiles:
-        _check_coded(data, items[tile])
-    return items[tiles[0]]
+            raise InvalidImage("the file's tiles are much larger than its image")
+        _check_grid(self._data, item, len(tiles), (width, height))
+        return tiles
+
+    def _check_coded(self, item: Item) -> None:
+        width, height = _size(item)
+        pixels = width * height + 64 * (width + height) + 4096  # coded in blocks of up to 64
+        self._coded_bytes += sum(size for _, size in item.extents)
+        if self._coded_bytes > len(self._data):
+            raise InvalidImage("the file's images are larger than the file")
+        stream = b"".join(self._data[start : start + size] for start, size in item.extents)
+        if item.kind == b"av01":
+            check_av1(stream, pixels, self._units)
+        elif item.kind in (b"hvc1", b"hev1"):
+            check_hevc(stream, item.property(b"hvcC") or b"", pixels, self._units)
+        else:
+            kind = item.kind.decode("latin-1")
+            raise InvalidImage(f"images of the kind '{kind}' in a heif file are not supported")
 
 
 def _check_grid(data: bytes, item: Item, tiles: int, size: tuple[int, int]) -> None:
@@ -102,32 +136,22 @@ def _check_grid(data: bytes, item: Item, tiles: int, size: tuple[int, int]) -> N
         raise InvalidImage("the file's grid of tiles contradicts itself")
 
 
-def _check_coded(data: bytes, item: Item) -> None:
-    width, height = _size(item)
-    pixels = width * height + 64 * (width + height) + 4096  # coded in blocks of up to 64
-    stream = b"".join(data[start : start + size] for start, size in item.extents)
-    if item.kind == b"av01":
-        check_av1(stream, pixels)
-    elif item.kind in (b"hvc1", b"hev1"):
-        check_hevc(stream, item.property(b"hvcC") or b"", pixels)
-    else:
-        kind = item.kind.decode("latin-1")
-        raise InvalidImage(f"pictures of the kind '{kind}' in a heif file are not supported")
-
-
-def _alpha_of(items: Items) -> int | None:
+def _alphas(items: Items) -> dict[int, list[int]]:
+    """From each item to those that are its transparency."""
+    alphas: dict[int, list[int]] = {}
     for (kind, source), targets in items.references.items():
-        if kind == b"auxl" and items.primary in targets:
+        if kind == b"auxl":
             auxiliary = items[source].property(b"auxC") or b""
-            if b"alpha" in auxiliary or b"hevc:2015:auxid:1" in auxiliary:
-                return source
-    return None
+            if b"alpha" in auxiliary or b":2015:auxid:1" in auxiliary:
+                for target in targets:
+                    alphas.setdefault(target, []).append(source)
+    return alphas
 
 
 def _size(item: Item) -> tuple[int, int]:
     extents = item.property(b"ispe")
     if extents is None:
-        raise InvalidImage("the file does not say how large its picture is")
+        raise InvalidImage("the file does not say how large its image is")
     return struct.unpack_from(">II", extents, 4)
 
 

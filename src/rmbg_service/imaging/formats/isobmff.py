@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.formats.header import Parts
 
-_MAX_BOXES = 16_384
 _MAX_ITEMS = 8_192
-_MAX_EXTENTS = 32_768
+_MAX_PROPERTIES = 64
+_ONCE = (b"irot", b"imir", b"clap")  # each costs a copy of the picture
+_TRACK = (b"trak", b"mdia", b"minf", b"stbl")  # one in the other
 
 
 @dataclass
@@ -22,6 +24,15 @@ class Item:
     """Where its bytes lie in the file: start and size."""
     properties: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Type and content of its properties, in the order in which they apply."""
+
+    def add(self, added: tuple[bytes, bytes]) -> None:
+        """Add a property. Raises `InvalidImage` if an item cannot have it as well."""
+        kind, _ = added
+        if kind in _ONCE and self.property(kind) is not None:
+            raise InvalidImage("an image in the file is turned or cropped more than once")
+        if len(self.properties) == _MAX_PROPERTIES:
+            raise InvalidImage("an item of the file has too many properties")
+        self.properties.append(added)
 
     def property(self, kind: bytes) -> bytes | None:
         """The content of the first property of this type."""
@@ -75,25 +86,25 @@ class _Reader:
 
 def read_items(data: bytes) -> Items:
     """Read the `meta` box of a file, and whether a sequence of frames comes beside it."""
-    budget = [_MAX_BOXES]
+    parts = Parts()
     found = Items()
-    for box in _boxes(data, 0, len(data), budget):
+    described = False
+    for box in _boxes(data, 0, len(data), parts):
         if box.kind == b"moov":
             found.tracks.append(box.kind_at)
-            found.is_sequence |= _samples(data, box, budget) > 1
+            found.is_sequence |= _samples(data, box, parts) > 1
         elif box.kind == b"meta":
-            if found.items:
+            if described:
                 raise InvalidImage("the file describes itself twice")
-            _read_meta(data, box, found, budget)
+            described = True
+            _read_meta(data, box, found, parts)
     return found
 
 
-def _boxes(data: bytes, start: int, end: int, budget: list[int]) -> Iterator[_Box]:
+def _boxes(data: bytes, start: int, end: int, parts: Parts) -> Iterator[_Box]:
     position = start
     while position + 8 <= end:
-        budget[0] -= 1
-        if budget[0] < 0:
-            raise InvalidImage("the file has too many boxes")
+        parts.count()
         size, kind = struct.unpack_from(">I4s", data, position)
         content = position + 8
         if size == 1:
@@ -106,39 +117,40 @@ def _boxes(data: bytes, start: int, end: int, budget: list[int]) -> Iterator[_Bo
         position = box_end
 
 
-def _samples(data: bytes, box: _Box, budget: list[int]) -> int:
-    """The number of frames of the longest track."""
+def _samples(data: bytes, box: _Box, parts: Parts, depth: int = 0) -> int:
+    """The number of frames of the longest track in `box`, which lies `depth` boxes down in one."""
     most = 0
-    for child in _boxes(data, box.start, box.end, budget):
-        if child.kind in (b"trak", b"mdia", b"minf", b"stbl"):
-            most = max(most, _samples(data, child, budget))
+    for child in _boxes(data, box.start, box.end, parts):
+        if child.kind in _TRACK[depth : depth + 1]:
+            most = max(most, _samples(data, child, parts, depth + 1))
         elif child.kind == b"stsz" and child.end - child.start >= 12:
             most = max(most, struct.unpack_from(">I", data, child.start + 8)[0])
     return most
 
 
-def _read_meta(data: bytes, meta: _Box, found: Items, budget: list[int]) -> None:
+def _read_meta(data: bytes, meta: _Box, found: Items, parts: Parts) -> None:
     children: dict[bytes, _Box] = {}
-    for box in _boxes(data, meta.start + 4, meta.end, budget):
+    for box in _boxes(data, meta.start + 4, meta.end, parts):
         children.setdefault(box.kind, box)
     if b"pitm" in children:
         reader = _Reader(data, children[b"pitm"])
         found.primary = reader.take(2 if reader.full_box()[0] == 0 else 4)
     if b"iinf" in children:
-        _read_kinds(data, children[b"iinf"], found, budget)
+        _read_kinds(data, children[b"iinf"], found, parts)
     if b"iloc" in children:
         idat = children.get(b"idat")
-        _read_locations(_Reader(data, children[b"iloc"]), found, 0 if idat is None else idat.start)
+        start = 0 if idat is None else idat.start
+        _read_locations(_Reader(data, children[b"iloc"]), found, start, parts)
     if b"iref" in children:
-        _read_references(data, children[b"iref"], found, budget)
+        _read_references(data, children[b"iref"], found, parts)
     if b"iprp" in children:
-        _read_properties(data, children[b"iprp"], found, budget)
+        _read_properties(data, children[b"iprp"], found, parts)
 
 
-def _read_kinds(data: bytes, box: _Box, found: Items, budget: list[int]) -> None:
+def _read_kinds(data: bytes, box: _Box, found: Items, parts: Parts) -> None:
     reader = _Reader(data, box)
     reader.take(2 if reader.full_box()[0] == 0 else 4)
-    for entry in _boxes(data, reader.position, box.end, budget):
+    for entry in _boxes(data, reader.position, box.end, parts):
         if entry.kind != b"infe":
             continue
         info = _Reader(data, entry)
@@ -151,57 +163,55 @@ def _read_kinds(data: bytes, box: _Box, found: Items, budget: list[int]) -> None
             raise InvalidImage("the file has too many items")
 
 
-def _read_locations(reader: _Reader, found: Items, idat: int) -> None:
+def _read_locations(reader: _Reader, found: Items, idat: int, parts: Parts) -> None:
     version, _ = reader.full_box()
     sizes = reader.take(2)
     offset_size, length_size, base_size, index_size = (sizes >> s & 15 for s in (12, 8, 4, 0))
-    extents = 0
     for _ in range(min(reader.take(4 if version == 2 else 2), _MAX_ITEMS)):
         item = found.items.get(reader.take(4 if version == 2 else 2), Item())
         method = reader.take(2) & 15 if version else 0
         reader.take(2)
         base = reader.take(base_size) + (idat if method == 1 else 0)
         count = reader.take(2)
-        extents += count
-        if extents > _MAX_EXTENTS:
-            raise InvalidImage("the file's items lie in too many parts")
+        parts.count(1 + count)
         for _ in range(count):
             reader.take(index_size if version else 0)
             offset = base + reader.take(offset_size)
             item.extents.append((offset, reader.take(length_size)))
 
 
-def _read_references(data: bytes, box: _Box, found: Items, budget: list[int]) -> None:
+def _read_references(data: bytes, box: _Box, found: Items, parts: Parts) -> None:
     reader = _Reader(data, box)
     size = 2 if reader.full_box()[0] == 0 else 4
-    for entry in _boxes(data, reader.position, box.end, budget):
+    for entry in _boxes(data, reader.position, box.end, parts):
         reference = _Reader(data, entry)
         source = reference.take(size)
-        targets = [reference.take(size) for _ in range(reference.take(2))]
+        count = reference.take(2)
+        parts.count(count)
+        targets = [reference.take(size) for _ in range(count)]
         found.references.setdefault((entry.kind, source), targets)
 
 
-def _read_properties(data: bytes, parent: _Box, found: Items, budget: list[int]) -> None:
+def _read_properties(data: bytes, parent: _Box, found: Items, parts: Parts) -> None:
     properties: list[tuple[bytes, bytes]] = []
-    for child in _boxes(data, parent.start, parent.end, budget):
+    for child in _boxes(data, parent.start, parent.end, parts):
         if child.kind == b"ipco":
-            boxes = _boxes(data, child.start, child.end, budget)
+            boxes = _boxes(data, child.start, child.end, parts)
             properties += [(box.kind, data[box.start : box.end]) for box in boxes]
         elif child.kind == b"ipma":
-            _read_associations(_Reader(data, child), found, properties, budget)
+            _read_associations(_Reader(data, child), found, properties, parts)
 
 
 def _read_associations(
-    reader: _Reader, found: Items, properties: list[tuple[bytes, bytes]], budget: list[int]
+    reader: _Reader, found: Items, properties: list[tuple[bytes, bytes]], parts: Parts
 ) -> None:
     version, flags = reader.full_box()
     size = 2 if flags & 1 else 1
     for _ in range(min(reader.take(4), _MAX_ITEMS)):
         item = found.items.get(reader.take(2 if version == 0 else 4), Item())
-        for _ in range(reader.take(1)):
+        count = reader.take(1)
+        parts.count(1 + count)
+        for _ in range(count):
             index = reader.take(size) & (0x7FFF if flags & 1 else 0x7F)
-            budget[0] -= 1
-            if budget[0] < 0:
-                raise InvalidImage("the file's items have too many properties")
             if 0 < index <= len(properties):
-                item.properties.append(properties[index - 1])
+                item.add(properties[index - 1])

@@ -5,7 +5,7 @@ import struct
 from dataclasses import dataclass
 
 from rmbg_service.errors import InvalidImage
-from rmbg_service.imaging.formats.header import MAX_PARTS, MAX_PROFILE_BYTES, Header
+from rmbg_service.imaging.formats.header import MAX_PROFILE_BYTES, Header, Parts
 from rmbg_service.imaging.orientation import orientation_of
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
@@ -15,9 +15,11 @@ _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # TEM, RSTn and SOI: markers without a length
 _APP0, _APP1, _APP2, _APP14, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 _EOI, _SOS = 0xD9, 0xDA
+_TABLES = (0xC4, 0xDB)  # DHT and DQT
 _METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, _COM))
 _MAX_SCANS = 100
 _MAX_SCANNED_PIXELS = 800_000_000
+_MAX_TABLE_BYTES = 1 << 20  # before the first scan; a decoder keeps about 2 KB of them
 _WINDOW = 1 << 20
 _ORDINARY_SCANS = 16  # encoders write about ten at any size
 
@@ -30,21 +32,39 @@ class _Frame:
     components: int
 
 
-def read_jpeg(data: bytes) -> Header:
+class JpegWork(Parts):
+    """What decoding costs, of all the JPEG streams of a file together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scanned_pixels = 0
+
+    def count_scan(self, pixels: int, scans: int) -> None:
+        """Count a pass over a picture of `pixels`, the number `scans` of that picture.
+
+        Raises `InvalidImage` when there are too many.
+        """
+        self._scanned_pixels += pixels
+        many = scans > _ORDINARY_SCANS and self._scanned_pixels > _MAX_SCANNED_PIXELS
+        if many or scans > _MAX_SCANS:
+            raise InvalidImage("the jpeg file has too many scans")
+
+
+def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
     """Read a JPEG file up to its first picture's end.
 
-    Raises `InvalidImage` for more segments or scans than a decoder should have to go through.
+    `work` is what other streams of the same file have cost. Raises `InvalidImage` for more segments
+    or scans than a decoder should have to go through.
     """
+    work = work or JpegWork()
     frame: _Frame | None = None
     orientation: int | None = None
     profile: dict[int, bytes] = {}
     dropped: list[slice] = []
-    position, segments = 2, 0
+    position, table_bytes = 2, 0
     while True:
         marker, start, end = _segment(data, position)
-        segments += 1
-        if segments > MAX_PARTS:
-            raise InvalidImage("the jpeg file has too many segments")
+        work.count()
         if marker in _SOF and frame is None:
             height, width, components = struct.unpack_from(">HHB", data, start + 5)
             frame = _Frame(marker in _PROGRESSIVE, width, height, components)
@@ -55,14 +75,18 @@ def read_jpeg(data: bytes) -> Header:
         elif marker == _SOS:
             break
         elif marker == _EOI:
-            raise InvalidImage("the jpeg file has no picture")
+            raise InvalidImage("the jpeg file has no image")
+        elif marker in _TABLES:
+            table_bytes += end - start
+            if table_bytes > _MAX_TABLE_BYTES:
+                raise InvalidImage("the jpeg file has too many tables")
         if marker in _METADATA:
             dropped.append(slice(start, end))
         position = end
     if frame is None:
         raise InvalidImage("the jpeg file has no frame header")
     if frame.progressive or data[start + 4] < frame.components:
-        _check_scans(data, start, frame.width * frame.height)
+        _check_scans(data, start, frame.width * frame.height, work)
     icc = b"".join(profile[number] for number in sorted(profile))
     return Header(
         "jpeg",
@@ -101,17 +125,15 @@ def _search(pattern: re.Pattern[bytes], data: bytes, position: int) -> re.Match[
     return None
 
 
-def _check_scans(data: bytes, position: int, pixels: int) -> None:
+def _check_scans(data: bytes, position: int, pixels: int, work: JpegWork) -> None:
     """Count the scans up to the picture's end: each costs a pass over the whole picture."""
-    scans = segments = 0
+    scans = 0
     while (found := _search(_IN_SCAN, data, position)) is not None:
         marker, position = data[found.start() + 1], found.end()
-        segments += 1
-        scans += marker == _SOS
-        if scans > _MAX_SCANS or (scans > _ORDINARY_SCANS and scans * pixels > _MAX_SCANNED_PIXELS):
-            raise InvalidImage("the jpeg file has too many scans")
-        if segments > MAX_PARTS:
-            raise InvalidImage("the jpeg file has too many segments")
+        work.count()
+        if marker == _SOS:
+            scans += 1
+            work.count_scan(pixels, scans)
         if marker == _EOI:
             return
         if marker not in _ALONE:

@@ -25,11 +25,11 @@ def read_png(data: bytes) -> Header:
         raise InvalidImage("the png file does not begin with its header")
     kept: list[memoryview] = [memoryview(SIGNATURE)]
     side: dict[bytes, memoryview] = {}
-    raw_exif = b""
+    raw_exif: bytes | None = None
     dropped = False
     for name, content, whole in _chunks(data):
         if name == b"CgBI":
-            raise InvalidImage("the png file is in Apple's own variant, which is not supported")
+            raise InvalidImage("png files in Apple's variant (CgBI) are not supported")
         ancillary = bool(name[0] & 0x20)
         useful = name in _DECODED if not ancillary else name == b"tRNS" and _is_intact(whole)
         if useful or not ancillary:
@@ -39,9 +39,9 @@ def read_png(data: bytes) -> Header:
         if name in (b"iCCP", b"eXIf") or len(content) == _SMALL.get(name, -1):
             if name not in side and _is_intact(whole):
                 side[name] = content
-        elif name in (b"tEXt", b"zTXt") and content[:22] in _RAW_EXIF and not raw_exif:
+        elif name in (b"tEXt", b"zTXt") and content[:22] in _RAW_EXIF and raw_exif is None:
             raw_exif = _raw_exif(content, compressed=name == b"zTXt")
-    exif = bytes(side.get(b"eXIf", b"")[:_MAX_EXIF_BYTES]) or raw_exif
+    exif = bytes(side.get(b"eXIf", b"")[:_MAX_EXIF_BYTES]) or raw_exif or b""
     return Header(
         "png",
         width,

@@ -19,11 +19,12 @@ _SUBFILE, _ORIENTATION, _T4_OPTIONS, _T6_OPTIONS, _ICC = 254, 274, 292, 293, 346
 _NOT_A_PAGE = 1 | 4  # of the subfile type: a smaller version, a transparency mask
 
 _MAX_ENTRIES = 4_096
-_MAX_PAGES = 1_000
+_MAX_TAGS = 65_536  # of all pages together
 MAX_SEGMENTS = 100_000
 """Strips or tiles; a picture of 25,000 rows in four planes has as many if each row is a strip."""
 _MAX_SAMPLES = 8
 _TILE_SLACK = 1 << 22  # pixels by which a tile may reach beyond a small picture
+_TILES_SLACK = 1 << 26  # and all tiles together
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 18: "Q"}
 _TYPE_NUMBERS = {"B": 7, "H": 3, "I": 4}
 
@@ -57,6 +58,7 @@ class _Directory:
         self._data, self._order, self._big = data, order, big
         self._entries: dict[int, tuple[int, int, int]] = {}
         count = struct.unpack_from(order + ("Q" if big else "H"), data, position)[0]
+        self.count = count
         if count > _MAX_ENTRIES:
             raise InvalidImage("the tiff file has too many tags")
         entry, size = position + (8 if big else 2), 20 if big else 12
@@ -124,7 +126,7 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
     width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
     samples = directory.number(SAMPLES, 1)
     if not 1 <= samples <= _MAX_SAMPLES:
-        raise InvalidImage(f"tiff files of {samples} samples a pixel are not supported")
+        raise InvalidImage(f"tiff files with {samples} samples per pixel are not supported")
     bits = directory.array(BITS, samples)
     formats = directory.array(SAMPLE_FORMAT, samples)
     for values in (bits, formats):
@@ -139,12 +141,15 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
         segment = (min(directory.number(ROWS_PER_STRIP, height), height), width)
         offsets_tag, sizes_tag = STRIP_OFFSETS, STRIP_BYTES
     if 0 in segment or 0 in (width, height):
-        raise EmptyImage("the picture has no pixels")
-    count = -(-height // segment[0]) * -(-width // segment[1]) * (samples if planar else 1)
+        raise EmptyImage("the image has no pixels")
+    count = -(-height // segment[0]) * -(-width // segment[1])
+    area = count * segment[0] * segment[1]
+    count *= samples if planar else 1
     if count > MAX_SEGMENTS:
         raise InvalidImage("the tiff file has too many strips or tiles")
-    if segment[0] * segment[1] > width * height + _TILE_SLACK:
-        raise InvalidImage("the tiff file's tiles are much larger than its picture")
+    pixels = width * height
+    if segment[0] * segment[1] > pixels + _TILE_SLACK or area > 2 * pixels + _TILES_SLACK:
+        raise InvalidImage("the tiff file's tiles are much larger than its image")
     offsets, sizes = directory.array(offsets_tag, count), directory.array(sizes_tag, count)
     compression = directory.number(COMPRESSION, 1)
     depth = 1 if bits is None else int(bits[0])
@@ -180,16 +185,13 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
 
 def _has_more_pages(data: bytes, order: str, big: bool, directory: _Directory) -> bool:
     """Whether there is a second picture that is no smaller version or mask of the first one."""
-    seen = set()
-    for _ in range(_MAX_PAGES):
-        position = directory.next
-        if position == 0 or position in seen:
-            return False
-        seen.add(position)
+    tags = 0
+    while (position := directory.next) and tags <= _MAX_TAGS:
         try:
             directory = _Directory(data, order, big, position)
         except (struct.error, InvalidImage):
             return False
+        tags += 1 + directory.count
         if not directory.number(_SUBFILE, 0) & _NOT_A_PAGE:
             return True
     return False

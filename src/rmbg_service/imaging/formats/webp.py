@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 
 from rmbg_service.errors import InvalidImage
-from rmbg_service.imaging.formats.header import MAX_PARTS, MAX_PROFILE_BYTES, Header
+from rmbg_service.imaging.formats.header import MAX_PROFILE_BYTES, Header, Parts
 from rmbg_service.imaging.orientation import orientation_of
 
 _START = 12
@@ -12,14 +12,17 @@ _PICTURE = (b"ALPH", b"VP8 ", b"VP8L")
 _METADATA_FLAGS = 0x20 | 0x08 | 0x04  # ICC, EXIF, XMP
 
 
-def read_webp(data: bytes) -> Header:
-    """Read the chunks of a WebP file; the decoder is given its first frame alone."""
+def read_webp(data: bytes, parts: Parts | None = None) -> Header:
+    """Read the chunks of a WebP file; the decoder is given its first frame alone.
+
+    `parts` counts those of other streams of the same file.
+    """
     kept: list[bytes | memoryview] = []
     side: dict[bytes, memoryview] = {}
     frames = 0
     size: tuple[int, int] | None = None
     dropped = False
-    for name, content, whole in _chunks(data):
+    for name, content, whole in _chunks(data, parts or Parts()):
         if name == b"VP8X" and not kept:
             size = _u24(content, 4) + 1, _u24(content, 7) + 1
             flags = bytes((content[0] & ~_METADATA_FLAGS & 0xFF,))
@@ -33,7 +36,7 @@ def read_webp(data: bytes) -> Header:
             dropped = True
             side.setdefault(name, content)
     if size is None:
-        raise InvalidImage("the webp file has no picture")
+        raise InvalidImage("the webp file has no image")
     body = sum(map(len, kept))
     riff = b"RIFF" + struct.pack("<I", body + 4) + b"WEBP"
     icc = side.get(b"ICCP", b"")
@@ -47,18 +50,16 @@ def read_webp(data: bytes) -> Header:
     )
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
+def _chunks(data: bytes, parts: Parts) -> Iterator[tuple[bytes, memoryview, memoryview]]:
     """Name, content and whole of each chunk, the last one perhaps cut short."""
     view = memoryview(data)[: struct.unpack_from("<I", data, 4)[0] + 8]
     position = _START
-    for _ in range(MAX_PARTS):
-        if position + 8 > len(view):
-            return
+    while position + 8 <= len(view):
+        parts.count()
         name, length = struct.unpack_from("<4sI", data, position)
         end = position + 8 + length
         yield name, view[position + 8 : end], view[position : end + length % 2]
         position = end + length % 2
-    raise InvalidImage("the webp file has too many chunks")
 
 
 def _size_of(name: bytes, content: memoryview) -> tuple[int, int] | None:

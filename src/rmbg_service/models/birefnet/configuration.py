@@ -31,7 +31,7 @@ class BiRefNetConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """The configuration that `BiRefNet.save_pretrained` writes.
 
     `patch_order` says how the decoder's input patches are laid into channels in the weights beside
-    this file; a network in memory always has `c_hg_wg` (see `loading.py`).
+    this file; a network in memory always has `c_hg_wg` (see `patch_order.py`).
     """
 
     model_type = "birefnet"

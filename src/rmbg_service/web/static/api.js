@@ -36,10 +36,13 @@ import { Problem, readProblem } from "./problems.js";
 
 const POLL_MS = 250;
 
-/** @returns {Promise<Info>} */
-export async function fetchInfo() {
-  const answer = await fetch("api/info");
-  if (!answer.ok) throw new Problem("network", `GET /api/info: ${answer.status}`);
+/**
+ * @param {string} key the API key, "" for none: the service may tell nothing without one
+ * @returns {Promise<Info>}
+ */
+export async function fetchInfo(key) {
+  const answer = await fetch("api/info", { headers: key ? { "X-API-Key": key } : {} });
+  if (!answer.ok) throw readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
   return answer.json();
 }
 

@@ -137,8 +137,9 @@ function revealResult() {
 async function learn() {
   if (info) return;
   try {
-    info = await fetchInfo();
-  } catch {
+    info = await fetchInfo(key.value);
+  } catch (error) {
+    if (error instanceof Problem && error.type === "unauthorized") key.ask();
     setTimeout(learn, LEARN_AGAIN_MS);
     return; // the first picture will tell what is wrong
   }

@@ -1,0 +1,38 @@
+import cv2
+import numpy as np
+import pytest
+
+from rmbg_service.imaging.tiling import tiles
+from rmbg_service.matting.arrays import merge, resize, split, touched_tiles, window
+
+SIZE = (300, 400)
+
+
+def test_split_and_merge_are_inverse() -> None:
+    planes = np.random.default_rng(0).random((5, 7, 3), np.float32)
+    assert (merge(split(planes)) == planes).all()
+
+
+def test_windows_are_the_parts_of_the_enlarged_planes() -> None:
+    planes = np.random.default_rng(0).random((30, 40, 2), np.float32)
+    whole = cv2.resize(planes, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
+    for tile in tiles(SIZE):
+        assert np.abs(window(planes, SIZE, tile) - whole[tile]).max() < 0.05  # of a range of 1
+
+
+def test_only_tiles_that_the_band_reaches_are_touched() -> None:
+    band = np.zeros((30, 40), np.float32)
+    band[2, 2] = 1
+    assert list(touched_tiles(band, SIZE)) == [(slice(0, 128), slice(0, 128))]
+    assert not list(touched_tiles(np.zeros_like(band), SIZE))
+    assert list(touched_tiles(np.ones_like(band), SIZE)) == list(tiles(SIZE))
+
+
+@pytest.mark.parametrize("size", [(10, 10), (40, 90), (20, 30)])
+def test_float_values_stay_in_their_range(size: tuple[int, int]) -> None:
+    checks = (np.indices((20, 30)).sum(axis=0) % 2).astype(np.float32)
+    resized = resize(checks, size)
+    assert resized.shape == size
+    assert resized.min() >= 0
+    assert resized.max() <= 1
+    assert resize(checks, (20, 30)) is checks
