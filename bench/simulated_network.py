@@ -17,6 +17,7 @@ import numpy as np
 from rmbg_service.evaluation.edges import usable_edge
 from rmbg_service.evaluation.measures import boundary_iou, mae
 from rmbg_service.evaluation.scenes import make_scene
+from rmbg_service.evaluation.scenes.subjects import SUBJECTS
 from rmbg_service.matting.upsampling import Refinement, to_full_size
 from rmbg_service.types import Matte
 
@@ -62,6 +63,7 @@ def main() -> None:
     figures: dict[tuple[str, Refinement], list[tuple[float, float, float]]] = defaultdict(list)
     for index in range(args.scenes):
         scene = make_scene(index, size=SIZE)
+        subject = next(tag for tag in scene.tags if tag in SUBJECTS)
         truth = scene.alpha * np.float32(1 / 255)
         squeezed = cv2.resize(truth, (NETWORK_PX, NETWORK_PX), interpolation=cv2.INTER_AREA)
         for damage, damaged in DAMAGES.items():
@@ -71,7 +73,7 @@ def main() -> None:
                 level = 0.1 if "translucent" in scene.tags else 0.5
                 edge = usable_edge(alpha, truth, edge_level=level)
                 measured = edge.uea, mae(alpha, truth), boundary_iou(alpha, truth)
-                for group in (damage, f"subject: {scene.tags[-1]}"):
+                for group in (damage, f"subject: {subject}"):
                     figures[group, refinement].append(measured)
     print("| kind | n | refinement | UEA | MAE | boundary IoU |\n|---|---|---|---|---|---|")
     for (group, refinement), all_values in figures.items():
