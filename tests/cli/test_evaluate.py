@@ -251,7 +251,7 @@ def test_made_up_scenes_need_no_dataset(tmp_path: Path) -> None:
     [
         ([], "name a DATASET"),
         (["DATA", "another"], "expected one DATASET"),
-        (["DATA", "--detail", "best"], "no detail 'best'"),
+        (["DATA", "--detail", "finest"], "no detail 'finest'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], says: str) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from rmbg_service.system.exit import *
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 hung = ThreadPoolExecutor(1)
 hung.submit(threading.Event().wait)  # a normal exit would wait for this thread
 """
