@@ -9,9 +9,10 @@ from typing import NamedTuple, TypeAlias
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
 
 from rmbg_service.errors import VideoError
 from rmbg_service.types import RgbImage
@@ -63,9 +64,7 @@ def open_clip(path: Path) -> Clip:
     try:
         check_size(path)
         with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise VideoError("the file has no video")
-            stream = container.streams.video[0]
+            stream = _video_stream(container)
             frame = next(container.decode(stream))
             turned = _quarter_turns(frame) % 2 == 1
             aspect = Fraction(stream.codec_context.sample_aspect_ratio or 1)
@@ -91,9 +90,9 @@ def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame |
 
     Times start at 0 with the file. Raises `VideoError`, also at the end of a truncated file.
     """
-    video, sound = container.streams.video[0], container.streams.audio[:1]
+    video, sound = _video_stream(container), container.streams.audio[:1]
     video.thread_type = "AUTO"
-    integrity = IntegrityCheck(container)
+    integrity = IntegrityCheck(container, video)
     begin_s = Fraction(max(container.start_time or 0, 0), av.time_base)
     last = -1
     try:
@@ -121,6 +120,18 @@ def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame |
     except IndexError:  # PyAV does not support tracks that begin in the middle
         raise VideoError("the video is damaged: a track that was not announced") from None
     integrity.check()
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    """The first video track with more than one picture; cover pictures are tracks, too."""
+    tracks = [
+        track
+        for track in container.streams.video
+        if not track.disposition & Disposition.attached_pic
+    ]
+    if not tracks:
+        raise VideoError("the file has no video")
+    return min(tracks, key=lambda track: track.frames == 1)
 
 
 def _upright_rgb(frame: VideoFrame, colour: ColourCode) -> RgbImage:
