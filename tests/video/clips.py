@@ -66,6 +66,25 @@ def write_clip(
     return path
 
 
+def write_transparent(path: Path, codec: str, pixels: str, hidden: Sequence[slice | None]) -> Path:
+    """A clip of `picture`s without audio; each hides these columns, if any, with alpha 0."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=Fraction(25))
+        assert isinstance(video, VideoStream)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, pixels
+        if codec.startswith("libvpx"):
+            video.options = {"auto-alt-ref": "0", "crf": "5", "b": "2M"}
+        for number, columns in enumerate(hidden):
+            rgba = np.dstack([picture(), np.full((HEIGHT, WIDTH), 255, np.uint8)])
+            if columns is not None:
+                rgba[:, columns, 3] = 0
+            frame = VideoFrame.from_ndarray(rgba, "rgba").reformat(format=pixels)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+    return path
+
+
 def _write_tone(container: av.container.OutputContainer, sound: AudioStream, gap: int) -> None:
     for begin in range(0, _RATE_HZ // 5, 1024):
         wave = 0.3 * np.sin(np.arange(begin, begin + 1024) * 0.06)
