@@ -9,6 +9,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
@@ -62,6 +63,25 @@ def write_clip(
         if sound is not None:
             assert isinstance(sound, AudioStream)
             _write_tone(container, sound, round(gap_s * _RATE_HZ))
+    return path
+
+
+def write_transparent(path: Path, codec: str, pixels: str, hidden: Sequence[slice | None]) -> Path:
+    """A clip of `picture`s without audio; each hides these columns, if any, with alpha 0."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=Fraction(25))
+        assert isinstance(video, VideoStream)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, pixels
+        if codec.startswith("libvpx"):
+            video.options = {"auto-alt-ref": "0", "crf": "5", "b": "2M"}
+        for number, columns in enumerate(hidden):
+            rgba = np.dstack([picture(), np.full((HEIGHT, WIDTH), 255, np.uint8)])
+            if columns is not None:
+                rgba[:, columns, 3] = 0
+            frame = VideoFrame.from_ndarray(rgba, "rgba").reformat(format=pixels)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
     return path
 
 
@@ -120,3 +140,39 @@ def read(path: Path) -> Content:
         samples = sum(sound.size for sound in sounds) / audio.channels
         peak = max(float(np.abs(sound).max()) for sound in sounds)
         return Content(frames, times, audio.codec_context.name, samples / audio.rate, peak, matrix)
+
+
+def add_cover(path: Path, source: Path) -> Path:
+    """The MP4 `source` with a grey cover picture of 32 x 32 px, which FFmpeg lists first."""
+    with av.open(str(source)) as clip, av.open(str(path), "w") as container:
+        tracks = {
+            track.index: container.add_stream_from_template(track)
+            for track in (*clip.streams.video, *clip.streams.audio)
+        }
+        cover = container.add_stream("mjpeg", rate=1)
+        assert isinstance(cover, VideoStream)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        grey = np.full((32, 32, 3), 128, np.uint8)
+        container.mux(cover.encode(VideoFrame.from_ndarray(grey, "rgb24")))
+        container.mux(cover.encode())
+        for packet in clip.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream.index]
+                container.mux(packet)
+    _move_metadata_first(path)
+    return path
+
+
+def _move_metadata_first(path: Path) -> None:
+    """Move `udta`, which holds the cover picture, before the tracks of an MP4."""
+    data = path.read_bytes()
+    begin = data.index(b"moov") + 4
+    at, end = begin, begin - 8 + int.from_bytes(data[begin - 8 : begin - 4], "big")
+    boxes = []
+    while at < end:
+        size = int.from_bytes(data[at : at + 4], "big")
+        boxes.append(data[at : at + size])
+        at += size
+    boxes.sort(key=lambda box: box[4:8] == b"trak")
+    path.write_bytes(data[:begin] + b"".join(boxes) + data[end:])

@@ -16,7 +16,19 @@ from rmbg_service.types import Matte, ModelInput
 from rmbg_service.video.convert import convert
 from rmbg_service.video.reader import open_clip
 from tests.fakes import FakePredictor
-from tests.video.clips import BLUE, HEIGHT, RED, TICK, TIMES, WIDTH, Content, read, turn, write_clip
+from tests.video.clips import (
+    BLUE,
+    HEIGHT,
+    RED,
+    TICK,
+    TIMES,
+    WIDTH,
+    Content,
+    read,
+    turn,
+    write_clip,
+    write_transparent,
+)
 
 SECONDS = [float(time * TICK) for time in TIMES]
 OFF = RemovalOptions(detail="off")
@@ -194,3 +206,33 @@ def test_a_clip_without_a_subject_is_empty(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="cannot be written"):
         convert_file(write_clip(tmp_path / "a.mp4"), tmp_path / "none" / "b.webm")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("a.webm", "libvpx", "yuva420p"),
+        ("a.webm", "libvpx-vp9", "yuva420p"),
+        ("a.mov", "prores_ks", "yuva444p10le"),
+        ("a.mov", "qtrle", "argb"),
+        ("a.mov", "png", "rgba"),
+    ],
+)
+def test_what_the_clip_hides_stays_hidden(
+    tmp_path: Path, name: str, codec: str, pixels: str
+) -> None:
+    source = write_transparent(tmp_path / name, codec, pixels, [slice(0, 24)] * 3)
+    convert_file(source, tmp_path / "b.mov")
+    frames = read(tmp_path / "b.mov").frames
+    assert len(frames) == 3
+    for rgba in frames:
+        assert rgba[:, :20, 3].max() <= 2
+        assert rgba[:, 28:40, 3].min() >= 253
+
+
+def test_what_one_frame_hides_does_not_come_back_from_the_next(tmp_path: Path) -> None:
+    hidden = [None, slice(0, 24), None]
+    source = write_transparent(tmp_path / "a.mov", "png", "rgba", hidden)
+    convert_file(source, tmp_path / "b.mov")
+    frames = read(tmp_path / "b.mov").frames
+    assert frames[1][:, :20, 3].max() <= 2

@@ -8,7 +8,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from rmbg_service.errors import VideoError
 from rmbg_service.video.reader import Frame, frames_and_audio, open_clip
-from tests.video.clips import BLUE, HEIGHT, RED, TICK, TIMES, WIDTH, turn, write_clip
+from tests.video.clips import BLUE, HEIGHT, RED, TICK, TIMES, WIDTH, add_cover, turn, write_clip
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -89,3 +89,12 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         container.start_encoding()
     with pytest.raises(VideoError, match="has no video"):
         open_clip(path)
+
+
+def test_a_cover_picture_is_not_the_video(tmp_path: Path) -> None:
+    path = add_cover(tmp_path / "b.mp4", write_clip(tmp_path / "a.mp4"))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "mjpeg"
+    clip = open_clip(path)
+    assert (clip.width, clip.height) == (WIDTH, HEIGHT)
+    assert [frame.pts for frame in frames_of(path)] == list(TIMES)

@@ -31,11 +31,12 @@ LEAST_SIDE_PX = 16
 
 
 class MattedFrame(NamedTuple):
-    """A frame, its alpha and its presentation time, which is only passed on."""
+    """A frame and its alpha; its presentation time and the clip's own alpha are only passed on."""
 
     rgb: RgbImage
     alpha: Alpha
     pts: int
+    own_alpha: Alpha | None = None
 
 
 def temporal_mean(frames: Iterable[MattedFrame]) -> Iterator[MattedFrame]:

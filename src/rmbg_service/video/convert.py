@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import av
+import numpy as np
 from av.container import InputContainer
 
 from rmbg_service.errors import VideoError
@@ -17,7 +18,7 @@ from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction, predict
-from rmbg_service.types import RgbImage
+from rmbg_service.types import Alpha, RgbImage
 from rmbg_service.video.reader import Clip, Frame, frames_and_audio
 from rmbg_service.video.sequence import SequenceWriter
 from rmbg_service.video.writer import KINDS, FileWriter, Writer
@@ -77,23 +78,27 @@ def _predict(
     frames: Iterable[Frame], predictor: Predictor, options: RemovalOptions
 ) -> Iterator[_Predicted]:
     for frame in frames:
-        yield _Predicted(frame, predict(_source(frame.rgb), predictor, options))
+        yield _Predicted(frame, predict(_source(frame.rgb, frame.alpha), predictor, options))
 
 
 def _full_size(predicted: _Predicted, options: RemovalOptions) -> MattedFrame:
     frame, prediction = predicted
-    alpha = pipeline.full_size_alpha(_source(frame.rgb), prediction, options)
-    return MattedFrame(frame.rgb, alpha, frame.pts)
+    source = _source(frame.rgb, frame.alpha)
+    alpha = pipeline.full_size_alpha(source, prediction, options)
+    return MattedFrame(frame.rgb, alpha, frame.pts, frame.alpha)
 
 
 def _cut_out(frame: MattedFrame, options: RemovalOptions) -> tuple[Cutout, int]:
-    rgb = pipeline.clean_colours(_source(frame.rgb), frame.alpha, options)
-    return Cutout(rgb, frame.alpha), frame.pts
+    alpha = frame.alpha
+    if frame.own_alpha is not None:  # the mean must not show what this frame hides
+        alpha = np.minimum(alpha, frame.own_alpha)
+    rgb = pipeline.clean_colours(_source(frame.rgb, frame.own_alpha), alpha, options)
+    return Cutout(rgb, alpha), frame.pts
 
 
-def _source(rgb: RgbImage) -> SourceImage:
+def _source(rgb: RgbImage, alpha: Alpha | None) -> SourceImage:
     height, width = rgb.shape[:2]
-    return SourceImage(ImageInfo("video", width, height), rgb)
+    return SourceImage(ImageInfo("video", width, height), rgb, alpha)
 
 
 def _in_order(

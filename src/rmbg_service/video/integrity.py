@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import av
 from av.container import InputContainer
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from rmbg_service.errors import VideoError
 
@@ -43,8 +44,9 @@ class IntegrityCheck:
     twice the longest time between two frames may be missing.
     """
 
-    def __init__(self, container: InputContainer) -> None:
+    def __init__(self, container: InputContainer, video: VideoStream) -> None:
         self._container = container
+        self._video = video
         self._counts: Counter[int] = Counter()
         self._end_s = Fraction(0)
         self._last_dts: int | None = None
@@ -60,7 +62,7 @@ class IntegrityCheck:
         if packet.pts is not None:
             end_s = (packet.pts + (packet.duration or 0)) * packet.time_base
             self._end_s = max(self._end_s, end_s)
-        if packet.stream is self._container.streams.video[0] and packet.dts is not None:
+        if packet.stream is self._video and packet.dts is not None:
             if self._last_dts is not None:
                 step_s = (packet.dts - self._last_dts) * packet.time_base
                 self._longest_step_s = max(self._longest_step_s, step_s)
@@ -68,10 +70,10 @@ class IntegrityCheck:
 
     def check(self) -> None:
         """Called at the end of the file: raise `VideoError` if it is truncated."""
-        video = self._container.streams.video[0]
         if _INDEXED in self._container.format.name:
-            for stream in (video, *self._container.streams.audio[:1]):
-                self._check_count(stream, "frames" if stream is video else "audio packets")
+            self._check_count(self._video, "frames")
+            for stream in self._container.streams.audio[:1]:
+                self._check_count(stream, "audio packets")
         elif _TIMED in self._container.format.name and self._container.duration is not None:
             length_s = Fraction(self._container.duration, av.time_base)
             if self._end_s + max(_SLACK_S, 2 * self._longest_step_s) < length_s:
