@@ -155,12 +155,13 @@ def test_a_clip_of_any_container_is_an_input(
     assert len(read(tmp_path / "b.webm").frames) == len(TIMES)
 
 
-@pytest.mark.parametrize("name", ["a.wmv", "a.gif", "a.unknown"])
+@pytest.mark.parametrize("name", ["a.wmv", "a.gif", "a.unknown", "missing.gif"])
 def test_an_input_that_is_no_clip_is_named_as_the_reason(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, FakePredictor())
-    (tmp_path / name).write_bytes(b"nothing of the kind" * 100)
+    if name != "missing.gif":
+        (tmp_path / name).write_bytes(b"nothing of the kind" * 100)
     result = invoke(tmp_path / name, "-o", tmp_path / "b.webm", "--json")
     assert result.exit_code == 1
     line = json.loads(result.stdout)

@@ -15,7 +15,7 @@ from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_replace
-from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_folder
 from rmbg_service.video.sequence import FrameNames, is_numbered
 
 _SUPPORTED_OPTIONS = {"detail", "decontaminate"}
@@ -34,8 +34,9 @@ def is_video(path: str, out: Path | None) -> bool:
     suffix = Path(path).suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return True
-    wanted = out is not None and out.suffix.lower() in _OUTPUT_SUFFIXES and not out.is_dir()
-    return wanted and suffix not in _STILL_SUFFIXES and Path(path).is_file()
+    if suffix in _STILL_SUFFIXES or path == "-" or is_folder(path):
+        return False
+    return out is not None and out.suffix.lower() in _OUTPUT_SUFFIXES and not is_folder(out)
 
 
 def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str, Any]) -> None:
