@@ -12,7 +12,7 @@ from rmbg_service.cli import app
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.types import Matte, ModelInput
 from tests.fakes import FakePredictor
-from tests.video.clips import TIMES, read, write_clip
+from tests.video.clips import TIMES, read, write_clip, write_transparent
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -138,3 +138,32 @@ def test_without_pyav_it_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "av", None)
     result = invoke(clip, "-o", tmp_path / "a.webm")
     assert "'.[video]'" in str(result.exception)
+
+
+@pytest.mark.parametrize("suffix", [".m2ts", ".3gp", ".wmv", ".flv", ".gif", ".unknown"])
+def test_a_clip_of_any_container_is_an_input(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, FakePredictor())
+    if suffix == ".gif":
+        clip = write_transparent(tmp_path / "a.gif", "gif", "rgb8", [None] * len(TIMES))
+    else:
+        made = {".wmv": ".asf", ".unknown": ".mkv"}.get(suffix, suffix)
+        clip = write_clip(tmp_path / f"a{made}").rename(tmp_path / f"a{suffix}")
+    result = invoke(clip, "-o", tmp_path / "b.webm", "--detail", "off")
+    assert result.exit_code == 0, result.output
+    assert len(read(tmp_path / "b.webm").frames) == len(TIMES)
+
+
+@pytest.mark.parametrize("name", ["a.wmv", "a.gif", "a.unknown", "missing.gif"])
+def test_an_input_that_is_no_clip_is_named_as_the_reason(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, FakePredictor())
+    if name != "missing.gif":
+        (tmp_path / name).write_bytes(b"nothing of the kind" * 100)
+    result = invoke(tmp_path / name, "-o", tmp_path / "b.webm", "--json")
+    assert result.exit_code == 1
+    line = json.loads(result.stdout)
+    assert line["input"] == str(tmp_path / name)
+    assert "the video cannot be read" in line["error"]

@@ -78,7 +78,7 @@ def remove(
     if server is None and parallel is not None:
         raise typer.BadParameter("--parallel is for --server; use RMBG_CODEC_THREADS here")
     overrides = {"model": model, "accept_license": accept_license}
-    if any(map(is_video, inputs)):
+    if any(is_video(path, out) for path in inputs):
         others = {"--server": server, "--watch": watch, "--background-image": background_image}
         check_video(inputs, others, given)
         source = Path(inputs[0])

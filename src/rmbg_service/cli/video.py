@@ -15,17 +15,28 @@ from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_replace
-from rmbg_service.system.files import VIDEO_SUFFIXES
+from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_folder
 from rmbg_service.video.sequence import FrameNames, is_numbered
 
 _SUPPORTED_OPTIONS = {"detail", "decontaminate"}
+_OUTPUT_SUFFIXES = {".webm", ".mov"}
+_STILL_SUFFIXES = IMAGE_SUFFIXES - {".gif"}
 _SEQUENCE = "frame-%05d.png"
 _CTRL_C = 130
 
 
-def is_video(path: str) -> bool:
-    """Whether the path has the suffix of a video."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+def is_video(path: str, out: Path | None) -> bool:
+    """Whether the input is processed as a video.
+
+    That is so if it has the suffix of one. A GIF or a file with an unknown suffix is a video if
+    the output is one.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return True
+    if suffix in _STILL_SUFFIXES or path == "-" or is_folder(path):
+        return False
+    return out is not None and out.suffix.lower() in _OUTPUT_SUFFIXES and not is_folder(out)
 
 
 def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str, Any]) -> None:
@@ -43,7 +54,7 @@ def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
     suffix = "" if out is None else out.suffix.lower()
     if out is None or (suffix == ".png" and not is_numbered(out.name)):
         raise typer.BadParameter("name the output with -o: clip.webm, clip.mov or a folder")
-    if suffix in (".webm", ".mov"):
+    if suffix in _OUTPUT_SUFFIXES:
         if source.exists() and out.exists() and out.samefile(source):
             raise typer.BadParameter("the output would replace its own input")
         return out, suffix

@@ -16,9 +16,14 @@ IMAGE_SUFFIXES = frozenset(
 """Suffixes of the image formats that can be decoded; what a folder is searched for."""
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts"}
+    {
+        *(".mp4", ".m4v", ".f4v", ".mov", ".qt", ".3gp", ".3g2", ".mj2", ".mkv", ".mk3d", ".webm"),
+        *(".avi", ".divx", ".wmv", ".asf", ".flv", ".rm", ".rmvb", ".ogv", ".ogm", ".nut", ".ivf"),
+        *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".vob", ".ts", ".m2ts", ".mts", ".m2t", ".trp"),
+        *(".mxf", ".gxf", ".dv", ".wtv", ".y4m", ".h264", ".264", ".hevc", ".h265", ".265"),
+    }
 )
-"""Suffixes of video files."""
+"""Suffixes of the video files that FFmpeg reads. An animated GIF is an image here."""
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
