@@ -92,3 +92,23 @@ def test_an_error_of_the_walk_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "scandir", scandir)
     (found,) = find_inputs([str(tmp_path)], tmp_path / "out")
     assert found == UnreadableInput(tmp_path, "Permission denied")
+
+
+def test_a_link_to_itself_is_an_input_that_fails_by_itself(tmp_path: Path) -> None:
+    touch(tmp_path / "in" / "a.jpg")
+    (tmp_path / "in" / "loop.jpg").symlink_to("loop.jpg")
+    assert names(tmp_path, tmp_path / "in") == ["a.jpg", "loop.jpg"]
+    assert names(tmp_path, tmp_path / "in" / "*.jpg") == ["a.jpg", "loop.jpg"]
+    assert names(tmp_path, tmp_path / "in" / "loop.jpg") == ["loop.jpg"]
+
+
+def test_the_output_folder_may_be_a_link_to_itself(tmp_path: Path) -> None:
+    touch(tmp_path / "a.jpg")
+    (tmp_path / "out").symlink_to("out")
+    assert names(tmp_path, tmp_path / "a.jpg") == ["a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["_DSC1.HIF", "a.hif", "a.heics", "a.MPO", "a.apng", "a.dib"])
+def test_less_common_names_of_accepted_formats_are_found(tmp_path: Path, name: str) -> None:
+    touch(tmp_path / "in" / name)
+    assert names(tmp_path, tmp_path / "in") == [name]

@@ -89,3 +89,51 @@ def test_folders_are_kept(tmp_path: Path) -> None:
     paths = OutputPaths(tmp_path, ".webp", {})
     image = InputImage(tmp_path / "in" / "x.y" / "a.b.jpg", Path("x.y/a.b.jpg"))
     assert paths.output_of(image) == tmp_path / "x.y" / "a.b.webp"
+
+
+def test_links_to_themselves_get_outputs_like_other_files(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.jpg"
+    loop.symlink_to("loop.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "loop.png").symlink_to("loop.png")
+    assert outputs(OutputPaths(tmp_path / "out", ".png", {}, [loop]), loop) == ["loop.png"]
+
+
+FOREST = Path("forest.jpg")
+IN_FOREST = Path("forest.png", "b.jpg")
+
+
+@pytest.mark.parametrize(
+    ("order", "wanted"),
+    [
+        ([FOREST, IN_FOREST], ["forest.png", "forest.png-2/b.png"]),
+        ([IN_FOREST, FOREST], ["forest.png/b.png", "forest.jpg.png"]),
+    ],
+)
+def test_a_folder_named_like_an_output_does_not_collide_with_it(
+    tmp_path: Path, order: list[Path], wanted: list[str]
+) -> None:
+    out = tmp_path / "out"
+    images = [InputImage(tmp_path / "in" / name, name) for name in order]
+    for image in images:
+        image.path.parent.mkdir(parents=True, exist_ok=True)
+        image.path.touch()
+    paths = OutputPaths(out, ".png", {})
+    assert [paths.output_of(image).relative_to(out).as_posix() for image in images] == wanted
+    owners = {}
+    for image in images:
+        output = paths.output_of(image)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.touch()
+        owners[output.relative_to(out).as_posix()] = str(image.path)
+    for again in (images, images[::-1]):
+        later = OutputPaths(out, ".png", owners)
+        found = {later.output_of(image).relative_to(out).as_posix() for image in again}
+        assert found == set(wanted), "a later run keeps the paths"
+
+
+def test_a_file_in_the_output_folder_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "shoes").touch()
+    paths = OutputPaths(tmp_path, ".png", {})
+    image = InputImage(tmp_path / "in" / "shoes" / "a.jpg", Path("shoes/a.jpg"))
+    assert paths.output_of(image) == tmp_path / "shoes-2" / "a.png"

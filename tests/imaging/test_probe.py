@@ -123,6 +123,19 @@ def test_a_gif_that_is_cut_anywhere_is_refused_or_shown() -> None:
     assert shown > 50, "the second frame does not matter"
 
 
+def test_a_gif_whose_pixels_are_all_there_needs_no_end() -> None:
+    picture = noise(40, 40)
+    data = saved(picture, "GIF")
+    end = b"\x01\x01\0;"  # the code of 12 bits that ends the pixels, their last block, the file
+    assert data.endswith(end)
+    for missing in range(1, len(end) + 1):
+        cut = data[:-missing]
+        assert (decode(cut, probe(cut, LIMIT)).rgb[..., 0] == np.asarray(picture)).all()
+    cut = data[: -len(end) - 2]  # and now the last pixel
+    with pytest.raises(InvalidImage, match="truncated"):
+        decode(cut, probe(cut, LIMIT))
+
+
 def raises(error: Exception) -> Callable[..., None]:
     def fail(*_: object) -> None:
         raise error

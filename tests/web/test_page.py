@@ -7,6 +7,7 @@ import pytest
 
 import rmbg_service.web
 from rmbg_service import errors
+from rmbg_service.system.files import IMAGE_SUFFIXES
 from tests.fakes import serving
 
 STATIC = Path(rmbg_service.web.__file__).parent / "static"
@@ -122,3 +123,13 @@ def test_every_error_of_the_service_has_words_on_the_page() -> None:
     assert "overloaded" in types
     for name in types:
         assert {f"problem.{name}.title", f"problem.{name}.advice"} <= words("en").keys()
+
+
+def test_the_page_takes_the_same_names_from_a_folder_as_the_command_line() -> None:
+    found = re.search(r'const SUFFIXES =\s+"([^"]+)"', (STATIC / "intake.js").read_text("utf-8"))
+    assert found is not None
+    assert {f".{suffix}" for suffix in found[1].split()} == IMAGE_SUFFIXES
+    html = (STATIC / "index.html").read_text("utf-8")
+    chooser = re.search(r'id="files"[^>]* accept="image/\*,([^"]+)"', html)
+    assert chooser is not None
+    assert set(chooser[1].split(",")) <= IMAGE_SUFFIXES

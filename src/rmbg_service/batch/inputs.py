@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
-from rmbg_service.system.files import IMAGE_SUFFIXES, absolute_path, is_folder
+from rmbg_service.system.files import IMAGE_SUFFIXES, absolute_path, is_folder, real_path
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def find_inputs(inputs: Sequence[str], out: Path) -> Iterator[InputImage | Unrea
     there are no cycles. The images of a folder keep their path below it; if there are several
     folders, the folder's own name comes first. A file that is named itself may have any suffix.
     """
-    out = out.resolve()
+    out = real_path(out)
     roots: list[Path | UnreadableInput] = []
     for text in inputs:
         roots += _expand(text, out)
@@ -50,7 +50,7 @@ def _expand(text: str, out: Path) -> list[Path | UnreadableInput]:
     if os.path.lexists(text):
         return [Path(text)]
     matches = map(Path, sorted(glob(text, recursive=True)))  # noqa: PTH207 - also absolute patterns
-    inputs = [match for match in matches if not match.resolve().is_relative_to(out)]
+    inputs = [match for match in matches if not real_path(match).is_relative_to(out)]
     return [*inputs] or [UnreadableInput(Path(text), "no such file or folder")]
 
 
@@ -58,13 +58,13 @@ def _below(root: Path, several: bool, out: Path) -> Iterator[InputImage | Unread
     if not is_folder(root):
         yield InputImage(root, Path(root.name))
         return
-    prefix = Path(root.resolve().name) if several else Path()
+    prefix = Path(real_path(root).name) if several else Path()
     unreadable: list[OSError] = []
     for folder, folders, files in os.walk(root, onerror=unreadable.append):
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and Path(folder, name).resolve() != out
+            if not name.startswith(".") and real_path(Path(folder, name)) != out
         )
         for name in sorted(files):
             file = Path(folder, name)

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from rmbg_service.batch.inputs import InputImage
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.imaging.encode import ENCODERS, LAYERS, Encoder
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.system.files import absolute_path, is_folder
+from rmbg_service.system.files import absolute_path, is_folder, real_path
 
 DEFAULT_FOLDER = Path("cutouts")
 
@@ -29,7 +30,8 @@ class OutputPaths:
     `holiday/a.jpg` becomes `holiday/a.png`. A path belongs to the image that took it first, in this
     run or an earlier one (`owners`: output to input), as long as that image exists; another one
     becomes `holiday/a.jpg.png`, or `holiday/a.jpg-2.png`. Paths that differ only in case count as
-    the same, and the path of one of the `inputs` is never assigned.
+    the same, and the path of one of the `inputs` is never assigned. Nor is that of a folder; and a
+    folder of images whose path is a file's becomes `holiday-2`.
     """
 
     def __init__(
@@ -39,21 +41,40 @@ class OutputPaths:
         self._suffix = suffix
         self._owners = {output.casefold(): owner for output, owner in owners.items()}
         self._taken: set[str] = set()
-        self._inputs = {path.resolve() for path in inputs}
+        self._folders: set[str] = set()
+        self._inputs = {real_path(path) for path in inputs}
 
     def output_of(self, image: InputImage) -> Path:
         """The path of the cutout; the same one when called again."""
         source = absolute_path(image.path)
-        self._inputs.add(image.path.resolve())
-        for name in _candidates(image.name, self._suffix):
-            key = name.as_posix().casefold()
+        self._inputs.add(real_path(image.path))
+        folder = self._folder_of(image.name)
+        for name in _candidates(folder / image.name.name, self._suffix):
+            key = _key(name)
             owner = self._owners.get(key, source)
             free = owner == source or (key not in self._taken and not os.path.lexists(owner))
-            if free and (self._out / name).resolve() not in self._inputs:
+            path = self._out / name
+            is_taken_folder = key in self._folders or is_folder(path)
+            if free and not is_taken_folder and real_path(path) not in self._inputs:
                 self._owners[key] = source
                 self._taken.add(key)
-                return self._out / name
+                self._folders.update(map(_key, name.parents))
+                return path
         raise AssertionError("the candidates never end")
+
+    def _folder_of(self, name: Path) -> Path:
+        """The parent of `name`; each part whose path is a file's gets a number."""
+        folder = Path()
+        for part in name.parent.parts:
+            numbered = (
+                folder / (f"{part}-{number}" if number > 1 else part) for number in count(1)
+            )
+            folder = next(path for path in numbered if not self._is_file(path))
+        return folder
+
+    def _is_file(self, name: Path) -> bool:
+        path = self._out / name
+        return _key(name) in self._taken or (os.path.lexists(path) and not is_folder(path))
 
 
 def encoder_of(options: RemovalOptions) -> Encoder:
@@ -80,7 +101,7 @@ def target_of(
         return Target(out, True, _format_of(out, format_))
     if out.exists() and not is_folder(out):
         raise ConfigurationError(f"{out} is a file; several cutouts need a folder")
-    if any(is_folder(path) and Path(path).resolve() == out.resolve() for path in inputs):
+    if any(is_folder(path) and real_path(path) == real_path(out) for path in inputs):
         raise ConfigurationError(f"{out} is an input; name another folder with -o")
     return Target(out, False)
 
@@ -100,10 +121,12 @@ def _format_of(out: Path, format_: str | None) -> str | None:
     return format_ or fitting[0]
 
 
+def _key(name: Path) -> str:
+    return name.as_posix().casefold()
+
+
 def _candidates(name: Path, suffix: str) -> Iterator[Path]:
     yield name.with_suffix(suffix)
     yield name.with_name(f"{name.name}{suffix}")
-    number = 2
-    while True:
+    for number in count(2):
         yield name.with_name(f"{name.name}-{number}{suffix}")
-        number += 1

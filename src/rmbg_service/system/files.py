@@ -9,11 +9,15 @@ from rmbg_service.errors import ImageTooLarge, InvalidImage
 
 IMAGE_SUFFIXES = frozenset(
     {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif"),
-        *(".heic", ".heif", ".tif", ".tiff", ".gif", ".bmp"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".avifs"),
+        *(".heic", ".heics", ".heif", ".heifs", ".hif"),
+        *(".tif", ".tiff", ".gif", ".bmp", ".dib"),
     }
 )
-"""Suffixes of the image formats that can be decoded; what a folder is searched for."""
+"""Suffixes of the image formats that can be decoded; what a folder is searched for.
+
+The web page has the same list, in `static/intake.js`.
+"""
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -49,6 +53,11 @@ def is_folder(path: str | Path) -> bool:
 def absolute_path(path: Path) -> str:
     """The absolute path as text; links are not resolved."""
     return os.path.abspath(path)  # noqa: PTH100 - Path.resolve follows links
+
+
+def real_path(path: str | Path) -> Path:
+    """The absolute path without links; a link that leads to itself stays in it."""
+    return Path(os.path.realpath(path))  # Path.resolve raises for such a link before Python 3.13
 
 
 def digest(data: bytes) -> str:

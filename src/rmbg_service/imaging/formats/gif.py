@@ -80,5 +80,23 @@ def _frame_alone(data: bytes, control: bytes, frame: slice) -> bytes:
     screen = data[:6] + descriptor[5:9] + data[10:_SCREEN]
     colours = data[_SCREEN : _SCREEN + _table_bytes(data[10])]
     at_origin = descriptor[:1] + bytes(4) + descriptor[5:]
-    rest = data[frame.start + _DESCRIPTOR : frame.stop]
-    return b"".join((screen, colours, control, at_origin, rest, bytes((_TRAILER,))))
+    body = frame.start + _DESCRIPTOR + _table_bytes(data[frame.start + 9])
+    table = data[frame.start + _DESCRIPTOR : body + 1]  # and the code size behind it
+    blocks = data[body + 1 : frame.stop]
+    if frame.stop == len(data):
+        blocks = _ended(blocks)
+    return b"".join((screen, colours, control, at_origin, table, blocks, bytes((_TRAILER,))))
+
+
+def _ended(blocks: bytes) -> bytes:
+    """The chain of sub-blocks with its end; where the file was cut, the last one is shortened.
+
+    Decoders read whole sub-blocks, but all pixels may be there without the last few bytes.
+    """
+    position = 0
+    while position < len(blocks) and (size := blocks[position]):
+        left = len(blocks) - position - 1
+        if size > left:
+            return blocks[:position] + bytes((left,)) + blocks[position + 1 :] + bytes(1)
+        position += size + 1
+    return blocks if position < len(blocks) else blocks + bytes(1)

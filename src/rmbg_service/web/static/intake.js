@@ -4,8 +4,10 @@ import { byId } from "./dom.js";
 
 /** A file, and the folder it came in: `shoes/red/`, or "". @typedef {{file: File, folder: string}} Arrival */
 
-/** What is taken from a folder, which may hold anything. */
-const PICTURE_NAME = /^[^.].*\.(jpe?g|jfif|png|webp|avif|hei[cf]|tiff?|gif|bmp)$/i;
+/** What is taken from a folder, which may hold anything: the list of `rmbg-service remove`. */
+const SUFFIXES =
+  "jpg jpeg jpe jfif mpo png apng webp avif avifs heic heics heif heifs hif tif tiff gif bmp dib";
+const PICTURE_NAME = new RegExp(`^[^.].*\\.(${SUFFIXES.replaceAll(" ", "|")})$`, "i");
 
 /** @param {(arrivals: Arrival[]) => void} take what came, which of a folder may be nothing */
 export function startIntake(take) {
