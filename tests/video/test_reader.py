@@ -4,6 +4,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
 from rmbg_service.errors import VideoError
@@ -98,3 +99,17 @@ def test_a_cover_picture_is_not_the_video(tmp_path: Path) -> None:
     clip = open_clip(path)
     assert (clip.width, clip.height) == (WIDTH, HEIGHT)
     assert [frame.pts for frame in frames_of(path)] == list(TIMES)
+
+
+def test_a_track_of_one_picture_is_not_the_video(tmp_path: Path) -> None:
+    source, path = write_clip(tmp_path / "a.mp4"), tmp_path / "b.mov"
+    with av.open(str(source)) as clip, av.open(str(path), "w") as container:
+        still = container.add_stream("mjpeg", rate=1, width=32, height=32, pix_fmt="yuvj420p")
+        video = container.add_stream_from_template(clip.streams.video[0])
+        grey = VideoFrame.from_ndarray(np.full((32, 32, 3), 128, np.uint8), "rgb24")
+        container.mux([*still.encode(grey), *still.encode()])
+        for packet in clip.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                container.mux(packet)
+    assert len(frames_of(path)) == len(TIMES)
