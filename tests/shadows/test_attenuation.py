@@ -4,20 +4,11 @@ import numpy as np
 import pytest
 
 from rmbg_service.shadows.attenuation import Attenuation, find_attenuation
-from rmbg_service.shadows.contact import ContactArea, find_contact_area
 from rmbg_service.shadows.texture import FloorTexture
 from rmbg_service.types import Matte
+from tests.shadows.box_on_floor import SIZE, contact_area
 
-SIZE = (200, 300)
 TOUCHING = (slice(125, 165), slice(100, 230))
-
-
-def contact_area() -> ContactArea:
-    matte = np.zeros(SIZE, np.float32)
-    matte[60:140, 130:170] = 1
-    contact = find_contact_area(matte)
-    assert contact is not None
-    return contact
 
 
 def found(

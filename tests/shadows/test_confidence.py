@@ -4,21 +4,11 @@ import cv2
 import numpy as np
 
 from rmbg_service.shadows.confidence import shadow_confidence
-from rmbg_service.shadows.contact import ContactArea, find_contact_area
 from rmbg_service.shadows.texture import FloorTexture
 from rmbg_service.types import BoolMask, Matte
+from tests.shadows.box_on_floor import SIZE, contact_area
 
-SIZE = (200, 300)
 SHADOW = (slice(125, 165), slice(100, 230))
-
-
-def contact_area() -> ContactArea:
-    """A box on a floor; its foot is the rim from row 116 down."""
-    matte = np.zeros(SIZE, np.float32)
-    matte[60:140, 130:170] = 1
-    contact = find_contact_area(matte)
-    assert contact is not None
-    return contact
 
 
 def judged(depth: Matte, strength: float = 0.1, shadow: BoolMask | None = None) -> float:
