@@ -42,6 +42,9 @@ SUREST = 0.02
 MOST_ODDS = 4.0
 """Largest log odds from colours."""
 
+BEFORE_COUNTS, DISTANCE_COUNTS = 0.5, 0.3
+"""How much the log odds of the alpha before count, and each radius of the brush away from it."""
+
 COLOUR_BINS = 24
 ROUNDS = 2
 STEEPNESS = 4.0
@@ -50,12 +53,18 @@ NEAR_PX = 4
 
 
 class _Stroke(NamedTuple):
-    """One stroke `(h, w)`, where else is painted the same and the opposite, and its reach there."""
+    """One stroke, as masks `(h, w)`, and its reach on them.
+
+    `same` and `opposite` are where anything is painted with its label and the other one. `detached`
+    is a thing apart from the rest of what had the other label, such as a bystander or a hole, that
+    the stroke is on.
+    """
 
     keeps: bool
     own: BoolMask
     same: BoolMask
     opposite: BoolMask
+    detached: BoolMask
     reach: Box
 
 
@@ -74,8 +83,8 @@ def mend(rgb: RgbImage, alpha: Alpha, strokes: Strokes) -> Alpha:
     for keeps, masks in ((True, kept), (False, erased)):
         same, opposite = small if keeps else small[::-1]
         for own in masks:
-            reach = _reach(own)
-            stroke = _Stroke(keeps, own, same > PAINTED, opposite > PAINTED, reach)
+            detached = _detached((resize(mended, own.shape) < 128) == keeps, own)
+            stroke = _Stroke(keeps, own, same > PAINTED, opposite > PAINTED, detached, _reach(own))
             _apply(stroke, rgb, mended)
     left = Strokes(left_to_keep, left_to_erase)
     return mended if left.empty else paint(mended, left)
@@ -93,6 +102,15 @@ def _largest(plane: Alpha) -> tuple[list[BoolMask], Alpha]:
     others = plane.copy()
     others[np.isin(labels, [0, *largest])] = 0
     return masks, others
+
+
+def _detached(free: BoolMask, stroke: BoolMask) -> BoolMask:
+    """The connected parts of `free` that the stroke is on, but not the largest one of all."""
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(free.astype(np.uint8), connectivity=4)
+    areas = facts[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    touched = np.setdiff1d(labels[stroke & free], [0, int(np.argmax(areas))])
+    return np.isin(labels, touched)
 
 
 def _reach(stroke: BoolMask) -> Box:
@@ -126,11 +144,11 @@ def _spread(rgb: RgbImage, level: Alpha, stroke: _Stroke) -> Alpha:
     """`level` `(H, W)`, the alpha of the stroke's own label, raised where the stroke spreads."""
     scale = min(1.0, GRID_PX / max(level.shape))
     height, width = size = tuple(max(1, round(side * scale)) for side in level.shape)
-    own, same, opposite = (_on_grid(mask, stroke.reach, size) for mask in stroke[1:4])
+    own, same, opposite, detached = (_on_grid(mask, stroke.reach, size) for mask in stroke[1:5])
     opposite &= ~own
     lab = np.asarray(cv2.cvtColor(resize(rgb, (height, width)), cv2.COLOR_RGB2LAB), np.uint8)
     before = resize(level, (height, width)) * UNIT
-    label = _solved(lab, before, own, same | own, opposite)
+    label = _solved(lab, before, own, same | own, opposite, detached)
 
     changed = _touching((label > 0.5) & (before < 0.5) | own, own)
     near = cv2.dilate(changed.astype(np.uint8), np.ones((2 * NEAR_PX + 1,) * 2, np.uint8)) > 0
@@ -143,23 +161,40 @@ def _spread(rgb: RgbImage, level: Alpha, stroke: _Stroke) -> Alpha:
 
 
 def _solved(
-    lab: NDArray[np.uint8], before: Matte, own: BoolMask, same: BoolMask, opposite: BoolMask
+    lab: NDArray[np.uint8],
+    before: Matte,
+    own: BoolMask,
+    same: BoolMask,
+    opposite: BoolMask,
+    detached: BoolMask,
 ) -> Matte:
-    """How much each pixel of the grid belongs to the stroke, in [0, 1]; 1 where it did before."""
+    """How much each pixel of the grid belongs to the stroke, in [0, 1]; 1 where it did before.
+
+    What is `detached` is not evidence against the stroke: neither what it was taken for before nor
+    its colours.
+    """
     grid = grid_of(lab)
-    radius = float(cv2.distanceTransform(np.pad(own, 1).astype(np.uint8), cv2.DIST_L2, 5).max())
-    strength = PRIOR_STRENGTH * (BRUSH_PX / max(radius, 1.0)) ** 2
+    radius = max(1.0, float(_distance(np.pad(own, 1)).max()))
+    strength = PRIOR_STRENGTH * (BRUSH_PX / radius) ** 2
     seeds = same | opposite
     free = before < 0.5
     label = np.where(seeds, same, ~free).astype(np.float32)
-    sure = np.clip(before, SUREST, 1 - SUREST)
+    sure = np.where(detached, 0.5, np.clip(before, SUREST, 1 - SUREST))
+    against = (
+        BEFORE_COUNTS * np.log((1 - sure) / sure) + DISTANCE_COUNTS * _distance(~same) / radius
+    )
     known = _density(lab, same.astype(np.float32))
     for _ in range(ROUNDS):
-        others = _density(lab, (1 - label) * free)
+        others = _density(lab, (1 - label) * (free & ~detached))
         odds = np.log((known + 1e-6) / (others + 1e-6)).clip(-MOST_ODDS, MOST_ODDS)
-        prior = 1 / (1 + np.exp(-odds) * (1 - sure) / sure)
+        prior = 1 / (1 + np.exp(against - odds))
         label = walk(grid, np.where(free, prior, 1).astype(np.float32), strength, seeds, label)
     return label
+
+
+def _distance(mask: BoolMask) -> Matte:
+    """Distance in px of each pixel of a mask from the nearest one outside it."""
+    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def _density(lab: NDArray[np.uint8], weights: Matte) -> Matte:

@@ -7,13 +7,13 @@ import numpy as np
 
 from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.source import SourceImage
-from rmbg_service.matting.arrays import UNIT, resize, window
+from rmbg_service.matting.arrays import UNIT, resize
 from rmbg_service.matting.plan import SMALL_NETWORK_PX
 from rmbg_service.matting.strokes import Strokes, strokes_of
 from rmbg_service.matting.upsampling import Refinement
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction
-from rmbg_service.types import Alpha
+from rmbg_service.types import Alpha, Box
 
 REFINED_SIDE_PX = 1024
 """Longest side at which a given matte is refined: that of a network's input."""
@@ -33,14 +33,11 @@ class Guidance(NamedTuple):
         if source.region is None:
             return self
         region, size = source.region, (source.info.height, source.info.width)
-        tile = slice(region.top, region.bottom), slice(region.left, region.right)
-
-        def part(plane: Alpha) -> Alpha:
-            return np.asarray(window(plane, size, tile), np.uint8)
-
         return Guidance(
-            None if self.matte is None else part(self.matte),
-            None if self.strokes is None else Strokes(*map(part, self.strokes)),
+            None if self.matte is None else _part(self.matte, region, size),
+            None
+            if self.strokes is None
+            else Strokes(*(_part(plane, region, size) for plane in self.strokes)),
         )
 
 
@@ -79,6 +76,27 @@ def prediction_of(matte: Alpha, size: tuple[int, int], options: RemovalOptions) 
         firm: Refinement = "guided" if max(small.shape) <= SMALL_NETWORK_PX else "selective"
         return Prediction(small * UNIT, "guided" if options.detail == "guided" else firm)
     return Prediction(_limited(matte, REFINED_SIDE_PX) * UNIT, "plain", resize(matte, size))
+
+
+def _part(plane: Alpha, region: Box, size: tuple[int, int]) -> Alpha:
+    """What lies on a `region` of a picture of `size`, at the resolution of `plane`."""
+    down, across = plane.shape[0] / size[0], plane.shape[1] / size[1]
+    height, width = max(1, round(region.height * down)), max(1, round(region.width * across))
+    down_step, across_step = region.height * down / height, region.width * across / width
+    to_source = np.array(
+        [
+            [across_step, 0, region.left * across + across_step / 2 - 0.5],
+            [0, down_step, region.top * down + down_step / 2 - 0.5],
+        ]
+    )
+    part = cv2.warpAffine(
+        plane,
+        to_source,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(part, np.uint8)
 
 
 def _limited(matte: Alpha, side_px: int) -> Alpha:

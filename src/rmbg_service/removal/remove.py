@@ -78,7 +78,7 @@ def remove_background(
         )
     if strokes is None and "strokes_mode" in options:
         raise ValueError("strokes_mode needs strokes")
-    whole = _source(picture, settings, wanted)
+    whole = _source(picture, settings, keep_profile=wanted.color_profile == "keep")
     guidance = Guidance(
         _attached("matte", matte, read_matte, whole, settings),
         _attached("strokes", strokes, read_strokes, whole, settings),
@@ -113,25 +113,27 @@ def _attached(
     if image is None:
         return None
     try:
-        attached = _source(image, settings, RemovalOptions())
+        attached = _source(image, settings, as_values=name == "matte")
         require_shape(name, attached.info, picture.info)
         return read(attached, picture.rgb.shape[:2])
     except (InvalidImage, ImageTooLarge) as error:
         raise named(name, error) from None
 
 
-def _source(image: ImageInput, settings: Settings, options: RemovalOptions) -> SourceImage:
+def _source(
+    image: ImageInput, settings: Settings, *, keep_profile: bool = False, as_values: bool = False
+) -> SourceImage:
     if isinstance(image, str | Path):
         image = Path(image).read_bytes()
-    keep_profile = options.color_profile == "keep"
     most_pixels, longest_side = settings.max_image_pixels, settings.max_image_side
     if isinstance(image, bytes | bytearray):
         data = bytes(image)
-        return decode(data, probe(data, most_pixels, longest_side), keep_profile=keep_profile)
+        info = probe(data, most_pixels, longest_side)
+        return decode(data, info, keep_profile=keep_profile, as_values=as_values)
     size = image.size if isinstance(image, Image.Image) else image.shape[:2]
     require_accepted_size(size, most_pixels, longest_side)
     if isinstance(image, Image.Image):
-        return from_pillow(image, keep_profile=keep_profile)
+        return from_pillow(image, keep_profile=keep_profile, as_values=as_values)
     return _source_of_array(image)
 
 

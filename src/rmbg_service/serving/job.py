@@ -74,7 +74,8 @@ class Job:
         if guidance.matte is None:
             prediction = yield from self._predict(source, input_size)
         else:
-            prediction = prediction_of(guidance.matte, source.rgb.shape[:2], self.options)
+            with self.timings.measure("refine"):
+                prediction = prediction_of(guidance.matte, source.rgb.shape[:2], self.options)
         self.check()
         with self.timings.measure("refine"):
             cutout = pipeline.cut_out(source, prediction, self.options, guidance.strokes)
@@ -117,6 +118,6 @@ class Job:
         file = self.attachments[name]
         self.attachments[name] = file._replace(data=b"")
         try:
-            return read(decode(file.data, file.info))
+            return read(decode(file.data, file.info, as_values=name == "matte"))
         except InvalidImage as error:
             raise named(name, error) from None
