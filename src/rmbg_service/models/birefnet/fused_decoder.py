@@ -5,6 +5,8 @@ and modulator convolutions of a branch into one; the pooled branch of ASPP into 
 1 x 1 convolution into the two that feed it. Features are channels-last throughout.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -55,6 +57,7 @@ class FusedBranch(nn.Module):
         self.bias = nn.Parameter(folded.bias, requires_grad=False)
         self.share = nn.Parameter(share.T.contiguous(), requires_grad=False)
         self.moves = self._moves(conv.offset_conv, conv.modulator_conv)
+        self.triton_kernel: Callable[..., None] | None = None
 
     @staticmethod
     def _moves(offset: nn.Conv2d, modulator: nn.Conv2d) -> nn.Conv2d:
@@ -67,6 +70,9 @@ class FusedBranch(nn.Module):
 
     def forward(self, x: Tensor, out: Tensor) -> None:
         """Add this branch for `x` `(B, 64, H, W)` to `out` `(B, H * W, 64)`."""
+        if self.triton_kernel is not None:
+            self.triton_kernel(x, self.moves(x), self.taps, self.bias, self.share, out, self.kernel)
+            return
         h, w = x.shape[2:]
         on_cpu = x.device.type == "cpu"
         read = sampling.read_gathered if x.device.type == "mps" else sampling.read_bags

@@ -7,6 +7,7 @@ the last column of windows hold pixels that were not neighbours. The qkv and out
 on real tokens only, not on padding.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,12 +25,13 @@ class WindowPlan(NamedTuple):
 
     `gather` `(windows * N)`: the token at each place, `h * w` for padding. `scatter` `(h * w)`: the
     place of each token. `groups`: how many windows have each mask (inner, last column, last row,
-    corner); one group where nothing is shifted.
+    corner); one group where nothing is shifted. `group` `(windows)`: which of them a window is in.
     """
 
     gather: Tensor
     scatter: Tensor
     groups: list[int]
+    group: Tensor
 
 
 def window_plan(h: int, w: int, window: int, shift: int, device: torch.device) -> WindowPlan:
@@ -49,7 +51,8 @@ def window_plan(h: int, w: int, window: int, shift: int, device: torch.device) -
     gather = windows.flatten()
     scatter = torch.empty(h * w + 1, dtype=torch.int64)
     scatter[gather] = torch.arange(len(gather))
-    return WindowPlan(gather.to(device), scatter[:-1].to(device), groups)
+    group = torch.arange(len(groups)).repeat_interleave(torch.tensor(groups))
+    return WindowPlan(gather.to(device), scatter[:-1].to(device), groups, group.to(device))
 
 
 def window_masks(window: int, shift: int) -> Tensor:
@@ -77,17 +80,22 @@ class FusedSwinBlock(nn.Module):
         self.heads = block.attn.heads
         bias = block.attn.bias()
         masks = window_masks(block.window, block.shift).to(bias)
-        self.bias = nn.Parameter(bias + masks, requires_grad=False)
+        self.bias = nn.Parameter((bias + masks).contiguous(), requires_grad=False)
+        self.triton_kernel: Callable[..., Tensor] | None = None
+        self.chunk = CHUNK_TOKENS
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """`(B, H * W, C)` to the same."""
         x.add_(self.proj(self.attend(x, plan)))
-        for part in torch.split(x, CHUNK_TOKENS, 1):
+        for part in torch.split(x, self.chunk, 1):
             part.add_(self.fc2(functional.gelu(self.fc1(self.norm2(part)))))
         return x
 
     def attend(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """Window attention up to the output layer."""
+        if self.triton_kernel is not None:
+            qkv = self.qkv(self.norm1(x))
+            return self.triton_kernel(qkv, self.qkv.bias, plan.gather, plan.group, self.bias)
         b, _, c = x.shape
         # One zero token stands for all padding: zeros after the norm, so that its qkv is the bias.
         qkv = self.qkv(functional.pad(self.norm1(x), (0, 0, 0, 1))).index_select(1, plan.gather)
