@@ -265,11 +265,9 @@ def service(args: argparse.Namespace, device: str) -> None:
             log = (Path(folder) / "log").open("w+")
             server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             try:
-                try:
-                    wait_until_ready(args.port)
-                except TimeoutError:
-                    print(Path(log.name).read_text()[-3000:])
-                    raise
+                start = time.perf_counter()
+                wait_until_ready(args.port)
+                print(f"ready after {time.perf_counter() - start:.0f} s", flush=True)
                 url = f"http://127.0.0.1:{args.port}/api/remove-bg"
                 for size in ("1mp", "12mp"):
                     subprocess.run(
@@ -290,6 +288,9 @@ def service(args: argparse.Namespace, device: str) -> None:
                         )
                     ):
                         print(line)
+            except Exception:
+                print(Path(log.name).read_text()[-3000:])
+                raise
             finally:
                 server.send_signal(signal.SIGTERM)
                 server.wait(60)

@@ -7,7 +7,6 @@ the last column of windows hold pixels that were not neighbours. The qkv and out
 on real tokens only, not on padding.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -81,21 +80,16 @@ class FusedSwinBlock(nn.Module):
         bias = block.attn.bias()
         masks = window_masks(block.window, block.shift).to(bias)
         self.bias = nn.Parameter((bias + masks).contiguous(), requires_grad=False)
-        self.triton_kernel: Callable[..., Tensor] | None = None
-        self.chunk = CHUNK_TOKENS
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """`(B, H * W, C)` to the same."""
         x.add_(self.proj(self.attend(x, plan)))
-        for part in torch.split(x, self.chunk, 1):
+        for part in torch.split(x, CHUNK_TOKENS, 1):
             part.add_(self.fc2(functional.gelu(self.fc1(self.norm2(part)))))
         return x
 
     def attend(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """Window attention up to the output layer."""
-        if self.triton_kernel is not None:
-            qkv = self.qkv(self.norm1(x))
-            return self.triton_kernel(qkv, self.qkv.bias, plan.gather, plan.group, self.bias)
         b, _, c = x.shape
         # One zero token stands for all padding: zeros after the norm, so that its qkv is the bias.
         qkv = self.qkv(functional.pad(self.norm1(x), (0, 0, 0, 1))).index_select(1, plan.gather)
