@@ -12,7 +12,7 @@ from rmbg_service.models.birefnet.swin import SwinTransformer, partition, unpart
 @pytest.mark.parametrize("shift", [0, 3])
 @pytest.mark.parametrize(("h", "w"), [(14, 21), (8, 15), (4, 4), (7, 1)])
 def test_a_plan_places_every_token_once(h: int, w: int, shift: int) -> None:
-    [chunk] = window_plan(h, w, 7, shift, None)
+    [chunk] = window_plan(h, w, 7, shift, torch.device("cpu"))
     assert chunk.tokens is None
     assert chunk.gather is not None
     assert chunk.scatter is not None
@@ -26,8 +26,8 @@ def test_a_plan_places_every_token_once(h: int, w: int, shift: int) -> None:
 def test_chunks_have_every_token_once_where_the_whole_plan_has_it(
     h: int, w: int, shift: int
 ) -> None:
-    [whole] = window_plan(h, w, 7, shift, None)
-    chunks = window_plan(h, w, 7, shift, 2 * 49)
+    [whole] = window_plan(h, w, 7, shift, torch.device("cpu"))
+    chunks = window_plan(h, w, 7, shift, torch.device("cpu"), chunk_tokens=2 * 49)
     assert whole.gather is not None
     found = []
     for chunk in chunks:

@@ -31,13 +31,15 @@ class WindowChunk(NamedTuple):
     `tokens` `(n)`: the real tokens of these windows, in the order of the windows; None for all in
     their own order. `gather` `(windows * N)`: which of them is at each place, n for padding; None
     if they are in place already. `scatter` `(n)`: the place of each. `groups`: how many of the
-    windows have each mask (inner, last column, last row, corner).
+    windows have each mask (inner, last column, last row, corner). `group` `(windows)`: which of
+    these masks a window has.
     """
 
     tokens: Tensor | None
     gather: Tensor | None
     scatter: Tensor | None
     groups: list[int]
+    group: Tensor
 
     def to(self, device: torch.device) -> "WindowChunk":
         """The same with its tensors on `device`."""
@@ -45,56 +47,66 @@ class WindowChunk(NamedTuple):
         def moved(index: Tensor | None) -> Tensor | None:
             return None if index is None else index.to(device)
 
-        return WindowChunk(moved(self.tokens), moved(self.gather), moved(self.scatter), self.groups)
+        return WindowChunk(
+            moved(self.tokens),
+            moved(self.gather),
+            moved(self.scatter),
+            self.groups,
+            self.group.to(device),
+        )
 
 
 WindowPlan = list[WindowChunk]
 
 
-def window_plan(h: int, w: int, window: int, shift: int, chunk_tokens: int | None) -> WindowPlan:
-    """The windows of one size; `shift` as in `SwinBlock`, all of them at a time without chunks."""
+def window_plan(
+    h: int, w: int, window: int, shift: int, device: torch.device, chunk_tokens: int | None = None
+) -> WindowPlan:
+    """The windows of one size in chunks of about `chunk_tokens`, or all in one.
+
+    `shift` as in `SwinBlock`.
+    """
     down, across = -(-h // window), -(-w // window)
     token = torch.full((down * window, across * window), h * w)
     token[:h, :w] = torch.arange(h * w).view(h, w)
     token = token.roll((-shift, -shift), (0, 1))
     windows = token.view(down, window, across, window).transpose(1, 2).reshape(-1, window * window)
-    kind = torch.zeros(len(windows), dtype=torch.int64)
+    group = torch.zeros(len(windows), dtype=torch.int64)
     if shift:
         last_row = torch.arange(down)[:, None] == down - 1
         last_column = torch.arange(across)[None, :] == across - 1
-        kind = (2 * last_row + 1 * last_column).flatten()
-        windows, kind = windows[kind.argsort(stable=True)], kind.sort().values
+        group, order = (2 * last_row + 1 * last_column).flatten().sort(stable=True)
+        windows = windows[order]
     if chunk_tokens is None:
-        places = windows.flatten()
-        groups = kind.bincount(minlength=4).tolist()
-        return [WindowChunk(None, places, inverse(places, h * w), groups)]
+        return [_whole(windows, group, h * w).to(device)]
     at_a_time = max(1, chunk_tokens // window**2)
-    plan = []
-    for places, kinds in zip(
-        torch.split(windows, at_a_time), torch.split(kind, at_a_time), strict=True
-    ):
-        places = places.flatten()
-        real = places < h * w
-        tokens = places[real]
-        gather = scatter = None
-        if len(tokens) < len(places):
-            gather = torch.full_like(places, len(tokens))
-            gather[real] = torch.arange(len(tokens))
-            scatter = real.nonzero()[:, 0]
-        plan.append(WindowChunk(tokens, gather, scatter, kinds.bincount(minlength=4).tolist()))
-    return plan
+    parts = zip(torch.split(windows, at_a_time), torch.split(group, at_a_time), strict=True)
+    return [_part(part, part_group, h * w).to(device) for part, part_group in parts]
+
+
+def _whole(windows: Tensor, group: Tensor, count: int) -> WindowChunk:
+    """All `windows` `(windows, N)` of `count` tokens."""
+    gather = windows.flatten()
+    scatter = torch.empty(count + 1, dtype=torch.int64)
+    scatter[gather] = torch.arange(len(gather))
+    return WindowChunk(None, gather, scatter[:-1], group.bincount(minlength=4).tolist(), group)
+
+
+def _part(windows: Tensor, group: Tensor, padding: int) -> WindowChunk:
+    """Some windows, in which `padding` stands for no token."""
+    real = windows.flatten() != padding
+    tokens = windows.flatten()[real]
+    gather = scatter = None
+    if len(tokens) < len(real):
+        gather = torch.full((len(real),), len(tokens))
+        gather[real] = torch.arange(len(tokens))
+        scatter = real.nonzero()[:, 0]
+    return WindowChunk(tokens, gather, scatter, group.bincount(minlength=4).tolist(), group)
 
 
 def chunk_tokens_of(device: torch.device) -> int | None:
     """How many tokens a chunk has on `device`; None for all."""
     return CPU_CHUNK_TOKENS * torch.get_num_threads() if device.type == "cpu" else None
-
-
-def inverse(places: Tensor, count: int) -> Tensor:
-    """The place of each of `count` tokens."""
-    found = torch.empty(count + 1, dtype=torch.int64)
-    found[places] = torch.arange(len(places))
-    return found[:-1]
 
 
 def window_masks(window: int, shift: int) -> Tensor:
@@ -182,7 +194,7 @@ class FusedSwin(nn.Module):
         h, w = h // 4, w // 4
         for _ in self.stages:
             whole, shifted = (
-                [chunk.to(device) for chunk in window_plan(h, w, self.window, shift, chunk_tokens)]
+                window_plan(h, w, self.window, shift, device, chunk_tokens)
                 for shift in (0, self.window // 2)
             )
             plans.append((whole, shifted))
