@@ -41,8 +41,11 @@ class CudaSwinBlock(nn.Module):
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """`(B, T, C)` to the same, in place."""
+        (windows,) = plan
         qkv = self.qkv(self.kernels.norm(x, self.norm1))
-        out = self.kernels.window_attention(qkv, self.qkv.bias, plan.gather, plan.group, self.bias)
+        out = self.kernels.window_attention(
+            qkv, self.qkv.bias, windows.gather, windows.group, self.bias
+        )
         # The bias of the last layer is added here, so that its product can be added in place.
         normed = self.kernels.add_norm(x, self.proj(out), self.norm2, self.fc2.bias)
         matrix = self.fc2.weight.T
@@ -50,7 +53,7 @@ class CudaSwinBlock(nn.Module):
         for part, source in zip(
             parts, torch.split(normed.flatten(0, 1), CHUNK_TOKENS), strict=True
         ):
-            part.addmm_(functional.gelu(self.fc1(source)), matrix)
+            part.addmm_(self.fc1(source), matrix)
         return x
 
 

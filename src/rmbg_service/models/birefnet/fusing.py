@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from rmbg_service.models.birefnet.decoder import BasicDecBlk, LateralBlock, resize
 from rmbg_service.models.birefnet.fused_decoder import FusedBlock, FusedDecoder, like
-from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan
+from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan, chunk_tokens_of
 from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.packing import can_pack, pack
 
 Plan = list[tuple[WindowPlan, WindowPlan]]
 
@@ -90,6 +91,13 @@ class FusedBiRefNet(nn.Module):
     def compile_run(self) -> None:
         """Let `torch.compile` take the network; each new input size then costs a compilation."""
         self.run = torch.compile(self.run, dynamic=False)  # type: ignore[method-assign]
+
+    def pack(self) -> None:
+        """Lay the weights out for this CPU; the network then stays on it and in its dtype."""
+        dtype = self.backbone.embed.proj.weight.dtype
+        if can_pack(dtype):
+            rows = chunk_tokens_of(torch.device("cpu"))
+            pack(self, rows)
 
     def run(self, image: Tensor, full_plan: Plan, half_plan: Plan) -> Tensor:
         """`forward` with the plans given; the part that `torch.compile` may take."""
