@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from rmbg_service.models.birefnet.decoder import BasicDecBlk, LateralBlock, resize
 from rmbg_service.models.birefnet.fused_decoder import FusedBlock, FusedDecoder, like
-from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan
+from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan, chunk_tokens_of
 from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.packing import can_pack, pack
 
 Plan = list[tuple[WindowPlan, WindowPlan]]
 
@@ -40,7 +41,8 @@ class FusedLateral(nn.Module):
     """`LateralBlock` of `cat(full, resize(half))`, without making that.
 
     A 1 x 1 convolution and an interpolation are both linear and commute: the half-size features
-    go through their part of the convolution before they are enlarged.
+    go through their part of the convolution before they are enlarged. The decoder enlarges them
+    together with its own features, which have the same size.
     """
 
     def __init__(self, lateral: LateralBlock) -> None:
@@ -51,9 +53,9 @@ class FusedLateral(nn.Module):
         self.of_full = like(conv, full, conv.bias)
         self.of_half = like(conv, half, torch.zeros_like(conv.bias))
 
-    def forward(self, full: Tensor, half: Tensor) -> Tensor:
-        """`(B, C, H, W)` and `(B, C, H', W')` to `(B, 2 C, H, W)`."""
-        return resize(self.of_half(half), full.shape[2:]).add_(self.of_full(full))
+    def forward(self, full: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, C, H, W)` and `(B, C, H', W')` to the same with 2 C: parts of one sum."""
+        return self.of_full(full), self.of_half(half)
 
 
 class FusedBiRefNet(nn.Module):
@@ -90,6 +92,13 @@ class FusedBiRefNet(nn.Module):
         """Let `torch.compile` take the network; each new input size then costs a compilation."""
         self.run = torch.compile(self.run, dynamic=False)  # type: ignore[method-assign]
 
+    def pack(self) -> None:
+        """Lay the weights out for this CPU; the network then stays on it and in its dtype."""
+        dtype = self.backbone.embed.proj.weight.dtype
+        if can_pack(dtype):
+            rows = chunk_tokens_of(torch.device("cpu"))
+            pack(self, rows)
+
     def run(self, image: Tensor, full_plan: Plan, half_plan: Plan) -> Tensor:
         """`forward` with the plans given; the part that `torch.compile` may take."""
         out: Tensor = self.decoder(image, *self.encode(image, full_plan, half_plan))
@@ -97,7 +106,7 @@ class FusedBiRefNet(nn.Module):
 
     def encode(
         self, image: Tensor, full_plan: Plan, half_plan: Plan
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The squeezed context, and the laterals of the decoder's levels 4, 3 and 2."""
         h, w = image.shape[2:]
         half = self.backbone(resize(image, (h // 2, w // 2)), half_plan)
