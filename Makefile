@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+TOOLS := $(abspath $(VENV)/tools)
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
@@ -90,4 +91,7 @@ $(READY): pyproject.toml constraints.txt scripts/install.sh | $(BIN)/python
 $(READY_DEV): pyproject.toml constraints.txt scripts/install.sh tests/package-lock.json | $(BIN)/python
 	scripts/install.sh $(BIN)/python dev
 	! command -v npm >/dev/null || npm ci --prefix tests --silent
+	# In an environment of its own, because it limits the versions of typer and httpx.
+	UV_TOOL_DIR=$(TOOLS) UV_TOOL_BIN_DIR=$(TOOLS)/bin $(BIN)/uv tool install --quiet \
+	  --python $(BIN)/python openapi-python-client==0.29.1
 	touch $(READY) $@

@@ -1,23 +1,25 @@
 """The one place that wires settings, predictor, engine and routes into an app."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from rmbg_service import __version__
 from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.gate import ErrorResponse, Gate
 from rmbg_service.api.guard import GuardedRoutes, endpoint_guard
+from rmbg_service.api.native import description as native
 from rmbg_service.api.native.problems import problem_response
 from rmbg_service.api.native.progress import jobs_router
 from rmbg_service.api.native.routes import remove_bg_router
+from rmbg_service.api.openapi import add_components, document_router, operation_id
 from rmbg_service.api.probes import operations_router
+from rmbg_service.api.removebg import description as removebg
 from rmbg_service.api.removebg import errors as removebg_errors
 from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
 from rmbg_service.api.removebg.routes import removebg_router
@@ -64,7 +66,8 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
-        openapi_url=None,  # served below, by a route that can be guarded
+        generate_unique_id_function=operation_id,
+        openapi_url=None,  # api/openapi.py has a route that can be guarded
         docs_url=None,  # web/ has one that loads nothing from other hosts
         redoc_url=None,
     )
@@ -77,8 +80,9 @@ def create_app(
         jobs_router(engine, in_flight),
         operations_router(engine),
         page_router(page=settings.page, docs_dependencies=docs_guard),
-        _document_router(app, docs_guard),
+        document_router(app, docs_guard),
     ]
+    add_components(app, native.COMPONENTS | removebg.COMPONENTS)
     for router in routers:
         app.include_router(router)
     error_response = _error_response(engine)
@@ -104,19 +108,6 @@ def create_app(
             expose_headers=["*"],
         )
     return app
-
-
-def _document_router(app: FastAPI, dependencies: Sequence[Any]) -> APIRouter:
-    """The OpenAPI document, which names the prefix that the app is served under."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.api_route("/openapi.json", methods=["GET", "HEAD"], dependencies=dependencies)
-    async def document(request: Request) -> Response:
-        prefix = request.scope.get("root_path", "").rstrip("/")
-        servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return JSONResponse(app.openapi() | servers)
-
-    return router
 
 
 def _error_response(engine: Engine) -> ErrorResponse:

@@ -47,6 +47,7 @@ class Blank(FakePredictor):
         ("webp-lossy", "image/webp", "WEBP", "RGBA"),
         ("avif", "image/avif", "AVIF", "RGBA"),
         ("jpeg", "image/jpeg", "JPEG", "RGB"),
+        ("jpg", "image/jpeg", "JPEG", "RGB"),
     ],
 )
 async def test_format(name: str, media_type: str, kind: str, mode: str) -> None:
