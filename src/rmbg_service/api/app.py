@@ -19,6 +19,10 @@ from rmbg_service.api.native.progress import jobs_router
 from rmbg_service.api.native.routes import remove_bg_router
 from rmbg_service.api.openapi import add_components, document_router, operation_id
 from rmbg_service.api.probes import operations_router
+from rmbg_service.api.rembg import description as rembg
+from rmbg_service.api.rembg.errors import error_response as rembg_error
+from rmbg_service.api.rembg.routes import PATH as REMBG_PATH
+from rmbg_service.api.rembg.routes import rembg_router
 from rmbg_service.api.removebg import description as removebg
 from rmbg_service.api.removebg import errors as removebg_errors
 from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
@@ -50,6 +54,7 @@ def create_app(
     settings = settings or load_settings()
     check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
+    fetcher = fetcher or _fetcher(settings)
     parsing = ParsingThread()
 
     @asynccontextmanager
@@ -76,13 +81,14 @@ def create_app(
     docs_guard = endpoint_guard("docs", settings)
     routers: list[APIRouter] = [
         remove_bg_router(engine, parsing),
-        removebg_router(engine, parsing, fetcher or _fetcher(settings)),
+        removebg_router(engine, parsing, fetcher),
+        rembg_router(engine, parsing, fetcher),
         jobs_router(engine, in_flight),
         operations_router(engine),
         page_router(page=settings.page, docs_dependencies=docs_guard),
         document_router(app, docs_guard),
     ]
-    add_components(app, native.COMPONENTS | removebg.COMPONENTS)
+    add_components(app, native.COMPONENTS | removebg.COMPONENTS | rembg.COMPONENTS)
     for router in routers:
         app.include_router(router)
     error_response = _error_response(engine)
@@ -118,6 +124,8 @@ def _error_response(engine: Engine) -> ErrorResponse:
         record: RequestRecord = request.state.record
         if record.path.startswith(REMOVEBG_PREFIX):
             return removebg_error(request, error)
+        if record.path == REMBG_PATH:
+            return rembg_error(request, error)
         return problem_response(request, error)
 
     return respond
