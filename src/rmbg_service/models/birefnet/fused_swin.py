@@ -24,12 +24,13 @@ class WindowPlan(NamedTuple):
 
     `gather` `(windows * N)`: the token at each place, `h * w` for padding. `scatter` `(h * w)`: the
     place of each token. `groups`: how many windows have each mask (inner, last column, last row,
-    corner); one group where nothing is shifted.
+    corner); one group where nothing is shifted. `group` `(windows)`: which of them a window is in.
     """
 
     gather: Tensor
     scatter: Tensor
     groups: list[int]
+    group: Tensor
 
 
 def window_plan(h: int, w: int, window: int, shift: int, device: torch.device) -> WindowPlan:
@@ -49,7 +50,8 @@ def window_plan(h: int, w: int, window: int, shift: int, device: torch.device) -
     gather = windows.flatten()
     scatter = torch.empty(h * w + 1, dtype=torch.int64)
     scatter[gather] = torch.arange(len(gather))
-    return WindowPlan(gather.to(device), scatter[:-1].to(device), groups)
+    group = torch.arange(len(groups)).repeat_interleave(torch.tensor(groups))
+    return WindowPlan(gather.to(device), scatter[:-1].to(device), groups, group.to(device))
 
 
 def window_masks(window: int, shift: int) -> Tensor:
@@ -77,7 +79,7 @@ class FusedSwinBlock(nn.Module):
         self.heads = block.attn.heads
         bias = block.attn.bias()
         masks = window_masks(block.window, block.shift).to(bias)
-        self.bias = nn.Parameter(bias + masks, requires_grad=False)
+        self.bias = nn.Parameter((bias + masks).contiguous(), requires_grad=False)
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """`(B, H * W, C)` to the same."""

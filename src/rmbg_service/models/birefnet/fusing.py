@@ -1,7 +1,10 @@
 """From the plain network to the one that serves requests."""
 
+import functools
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rmbg_service.models.birefnet.decoder import BasicDecBlk, LateralBlock, resize
 from rmbg_service.models.birefnet.fused_decoder import FusedBlock, FusedDecoder, like
@@ -9,6 +12,28 @@ from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan
 from rmbg_service.models.birefnet.modeling import BiRefNet
 
 Plan = list[tuple[WindowPlan, WindowPlan]]
+
+
+def resize_through(x: Tensor, middle: torch.Size, size: torch.Size) -> Tensor:
+    """`resize(resize(x, middle), size)` without making the middle, which may be much larger."""
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    down = interpolation(x.shape[2], middle[0], size[0], wide, x.device)
+    across = interpolation(x.shape[3], middle[1], size[1], wide, x.device)
+    b, c, h, w = x.shape
+    rows = down @ x.permute(0, 2, 3, 1).reshape(b, h, w * c).to(wide)
+    out: Tensor = across @ rows.view(b, size[0], w, c)
+    return out.permute(0, 3, 1, 2).to(x.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def interpolation(
+    start: int, middle: int, end: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """`(end, start)`: linear interpolation from `start` to `middle` to `end` samples."""
+    steps = torch.eye(start, dtype=torch.float64)[None]
+    for size in (middle, end):
+        steps = functional.interpolate(steps, size=size, mode="linear", align_corners=True)
+    return steps[0].T.contiguous().to(device, dtype)
 
 
 class FusedLateral(nn.Module):
@@ -80,7 +105,7 @@ class FusedBiRefNet(nn.Module):
         size = full[3].shape[2:]
         context = []
         for f, g in zip(full, half, strict=True):
-            context += [resize(f, size), resize(resize(g, f.shape[2:]), size)]
+            context += [resize(f, size), resize_through(g, f.shape[2:], size)]
         laterals = [self.laterals[i](full[2 - i], half[2 - i]) for i in range(3)]
         return self.squeeze(torch.cat(context, 1)), laterals
 
