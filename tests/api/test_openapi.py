@@ -68,6 +68,8 @@ def test_operations_have_the_names_of_functions() -> None:
     for name in ids:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
         assert not re.search("api|_(get|post)$", name), "the method and the path are not names"
+    for operation in OPERATIONS:
+        assert 10 < len(operation["summary"]) < 90
 
 
 def test_a_request_has_nothing_that_generators_stumble_over() -> None:

@@ -17,7 +17,7 @@ from rmbg_service.api.native import description as native
 from rmbg_service.api.native.problems import problem_response
 from rmbg_service.api.native.progress import jobs_router
 from rmbg_service.api.native.routes import remove_bg_router
-from rmbg_service.api.openapi import add_components, document_router, operation_id
+from rmbg_service.api.openapi import DocumentedApp, document_router
 from rmbg_service.api.probes import operations_router
 from rmbg_service.api.rembg import description as rembg
 from rmbg_service.api.rembg.errors import error_response as rembg_error
@@ -64,17 +64,14 @@ def create_app(
         await engine.stop()
         parsing.close()
 
-    app = FastAPI(
+    app = DocumentedApp(
+        native.COMPONENTS | removebg.COMPONENTS | rembg.COMPONENTS,
         title="rmbg-service",
         summary="Background removal with a bounded queue and real alpha.",
         version=__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
-        generate_unique_id_function=operation_id,
-        openapi_url=None,  # api/openapi.py has a route that can be guarded
-        docs_url=None,  # web/ has one that loads nothing from other hosts
-        redoc_url=None,
     )
     app.state.engine = engine
     in_flight: InFlight = {}
@@ -88,7 +85,6 @@ def create_app(
         page_router(page=settings.page, docs_dependencies=docs_guard),
         document_router(app, docs_guard),
     ]
-    add_components(app, native.COMPONENTS | removebg.COMPONENTS | rembg.COMPONENTS)
     for router in routers:
         app.include_router(router)
     error_response = _error_response(engine)

@@ -15,17 +15,36 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def add_components(app: FastAPI, components: Schemas) -> None:
-    """Let the app's document have `components`, to which its routes refer by hand."""
-    generate = app.openapi
+class DocumentedApp(FastAPI):
+    """An app whose document has `components`, to which its routes refer by hand.
 
-    def document() -> dict[str, Any]:
-        generated = generate()
-        schemas: Schemas = generated["components"]["schemas"]
-        generated["components"]["schemas"] = dict(sorted((schemas | components).items()))
-        return generated
+    The first line of an operation's docstring is its summary, the rest its description.
+    """
 
-    app.openapi = document  # type: ignore[method-assign]
+    def __init__(self, components: Schemas, **options: Any) -> None:
+        super().__init__(
+            generate_unique_id_function=operation_id,
+            openapi_url=None,  # `document_router` has a route that can be guarded
+            docs_url=None,  # web/ has one that loads nothing from other hosts
+            redoc_url=None,
+            **options,
+        )
+        self._components = components
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document["components"]["schemas"] | self._components
+            document["components"]["schemas"] = dict(sorted(schemas.items()))
+            for path in document["paths"].values():
+                for operation in path.values():
+                    summary, _, description = operation.pop("description").partition("\n")
+                    operation["summary"] = summary.removesuffix(".")
+                    if description:
+                        operation["description"] = description.strip()
+            self.openapi_schema = document
+        return self.openapi_schema
 
 
 def document_router(app: FastAPI, dependencies: Sequence[Any]) -> APIRouter:

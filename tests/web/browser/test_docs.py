@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.fakes import FakePredictor, picture_bytes
 from tests.server import running_server
@@ -19,13 +19,17 @@ def url() -> Iterator[str]:
         yield address
 
 
+def ready(page: Page, operation: str) -> Locator:
+    """An operation, ready to be tried."""
+    found = page.locator(f"[id^='operations-'][id$='-{operation}']")
+    found.locator(".opblock-summary-control").click()
+    found.get_by_role("button", name="Try it out").click()
+    return found
+
+
 @pytest.fixture
 def removal(open_page: OpenPage, url: str) -> Locator:
-    """The operation, ready to be tried."""
-    operation = open_page(f"{url}/docs").locator("#operations-removal-remove_background")
-    operation.locator(".opblock-summary-control").click()
-    operation.get_by_role("button", name="Try it out").click()
-    return operation
+    return ready(open_page(f"{url}/docs"), "remove_background")
 
 
 def form(operation: Locator) -> Locator:
@@ -93,3 +97,10 @@ def test_a_raw_body_and_then_json_succeed(removal: Locator) -> None:
 def test_the_json_example_succeeds(removal: Locator) -> None:
     form(removal).select_option("application/json")
     assert size(try_it(removal)) == (64, 64)
+
+
+@pytest.mark.parametrize("name", ["removebg", "rembg_file"])
+def test_a_file_alone_succeeds_in_the_other_apis(open_page: OpenPage, url: str, name: str) -> None:
+    operation = ready(open_page(f"{url}/docs"), name)
+    operation.locator("input[type=file]").first.set_input_files(FILE)  # type: ignore[arg-type]
+    assert size(try_it(operation)) == (64, 48)
