@@ -39,7 +39,8 @@ class Folders:
         """
         if "\0" in text:
             raise PathRefused("a path must not have control characters")
-        path = real_path(self.paths[0] / Path(text).expanduser())
+        named = Path(text).expanduser() if text.startswith("~/") else Path(text)
+        path = real_path(self.paths[0] / named)
         if not any(path.is_relative_to(folder) for folder in self.paths):
             raise PathRefused(f"{text} is outside the folders that may be used: {self}")
         return path

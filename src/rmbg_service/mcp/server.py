@@ -165,4 +165,5 @@ def _told() -> Iterator[None]:
     except RmbgError as error:
         raise ToolError(str(error)) from None
     except OSError as error:
-        raise ToolError(f"{error.filename}: {error.strerror}") from None
+        path = "" if error.filename is None else f"{error.filename}: "
+        raise ToolError(f"{path}{error.strerror or error}") from None
