@@ -73,6 +73,7 @@ async def test_zip_comes_as_zip_or_inside_json() -> None:
     [
         ("image/webp", "image/webp"),
         ("image/jpeg", "image/jpeg"),
+        ("image/jpg", "image/jpeg"),
         ("image/avif,image/webp,*/*;q=0.1", "image/avif"),
         ("image/apng,image/*", "image/png"),
     ],
