@@ -104,7 +104,7 @@ _RESULT_HEADERS = {
     "X-RMBG-Shadow": "`keep` or `drop` with density and confidence, or `none` and a reason.",
     "X-RMBG-Shadow-Box": "left,top,width,height of the shadow, in px.",
     "X-RMBG-Animated": "`first-frame-only` for an animated input.",
-    "X-RMBG-Model": "The model that predicted the matte, percent-encoded.",
+    "X-RMBG-Model": "The model that predicted the matte, percent-encoded; not with `matte`.",
     "X-RMBG-Model-License": "SPDX licence of its weights.",
 }
 _ERRORS = {
