@@ -9,6 +9,7 @@ from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopp
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
@@ -44,7 +45,16 @@ class LocalRemover:
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
-        creating = self.engine.create_job(data, self._files, self._options, deadline=math.inf)
+        removing = self.encode(data, self._options, self._files)
+        del data  # so that the file is freed as soon as it is decoded
+        result = await removing
+        return Removed(result.data, result.box)
+
+    async def encode(
+        self, data: bytes, options: RemovalOptions, files: Files | None = None
+    ) -> Encoded:
+        """The file that `options` ask for; raises what `Remover.remove` does."""
+        creating = self.engine.create_job(data, files or {}, options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating  # first: a broken file needs no model
         if job.needs_prediction:
@@ -53,14 +63,13 @@ class LocalRemover:
         running = self.engine.submit(job)
         reservation.release(after=running)
         try:
-            result = await asyncio.shield(running)
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
             job.abandoned = True  # it ends at its next stage
             raise
         except Exception:
             self._require_alive()
             raise
-        return Removed(result.data, result.box)
 
     async def _load(self) -> None:
         if not self._started:
