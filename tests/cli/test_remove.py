@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from rmbg_service.cli import app, main
@@ -208,9 +210,28 @@ def test_a_background_picture_changes_the_result(photos: Path, tmp_path: Path) -
     assert (tmp_path / "plain.png").read_bytes() != (tmp_path / "beach.png").read_bytes()
 
 
+@pytest.mark.usefixtures("fake_model")
+def test_a_matte_and_strokes_of_ones_own(photos: Path, tmp_path: Path) -> None:
+    matte, strokes = tmp_path / "matte.png", tmp_path / "strokes.png"
+    Image.new("L", (51, 40), 255).save(matte)
+    painted = Image.new("RGBA", (51, 40))
+    painted.paste((0, 0, 0, 255), (0, 0, 10, 40))
+    painted.save(strokes)
+    given = ("--matte", matte, "--strokes", strokes, "--strokes-mode", "exact")
+    result = invoke(photos / "1.png", "-o", tmp_path / "cutout.png", *given)
+    assert result.exit_code == 0
+    alpha = np.asarray(Image.open(tmp_path / "cutout.png"))[..., 3]
+    assert (alpha[:, 12:] == 255).all()
+    assert (alpha[:, :8] == 0).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["a.png", "b.png", "--matte", "m.png"], "are for one image"),
+        ([".", "--strokes", "s.png"], "are for one image"),
+        (["a.png", "--strokes-mode", "exact"], "--strokes-mode needs --strokes"),
+        (["a.mp4", "-o", "b.webm", "--matte", "m.png"], "not available for a video"),
         (["-", "a.png"], "must be the only input"),
         (["-", "--json"], "must be the only input"),
         (["-", "-o", "folder"], "name with a suffix"),

@@ -1,3 +1,4 @@
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rmbg_service import Cutout, remove_background
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.removal.remove import ImageInput
 from tests.fakes import FakePredictor, picture_bytes
+from tests.icc import grey_profile
 
 PNG = picture_bytes()
 
@@ -87,6 +89,38 @@ def test_in_a_plain_picture_the_embedded_model_finds_nothing(level: int) -> None
 def test_options_about_the_file_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="need a file to be written"):
         remove_background(np.zeros((8, 8, 3), np.uint8), predictor=FakePredictor(), **given)
+
+
+def test_a_matte_of_ones_own_needs_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rmbg_service.removal.remove.select_predictor", lambda _: 1 / 0)
+    matte = np.zeros((48, 64), np.uint8)
+    matte[:, 20:] = 200
+    strokes = np.zeros((24, 32, 4), np.uint8)
+    strokes[4:20, 24:30] = (0, 0, 0, 255)
+    cutout = remove_background(PNG, matte=matte, strokes=strokes, strokes_mode="exact")
+    assert (cutout.alpha[:, :40] == matte[:, :40]).all()
+    assert (cutout.alpha[10:38, 50:58] == 0).all()
+    smart = remove_background(PNG, matte=Image.fromarray(matte), strokes=strokes)
+    assert (smart.alpha[10:38, 50:58] < 10).all()
+
+
+def test_a_matte_is_values_and_not_colours() -> None:
+    matte = Image.linear_gradient("L").resize((64, 48))
+    buffer = BytesIO()
+    matte.save(buffer, "PNG", icc_profile=grey_profile())
+    plain = remove_background(PNG, matte=matte).alpha
+    assert (remove_background(PNG, matte=buffer.getvalue()).alpha == plain).all()
+    tagged = Image.open(BytesIO(buffer.getvalue()))
+    assert (remove_background(PNG, matte=tagged).alpha == plain).all()
+
+
+def test_what_comes_with_a_picture_is_checked() -> None:
+    with pytest.raises(InvalidImage, match="the matte: expected the proportions"):
+        remove_background(PNG, matte=np.zeros((40, 20), np.uint8))
+    with pytest.raises(InvalidImage, match="the strokes: expected strokes on a transparent"):
+        remove_background(PNG, matte=PNG, strokes=PNG)
+    with pytest.raises(ValueError, match="strokes_mode needs strokes"):
+        remove_background(PNG, matte=PNG, strokes_mode="exact")
 
 
 def test_save_writes_png_and_nothing_else(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ def remove(
             )
         raise typer.Exit(status)
     named = removal_options(given).format if "format" in given else None
+    if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
+        raise typer.BadParameter("--matte and --strokes are for one image")
     target = target_of(inputs, out, named, given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
@@ -123,8 +125,6 @@ def remove(
     )
     # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
-        raise typer.BadParameter("--matte and --strokes are for one image")
     if _STDIO in inputs:
         raise typer.Exit(_pipe(batch, to_stdout=out is None))
     if watch and not all(is_folder(path) for path in inputs):

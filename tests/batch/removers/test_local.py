@@ -55,13 +55,23 @@ async def test_a_background_picture_is_used() -> None:
         assert (await without.remove(PNG)).data != (await with_it.remove(PNG)).data
 
 
+class Counting(FakePredictor):
+    loads = 0
+
+    def load(self) -> None:
+        self.loads += 1
+
+
+async def test_no_model_is_loaded_for_a_matte_of_ones_own() -> None:
+    predictor = Counting()
+    async with local(predictor, None, {"matte": picture_bytes((64, 48))}) as remover:
+        assert (await remover.remove(PNG)).box is not None
+        await asyncio.gather(remover.remove(PNG), remover.remove(PNG))
+    assert predictor.loads == 0
+    assert predictor.closed
+
+
 async def test_the_model_is_loaded_once_and_not_for_a_broken_file() -> None:
-    class Counting(FakePredictor):
-        loads = 0
-
-        def load(self) -> None:
-            self.loads += 1
-
     predictor = Counting()
     async with local(predictor) as remover:
         with pytest.raises(InvalidImage):

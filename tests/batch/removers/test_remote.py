@@ -119,15 +119,13 @@ async def test_a_request_says_what_was_asked_for_and_no_more(
     assert request.content == b"photo"
 
 
-async def test_a_background_picture_goes_along_as_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_further_images_go_along_as_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
     reply = httpx.Response(200, content=b"cutout", headers=PNG)
-    async with service(monkeypatch, reply, files={"background_image": b"beach"}) as (
-        remover,
-        requests,
-    ):
+    files: Files = {"background_image": b"beach", "strokes": b"white"}
+    async with service(monkeypatch, reply, files=files) as (remover, requests):
         assert (await remover.remove(b"photo")).box is None
     assert requests[0].headers["content-type"].startswith("multipart/form-data")
-    assert b"beach" in requests[0].content
+    assert all(data in requests[0].content for data in files.values())
     assert b"photo" in requests[0].content
 
 
