@@ -19,6 +19,7 @@
     |  |  |- EmptyImage                (no pixels)
     |  |- InvalidRegion           422  (reason: exceeds | empty)
     |  |- BeyondFormat            422  (a side that the output format cannot have)
+    |  |- TooManyBytes            422  (the result cannot be as small as the caller asked for)
     |  |- NoSubject               422  (only if the caller asked to be told)
     |- Rejected                   the service cannot take it now; carries retry_after_s
     |  |- Overloaded              429  (reason: jobs | pixels | deadline | rate)
@@ -154,6 +155,14 @@ class BeyondFormat(ClientError):
     status = 422
     type = "beyond-format"
     title = "Beyond the format's limits"
+
+
+class TooManyBytes(ClientError):
+    """The result is larger than `max_bytes`, whatever its quality."""
+
+    status = 422
+    type = "too-many-bytes"
+    title = "Too many bytes"
 
 
 class NoSubject(ClientError):

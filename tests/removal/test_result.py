@@ -95,7 +95,7 @@ def test_what_a_job_reserves(given: dict[str, Any], pixels: int) -> None:
 
 def test_the_bound_on_a_result_bounds_what_is_reserved_for_it() -> None:
     options = RemovalOptions(crop=True, margin="100%")
-    assert reserved_pixels(PLAIN, None, options, 600_000) == 600_000
+    assert 590_000 < reserved_pixels(PLAIN, None, options, 600_000) <= 600_000
 
 
 def test_a_narrow_avif_reserves_the_border_that_its_encoder_adds() -> None:

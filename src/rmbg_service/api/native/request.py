@@ -118,8 +118,10 @@ def _removal(
         raise MalformedRequest(
             f"the option {shown(name)} is given twice, in the body and in the query"
         )
-    given = {name: plain_value(name, value) for name, value in fields.items()}
-    options = _options(given | dict(query))
+    given = {name: plain_value(name, value) for name, value in fields.items()} | dict(query)
+    if background is not None and given.get("preset"):
+        given.setdefault("background", None)  # the image replaces the preset's colour
+    options = _options(given)
     if background is not None:
         _require_room_for_background(options)
     return RemovalRequest(data, options, background)

@@ -130,6 +130,11 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         "X-RMBG-Shadow": text
         | {"description": "`keep` or `drop` with density and confidence, or `none` and a reason."},
         "X-RMBG-Shadow-Box": text | {"description": "left,top,width,height of the shadow, in px."},
+        "X-RMBG-Placement": text
+        | {
+            "description": "`fill` of the canvas and `factor` of the subject's size, and `limited` "
+            "if it would have to be enlarged."
+        },
         "X-RMBG-Animated": text | {"description": "`first-frame-only` for an animated input."},
         "X-RMBG-Model": text
         | {"description": "The model that predicted the matte, percent-encoded."},
