@@ -3,8 +3,8 @@
     python bench/presets.py DATASET [--limit 30] [--upscale] [--shadow drop] [--out FOLDER]
 
 Each photo is predicted once, and then laid out and written for each preset. A row of the table is a
-preset: the files with its canvas, those with a smaller one of the same shape because the subject has
-too few pixels, and those that the subject does not fill (`limited`); the largest difference from
+preset: the files with its canvas, those with a smaller one of the same shape because the subject
+has too few pixels, and those that it does not fill (`limited`); the largest difference from
 the preset's fill among the files that are not limited; the largest file. Photos without a subject
 are left out. Exits with 1 if a file breaks a rule.
 

@@ -8,19 +8,27 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from rmbg_service.cli.option_help import MODEL, ORDER, option_help
 from rmbg_service.removal.option_values import Parsed
 from rmbg_service.removal.options import RemovalOptions
 
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="A model's name, hub id, folder or file [RMBG_MODEL]."),
+    typer.Option(
+        "--model",
+        help="A model's name, hub id, folder or file [RMBG_MODEL].",
+        rich_help_panel=MODEL,
+    ),
 ]
 LicenseOption = Annotated[
     str | None,
-    typer.Option("--accept-license", help="Licences you accept [RMBG_ACCEPT_LICENSE]."),
+    typer.Option(
+        "--accept-license",
+        metavar="NAMES",
+        help="Licences you accept [RMBG_ACCEPT_LICENSE].",
+        rich_help_panel=MODEL,
+    ),
 ]
-
-_PANEL = "The cutout (the same options as the API's)"
 
 
 def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -29,7 +37,7 @@ def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
     Those that were given on the command line are passed as the dict `given`.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
-    made = [_parameter(name, field) for name, field in RemovalOptions.model_fields.items()]
+    made = [_parameter(name, RemovalOptions.model_fields[name]) for name in ORDER]
 
     def call(**arguments: Any) -> None:
         values = {parameter.name: arguments.pop(parameter.name) for parameter in made}
@@ -56,12 +64,15 @@ def removal_options(given: dict[str, Any]) -> RemovalOptions:
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """An option with the default None: only what is given is set."""
-    default = field.default
-    if isinstance(default, bool):
-        default = "yes" if default else "no"
-    shown = False if default is None else str(default)
     annotation = str if _is_text(field.annotation) else field.annotation
-    option = typer.Option(help=field.description, show_default=shown, rich_help_panel=_PANEL)
+    shown = option_help(name, field)
+    option = typer.Option(
+        help=shown.text,
+        metavar=shown.metavar,
+        rich_help_panel=shown.group,
+        hidden=shown.rare,
+        show_default=False,
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

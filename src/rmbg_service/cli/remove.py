@@ -11,6 +11,8 @@ import typer
 
 from rmbg_service.batch.outputs import target_of
 from rmbg_service.batch.removers.remover import RemoverFailed
+from rmbg_service.cli.help import HelpAllOption
+from rmbg_service.cli.option_help import FILES, MODEL
 from rmbg_service.cli.options import (
     LicenseOption,
     ModelOption,
@@ -34,43 +36,86 @@ _STDIO = "-"
 def remove(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, patterns such as '**/*.jpg', a video; -: stdin."),
+        typer.Argument(
+            metavar="INPUTS...",
+            help="Files, folders, patterns such as '*.jpg', a video; - is stdin.",
+            rich_help_panel=FILES,
+        ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="A folder, or a file for one input. Default: cutouts/"),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help="A folder, or a file for one input [cutouts/].",
+            rich_help_panel=FILES,
+        ),
     ] = None,
-    server: Annotated[
-        str | None,
-        typer.Option(help="Use the service at this URL; its key: RMBG_SERVER_KEY."),
-    ] = None,
-    parallel: Annotated[
-        int | None, typer.Option(min=1, help="Requests at once. Default: half of what it admits.")
-    ] = None,
-    model: ModelOption = None,
-    accept_license: LicenseOption = None,
     background_image: Annotated[
-        Path | None, typer.Option(help="Put the cutouts on this image.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Put the cutouts on this image.", rich_help_panel=FILES),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Keep processing new and changed files, until Ctrl+C.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Keep processing new and changed files, until Ctrl+C.",
+            rich_help_panel=FILES,
+        ),
     ] = False,
     poll: Annotated[
         bool,
         typer.Option(
-            "--poll", help="With --watch: list the folders every second, for network shares."
+            "--poll",
+            help="With --watch: list the folders every second, for network shares.",
+            rich_help_panel=FILES,
+            hidden=True,
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Process finished files again; replace existing frames.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Process finished files again; replace existing frames.",
+            rich_help_panel=FILES,
+        ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON on stdout for each file.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print a line of JSON for each file.",
+            rich_help_panel=FILES,
+            hidden=True,
+        ),
     ] = False,
+    model: ModelOption = None,
+    accept_license: LicenseOption = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Use the service at this URL; its key: RMBG_SERVER_KEY.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Requests at once [half of what the service admits].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = None,
+    help_all: HelpAllOption = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Remove the backgrounds of many images; run again, it continues where it ended."""
+    """Remove the backgrounds of images and videos. Run again, it continues where it ended."""
+    del help_all
     from rmbg_service.batch.batch import Batch, run_batch  # httpx and the engine: 0.2 s
 
     if server is not None and (model or accept_license):
