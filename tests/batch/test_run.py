@@ -7,13 +7,9 @@ from pathlib import Path
 import pytest
 
 from rmbg_service.batch.journal import Journal
-from rmbg_service.batch.removers.remover import (
-    Removed,
-    RemoverFailed,
-    RunStopped,
-    ServiceUnavailable,
-)
+from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.batch.run import Item, Result, Run, Status
+from rmbg_service.client import ServiceUnavailable
 from rmbg_service.errors import InvalidImage, OutOfDeviceMemory
 from rmbg_service.types import Box
 from tests.fakes import until

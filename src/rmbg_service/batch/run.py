@@ -10,13 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from rmbg_service.batch.journal import Entry, Journal
-from rmbg_service.batch.removers.remover import (
-    Removed,
-    Remover,
-    RemoverFailed,
-    RunStopped,
-    ServiceUnavailable,
-)
+from rmbg_service.batch.removers.remover import Removed, Remover, RemoverFailed, RunStopped
+from rmbg_service.client import ServiceUnavailable
 from rmbg_service.errors import OutOfDeviceMemory, OutOfMemory, Rejected, RmbgError
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import digest, read_bounded
