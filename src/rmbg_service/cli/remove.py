@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rmbg_service.batch.outputs import target_of
+from rmbg_service.batch.outputs import object_target, target_of
 from rmbg_service.batch.removers.remover import RemoverFailed
+from rmbg_service.batch.stores import is_url
 from rmbg_service.cli.options import (
     LicenseOption,
     ModelOption,
@@ -34,11 +35,13 @@ _STDIO = "-"
 def remove(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, patterns such as '**/*.jpg', a video; -: stdin."),
+        typer.Argument(help="Files, folders, patterns, s3:// or other URLs, a video; -: stdin."),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="A folder, or a file for one input. Default: cutouts/"),
+    destination: Annotated[
+        str | None,
+        typer.Option(
+            "--out", "-o", help="A folder, its URL, or a file for one input. Default: cutouts/"
+        ),
     ] = None,
     server: Annotated[
         str | None,
@@ -77,6 +80,8 @@ def remove(
         raise typer.BadParameter("--model and --accept-license cannot be set with --server")
     if server is None and parallel is not None:
         raise typer.BadParameter("--parallel is for --server; use RMBG_CODEC_THREADS here")
+    out = None if destination is None else Path(destination)
+    objects = any(map(is_url, [*inputs, destination or ""]))
     overrides = {"model": model, "accept_license": accept_license}
     if any(is_video(path, out) for path in inputs):
         others = {"--server": server, "--watch": watch, "--background-image": background_image}
@@ -89,7 +94,12 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
-    target = target_of(inputs, out, given.get("format"), given.get("output"))
+    if objects:
+        if watch or _STDIO in inputs:
+            raise typer.BadParameter("object stores cannot be combined with --watch and -")
+        target = object_target(destination, given.get("format"))
+    else:
+        target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
     batch = Batch(
