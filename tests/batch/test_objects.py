@@ -1,5 +1,6 @@
 """Object stores through the whole command, against a real S3 protocol server."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -187,7 +188,8 @@ async def test_a_name_that_leads_out_of_a_folder_is_refused(
         files.store.clear()
     statuses = {name: line["status"] for name, line in told(capsys).items()}
     assert statuses["memory:///evil/../../up.png"] == "failed"
-    assert {path.name for path in tmp_path.rglob("*.png")} == {"slash.png", "good.png"}
+    written = await asyncio.to_thread(lambda: [*tmp_path.rglob("*.png")])
+    assert {path.name for path in written} == {"slash.png", "good.png"}
 
 
 def memory_file(files: Files, path: str) -> Any:

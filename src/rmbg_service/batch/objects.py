@@ -143,27 +143,27 @@ class ObjectSource:
     def __init__(
         self, inputs: Sequence[str], out: str, suffix: str, made: Made, *, force: bool
     ) -> None:
-        self._out = Store(out)
-        self._made = made
-        self.manifest = Manifest(self._out)
-        self._plan = Plan(inputs, self._out, suffix, made.fingerprint, self.manifest, force=force)
+        self.out = Store(out)
+        self.made = made
+        self.manifest = Manifest(self.out)
+        self.plan = Plan(inputs, self.out, suffix, made.fingerprint, self.manifest, force=force)
 
     @property
     def total(self) -> int | None:
         """How many inputs there are."""
-        return len(self._plan.todo) + len(self._plan.skipped) + len(self._plan.failed)
+        return len(self.plan.todo) + len(self.plan.skipped) + len(self.plan.failed)
 
     async def items(self, report: Callable[[Result], None]) -> AsyncIterator[Item]:
         """The objects that remain to be done; all others go to `report`."""
-        for result in (*self._plan.failed, *self._plan.skipped):
+        for result in (*self.plan.failed, *self.plan.skipped):
             report(result)
-        for planned in self._plan.todo:
-            yield ObjectItem(planned, self._out, self._made, self.manifest)
+        for planned in self.plan.todo:
+            yield ObjectItem(planned, self.out, self.made, self.manifest)
 
     def ended(self, result: Result) -> None:
         """Record a failure."""
         if result.status is Status.FAILED:
-            self.manifest.add(failed_row(str(result.source), result.error, self._made))
+            self.manifest.add(failed_row(str(result.source), result.error, self.made))
 
     def close(self) -> None:
         """Write the last rows."""

@@ -56,6 +56,11 @@ class Store:
         self.root = str(root).rstrip("/")
         self._is_local = not is_url(url) or url.startswith(("file://", "local://"))
 
+    @property
+    def file_system(self) -> Any:
+        """The file system, without the folder: equal and of one hash for all of its stores."""
+        return self._fs
+
     def find(self) -> list[StoredObject]:
         """All objects below the root, at any depth, or the one that it names, in a fixed order.
 

@@ -67,6 +67,15 @@ def remove(
     force: Annotated[
         bool, typer.Option("--force", help="Process finished files again; replace existing frames.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Run on the Ray cluster at this address; local: on one of its own."),
+    ] = None,
+    actors: Annotated[
+        str | None, typer.Option(help="With --ray: 4 or 1:8. Default: as many as fit.")
+    ] = None,
+    actor_cpus: Annotated[int, typer.Option(min=1, help="With --ray: CPUs of an actor.")] = 1,
+    actor_gpus: Annotated[int, typer.Option(min=0, help="With --ray: GPUs of an actor.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a line of JSON on stdout for each file.")
     ] = False,
@@ -81,7 +90,7 @@ def remove(
     if server is None and parallel is not None:
         raise typer.BadParameter("--parallel is for --server; use RMBG_CODEC_THREADS here")
     out = None if destination is None else Path(destination)
-    objects = any(map(is_url, [*inputs, destination or ""]))
+    objects = ray is not None or any(map(is_url, [*inputs, destination or ""]))
     overrides = {"model": model, "accept_license": accept_license}
     if any(is_video(path, out) for path in inputs):
         others = {"--server": server, "--watch": watch, "--background-image": background_image}
@@ -96,7 +105,7 @@ def remove(
         raise typer.Exit(status)
     if objects:
         if watch or _STDIO in inputs:
-            raise typer.BadParameter("object stores cannot be combined with --watch and -")
+            raise typer.BadParameter("--watch and - are not for object stores and --ray")
         target = object_target(destination, given.get("format"))
     else:
         target = target_of(inputs, out, given.get("format"), given.get("output"))
@@ -117,6 +126,12 @@ def remove(
     )
     # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    if ray is not None:
+        if server is not None:
+            raise typer.BadParameter("--ray cannot be combined with --server")
+        from rmbg_service.cluster.removal import Pool, remove_on_ray
+
+        raise typer.Exit(remove_on_ray(batch, ray, Pool.parse(actors, actor_cpus, actor_gpus)))
     if _STDIO in inputs:
         raise typer.Exit(_pipe(batch, to_stdout=out is None))
     if watch and not all(is_folder(path) for path in inputs):
