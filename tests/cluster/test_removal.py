@@ -65,6 +65,14 @@ def lines(output: IO[str] | None) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
+def until_done(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows up to the next one that is `done`."""
+    for row in rows:
+        yield row
+        if row["status"] == "done":
+            return
+
+
 @pytest.mark.cluster
 @pytest.mark.timeout(600)
 def test_no_photo_is_lost_when_workers_nodes_and_the_driver_are() -> None:
@@ -83,9 +91,9 @@ def test_no_photo_is_lost_when_workers_nodes_and_the_driver_are() -> None:
 
         with started(*arguments, "--actors", "2") as driver:
             rows = lines(driver.stdout)
-            told = [next(rows)]
+            told = [*until_done(rows)]
             os.kill(workers("MapWorker")[0].pid, signal.SIGKILL)
-            told.append(next(rows))
+            told += until_done(rows)
             cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
             told += rows
             assert driver.wait() == 1  # the broken ones
