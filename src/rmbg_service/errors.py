@@ -31,7 +31,7 @@
     |- OutOfDeviceMemory          503
     |- DeviceFailure              503  (the device is lost; the service fails with it)
     |- VideoError                 a clip cannot be read or written
-    |- ServiceError               a remote service's answer about one image; batch/removers/
+    |- ServiceError               a remote service's response about one image; client/errors.py
     |  |- ServiceUnavailable      it did not take the image, after several attempts
     |- RemoverFailed              nothing can remove the remaining backgrounds; batch/removers/
     |- Cancelled                  nobody waits for the result any more; never an answer

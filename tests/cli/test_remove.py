@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import fsspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -228,3 +229,16 @@ def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: st
 def test_a_missing_background_is_one_clear_error(tmp_path: Path) -> None:
     result = invoke("a.png", "--background-image", tmp_path / "none.png")
     assert "No such file" in str(result.exception)
+
+
+def test_object_stores_are_named_by_their_urls(fake_model: None) -> None:
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/photos/sub/a.png", picture_bytes())
+    try:
+        assert invoke("memory://photos", "-o", "memory://cutouts").exit_code == 0
+        assert files.exists("/cutouts/sub/a.png")
+        for wrong in ("--watch", "-"):
+            result = invoke("memory://photos", wrong, "-o", "memory://cutouts")
+            assert result.exit_code == 2
+    finally:
+        files.store.clear()

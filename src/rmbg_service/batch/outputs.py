@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from rmbg_service.batch.inputs import InputImage
 from rmbg_service.errors import ConfigurationError
@@ -17,11 +18,15 @@ DEFAULT_FOLDER = Path("cutouts")
 
 @dataclass(frozen=True)
 class Target:
-    """`path` is the output file or the folder of all outputs; `format` is that of its suffix."""
+    """`path` is the output file or the folder of all outputs; `format` is that of its suffix.
+
+    `url` is the folder instead, as a URL or a path, if the inputs or the outputs are objects.
+    """
 
     path: Path
     is_file: bool
     format: str | None = None
+    url: str | None = None
 
 
 class OutputPaths:
@@ -49,7 +54,7 @@ class OutputPaths:
         source = absolute_path(image.path)
         self._inputs.add(real_path(image.path))
         folder = self._folder_of(image.name)
-        for name in _candidates(folder / image.name.name, self._suffix):
+        for name in candidates(folder / image.name.name, self._suffix):
             key = _key(name)
             owner = self._owners.get(key, source)
             free = owner == source or (key not in self._taken and not os.path.lexists(owner))
@@ -106,6 +111,19 @@ def target_of(
     return Target(out, False)
 
 
+def object_target(out: str | None, format_: str | None) -> Target:
+    """What `-o` means if the inputs or the outputs are objects: always a folder.
+
+    Raises `ConfigurationError` for a name that looks like a file's.
+    """
+    if format_ == "auto":
+        raise ConfigurationError("--format auto is for the API: choose png or jpeg")
+    out = str(DEFAULT_FOLDER) if out is None else out
+    if PurePath(out).suffix in {f".{row.extension}" for row in ENCODERS.values()}:
+        raise ConfigurationError(f"{out} is a file; expected a folder, such as s3://bucket/cutouts")
+    return Target(Path(), False, url=out)
+
+
 def _is_pattern(text: str) -> bool:
     return not os.path.lexists(text) and any(mark in text for mark in "*?[")
 
@@ -125,7 +143,11 @@ def _key(name: Path) -> str:
     return name.as_posix().casefold()
 
 
-def _candidates(name: Path, suffix: str) -> Iterator[Path]:
+_Path = TypeVar("_Path", bound=PurePath)
+
+
+def candidates(name: _Path, suffix: str) -> Iterator[_Path]:
+    """Names for the cutout of `name`, the best one first, without an end."""
     yield name.with_suffix(suffix)
     yield name.with_name(f"{name.name}{suffix}")
     for number in count(2):

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from rmbg_service.batch.run import Result, Status
+from rmbg_service.batch.run import Location, Result, Status
 
 
 class Report:
@@ -39,7 +38,7 @@ class Report:
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
         self.counts: Counter[Status] = Counter()
-        self._failing: set[Path] = set()
+        self._failing: set[Location] = set()
         self._as_json = as_json
         self._console = Console(stderr=True)
         self._started = time.perf_counter()
@@ -156,7 +155,7 @@ def _members(result: Result) -> dict[str, object]:
     }
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Location) -> str:
     """A path that is safe to print: some are not text, some contain terminal escape codes."""
     name = os.fsencode(path).decode("utf-8", "replace")
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in name)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rmbg_service.batch.outputs import target_of
+from rmbg_service.batch.outputs import object_target, target_of
 from rmbg_service.batch.removers.remover import RemoverFailed
+from rmbg_service.batch.stores import is_url
 from rmbg_service.cli.help import HelpAllOption
 from rmbg_service.cli.option_help import FILES, MODEL
 from rmbg_service.cli.options import (
@@ -38,17 +39,17 @@ def remove(
         list[str],
         typer.Argument(
             metavar="INPUTS...",
-            help="Files, folders, patterns such as '*.jpg', a video; - is stdin.",
+            help="Files, folders, patterns, s3:// URLs, a video; - is stdin.",
             rich_help_panel=FILES,
         ),
     ],
-    out: Annotated[
-        Path | None,
+    destination: Annotated[
+        str | None,
         typer.Option(
             "--out",
             "-o",
             metavar="PATH",
-            help="A folder, or a file for one input [cutouts/].",
+            help="A folder, its URL, or a file for one input [cutouts/].",
             rich_help_panel=FILES,
         ),
     ] = None,
@@ -110,6 +111,43 @@ def remove(
             hidden=True,
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run on this Ray cluster; local: on one of its own.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    actors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|MIN:MAX",
+            help="With --ray [as many as fit].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = None,
+    actor_cpus: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --ray: CPUs of an actor [1].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = 1,
+    actor_gpus: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="With --ray: GPUs of an actor [0].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = 0,
     help_all: HelpAllOption = False,
     *,
     given: dict[str, Any],
@@ -122,6 +160,8 @@ def remove(
         raise typer.BadParameter("--model and --accept-license cannot be set with --server")
     if server is None and parallel is not None:
         raise typer.BadParameter("--parallel is for --server; use RMBG_CODEC_THREADS here")
+    out = None if destination is None else Path(destination)
+    objects = ray is not None or any(map(is_url, [*inputs, destination or ""]))
     overrides = {"model": model, "accept_license": accept_license}
     if any(is_video(path, out) for path in inputs):
         others = {"--server": server, "--watch": watch, "--background-image": background_image}
@@ -134,7 +174,12 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
-    target = target_of(inputs, out, given.get("format"), given.get("output"))
+    if objects:
+        if watch or _STDIO in inputs:
+            raise typer.BadParameter("--watch and - are not for object stores and --ray")
+        target = object_target(destination, given.get("format"))
+    else:
+        target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
     batch = Batch(
@@ -152,6 +197,12 @@ def remove(
     )
     # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    if ray is not None:
+        if server is not None:
+            raise typer.BadParameter("--ray cannot be combined with --server")
+        from rmbg_service.cluster.removal import Pool, remove_on_ray
+
+        raise typer.Exit(remove_on_ray(batch, ray, Pool.parse(actors, actor_cpus, actor_gpus)))
     if _STDIO in inputs:
         raise typer.Exit(_pipe(batch, to_stdout=out is None))
     if watch and not all(is_folder(path) for path in inputs):

@@ -46,7 +46,7 @@ class LocalRemover:
         creating = self.engine.create_job(data, self._background, self._options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating  # first: a broken file needs no model
-        await self._load()
+        await self.load()
         reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
         reservation.release(after=running)
@@ -60,7 +60,8 @@ class LocalRemover:
             raise
         return Removed(result.data, result.box)
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Wait until the model is loaded, as `remove` does. Raises `RemoverFailed`."""
         if not self._started:
             self._started = True
             self.engine.on_ready = self.engine.on_failure = self._loaded.set

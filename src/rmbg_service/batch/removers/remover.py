@@ -36,27 +36,6 @@ class Remover(Protocol):
         """
 
 
-class ServiceError(RmbgError):
-    """What a remote service answered about one image."""
-
-    type = "service-error"
-    title = "The service refused"
-
-
-class ServiceUnavailable(ServiceError):
-    """A remote service did not take the image now; that says nothing about the image.
-
-    `retry_after_s` is the service's own `Retry-After`, 0 if it gave none.
-    """
-
-    type = "service-unavailable"
-    title = "The service is unavailable"
-
-    def __init__(self, detail: str, retry_after_s: int = 0) -> None:
-        super().__init__(detail)
-        self.retry_after_s = retry_after_s
-
-
 class RemoverFailed(RmbgError):
     """No further background can be removed; `str(error)` says why."""
 
