@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from rmbg_service.batch.folders import FolderSource, Watching
 from rmbg_service.batch.journal import options_fingerprint
 from rmbg_service.batch.objects import Made, ObjectSource
-from rmbg_service.batch.outputs import Target, encoder_of
+from rmbg_service.batch.outputs import DEFAULT_NAME, Target, Variant, encoder_of
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remote import KEY_VARIABLE, RemoteRemover, remote_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
@@ -27,7 +28,9 @@ class Batch:
     """What to process, and where: `server` is a service's URL, or None for this process.
 
     `settings` override those of the environment, for this process; `parallel` is for a service.
-    `background` is the file of an image that the cutouts are put on. `poll` makes `watch` list the
+    `background` is the file of an image that the cutouts are put on. `further` options make further
+    files of each image, such as those of several presets; `name` is the template of the outputs'
+    names. `poll` makes `watch` list the
     folders instead of waiting for notices of the kernel.
     """
 
@@ -35,6 +38,8 @@ class Batch:
     target: Target
     options: RemovalOptions
     background: bytes | None = None
+    further: Sequence[RemovalOptions] = ()
+    name: str = DEFAULT_NAME
     server: str | None = None
     parallel: int | None = None
     settings: dict[str, str | None] = field(default_factory=dict)
@@ -50,11 +55,11 @@ class Batch:
         if self.server is not None:
             key = os.environ.get(KEY_VARIABLE, "")
             return remote_remover(
-                self.server, key, self.options, self.background, stop, self.parallel
+                self.server, key, self.options, self.background, stop, self.parallel, self.further
             )
         settings = load_settings(**self.settings)
         predictor = select_predictor(settings)
-        return local_remover(settings, predictor, self.options, self.background, stop)
+        return local_remover(settings, predictor, self.options, self.background, stop, self.further)
 
     @property
     def changed_settings(self) -> dict[str, object]:
@@ -73,11 +78,20 @@ class Batch:
         """The suffix of the outputs, with its dot."""
         return f".{encoder_of(self.options).extension}"
 
+    def variants(self, model: str) -> list[Variant]:
+        """The cutouts that each image gets."""
+        return [
+            Variant(
+                options.preset or "",
+                f".{encoder_of(options).extension}",
+                options_fingerprint(options, self.background, model, self.changed_settings),
+            )
+            for options in (self.options, *self.further)
+        ]
+
     def made(self, model: str) -> Made:
         """What the outputs depend on besides their inputs."""
-        fingerprint = options_fingerprint(
-            self.options, self.background, model, self.changed_settings
-        )
+        fingerprint = self.variants(model)[0].fingerprint
         row = find(model)
         revision = load_settings(**self.settings).model_revision or (row and row.revision) or ""
         return Made(fingerprint, model, revision if self.server is None else "")
@@ -90,9 +104,9 @@ class Batch:
         return FolderSource(
             self.inputs,
             self.target,
-            self.suffix,
-            made.fingerprint,
+            self.variants(model),
             stop,
+            name=self.name,
             watching=Watching(self.poll) if self.watch else None,
             force=self.force,
         )

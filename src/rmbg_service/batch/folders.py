@@ -1,13 +1,13 @@
 """The items of a batch on files and folders, and the journal of the output folder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
 from rmbg_service.batch.journal import Journal
-from rmbg_service.batch.outputs import OutputPaths, Target
+from rmbg_service.batch.outputs import DEFAULT_NAME, OutputPaths, Target, Variant
 from rmbg_service.batch.removers.remover import Removed
 from rmbg_service.batch.run import Finished, Item, Result, Status
 from rmbg_service.batch.watch import changes, watched_images
@@ -17,13 +17,22 @@ from rmbg_service.system.files import digest, read_bounded
 
 @dataclass
 class FileItem:
-    """An image file and the path of its cutout; with a `journal`, finished ones are skipped."""
+    """An image file and the paths of its cutouts; with a `journal`, finished ones are skipped.
+
+    `fingerprint` is that of the first cutout's options; `further` has the paths and fingerprints of
+    the others.
+    """
 
     source: Path
     output: Path
     journal: Journal | None = None
     fingerprint: str = ""
+    further: Sequence[tuple[Path, str]] = ()
     _sha256: str = ""
+
+    @property
+    def _outputs(self) -> list[tuple[Path, str]]:
+        return [(self.output, self.fingerprint), *self.further]
 
     def read(self, max_bytes: int) -> bytes:
         """See `Item.read`."""
@@ -34,23 +43,27 @@ class FileItem:
         if self.journal is None:
             return None
         self._sha256 = digest(data)
-        entry = self.journal.find(self.output, self._sha256, self.fingerprint)
-        return None if entry is None else Finished(entry.box)
+        entries = [self.journal.find(path, self._sha256, made) for path, made in self._outputs]
+        if entries[0] is None or None in entries:
+            return None
+        return Finished(entries[0].box)
 
     def store(self, removed: Removed) -> None:
         """See `Item.store`."""
-        if self.output.exists() and self.output.samefile(self.source):
-            raise FileExistsError("the output would replace its own input")
-        atomic_write(self.output, removed.data)
-        if self.journal is not None:
-            self.journal.add(
-                self.output,
-                self.source,
-                input_sha256=self._sha256,
-                fingerprint=self.fingerprint,
-                data=removed.data,
-                box=removed.box,
-            )
+        files = (removed.data, *removed.further)
+        for (path, fingerprint), data in zip(self._outputs, files, strict=True):
+            if path.exists() and path.samefile(self.source):
+                raise FileExistsError("the output would replace its own input")
+            atomic_write(path, data)
+            if self.journal is not None:
+                self.journal.add(
+                    path,
+                    self.source,
+                    input_sha256=self._sha256,
+                    fingerprint=fingerprint,
+                    data=data,
+                    box=removed.box,
+                )
 
 
 @dataclass(frozen=True)
@@ -63,23 +76,23 @@ class Watching:
 class FolderSource:
     """The items of files and folders; if the target is a folder, also their paths and the journal.
 
-    `suffix` is that of the outputs, with its dot.
+    Each image gets a cutout for each of `variants`, named by the template `name`.
     """
 
     def __init__(
         self,
         inputs: list[str],
         target: Target,
-        suffix: str,
-        fingerprint: str,
+        variants: Sequence[Variant],
         stop: asyncio.Event,
         *,
+        name: str = DEFAULT_NAME,
         watching: Watching | None,
         force: bool,
     ) -> None:
         self._inputs = inputs
         self._target = target
-        self._fingerprint = fingerprint
+        self._variants = variants
         self._stop = stop
         self._watching = watching
         self._journal: Journal | None = None
@@ -90,7 +103,9 @@ class FolderSource:
         if not target.is_file:
             self._journal = Journal(target.path, skip=not force)
             paths = [found.path for found in self._found]
-            self._paths = OutputPaths(target.path, suffix, self._journal.owners, paths)
+            self._paths = OutputPaths(
+                target.path, variants[0].suffix, self._journal.owners, paths, name
+            )
 
     @property
     def total(self) -> int | None:
@@ -126,5 +141,8 @@ class FolderSource:
     def _item(self, image: InputImage) -> Item:
         if self._target.is_file:
             return FileItem(image.path, self._target.path)
-        output = self._paths.output_of(image)
-        return FileItem(image.path, output, self._journal, self._fingerprint)
+        (output, fingerprint), *further = (
+            (self._paths.output_of(image, variant), variant.fingerprint)
+            for variant in self._variants
+        )
+        return FileItem(image.path, output, self._journal, fingerprint, further)

@@ -31,6 +31,10 @@ LicenseOption = Annotated[
 ]
 
 
+_REPEATED = {"preset"}
+"""Options that may be given several times; each time makes a further file of the same image."""
+
+
 def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
     """`command` with an option for each field of `RemovalOptions`.
 
@@ -41,13 +45,20 @@ def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
 
     def call(**arguments: Any) -> None:
         values = {parameter.name: arguments.pop(parameter.name) for parameter in made}
-        given = {name: value for name, value in values.items() if value is not None}
+        given = {name: value for name, value in values.items() if value not in (None, [])}
         command(**arguments, given=given)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
     call.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *made]}
     return call
+
+
+def preset_options(given: dict[str, Any]) -> list[RemovalOptions]:
+    """The options for each preset that is given, or those without one; see `removal_options`."""
+    presets = list(dict.fromkeys(given.get("preset") or [None]))
+    rest = {name: value for name, value in given.items() if name != "preset"}
+    return [removal_options(rest | ({"preset": name} if name else {})) for name in presets]
 
 
 def removal_options(given: dict[str, Any]) -> RemovalOptions:
@@ -65,6 +76,8 @@ def removal_options(given: dict[str, Any]) -> RemovalOptions:
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """An option with the default None: only what is given is set."""
     annotation = str if _is_text(field.annotation) else field.annotation
+    if name in _REPEATED:
+        annotation = list[str]
     shown = option_help(name, field)
     option = typer.Option(
         help=shown.text,

@@ -1,34 +1,34 @@
 """`rmbg-service remove`: files, folders and patterns, here or through a running service."""
 
 import asyncio
-import signal
-import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from rmbg_service.batch.outputs import object_target, target_of
-from rmbg_service.batch.removers.remover import RemoverFailed
+from rmbg_service.batch.outputs import (
+    DEFAULT_NAME,
+    SEVERAL_NAME,
+    check_name,
+    object_target,
+    target_of,
+)
 from rmbg_service.batch.stores import is_url
 from rmbg_service.cli.help import HelpAllOption
 from rmbg_service.cli.option_help import FILES, MODEL
 from rmbg_service.cli.options import (
     LicenseOption,
     ModelOption,
+    preset_options,
     removal_options,
     with_removal_options,
 )
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
-from rmbg_service.errors import ConfigurationError, ImageTooLarge
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.settings import load_settings
-from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.exit import exit_now, second_interrupt_exits
 from rmbg_service.system.files import is_folder
-
-if TYPE_CHECKING:
-    from rmbg_service.batch.batch import Batch
 
 _STDIO = "-"
 
@@ -50,6 +50,14 @@ def remove(
             "-o",
             metavar="PATH",
             help="A folder, its URL, or a file for one input [cutouts/].",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Of file names: '{stem}-{preset}.{ext}', '{preset}/{stem}.{ext}'.",
             rich_help_panel=FILES,
         ),
     ] = None,
@@ -164,7 +172,12 @@ def remove(
     objects = ray is not None or any(map(is_url, [*inputs, destination or ""]))
     overrides = {"model": model, "accept_license": accept_license}
     if any(is_video(path, out) for path in inputs):
-        others = {"--server": server, "--watch": watch, "--background-image": background_image}
+        others = {
+            "--server": server,
+            "--watch": watch,
+            "--background-image": background_image,
+            "--name": name,
+        }
         check_video(inputs, others, given)
         source = Path(inputs[0])
         path, kind = video_target(source, out)
@@ -182,11 +195,23 @@ def remove(
         target = target_of(inputs, out, given.get("format"), given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
+    background = _read_background(background_image, given)
+    if background is not None and "preset" in given:
+        given = given | {"background": None}  # the image replaces the preset's colour
+    options, *further = preset_options(given)
+    if further and (objects or target.is_file or _STDIO in inputs):
+        raise typer.BadParameter("several presets need files or folders, and -o a folder")
+    if name is not None and (objects or target.is_file or _STDIO in inputs):
+        raise typer.BadParameter("--name is for the files in an output folder")
+    name = name or (SEVERAL_NAME if further else DEFAULT_NAME)
+    check_name(name, 1 + len(further))
     batch = Batch(
         inputs=inputs,
         target=target,
-        options=removal_options(given),
-        background=_read_background(background_image, given),
+        options=options,
+        background=background,
+        further=further,
+        name=name,
         server=server,
         parallel=parallel,
         settings=overrides,
@@ -204,7 +229,9 @@ def remove(
 
         raise typer.Exit(remove_on_ray(batch, ray, Pool.parse(actors, actor_cpus, actor_gpus)))
     if _STDIO in inputs:
-        raise typer.Exit(_pipe(batch, to_stdout=out is None))
+        from rmbg_service.cli.pipe import remove_piped
+
+        raise typer.Exit(remove_piped(batch, to_stdout=out is None))
     if watch and not all(is_folder(path) for path in inputs):
         raise typer.BadParameter("--watch is for folders")
     if poll and not watch:
@@ -226,34 +253,3 @@ def _read_background(path: Path | None, given: dict[str, Any]) -> bytes | None:
         return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror or error}") from None
-
-
-def _pipe(batch: "Batch", *, to_stdout: bool) -> int:
-    """Process one image from stdin to stdout or the output file."""
-    if len(batch.inputs) > 1 or batch.watch or batch.as_json:
-        raise typer.BadParameter("- must be the only input, without --watch and --json")
-    if to_stdout and sys.stdout.isatty():
-        raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
-    if not to_stdout and not batch.target.is_file:
-        raise typer.BadParameter("the output of - is one file: give -o a name with a suffix")
-    data = sys.stdin.buffer.read(load_settings(**batch.settings).max_body_bytes + 1)
-
-    async def removed() -> bytes:
-        stop = asyncio.Event()
-        async with batch.remover(stop) as remover:
-            if len(data) > remover.max_bytes:
-                raise ImageTooLarge(f"more than the {remover.max_bytes} bytes that are accepted")
-            return (await remover.remove(data)).data
-
-    try:
-        result = asyncio.run(removed())
-    except RemoverFailed as error:
-        raise ConfigurationError(str(error)) from None
-    except KeyboardInterrupt:
-        exit_now(128 + signal.SIGINT)
-    if to_stdout:
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
-    else:
-        atomic_write(batch.target.path, result)
-    return 0

@@ -29,12 +29,17 @@ class Options(TypedDict, total=False):
     background: str
     crop: bool
     margin: str
+    preset: str
+    canvas: str
     scale: str
     position: str
+    upscale: bool
+    min_side: int
     roi: str
     semitransparency: bool
     max_side: int
     max_pixels: int
+    max_bytes: int
     on_empty: Literal["return", "error"]
 
 
@@ -54,7 +59,8 @@ class RemovalRequest:
         self.id = request_id or uuid.uuid4().hex
         self._image = _rewindable(image)
         self._background = None if background_image is None else _rewindable(background_image)
-        self._query = {"format": "png"} | {
+        default = {} if "preset" in options else {"format": "png"}
+        self._query = default | {
             name: str(value).lower() if isinstance(value, bool) else str(value)
             for name, value in options.items()
             if value is not None

@@ -1,5 +1,6 @@
 """A cutout to the file that the options ask for, and the memory that this needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -39,7 +40,7 @@ class Encoded:
     `box` is the subject's in the upright input picture, None if nothing was found. `full_size` is
     the width and height before `max_side` and `max_pixels`. `shadow` reports on the shadow, without
     the layer itself; None if none was asked for. `placement` is None unless the options place the
-    subject on a canvas.
+    subject on a canvas. `further` are files of the same cutout for further options.
     """
 
     data: bytes
@@ -52,6 +53,7 @@ class Encoded:
     confidence: float
     shadow: Shadow | None = None
     placement: Placement | None = None
+    further: Sequence["Encoded"] = ()
 
 
 def encode(

@@ -1,7 +1,8 @@
 """One admitted picture on its way through the service."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
 from rmbg_service.imaging.decode import decode
@@ -25,7 +26,8 @@ class Job:
 
     `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
     checked between the stages. `predictor_s` is the job's own share of the predictor's time. `data`
-    is empty once it is decoded.
+    is empty once it is decoded. `further` options make further files of the same prediction: they
+    differ from `options` only in what `encode` uses.
     """
 
     data: bytes
@@ -37,6 +39,7 @@ class Job:
     timings: StageTimings = field(default_factory=StageTimings)
     abandoned: bool = False
     predictor_s: float = 0.0
+    further: Sequence[RemovalOptions] = ()
 
     @property
     def pixels(self) -> int:
@@ -76,7 +79,12 @@ class Job:
             cutout = pipeline.cut_out(source, prediction, self.options)
         self.check()
         with self.timings.measure("encode"):
-            return encode(cutout, self.options, max_pixels, self._background_pixels())
+            background = self._background_pixels()
+            result, *further = (
+                encode(cutout, options, max_pixels, background)
+                for options in (self.options, *self.further)
+            )
+            return replace(result, further=further)
 
     def _time_budget(self) -> TimeBudget:
         """The time left, and what the first prediction took of it, with its wait in the queue."""

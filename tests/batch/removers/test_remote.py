@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from urllib.parse import unquote
@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from rmbg_service.batch.removers.remote import RemoteRemover, remote_remover
-from rmbg_service.batch.removers.remover import RemoverFailed, RunStopped
+from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.client import AsyncClient, ServiceError
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.options import RemovalOptions
@@ -38,6 +38,7 @@ async def service(
     options: RemovalOptions | None = None,
     background: bytes | None = None,
     stop: asyncio.Event | None = None,
+    further: Sequence[RemovalOptions] = (),
 ) -> AsyncIterator[tuple[RemoteRemover, list[httpx.Request]]]:
     """A remover of a service that gives `replies` in turn, and what it was sent."""
     requests: list[httpx.Request] = []
@@ -57,7 +58,7 @@ async def service(
     monkeypatch.setattr("rmbg_service.batch.removers.remote.AsyncClient", client)
     made = remote_remover(
         "http://test/prefix/", "sesame", options or RemovalOptions(), background,
-        stop or asyncio.Event(),
+        stop or asyncio.Event(), None, further,
     )  # fmt: skip
     async with made as remover:
         yield remover, requests
@@ -81,7 +82,7 @@ async def test_a_request_says_what_was_asked_for_and_no_more(
     options = RemovalOptions(crop=True, margin="5%", decontaminate=False, format="webp-lossy")
     webp = httpx.Response(200, content=b"cutout", headers=dict(OK.headers) | WEBP)
     async with service(monkeypatch, webp, options=options) as (remover, requests):
-        assert await remover.remove(b"photo") == (b"cutout", Box(1, 2, 4, 6))
+        assert await remover.remove(b"photo") == Removed(b"cutout", Box(1, 2, 4, 6))
         assert (remover.model, remover.max_bytes, remover.parallel) == ("u2netp", 1000, 8)
     (request,) = requests
     assert request.url.path == "/prefix/api/remove-bg"
@@ -93,6 +94,21 @@ async def test_a_request_says_what_was_asked_for_and_no_more(
     }
     assert request.headers["x-api-key"] == "sesame"
     assert request.content == b"photo"
+
+
+async def test_an_image_is_sent_once_for_each_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    replies = [
+        httpx.Response(200, content=name, headers={"content-type": "image/jpeg"})
+        for name in (b"one", b"two")
+    ]
+    options, other = RemovalOptions(preset="amazon"), RemovalOptions(preset="jd")
+    async with service(monkeypatch, *replies, options=options, further=[other]) as (
+        remover,
+        requests,
+    ):
+        assert await remover.remove(b"photo") == Removed(b"one", None, (b"two",))
+    assert [request.url.params["preset"] for request in requests] == ["amazon", "jd"]
+    assert [request.url.params["format"] for request in requests] == ["jpeg", "jpeg"]
 
 
 async def test_a_background_picture_goes_along_as_a_form(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
@@ -19,7 +19,7 @@ class LocalRemover:
 
     The engine holds at most `Settings.max_decoded_images` decoded images, and predicts one while it
     decodes and encodes others. One more image is in memory as a file, so that the engine never
-    waits for the disk.
+    waits for the disk. `further` options make further files of the same prediction.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class LocalRemover:
         options: RemovalOptions,
         background: bytes | None,
         stop: asyncio.Event,
+        further: Sequence[RemovalOptions] = (),
     ) -> None:
         self.engine = engine
         self.model = engine.predictor.name
@@ -36,6 +37,7 @@ class LocalRemover:
             engine.settings.max_decoded_images + 1, engine.settings.max_inflight_jobs
         )
         self._options = options
+        self._further = further
         self._background = background
         self._stop = stop
         self._loaded = asyncio.Event()
@@ -46,6 +48,7 @@ class LocalRemover:
         creating = self.engine.create_job(data, self._background, self._options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating  # first: a broken file needs no model
+        job.further = self._further
         await self.load()
         reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
@@ -58,7 +61,7 @@ class LocalRemover:
         except Exception:
             self._require_alive()
             raise
-        return Removed(result.data, result.box)
+        return Removed(result.data, result.box, tuple(other.data for other in result.further))
 
     async def load(self) -> None:
         """Wait until the model is loaded, as `remove` does. Raises `RemoverFailed`."""
@@ -93,10 +96,11 @@ async def local_remover(
     options: RemovalOptions,
     background: bytes | None,
     stop: asyncio.Event,
+    further: Sequence[RemovalOptions] = (),
 ) -> AsyncIterator[LocalRemover]:
     """A `LocalRemover` that is closed at the end."""
     engine = Engine(predictor, settings, Metrics())
-    remover = LocalRemover(engine, options, background, stop)
+    remover = LocalRemover(engine, options, background, stop, further)
     try:
         yield remover
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -10,7 +10,7 @@ import httpx
 
 from rmbg_service.batch.outputs import encoder_of
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
-from rmbg_service.client import AsyncClient, Info, Options, Retries, ServiceError
+from rmbg_service.client import AsyncClient, Info, Options, Result, Retries, ServiceError
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.options import RemovalOptions
 
@@ -28,7 +28,10 @@ _RESPONSE_MARGIN_S = 30  # beyond the service's own deadline
 
 
 class RemoteRemover:
-    """Sends images to a service as raw bodies, with the options in the query."""
+    """Sends images to a service as raw bodies, with the options in the query.
+
+    For each of the `further` options an image is sent once more.
+    """
 
     def __init__(
         self,
@@ -37,14 +40,15 @@ class RemoteRemover:
         options: RemovalOptions,
         background: bytes | None,
         parallel: int | None = None,
+        further: Sequence[RemovalOptions] = (),
     ) -> None:
         self._client = client
         self.model = info.model.name
         self.max_bytes = info.limits.max_body_bytes
         # By default half of what the service admits, so that others find room beside this run.
         self.parallel = parallel or max(1, info.limits.max_inflight_jobs // 2)
-        self._options = _given(options)
-        self._media_type = encoder_of(options).media_type
+        self._options = options
+        self._further = further
         self._background = background
         self._timeout = httpx.Timeout(
             info.limits.upload_timeout_s,
@@ -55,23 +59,30 @@ class RemoteRemover:
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
+        result, *further = [
+            await self._removed(data, options) for options in (self._options, *self._further)
+        ]
+        return Removed(result.data, result.box, tuple(other.data for other in further))
+
+    async def _removed(self, data: bytes, options: RemovalOptions) -> Result:
         try:
             result = await self._client.remove(
                 data,
                 background_image=self._background,
                 timeout=self._timeout,
-                **self._options,
+                **_given(options),
             )
         except ServiceError as error:
             if error.status_code == 401:
                 raise RemoverFailed(f"{error}; set {KEY_VARIABLE}") from None
             raise
-        if result.media_type != self._media_type:
-            expected = f"expected {self._media_type}, got {result.media_type}"
+        expected = encoder_of(options).media_type
+        if result.media_type != expected:
+            expected = f"expected {expected}, got {result.media_type}"
             raise ServiceError(f"{expected}: check --server")
         if result.model not in ("", self.model):
             raise RemoverFailed(f"the service now runs {result.model}, no longer {self.model}")
-        return Removed(result.data, result.box)
+        return result
 
 
 @asynccontextmanager
@@ -82,6 +93,7 @@ async def remote_remover(
     background: bytes | None,
     stop: asyncio.Event,
     parallel: int | None = None,
+    further: Sequence[RemovalOptions] = (),
 ) -> AsyncIterator[RemoteRemover]:
     """A `RemoteRemover` for the service at `url`, which is asked for its model and limits first.
 
@@ -102,7 +114,7 @@ async def remote_remover(
             raise ConfigurationError(
                 f"no service at {url}: {error}; check --server and {KEY_VARIABLE}"
             ) from None
-        yield RemoteRemover(client, info, options, background, parallel)
+        yield RemoteRemover(client, info, options, background, parallel, further)
 
 
 def _given(options: RemovalOptions) -> Options:

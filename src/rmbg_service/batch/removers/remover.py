@@ -1,5 +1,6 @@
 """The seam between a run over many images and what removes the background of one."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from rmbg_service.errors import Cancelled, RmbgError
@@ -7,10 +8,14 @@ from rmbg_service.types import Box
 
 
 class Removed(NamedTuple):
-    """A finished file, and the subject's box in the upright input; None if there is no subject."""
+    """A finished file, and the subject's box in the upright input; None if there is no subject.
+
+    `further` are the files of the same image for further options.
+    """
 
     data: bytes
     box: Box | None
+    further: Sequence[bytes] = ()
 
 
 class Remover(Protocol):
