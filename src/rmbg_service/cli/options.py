@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from rmbg_service.cli.option_help import MODEL, ORDER, option_help
 from rmbg_service.removal.option_values import Parsed
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.validation import in_words
 
 ModelOption = Annotated[
     str | None,
@@ -69,7 +70,7 @@ def removal_options(given: dict[str, Any]) -> RemovalOptions:
         reasons = []
         for item in error.errors():
             name = "".join(f"--{part}: ".replace("_", "-") for part in item["loc"])
-            reasons.append(name + item["msg"].removeprefix("Value error, "))
+            reasons.append(name + in_words(item["msg"]))
         raise typer.BadParameter("; ".join(reasons)) from None
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.cutout import Cutout
@@ -20,6 +21,7 @@ from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict
 from rmbg_service.settings import Settings, load_settings
+from rmbg_service.validation import explained
 
 _ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread
 
@@ -56,7 +58,10 @@ def remove_background(
     unused = options.keys() & (RemovalOptions.model_fields.keys() - USED_OPTIONS)
     if unused:
         raise ValueError(f"these options need a file to be written: {', '.join(sorted(unused))}")
-    wanted = RemovalOptions.model_validate(options)
+    try:
+        wanted = RemovalOptions.model_validate(options)
+    except ValidationError as error:
+        raise ValueError(explained(error)) from None
     if wanted.output == "layers":
         raise ValueError(
             "layers need a file to be written; the cutout has its alpha and its shadow"

@@ -25,6 +25,7 @@ from rmbg_service.api.negotiation import Accept
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.imaging.encode import ENCODERS
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.validation import in_words
 
 _FILE_FIELDS = ("image", "file")
 _BASE64_FIELD = "image_base64"
@@ -185,6 +186,6 @@ def _explain(error: ValidationError) -> str:
             known = ", ".join(RemovalOptions.model_fields)
             reasons.append(f"unknown option {name!r}; the options are: {known}")
         else:
-            reason = item["msg"].removeprefix("Value error, ")
+            reason = in_words(item["msg"])
             reasons.append(f"{name}: {reason}" if name else reason)
     return "; ".join(reasons)
