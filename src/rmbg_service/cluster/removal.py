@@ -2,15 +2,17 @@
 
 import logging
 import signal
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.manifest import Row
-from rmbg_service.batch.objects import ObjectSource, Planned
+from rmbg_service.batch.objects import ObjectSource
+from rmbg_service.batch.plan import Planned
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.batch.stores import Store
@@ -69,7 +71,9 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
     )
     status = 0
     connection = connected(address) if source.plan.todo else nullcontext()
-    with connection, Report(source.total, as_json=batch.as_json) as report:
+    report = Report(source.total, as_json=batch.as_json)
+    # Ray prints what happens to its nodes on stdout, which is for the lines of JSON.
+    with report, redirect_stdout(sys.stderr), connection:
         before = signal.signal(signal.SIGTERM, _terminate)
         try:
             _process(batch, source, pool, report)
