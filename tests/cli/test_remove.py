@@ -238,8 +238,8 @@ def test_object_stores_are_named_by_their_urls(fake_model: None) -> None:
     try:
         assert invoke("memory://photos", "-o", "memory://cutouts").exit_code == 0
         assert files.exists("/cutouts/sub/a.png")
-        for wrong in ("--watch", "-"):
-            result = invoke("memory://photos", wrong, "-o", "memory://cutouts")
+        for wrong in ("--watch", "-", "--actors=2", "--ray=local --server=http://x"):
+            result = invoke("memory://photos", *wrong.split(), "-o", "memory://cutouts")
             assert result.exit_code == 2
     finally:
         files.store.clear()

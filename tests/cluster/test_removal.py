@@ -5,17 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from rmbg_service.batch.manifest import Manifest
+from rmbg_service.batch.batch import Batch
+from rmbg_service.batch.manifest import Manifest, Row
+from rmbg_service.batch.objects import ObjectSource, done_row
+from rmbg_service.batch.outputs import object_target
+from rmbg_service.batch.removers.remover import Removed, RemoverFailed
 from rmbg_service.batch.stores import Store
-from rmbg_service.cluster.removal import Pool
+from rmbg_service.cluster.removal import Pool, remove_on_ray
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.removal.options import RemovalOptions
 from tests.fakes import picture_bytes
 from tests.ray_cluster import running_cluster, workers
 from tests.s3 import running_s3
@@ -42,6 +47,45 @@ def test_actors_are_a_number_or_a_range(text: str | None, pool: Pool) -> None:
 def test_other_actors_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="expected 4 or 1:8"):
         Pool.parse(text, 1, 0)
+
+
+def fail() -> None:
+    raise RemoverFailed("the device is lost")
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (lambda: None, 0),
+        (lambda: signal.raise_signal(signal.SIGTERM), 143),
+        (lambda: signal.raise_signal(signal.SIGINT), 130),
+        (fail, 1),
+    ],
+)
+def test_however_a_run_ends_its_rows_are_kept(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end: Callable[[], None],
+    status: int,
+) -> None:
+    def rows(_: Batch, source: ObjectSource, __: Pool) -> Iterator[Row]:
+        print("Ray prints this")
+        (planned,) = source.plan.todo
+        yield done_row(planned.input, "v", 1, "out", Removed(b"cutout", None), source.made, 0.1)
+        end()
+
+    monkeypatch.setattr("rmbg_service.cluster.removal.connected", lambda _: nullcontext())
+    monkeypatch.setattr("rmbg_service.cluster.removal._rows", rows)
+    (tmp_path / "a.png").write_bytes(picture_bytes())
+    target = object_target(str(tmp_path / "out"), None)
+    batch = Batch([str(tmp_path / "a.png")], target, RemovalOptions(), as_json=True)
+    assert remove_on_ray(batch, "here", Pool()) == status
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["done"]
+    assert ("error: the device is lost" in err) == (status == 1)
+    (row,) = Manifest(Store(str(tmp_path / "out"))).rows()
+    assert (row.input, row.output_bytes) == (str(tmp_path / "a.png"), 6)
 
 
 @contextmanager

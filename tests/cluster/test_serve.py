@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 def test_settings_that_cannot_be_are_one_clear_error() -> None:
-    with pytest.raises(ConfigurationError, match="no_such_setting"):
+    with pytest.raises(ConfigurationError, match="RMBG_NO_SUCH_SETTING"):
         build(Arguments(settings={"no_such_setting": 1}))
 
 
@@ -47,7 +48,8 @@ def config(port: int, **settings: Any) -> dict[str, Any]:
 def deploy(address: str, folder: Path, loaded: dict[str, Any]) -> None:
     path = folder / "serve.yaml"
     path.write_text(yaml.safe_dump(loaded))
-    command = ["serve", "run", "--address", address, "--non-blocking", str(path)]
+    serve = str(Path(sys.executable).with_name("serve"))
+    command = [serve, "run", "--address", address, "--non-blocking", str(path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
 
 

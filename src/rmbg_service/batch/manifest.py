@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from typing import Any
 
 from rmbg_service.batch.stores import Store
@@ -62,10 +63,15 @@ class Manifest:
 
     Rows are kept until there are `FLUSH_ROWS` of them or the oldest is `FLUSH_S` old, and then
     written as one numbered Parquet file. Methods may be called from any thread; a folder belongs to
-    one run at a time. Raises `ConfigurationError` for a file that cannot be read.
+    one run at a time. Raises `ConfigurationError` for a file that cannot be read, and if pyarrow is
+    not installed.
     """
 
     def __init__(self, store: Store) -> None:
+        if find_spec("pyarrow") is None:
+            raise ConfigurationError(
+                "the manifest needs pyarrow: pip install 'rmbg-service[cloud]'"
+            )
         self._store = store
         self._lock = threading.Lock()
         self._rows: list[Row] = []

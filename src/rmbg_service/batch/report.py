@@ -40,6 +40,7 @@ class Report:
         self.counts: Counter[Status] = Counter()
         self._failing: set[Location] = set()
         self._as_json = as_json
+        self._stdout = sys.stdout
         self._console = Console(stderr=True)
         self._started = time.perf_counter()
         self._bar = Progress(
@@ -107,13 +108,13 @@ class Report:
 
     def _write(self, line: str) -> None:
         try:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            self._stdout.write(line)
+            self._stdout.flush()
         except BrokenPipeError:
             self._as_json = False
             self.say("stdout was closed: no more lines of JSON; the run goes on")
             null = os.open(os.devnull, os.O_WRONLY)  # or the flush at exit would fail again
-            os.dup2(null, sys.stdout.fileno())
+            os.dup2(null, self._stdout.fileno())
             os.close(null)
 
     def summarise(self) -> None:

@@ -171,7 +171,7 @@ def remove(
     out = None if destination is None else Path(destination)
     objects = ray is not None or any(map(is_url, [*inputs, destination or ""]))
     overrides = {"model": model, "accept_license": accept_license}
-    if any(is_video(path, out) for path in inputs):
+    if not objects and any(is_video(path, out) for path in inputs):
         others = {
             "--server": server,
             "--watch": watch,
@@ -222,6 +222,8 @@ def remove(
     )
     # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    if ray is None and (actors is not None or actor_cpus != 1 or actor_gpus != 0):
+        raise typer.BadParameter("--actors, --actor-cpus and --actor-gpus are for --ray")
     if ray is not None:
         if server is not None:
             raise typer.BadParameter("--ray cannot be combined with --server")

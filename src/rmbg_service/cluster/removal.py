@@ -2,21 +2,24 @@
 
 import logging
 import signal
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.manifest import Row
-from rmbg_service.batch.objects import ObjectSource, Planned
+from rmbg_service.batch.objects import ObjectSource
+from rmbg_service.batch.plan import Planned
+from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.batch.stores import Store
 from rmbg_service.cluster.attempts import ClusterAttempts
 from rmbg_service.cluster.connection import connected
-from rmbg_service.errors import ConfigurationError, RmbgError
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import load_settings
 from rmbg_service.types import Box
@@ -69,10 +72,15 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
     )
     status = 0
     connection = connected(address) if source.plan.todo else nullcontext()
-    with connection, Report(source.total, as_json=batch.as_json) as report:
+    report = Report(source.total, as_json=batch.as_json)
+    # Ray prints what happens to its nodes on stdout, which is for the lines of JSON.
+    with report, redirect_stdout(sys.stderr), connection:
         before = signal.signal(signal.SIGTERM, _terminate)
         try:
             _process(batch, source, pool, report)
+        except RemoverFailed as error:
+            report.say(f"error: {error}")
+            status = 1
         except (KeyboardInterrupt, _Terminated) as stopped:
             status = 128 + (signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else 15)
         finally:
@@ -154,7 +162,7 @@ def _rows(batch: Batch, source: ObjectSource, pool: Pool) -> Iterator[Row]:
             for members in found.to_pylist():
                 yield Row(**members)
     except ray.exceptions.RayError as error:
-        raise RmbgError(f"Ray ended the run: {_first_line(error)}") from None
+        raise RemoverFailed(f"Ray ended the run: {_last_line(error)}") from None
 
 
 def _blocks(todo: Sequence[Planned]) -> tuple[list[Store], list[Any]]:
@@ -201,7 +209,7 @@ def _result(row: Row) -> Result:
     )
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
