@@ -9,6 +9,7 @@ from rmbg_service import __version__
 from rmbg_service.cli.doctor import doctor
 from rmbg_service.cli.evaluate import evaluate
 from rmbg_service.cli.help import HelpCommand
+from rmbg_service.cli.mcp import mcp
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
 from rmbg_service.cli.remove import remove
@@ -26,6 +27,7 @@ app.command(cls=HelpCommand)(remove)
 app.add_typer(models, name="models")
 app.command(cls=HelpCommand)(evaluate)
 app.command(cls=HelpCommand)(doctor)
+app.command(cls=HelpCommand)(mcp)
 app.command(cls=HelpCommand)(openapi)
 
 

@@ -187,12 +187,13 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
+    named = removal_options({"format": given["format"]}).format if "format" in given else None
     if objects:
         if watch or _STDIO in inputs:
             raise typer.BadParameter("--watch and - are not for object stores and --ray")
-        target = object_target(destination, given.get("format"))
+        target = object_target(destination, named)
     else:
-        target = target_of(inputs, out, given.get("format"), given.get("output"))
+        target = target_of(inputs, out, named, given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
     background = _read_background(background_image, given)
