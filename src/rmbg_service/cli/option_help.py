@@ -42,7 +42,9 @@ _SHOWN = {
     "max_side": OptionHelp(FRAME, "PX", "Shrink until no side is longer.", rare=True),
     "max_pixels": OptionHelp(FRAME, "N", "Shrink until there are no more pixels.", rare=True),
     "detail": OptionHelp(SUBJECT, "MODE", "How edges are refined: off, guided, crop, best [auto]."),
-    "roi": OptionHelp(SUBJECT, "'X1 Y1 X2 Y2'", "Look for the subject only there, in px or %."),
+    "roi": OptionHelp(
+        SUBJECT, "'X1 Y1 X2 Y2'", "Look for the subject only there, in px or %.", rare=True
+    ),
     "semitransparency": OptionHelp(SUBJECT, "", "Keep glass transparent [yes].", rare=True),
     "decontaminate": OptionHelp(SUBJECT, "", "Clean the colours of soft edges [yes].", rare=True),
     "on_empty": OptionHelp(SUBJECT, "", "What to do if there is no subject.", rare=True),

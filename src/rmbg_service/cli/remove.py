@@ -125,6 +125,7 @@ def remove(
             metavar="ADDRESS",
             help="Run on this Ray cluster; local: on one of its own.",
             rich_help_panel=MODEL,
+            hidden=True,
         ),
     ] = None,
     actors: Annotated[
