@@ -16,7 +16,7 @@ from rmbg_service.batch.objects import Made, done_row, failed_row
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.batch.run import explain
-from rmbg_service.batch.stores import Store
+from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.cluster.attempts import MAX_ATTEMPTS, Attempts
 from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.options import RemovalOptions
@@ -57,7 +57,8 @@ def read_objects(keys: pa.Table, stores: Sequence[Store], max_bytes: int) -> pa.
 
     def read(key: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            data = stores[key["store"]].read(key["path"], max_bytes)
+            found = StoredObject(key["path"], key["size"], key["version"])
+            data = stores[key["store"]].read(found, max_bytes)
         except Exception as error:  # this photo's alone
             return {**key, "data": None, "error": explain(error)}
         return {**key, "data": data, "error": ""}
