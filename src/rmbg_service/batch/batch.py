@@ -18,6 +18,7 @@ from rmbg_service.batch.run import Result, Run
 from rmbg_service.batch.stop import stop_on_signals
 from rmbg_service.models.catalog import find
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings, load_settings
 
@@ -27,14 +28,14 @@ class Batch:
     """What to process, and where: `server` is a service's URL, or None for this process.
 
     `settings` override those of the environment, for this process; `parallel` is for a service.
-    `background` is the file of an image that the cutouts are put on. `poll` makes `watch` list the
-    folders instead of waiting for notices of the kernel.
+    `files` are the images that come with each input, such as a background. `poll` makes `watch`
+    list the folders instead of waiting for notices of the kernel.
     """
 
     inputs: list[str]
     target: Target
     options: RemovalOptions
-    background: bytes | None = None
+    files: Files = field(default_factory=dict)
     server: str | None = None
     parallel: int | None = None
     settings: dict[str, str | None] = field(default_factory=dict)
@@ -49,12 +50,10 @@ class Batch:
         """What removes the backgrounds; the context closes it."""
         if self.server is not None:
             key = os.environ.get(KEY_VARIABLE, "")
-            return remote_remover(
-                self.server, key, self.options, self.background, stop, self.parallel
-            )
+            return remote_remover(self.server, key, self.options, self.files, stop, self.parallel)
         settings = load_settings(**self.settings)
         predictor = select_predictor(settings)
-        return local_remover(settings, predictor, self.options, self.background, stop)
+        return local_remover(settings, predictor, self.options, self.files, stop)
 
     @property
     def changed_settings(self) -> dict[str, object]:
@@ -75,9 +74,7 @@ class Batch:
 
     def made(self, model: str) -> Made:
         """What the outputs depend on besides their inputs."""
-        fingerprint = options_fingerprint(
-            self.options, self.background, model, self.changed_settings
-        )
+        fingerprint = options_fingerprint(self.options, self.files, model, self.changed_settings)
         row = find(model)
         revision = load_settings(**self.settings).model_revision or (row and row.revision) or ""
         return Made(fingerprint, model, revision if self.server is None else "")

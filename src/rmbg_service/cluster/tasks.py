@@ -19,6 +19,7 @@ from rmbg_service.batch.run import explain
 from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.cluster.attempts import MAX_ATTEMPTS, Attempts
 from rmbg_service.models.select import select_predictor
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 
@@ -46,7 +47,7 @@ class Work:
 
     settings: Settings
     options: RemovalOptions
-    background: bytes | None
+    files: Files
     made: Made
     out: Store
     attempts: Attempts
@@ -124,7 +125,7 @@ class RemovalActor:
                 " set the same RMBG_MODEL and weights on all nodes"
             )
         remover = await self._exits.enter_async_context(
-            local_remover(work.settings, predictor, work.options, work.background, stop)
+            local_remover(work.settings, predictor, work.options, work.files, stop)
         )
         await remover.load()
         return remover, asyncio.Semaphore(remover.parallel)
