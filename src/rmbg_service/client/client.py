@@ -60,7 +60,8 @@ class Client:
 
         `background_image` is what the cutout is put on, `matte` a matte to use in place of the
         network's, `strokes` are brush strokes that correct it. `request_id` names the request in
-        the service's log (`[A-Za-z0-9_-]{1,64}`, random by default); all attempts have the same one.
+        the service's log (`[A-Za-z0-9_-]{1,64}`, random by default), and is the same for all
+        attempts.
         `timeout` overrides that of the client. Raises `ServiceUnavailable` after the last attempt,
         and `ServiceError` at once if the service refused this image.
         """
