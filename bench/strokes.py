@@ -80,13 +80,14 @@ def medial_path(region: BoolMask) -> list[tuple[int, int]]:
     cells = (share >= min(0.5, float(share.max()))).astype(np.uint8)
     _, labels, facts, _ = cv2.connectedComponentsWithStats(cells, connectivity=8)
     inside = labels == 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA]))
-    depth = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    padded = np.pad(inside, 1).astype(np.uint8)
+    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5), np.float32)[1:-1, 1:-1]
     middle = depth >= depth.max() / 2
     plain = np.ones_like(depth)
     row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
     start = _farthest((int(row), int(column)), inside, plain, middle)
     end = _farthest(start, inside, plain, middle)
-    _, before = _paths(start, inside, 1 / np.maximum(depth, 0.5) ** 2)
+    _, before = _paths(start, inside, np.maximum(depth, np.float32(0.5)) ** -2)
     path = [end]
     while path[-1] != start:
         path.append(before[path[-1]])
