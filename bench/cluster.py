@@ -17,10 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-import psutil
 from tests.ray_cluster import running_cluster, workers
 from tests.s3 import running_s3
 
@@ -59,19 +58,6 @@ def contents(files: Any, bucket: str) -> dict[str, bytes]:
     """The outputs of a bucket, without the manifest."""
     paths = [path for path in files.find(bucket) if "/.rmbg-service/" not in path]
     return {path.removeprefix(f"{bucket}/"): files.cat_file(path) for path in paths}
-
-
-def cpu_seconds() -> float:
-    """CPU time of the command and the cluster, also of their processes that have ended.
-
-    What runs in this process, which is the S3 server, does not count.
-    """
-    here = psutil.Process()
-    seconds = here.cpu_times().children_user + here.cpu_times().children_system
-    for process in here.children(recursive=True):
-        with suppress(psutil.Error):
-            seconds += sum(process.cpu_times()[:4])
-    return seconds
 
 
 def faults() -> int:
@@ -139,8 +125,8 @@ def faults() -> int:
 
 def speed(count: int, size: tuple[int, int]) -> int:
     photo = picture(*size)
-    print("| | photos | seconds in all | photos/s after the first | CPU seconds in all |")
-    print("|---|---|---|---|---|", flush=True)
+    print("| | photos | seconds in all | photos/s after the first |")
+    print("|---|---|---|---|", flush=True)
     with running_s3("photos", "here", "one", "two") as files, running_cluster(NODES) as cluster:
         for number in range(count):
             files.pipe_file(f"photos/{number}.jpg", photo)
@@ -150,13 +136,11 @@ def speed(count: int, size: tuple[int, int]) -> int:
             ("Ray, 1 actor", "one", [*ray, "1"]),
             ("Ray, 2 actors", "two", [*ray, "2"]),
         ]:
-            started, cpu = time.monotonic(), cpu_seconds()
+            started = time.monotonic()
             with command("s3://photos", "-o", f"s3://{bucket}", *more) as process:
                 times = [time.monotonic() for _ in lines(process)]
             total, steady = times[-1] - started, (count - 1) / (times[-1] - times[0])
-            spent = cpu_seconds() - cpu
-            row = f"| {name} | {count} | {total:.1f} | {steady:.2f} | {spent:.0f} |"
-            print(row, flush=True)
+            print(f"| {name} | {count} | {total:.1f} | {steady:.2f} |", flush=True)
     return 0
 
 

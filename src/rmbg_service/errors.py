@@ -18,6 +18,7 @@
     |  |- InvalidImage            422
     |  |  |- UnknownFormat             (not a format that can be decoded)
     |  |  |- EmptyImage                (no pixels)
+    |  |  |- WrongShape                (a matte or strokes without the image's proportions)
     |  |- InvalidRegion           422  (reason: exceeds | empty)
     |  |- BeyondFormat            422  (a side that the output format cannot have)
     |  |- TooManyBytes            422  (the result cannot be as small as the caller asked for)
@@ -136,6 +137,10 @@ class UnknownFormat(InvalidImage):
 
 class EmptyImage(InvalidImage):
     """The image has no pixels."""
+
+
+class WrongShape(InvalidImage):
+    """A matte or strokes do not have the proportions of their image."""
 
 
 class InvalidRegion(ClientError):

@@ -43,7 +43,7 @@ def work(folder: Path, model: str = "u2netp") -> Work:
     return Work(
         Settings(),
         RemovalOptions(detail="off"),
-        None,
+        {},
         Made("fingerprint", model, "revision"),
         Store(str(folder / "out")),
         LocalAttempts(),

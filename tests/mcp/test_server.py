@@ -40,7 +40,7 @@ async def connected(
 ) -> AsyncIterator[Client]:
     predictor = predictor or FakePredictor()
     async with local_remover(
-        Settings(), predictor, RemovalOptions(), None, asyncio.Event()
+        Settings(), predictor, RemovalOptions(), {}, asyncio.Event()
     ) as remover:
         server = cutout_server(remover, Folders([folder]), fetcher)
         async with Client(server, raise_exceptions=True) as client:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from rmbg_service import __version__
 from rmbg_service.api.guard import endpoint_guard
 from rmbg_service.diagnostics.quality import MIN_IOU
+from rmbg_service.removal.attachments import ATTACHMENTS, AttachmentName
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.presets import PRESETS, Preset
 from rmbg_service.serving.engine import Engine
@@ -112,6 +113,10 @@ class Info(BaseModel):
     )
     presets: list[Preset] = Field(
         description="The values of the option `preset`, each with the options that it sets."
+    )
+    images: list[AttachmentName] = Field(
+        default=list(ATTACHMENTS),
+        description="The further images that `POST /api/remove-bg` takes beside the photo.",
     )
     api_key_required: bool
 

@@ -19,6 +19,7 @@ from rmbg_service.batch.run import Result, Run
 from rmbg_service.batch.stop import stop_on_signals
 from rmbg_service.models.catalog import find
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings, load_settings
 
@@ -28,16 +29,16 @@ class Batch:
     """What to process, and where: `server` is a service's URL, or None for this process.
 
     `settings` override those of the environment, for this process; `parallel` is for a service.
-    `background` is the file of an image that the cutouts are put on. `further` options make further
-    files of each image, such as those of several presets; `name` is the template of the outputs'
-    names. `poll` makes `watch` list the
-    folders instead of waiting for notices of the kernel.
+    `files` are the images that come with each input, such as a background. `further` options make
+    further files of each image, such as those of several presets; `name` is the template of the
+    outputs' names. `poll` makes `watch` list the folders instead of waiting for notices of the
+    kernel.
     """
 
     inputs: list[str]
     target: Target
     options: RemovalOptions
-    background: bytes | None = None
+    files: Files = field(default_factory=dict)
     further: Sequence[RemovalOptions] = ()
     name: str = DEFAULT_NAME
     server: str | None = None
@@ -55,11 +56,11 @@ class Batch:
         if self.server is not None:
             key = os.environ.get(KEY_VARIABLE, "")
             return remote_remover(
-                self.server, key, self.options, self.background, stop, self.parallel, self.further
+                self.server, key, self.options, self.files, stop, self.parallel, self.further
             )
         settings = load_settings(**self.settings)
         predictor = select_predictor(settings)
-        return local_remover(settings, predictor, self.options, self.background, stop, self.further)
+        return local_remover(settings, predictor, self.options, self.files, stop, self.further)
 
     @property
     def changed_settings(self) -> dict[str, object]:
@@ -84,7 +85,7 @@ class Batch:
             Variant(
                 options.preset or "",
                 f".{encoder_of(options).extension}",
-                options_fingerprint(options, self.background, model, self.changed_settings),
+                options_fingerprint(options, self.files, model, self.changed_settings),
             )
             for options in (self.options, *self.further)
         ]

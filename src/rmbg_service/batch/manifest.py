@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from typing import Any
 
-from rmbg_service.batch.stores import Store
+from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.errors import ConfigurationError
 
 FOLDER = ".rmbg-service/manifest"
@@ -77,12 +77,12 @@ class Manifest:
         self._rows: list[Row] = []
         self._since = time.monotonic()
         folder = Store(f"{store.url}/{FOLDER}")
-        self._parts = [part.path for part in folder.find() if part.path.endswith(".parquet")]
+        self._parts = [part for part in folder.find() if part.path.endswith(".parquet")]
 
     @property
     def next_part(self) -> int:
         """The number of the next file."""
-        numbers = [posixpath.basename(part).removesuffix(".parquet") for part in self._parts]
+        numbers = [posixpath.basename(part.path).removesuffix(".parquet") for part in self._parts]
         return 1 + max((int(number) for number in numbers if number.isdecimal()), default=0)
 
     def done(self) -> dict[str, Done]:
@@ -126,19 +126,20 @@ class Manifest:
         buffer = io.BytesIO()
         parquet.write_table(pa.Table.from_pylist([asdict(row) for row in self._rows]), buffer)
         path = self._store.below(f"{FOLDER}/{self.next_part:08d}.parquet")
-        self._store.write(path, buffer.getvalue())
-        self._parts.append(path)
+        data = buffer.getvalue()
+        self._store.write(path, data)
+        self._parts.append(StoredObject(path, len(data), ""))
         self._rows = []
 
-    def _read(self, part: str, columns: list[str]) -> list[dict[str, Any]]:
+    def _read(self, part: StoredObject, columns: list[str]) -> list[dict[str, Any]]:
         import pyarrow as pa
         from pyarrow import parquet
 
         try:
-            data = self._store.read(part, 1 << 31)
-            table = parquet.read_table(io.BytesIO(data), columns=columns)
+            data = io.BytesIO(self._store.read(part, part.size))
+            table = parquet.read_table(data, columns=columns)
         except (OSError, pa.ArrowException) as error:
-            name = self._store.name_of(part)
+            name = self._store.name_of(part.path)
             raise ConfigurationError(f"{name} cannot be read: {error}; delete it") from None
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows

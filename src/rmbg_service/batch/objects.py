@@ -78,7 +78,7 @@ class ObjectItem:
     def read(self, max_bytes: int) -> bytes:
         """See `Item.read`."""
         self._started = time.perf_counter()
-        return self._planned.source.read(self._planned.found.path, max_bytes)
+        return self._planned.source.read(self._planned.found, max_bytes)
 
     def skips(self, data: bytes) -> Finished | None:  # noqa: ARG002 - the plan has skipped it
         """See `Item.skips`."""

@@ -82,11 +82,11 @@ class Store:
             if info["type"] == "file"
         ]
 
-    def read(self, path: str, max_bytes: int) -> bytes:
+    def read(self, found: StoredObject, max_bytes: int) -> bytes:
         """The object's bytes. Raises `ImageTooLarge` if there are more than `max_bytes`."""
-        if self._fs.size(path) <= max_bytes:
-            data: bytes = self._fs.cat_file(path)
-            if len(data) <= max_bytes:
+        if found.size <= max_bytes:
+            data: bytes = self._fs.cat_file(found.path)
+            if len(data) <= max_bytes:  # it may have grown since
                 return data
         raise ImageTooLarge(f"the file is larger than the {max_bytes} bytes that are accepted")
 
@@ -104,10 +104,6 @@ class Store:
     def below(self, name: str) -> str:
         """The path of `name` below the root."""
         return f"{self.root}/{name}"
-
-    def remove(self, path: str) -> None:
-        """Delete an object."""
-        self._fs.rm_file(path)
 
 
 def _version(info: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,7 @@ from rmbg_service.cli.options import (
 )
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.removal.attachments import AttachmentName, Files
 from rmbg_service.settings import load_settings
 from rmbg_service.system.exit import exit_now, second_interrupt_exits
 from rmbg_service.system.files import is_folder
@@ -64,6 +66,22 @@ def remove(
     background_image: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Put the cutouts on this image.", rich_help_panel=FILES),
+    ] = None,
+    matte: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For one image: a mask or matte in place of the model's.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    strokes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For one image: light strokes keep, dark ones erase.",
+            rich_help_panel=FILES,
+        ),
     ] = None,
     watch: Annotated[
         bool,
@@ -178,6 +196,8 @@ def remove(
             "--watch": watch,
             "--background-image": background_image,
             "--name": name,
+            "--matte": matte,
+            "--strokes": strokes,
         }
         check_video(inputs, others, given)
         source = Path(inputs[0])
@@ -197,8 +217,13 @@ def remove(
         target = target_of(inputs, out, named, given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
-    background = _read_background(background_image, given)
-    if background is not None and "preset" in given:
+    attached: dict[AttachmentName, Path | None] = {
+        "background_image": background_image,
+        "matte": matte,
+        "strokes": strokes,
+    }
+    files = _read_files(given, attached)
+    if background_image is not None and "preset" in given:
         given = given | {"background": None}  # the image replaces the preset's colour
     options, *further = preset_options(given)
     if further and (objects or target.is_file or _STDIO in inputs):
@@ -211,7 +236,7 @@ def remove(
         inputs=inputs,
         target=target,
         options=options,
-        background=background,
+        files=files,
         further=further,
         name=name,
         server=server,
@@ -226,6 +251,8 @@ def remove(
     warnings.filterwarnings("ignore", module=r"PIL\.")
     if ray is None and (actors is not None or actor_cpus != 1 or actor_gpus != 0):
         raise typer.BadParameter("--actors, --actor-cpus and --actor-gpus are for --ray")
+    if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
+        raise typer.BadParameter("--matte and --strokes are for one image")
     if ray is not None:
         if server is not None:
             raise typer.BadParameter("--ray cannot be combined with --server")
@@ -246,14 +273,16 @@ def remove(
     raise typer.Exit(ending.status)
 
 
-def _read_background(path: Path | None, given: dict[str, Any]) -> bytes | None:
-    if path is None:
-        return None
-    if "background" in given or given.get("output") == "matte":
+def _read_files(given: dict[str, Any], paths: Mapping[AttachmentName, Path | None]) -> Files:
+    """The images that come with the inputs, by their names in the API."""
+    files = {name: path for name, path in paths.items() if path is not None}
+    if "background_image" in files and ("background" in given or given.get("output") == "matte"):
         raise typer.BadParameter(
             "--background-image cannot be used with --background or --output matte"
         )
+    if "strokes_mode" in given and "strokes" not in files:
+        raise typer.BadParameter("--strokes-mode needs --strokes")
     try:
-        return path.read_bytes()
+        return {name: path.read_bytes() for name, path in files.items()}
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+        raise ConfigurationError(f"{error.filename}: {error.strerror or error}") from None

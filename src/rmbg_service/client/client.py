@@ -50,18 +50,23 @@ class Client:
         image: ImageFile,
         *,
         background_image: ImageFile | None = None,
+        matte: ImageFile | None = None,
+        strokes: ImageFile | None = None,
         request_id: str | None = None,
         timeout: httpx.Timeout | float | None = None,
         **options: Unpack[Options],
     ) -> Result:
         """Remove the background of one image; a file is streamed, and read again for a new attempt.
 
-        `background_image` is what the cutout is put on. `request_id` names the request in the
-        service's log (`[A-Za-z0-9_-]{1,64}`, random by default); all attempts have the same one.
+        `background_image` is what the cutout is put on, `matte` a matte to use in place of the
+        network's, `strokes` are brush strokes that correct it. `request_id` names the request in
+        the service's log (`[A-Za-z0-9_-]{1,64}`, random by default), and is the same for all
+        attempts.
         `timeout` overrides that of the client. Raises `ServiceUnavailable` after the last attempt,
         and `ServiceError` at once if the service refused this image.
         """
-        request = RemovalRequest(image, background_image, request_id, options)
+        files = {"background_image": background_image, "matte": matte, "strokes": strokes}
+        request = RemovalRequest(image, files, request_id, options)
         patience = Patience(self._retries)
         while True:
             try:
@@ -128,14 +133,15 @@ class AsyncClient:
         image: ImageFile,
         *,
         background_image: ImageFile | None = None,
+        matte: ImageFile | None = None,
+        strokes: ImageFile | None = None,
         request_id: str | None = None,
         timeout: httpx.Timeout | float | None = None,  # noqa: ASYNC109 - httpx's, as in Client
         **options: Unpack[Options],
     ) -> Result:
         """See `Client.remove`; files are read in threads."""
-        request = await asyncio.to_thread(
-            RemovalRequest, image, background_image, request_id, options
-        )
+        files = {"background_image": background_image, "matte": matte, "strokes": strokes}
+        request = await asyncio.to_thread(RemovalRequest, image, files, request_id, options)
         patience = Patience(self._retries)
         while True:
             try:

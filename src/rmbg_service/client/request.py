@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, TypedDict
@@ -17,7 +17,7 @@ class Options(TypedDict, total=False):
     """The options of one removal; `docs/api.md` describes them, and the service checks them."""
 
     output: Literal["cutout", "matte", "layers"]
-    format: Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip", "auto"]
+    format: Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "auto"]
     quality: int
     color_profile: Literal["srgb", "keep"]
     detail: Literal["off", "guided", "crop", "auto", "best"]
@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
     max_side: int
     max_pixels: int
     max_bytes: int
+    strokes_mode: Literal["smart", "exact"]
     on_empty: Literal["return", "error"]
 
 
@@ -52,13 +53,15 @@ class RemovalRequest:
     def __init__(
         self,
         image: ImageFile,
-        background_image: ImageFile | None,
+        attachments: Mapping[str, ImageFile | None],
         request_id: str | None,
         options: Options,
     ) -> None:
         self.id = request_id or uuid.uuid4().hex
         self._image = _rewindable(image)
-        self._background = None if background_image is None else _rewindable(background_image)
+        self._attachments = {
+            name: _rewindable(file) for name, file in attachments.items() if file is not None
+        }
         default = {} if "preset" in options else {"format": "png"}
         self._query = default | {
             name: str(value).lower() if isinstance(value, bool) else str(value)
@@ -70,14 +73,13 @@ class RemovalRequest:
     def attempt(self) -> Iterator[dict[str, Any]]:
         """The arguments of `httpx.Client.post` for one attempt.
 
-        A file is streamed from where it was. With a background image both are sent as a form, from
-        memory.
+        A file is streamed from where it was. With attachments all are sent as a form, from memory.
         """
         headers = {"Accept": "image/*, application/zip", "X-Request-ID": self.id}
         arguments: dict[str, Any] = {"url": PATH, "params": self._query, "headers": headers}
-        if self._background is not None:
-            files = {"image": _read(self._image), "background_image": _read(self._background)}
-            yield arguments | {"files": files}
+        if self._attachments:
+            files = {"image": self._image, **self._attachments}
+            yield arguments | {"files": {name: _read(file) for name, file in files.items()}}
             return
         headers["Content-Type"] = "application/octet-stream"
         if isinstance(self._image, bytes):

@@ -119,7 +119,7 @@ def _rows(batch: Batch, source: ObjectSource, pool: Pool) -> Iterator[Row]:
     work = Work(
         settings.model_copy(update=threads),
         batch.options,
-        batch.background,
+        batch.files,
         source.made,
         source.out,
         ClusterAttempts(),

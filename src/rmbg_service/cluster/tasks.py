@@ -16,9 +16,10 @@ from rmbg_service.batch.objects import Made, done_row, failed_row
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.batch.run import explain
-from rmbg_service.batch.stores import Store
+from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.cluster.attempts import MAX_ATTEMPTS, Attempts
 from rmbg_service.models.select import select_predictor
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 
@@ -46,7 +47,7 @@ class Work:
 
     settings: Settings
     options: RemovalOptions
-    background: bytes | None
+    files: Files
     made: Made
     out: Store
     attempts: Attempts
@@ -57,7 +58,8 @@ def read_objects(keys: pa.Table, stores: Sequence[Store], max_bytes: int) -> pa.
 
     def read(key: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            data = stores[key["store"]].read(key["path"], max_bytes)
+            found = StoredObject(key["path"], key["size"], key["version"])
+            data = stores[key["store"]].read(found, max_bytes)
         except Exception as error:  # this photo's alone
             return {**key, "data": None, "error": explain(error)}
         return {**key, "data": data, "error": ""}
@@ -123,7 +125,7 @@ class RemovalActor:
                 " set the same RMBG_MODEL and weights on all nodes"
             )
         remover = await self._exits.enter_async_context(
-            local_remover(work.settings, predictor, work.options, work.background, stop)
+            local_remover(work.settings, predictor, work.options, work.files, stop)
         )
         await remover.load()
         return remover, asyncio.Semaphore(remover.parallel)

@@ -145,7 +145,7 @@ async def serve(settings: Settings, folders: Folders) -> None:
     if settings.url_fetch:
         fetcher = Fetcher(settings.url_fetch_hosts, settings.url_fetch_timeout_s)
     predictor, stop = select_predictor(settings), asyncio.Event()
-    async with local_remover(settings, predictor, RemovalOptions(), None, stop) as remover:
+    async with local_remover(settings, predictor, RemovalOptions(), {}, stop) as remover:
         await cutout_server(remover, folders, fetcher).run_stdio_async()
 
 

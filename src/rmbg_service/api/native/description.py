@@ -106,7 +106,7 @@ _RESULT_HEADERS = {
     "X-RMBG-Placement": "`fill` of the canvas, `factor` of the subject's size, and `limited` if it "
     "would have to be enlarged.",
     "X-RMBG-Animated": "`first-frame-only` for an animated input.",
-    "X-RMBG-Model": "The model that predicted the matte, percent-encoded.",
+    "X-RMBG-Model": "The model that predicted the matte, percent-encoded; not with `matte`.",
     "X-RMBG-Model-License": "SPDX licence of its weights.",
 }
 _ERRORS = {

@@ -40,9 +40,12 @@ def remove_bg_router(engine: Engine, parsing: ParsingThread) -> APIRouter:
         accept = Accept.of(request.headers)
         with record.timings.measure("read"):
             removal = await wire.read_request(request, accept, parsing)
+        predicted = "matte" not in removal.files
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         result = await running
+        if not predicted:
+            return answer.respond(accept, result, record, {}, None)
         name = engine.predictor.name
         headers = {
             "X-RMBG-Model": quote(name, ":/", errors="replace"),

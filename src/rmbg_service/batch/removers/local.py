@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.models.predictor import Predictor
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
@@ -27,7 +28,7 @@ class LocalRemover:
         self,
         engine: Engine,
         options: RemovalOptions,
-        background: bytes | None,
+        files: Files,
         stop: asyncio.Event,
         further: Sequence[RemovalOptions] = (),
     ) -> None:
@@ -39,27 +40,28 @@ class LocalRemover:
         )
         self._options = options
         self._further = further
-        self._background = background
+        self._files = files
         self._stop = stop
         self._loaded = asyncio.Event()
         self._started = False
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
-        removing = self.encode(data, self._options, self._background)
+        removing = self.encode(data, self._options, self._files)
         del data  # so that the file is freed as soon as it is decoded
         result = await removing
         return Removed(result.data, result.box, tuple(other.data for other in result.further))
 
     async def encode(
-        self, data: bytes, options: RemovalOptions, background: bytes | None = None
+        self, data: bytes, options: RemovalOptions, files: Files | None = None
     ) -> Encoded:
         """The file that `options` ask for; raises what `Remover.remove` does."""
-        creating = self.engine.create_job(data, background, options, deadline=math.inf)
+        creating = self.engine.create_job(data, files or {}, options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating  # first: a broken file needs no model
         job.further = self._further
-        await self.load()
+        if job.needs_prediction:
+            await self.load()
         reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
         reservation.release(after=running)
@@ -94,7 +96,7 @@ class LocalRemover:
 
     async def close(self) -> None:
         """Free the model, unless it is still being loaded: that cannot be stopped."""
-        if self._loaded.is_set():
+        if self._loaded.is_set() or not self._started:
             await self.engine.stop()
 
 
@@ -103,13 +105,13 @@ async def local_remover(
     settings: Settings,
     predictor: Predictor,
     options: RemovalOptions,
-    background: bytes | None,
+    files: Files,
     stop: asyncio.Event,
     further: Sequence[RemovalOptions] = (),
 ) -> AsyncIterator[LocalRemover]:
     """A `LocalRemover` that is closed at the end."""
     engine = Engine(predictor, settings, Metrics())
-    remover = LocalRemover(engine, options, background, stop, further)
+    remover = LocalRemover(engine, options, files, stop, further)
     try:
         yield remover
     finally:

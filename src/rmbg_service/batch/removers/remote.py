@@ -12,6 +12,7 @@ from rmbg_service.batch.outputs import encoder_of
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.client import AsyncClient, Info, Options, Result, Retries, ServiceError
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 
 KEY_VARIABLE = "RMBG_SERVER_KEY"
@@ -38,7 +39,7 @@ class RemoteRemover:
         client: AsyncClient,
         info: Info,
         options: RemovalOptions,
-        background: bytes | None,
+        files: Files,
         parallel: int | None = None,
         further: Sequence[RemovalOptions] = (),
     ) -> None:
@@ -49,7 +50,7 @@ class RemoteRemover:
         self.parallel = parallel or max(1, info.limits.max_inflight_jobs // 2)
         self._options = options
         self._further = further
-        self._background = background
+        self._files = files
         self._timeout = httpx.Timeout(
             info.limits.upload_timeout_s,
             connect=_CONNECT_TIMEOUT_S,
@@ -68,7 +69,9 @@ class RemoteRemover:
         try:
             result = await self._client.remove(
                 data,
-                background_image=self._background,
+                background_image=self._files.get("background_image"),
+                matte=self._files.get("matte"),
+                strokes=self._files.get("strokes"),
                 timeout=self._timeout,
                 **_given(options),
             )
@@ -90,7 +93,7 @@ async def remote_remover(
     url: str,
     key: str,
     options: RemovalOptions,
-    background: bytes | None,
+    files: Files,
     stop: asyncio.Event,
     parallel: int | None = None,
     further: Sequence[RemovalOptions] = (),
@@ -114,7 +117,7 @@ async def remote_remover(
             raise ConfigurationError(
                 f"no service at {url}: {error}; check --server and {KEY_VARIABLE}"
             ) from None
-        yield RemoteRemover(client, info, options, background, parallel, further)
+        yield RemoteRemover(client, info, options, files, parallel, further)
 
 
 def _given(options: RemovalOptions) -> Options:
