@@ -33,6 +33,8 @@ FRONTS = {
     "batch": "batch/test_run.py",
     "batch/removers": "batch/removers/test_remote.py",
     "cli": "cli/test_evaluate.py",
+    "client": "client/test_client.py",
+    "cluster": "cluster/test_removal.py",
     "diagnostics": "diagnostics/test_doctor.py",
     "evaluation": "evaluation/test_run.py",
     "evaluation/report": "evaluation/report/test_html.py",

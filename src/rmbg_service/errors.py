@@ -21,6 +21,7 @@
     |  |  |- WrongShape                (a matte or strokes without the image's proportions)
     |  |- InvalidRegion           422  (reason: exceeds | empty)
     |  |- BeyondFormat            422  (a side that the output format cannot have)
+    |  |- TooManyBytes            422  (the result cannot be as small as the caller asked for)
     |  |- NoSubject               422  (only if the caller asked to be told)
     |- Rejected                   the service cannot take it now; carries retry_after_s
     |  |- Overloaded              429  (reason: jobs | pixels | deadline | rate)
@@ -32,7 +33,7 @@
     |- OutOfDeviceMemory          503
     |- DeviceFailure              503  (the device is lost; the service fails with it)
     |- VideoError                 a clip cannot be read or written
-    |- ServiceError               a remote service's answer about one image; batch/removers/
+    |- ServiceError               a remote service's response about one image; client/errors.py
     |  |- ServiceUnavailable      it did not take the image, after several attempts
     |- RemoverFailed              nothing can remove the remaining backgrounds; batch/removers/
     |- Cancelled                  nobody waits for the result any more; never an answer
@@ -160,6 +161,14 @@ class BeyondFormat(ClientError):
     status = 422
     type = "beyond-format"
     title = "Beyond the format's limits"
+
+
+class TooManyBytes(ClientError):
+    """The result is larger than `max_bytes`, whatever its quality."""
+
+    status = 422
+    type = "too-many-bytes"
+    title = "Too many bytes"
 
 
 class NoSubject(ClientError):

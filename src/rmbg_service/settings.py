@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.system.resources import cpu_count
+from rmbg_service.validation import in_words
 
 ENV_PREFIX = "RMBG_"
 BYTES_PER_PIXEL = 20
@@ -280,10 +281,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> Settings:
-    """`Settings` from the environment and `overrides`, or one clear `ConfigurationError`.
-
-    An override of None leaves the setting to the environment.
-    """
+    """`Settings` from the environment and `overrides` but None, or a `ConfigurationError`."""
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
     for variable in os.environ:
         close = get_close_matches(variable, known, n=1, cutoff=0.85)
@@ -296,5 +294,5 @@ def load_settings(**overrides: object) -> Settings:
         lines = []
         for item in error.errors():
             name = ENV_PREFIX + str(item["loc"][0]).upper() if item["loc"] else ""
-            lines.append(f"{name} {item['msg'].removeprefix('Value error, ')}".strip())
+            lines.append(f"{name} {in_words(item['msg'])}".strip())
         raise ConfigurationError("; ".join(lines)) from None

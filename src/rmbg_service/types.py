@@ -60,6 +60,14 @@ class Position(NamedTuple):
     y: float
 
 
+class Canvas(NamedTuple):
+    """The frame of a result: `width` x `height` px, or, if `relative`, only their ratio."""
+
+    width: float
+    height: float
+    relative: bool = False
+
+
 class Box(NamedTuple):
     """A part of a picture in px; `right` and `bottom` are the first column and row outside."""
 

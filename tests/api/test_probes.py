@@ -16,6 +16,8 @@ async def test_health_and_info_say_what_runs_here() -> None:
         info = (await client.get("/api/info")).json()
         assert info["limits"]["max_image_pixels"] == 12345
         assert info["api_key_required"] is False
+        assert info["options"]["preset"] == [preset["name"] for preset in info["presets"]]
+        assert info["presets"][0]["canvas"] == "2000x2000"
         assert info["version"] == health["version"]
 
 

@@ -203,10 +203,10 @@ async def test_watching_retries_what_failed_for_a_passing_reason(
 
     failed: list[Path] = []
     now = [0.0]
-    monkeypatch.setattr("rmbg_service.batch.run.atomic_write", fail_once)
-    monkeypatch.setattr("rmbg_service.batch.batch.changes", minutes)
+    monkeypatch.setattr("rmbg_service.batch.folders.atomic_write", fail_once)
+    monkeypatch.setattr("rmbg_service.batch.folders.changes", minutes)
     monkeypatch.setattr(
-        "rmbg_service.batch.batch.watched_images", partial(watched_images, clock=lambda: now[-1])
+        "rmbg_service.batch.folders.watched_images", partial(watched_images, clock=lambda: now[-1])
     )
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(picture_bytes())

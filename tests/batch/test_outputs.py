@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rmbg_service.batch.inputs import InputImage
-from rmbg_service.batch.outputs import DEFAULT_FOLDER, OutputPaths, Target, target_of
+from rmbg_service.batch.outputs import DEFAULT_FOLDER, OutputPaths, Target, Variant, target_of
 from rmbg_service.errors import ConfigurationError
 
 
@@ -137,3 +137,17 @@ def test_a_file_in_the_output_folder_is_no_folder(tmp_path: Path) -> None:
     paths = OutputPaths(tmp_path, ".png", {})
     image = InputImage(tmp_path / "in" / "shoes" / "a.jpg", Path("shoes/a.jpg"))
     assert paths.output_of(image) == tmp_path / "shoes-2" / "a.png"
+
+
+def test_a_template_names_the_cutouts_and_no_two_share_one(tmp_path: Path) -> None:
+    paths = OutputPaths(tmp_path / "out", ".png", {}, template="{preset}/{stem}.{ext}")
+    variants = [Variant("ebay", ".jpg", ""), Variant("etsy", ".webp", "")]
+    images = [InputImage(tmp_path / name, Path("sea", name)) for name in ("a.jpg", "a.png")]
+    made = [paths.output_of(image, variant) for image in images for variant in variants]
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in made] == [
+        "sea/ebay/a.jpg",
+        "sea/etsy/a.webp",
+        "sea/ebay/a.png.jpg",
+        "sea/etsy/a.png.webp",
+    ]
+    assert paths.output_of(images[1], variants[0]) == made[2]

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,22 @@ def test_names_that_are_no_text_are_shown_and_come_through_json(
     out, err = capsys.readouterr()
     assert json.loads(out)["input"] == name
     assert "caf\ufffd.jpg" in err
+
+
+@pytest.mark.parametrize("announced", [None, 39, 40, 41])
+def test_the_bar_of_one_file_ends_at_its_own_number(
+    announced: int | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stderr for a terminal
+    monkeypatch.setenv("TERM", "xterm")
+    with Report(None, unit="frames") as report:
+        report.expect(announced)
+        for _ in range(40):
+            report.advance()
+        report.add(DONE)
+    report.summarise()
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    assert "41/" not in shown
+    lines = [line for line in re.split(r"[\r\n]+", shown) if line.strip()]
+    assert "40/40" in lines[-2]
+    assert re.fullmatch(r"40 frames in \d+\.\d s, \d+\.\d\d s each", lines[-1])

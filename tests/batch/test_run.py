@@ -2,18 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rmbg_service.batch.folders import FileItem
 from rmbg_service.batch.journal import Journal
-from rmbg_service.batch.removers.remover import (
-    Removed,
-    RemoverFailed,
-    RunStopped,
-    ServiceUnavailable,
-)
-from rmbg_service.batch.run import Item, Result, Run, Status
+from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
+from rmbg_service.batch.run import Result, Run, Status
+from rmbg_service.client import ServiceUnavailable
 from rmbg_service.errors import InvalidImage, OutOfDeviceMemory
 from rmbg_service.types import Box
 from tests.fakes import until
@@ -43,28 +41,29 @@ class FakeRemover:
         return Removed(b"cutout of " + data, BOX)
 
 
-def pictures(folder: Path, count: int) -> list[Item]:
+def pictures(folder: Path, count: int) -> list[FileItem]:
     (folder / "in").mkdir(exist_ok=True)
     items = []
     for number in range(count):
         source = folder / "in" / f"{number}.jpg"
         source.write_bytes(str(number).encode())
-        items.append(Item(source, folder / "out" / f"{number}.png"))
+        items.append(FileItem(source, folder / "out" / f"{number}.png"))
     return items
 
 
-async def each(items: list[Item]) -> AsyncIterator[Item]:
+async def each(items: list[FileItem]) -> AsyncIterator[FileItem]:
     for item in items:
         yield item
 
 
 async def run(
-    folder: Path, items: list[Item], remover: FakeRemover, *, journal: bool = True
+    folder: Path, items: list[FileItem], remover: FakeRemover, *, journal: bool = True
 ) -> list[Result]:
     results: list[Result] = []
     book = Journal(folder / "out") if journal else None
-    await Run(remover, asyncio.Event(), results.append, book, "fingerprint").over(each(items))
-    return sorted(results, key=lambda result: result.source)
+    items = [replace(item, journal=book, fingerprint="fingerprint") for item in items]
+    await Run(remover, asyncio.Event(), results.append).over(each(items))
+    return sorted(results, key=lambda result: str(result.source))
 
 
 def statuses(results: list[Result]) -> list[str]:
@@ -127,7 +126,7 @@ async def test_an_input_is_never_replaced(tmp_path: Path) -> None:
     alias = tmp_path / "alias.png"
     alias.symlink_to(item.source)
     remover = FakeRemover()
-    (result,) = await run(tmp_path, [Item(item.source, alias)], remover, journal=False)
+    (result,) = await run(tmp_path, [FileItem(item.source, alias)], remover, journal=False)
     assert result.status is Status.FAILED
     assert "its own input" in result.error
     assert item.source.read_bytes() == b"0"

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -38,13 +39,9 @@ def test_only_what_is_given_is_an_option() -> None:
 
 @pytest.mark.parametrize("name", RemovalOptions.model_fields)
 def test_every_option_of_the_api_is_one_of_the_command(name: str) -> None:
-    shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["remove", "--help"]).output
-    field = RemovalOptions.model_fields[name]
-    (line,) = (line for line in shown.splitlines() if f" --{name.replace('_', '-')} " in line)
-    assert field.description is not None
-    assert field.description[:20] in line
-    if field.default not in (None, True, False):
-        assert f"({field.default})" in shown
+    shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["remove", "--help-all"]).output
+    option = re.compile(rf"^  --{name.replace('_', '-')} (\S.*)$", re.MULTILINE)
+    assert len(option.findall(shown)) == 1
 
 
 @pytest.mark.parametrize(

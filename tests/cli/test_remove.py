@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -252,3 +253,76 @@ def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: st
 def test_a_missing_background_is_one_clear_error(tmp_path: Path) -> None:
     result = invoke("a.png", "--background-image", tmp_path / "none.png")
     assert "No such file" in str(result.exception)
+
+
+def test_object_stores_are_named_by_their_urls(fake_model: None) -> None:
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/photos/sub/a.png", picture_bytes())
+    try:
+        assert invoke("memory://photos", "-o", "memory://cutouts").exit_code == 0
+        assert files.exists("/cutouts/sub/a.png")
+        for wrong in ("--watch", "-", "--actors=2", "--ray=local --server=http://x"):
+            result = invoke("memory://photos", *wrong.split(), "-o", "memory://cutouts")
+            assert result.exit_code == 2
+    finally:
+        files.store.clear()
+
+
+def test_several_presets_are_made_of_one_prediction(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = FakePredictor()
+    monkeypatch.setattr("rmbg_service.batch.batch.select_predictor", lambda _: predictor)
+    out = tmp_path / "out"
+    arguments = [str(photos), "-o", str(out), "--preset", "taobao", "--preset", "instagram"]
+    result = invoke(*arguments, "--detail", "off", "--upscale")
+    assert result.exit_code == 0, result.output
+    count = len(list(photos.iterdir()))
+    predicted = len(predictor.predicted)
+    assert predicted == count
+    names = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    stems = [path.stem for path in photos.iterdir()]
+    assert names == {f"{stem}-{name}.jpg" for stem in stems for name in ("taobao", "instagram")}
+    sizes = {"taobao": (800, 800), "instagram": (1080, 1350)}
+    for name in names:
+        with Image.open(out / name) as image:
+            assert image.size == sizes[name.rpartition("-")[2].removesuffix(".jpg")]
+    again = invoke(*arguments, "--detail", "off", "--upscale")
+    assert again.stderr.splitlines()[-1].split()[:2] == ["0", str(count)], "all are skipped"
+    (out / f"{stems[0]}-instagram.jpg").unlink()
+    assert invoke(*arguments, "--detail", "off", "--upscale").exit_code == 0
+    assert len(predictor.predicted) == predicted + 1
+    assert (out / f"{stems[0]}-instagram.jpg").exists()
+
+
+def test_outputs_are_named_by_a_template(photos: Path, tmp_path: Path, fake_model: None) -> None:
+    out = tmp_path / "out"
+    template = "{preset}/{stem}_shop.{ext}"
+    result = invoke(photos, "-o", out, "--preset", "jd", "--name", template, "--detail", "off")
+    assert result.exit_code == 0, result.output
+    made = {path.relative_to(out).as_posix() for path in out.rglob("*.jpg")}
+    assert made == {f"jd/{path.stem}_shop.jpg" for path in photos.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--preset", "nowhere"], "--preset: "),
+        (["--preset", "jd", "--preset", "ebay", "-o", "a.jpg"], "several presets need files"),
+        (["--name", "{stem}.{ext}", "-o", "a.jpg"], "--name is for the files in an output folder"),
+        (["--name", "{stem}.{suffix}"], "expected the fields {stem}, {preset} and {ext}"),
+        (["--name", "{stem"], "--name {stem: "),
+        (["--name", "cutout.{ext}"], "with {stem} in it"),
+        (["--name", "../{stem}.{ext}"], "a path below the output folder"),
+        (["--name", "{stem}.{ext}", "--preset", "jd", "--preset", "ebay"], "need {preset} in it"),
+    ],
+)
+def test_presets_and_names_that_cannot_be_are_refused(
+    arguments: list[str], says: str, tmp_path: Path, fake_model: None
+) -> None:
+    photo = tmp_path / "a.png"
+    photo.write_bytes(picture_bytes())
+    result = invoke(photo, *arguments)
+    assert result.exit_code != 0
+    told = " ".join(result.stderr.replace("│", " ").split()) + str(result.exception)
+    assert says in told

@@ -5,12 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from rmbg_service.cli import app
+from rmbg_service.cli.video import _OUTPUT_SUFFIXES
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.types import Matte, ModelInput
+from rmbg_service.video.writer import KINDS
 from tests.fakes import FakePredictor
 from tests.video.clips import TIMES, read, write_clip, write_transparent
 
@@ -43,6 +46,23 @@ def test_a_clip_goes_where_it_is_told(
         folder = tmp_path / out.partition("/")[0]
         assert sorted(path.name for path in folder.iterdir())[0] == first
         assert len(list(folder.iterdir())) == len(TIMES)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "a.webp"])
+def test_a_clip_on_a_colour(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    use(monkeypatch, FakePredictor())
+    result = invoke(clip, "-o", tmp_path / name, "--background", "#3366cc", "--detail", "off")
+    assert result.exit_code == 0, result.output
+    assert f"{len(TIMES)} frames in " in result.stderr
+    assert result.stderr.rstrip().endswith("s each")
+    for frame in read(tmp_path / name).frames:
+        assert np.abs(frame[32, -10, :3].astype(int) - (0x33, 0x66, 0xCC)).max() <= 12
+
+
+def test_the_suffixes_are_those_that_can_be_written() -> None:
+    assert set(KINDS) == _OUTPUT_SUFFIXES
 
 
 def test_a_failure_leaves_nothing_half_and_the_status_1(
@@ -86,7 +106,7 @@ def test_ctrl_c_leaves_nothing_half_and_the_status_130(
         (["clip.mp4"], "name the output with -o"),
         (["clip.mp4", "-o", "a.png"], "name the output with -o"),
         (["clip.mp4", "-o", "a%d-%d.png"], "name the output with -o"),
-        (["clip.mp4", "-o", "a.mp4"], "written to .webm or .mov, not .mp4"),
+        (["clip.mp4", "-o", "a.avi"], "written to .gif, .mov, .mp4, .webm, .webp or .png frames"),
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rmbg_service.imaging import compose
+from rmbg_service.imaging import compose, layout
 from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.settings import BYTES_PER_PIXEL
 from rmbg_service.types import Box, Colour, Length, Margin, Position
@@ -23,6 +23,22 @@ MANY = 10**9
 EMPTY = Cutout(np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9), np.uint8))
 
 
+def crop(cutout: Cutout, margin: Margin, max_pixels: int = MANY) -> Cutout:
+    assert cutout.extent is not None
+    return compose.draw(cutout, layout.crop_layout(cutout.extent, margin, max_pixels))
+
+
+def crop_size(cutout: Cutout, margin: Margin) -> tuple[int, int]:
+    assert cutout.extent is not None
+    return layout.with_margin(cutout.extent.width, cutout.extent.height, margin)
+
+
+def place(cutout: Cutout, scale: float | None, position: Position | None) -> Cutout:
+    """The subject moved on its own canvas; by default to the centre."""
+    frame = layout.Frame(None, scale, position or Position(0.5, 0.5), upscale=True)
+    return compose.draw(cutout, layout.frame_layout(frame, cutout.size, cutout.extent, MANY))
+
+
 def px(*sides: float) -> Margin:
     """A margin of one width, or of four."""
     return Margin(*(Length(side) for side in (sides * 4)[:4]))
@@ -39,25 +55,24 @@ def test_the_box_begins_at_five_per_cent() -> None:
 
 
 def test_crop_takes_the_box_and_its_margin() -> None:
-    assert compose.crop(square(), px(0), MANY).size == (20, 20)
-    assert compose.crop(square(), px(5, 0, 1, 2), MANY).size == (22, 26)
-    half = compose.crop(square(), Margin(*[Length(50, relative=True)] * 4), MANY)
+    assert crop(square(), px(0)).size == (20, 20)
+    assert crop(square(), px(5, 0, 1, 2)).size == (22, 26)
+    half = crop(square(), Margin(*[Length(50, relative=True)] * 4))
     assert half.size == (40, 40)
     assert half.box == Box(10, 10, 30, 30)
-    beyond = compose.crop(square(), px(15, 0, 0, 0), MANY)  # 5 px above the picture
+    beyond = crop(square(), px(15, 0, 0, 0))  # 5 px above the picture
     assert beyond.size == (20, 35)
     assert beyond.box == Box(0, 15, 20, 35)
-    assert compose.crop(EMPTY, px(5), MANY) is EMPTY
 
 
 def test_place_moves_and_scales_on_the_same_canvas() -> None:
-    assert compose.place(square(), None, Position(0.0, 0.0)).box == Box(0, 0, 20, 20)
-    assert compose.place(square(), None, Position(1.0, 1.0)).box == Box(80, 60, 100, 80)
-    assert compose.place(square(), None, None).box == Box(40, 30, 60, 50)
-    full = compose.place(square(), 1.0, None)
+    assert place(square(), None, Position(0.0, 0.0)).box == Box(0, 0, 20, 20)
+    assert place(square(), None, Position(1.0, 1.0)).box == Box(80, 60, 100, 80)
+    assert place(square(), None, None).box == Box(40, 30, 60, 50)
+    full = place(square(), 1.0, None)
     assert full.size == (100, 80)
     assert full.box == Box(10, 0, 90, 80)
-    assert compose.place(EMPTY, 0.5, None) is EMPTY
+    assert place(EMPTY, 0.5, None).size == EMPTY.size
 
 
 @pytest.mark.parametrize("side", [1, 12, 60])
@@ -71,7 +86,7 @@ def test_what_lies_beyond_the_canvas_is_never_enlarged(
     cutout = Cutout(np.full((600, 600, 3), 120, np.uint8), alpha)
     tracemalloc.start()
     try:
-        placed = compose.place(cutout, 1.0, position)
+        placed = place(cutout, 1.0, position)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -85,7 +100,7 @@ def test_what_lies_beyond_the_canvas_is_never_enlarged(
 def test_a_haze_does_not_move_the_subject(haze: int, scale: float, position: Position) -> None:
     alpha = np.full((600, 500), haze, np.uint8)
     alpha[90:290, 101:224] = 255
-    placed = compose.place(Cutout(np.full((600, 500, 3), 9, np.uint8), alpha), scale, position)
+    placed = place(Cutout(np.full((600, 500, 3), 9, np.uint8), alpha), scale, position)
     height = 600 * scale
     width = height * 123 / 200
     left, top = (500 - width) * position[0], (600 - height) * position[1]
@@ -132,14 +147,14 @@ def shaded() -> Cutout:
 
 
 def test_crop_keeps_the_shadow() -> None:
-    cut = compose.crop(shaded(), px(0), MANY)
+    cut = crop(shaded(), px(0))
     assert cut.size == (60, 25)
     assert cut.box == Box(0, 0, 20, 20)
     assert cut.extent == Box(0, 0, 60, 25)
 
 
 def test_the_shadow_moves_and_shrinks_with_its_subject() -> None:
-    moved = compose.place(shaded(), None, Position(1.0, 1.0))
+    moved = place(shaded(), None, Position(1.0, 1.0))
     assert moved.extent == Box(40, 55, 100, 80)
     assert moved.box == Box(40, 55, 60, 75)
     small = compose.limit_side(shaded(), 50)
@@ -180,8 +195,8 @@ def test_without_a_shadow_nothing_is_copied() -> None:
 
 def test_a_crop_with_wide_margins_is_shrunk_before_they_are_laid_on() -> None:
     margin = px(90, 40, 90, 40)
-    assert compose.crop_size(square(), margin) == (100, 200)
-    cut = compose.crop(square(), margin, 5000)
+    assert crop_size(square(), margin) == (100, 200)
+    cut = crop(square(), margin, 5000)
     assert cut.size == pytest.approx((50, 100), abs=1)
     assert cut.box is not None
     assert (cut.box.width, cut.box.height) == pytest.approx((10, 10), abs=1)
@@ -195,14 +210,14 @@ def test_pixels_are_limited_whatever_the_shape(size: tuple[int, int]) -> None:
     for most in (1, 10, 100, 1199):
         fitted = compose.limit_pixels(cutout, most).size
         assert 1 <= fitted[0] * fitted[1] <= most
-        assert fitted == compose.fit(width, height, most)
+        assert fitted == layout.fit(width, height, most)
         assert fitted[0] <= width
 
 
 def test_a_limit_beyond_every_float_limits_nothing() -> None:
     cutout = square()
     assert compose.limit_pixels(cutout, 10**4000) is cutout
-    assert compose.fit(100, 80, 10**4000) == (100, 80)
+    assert layout.fit(100, 80, 10**4000) == (100, 80)
 
 
 def test_resizing_keeps_the_colour_of_soft_pixels() -> None:
@@ -229,10 +244,10 @@ def tailed() -> Cutout:
 
 @pytest.mark.parametrize("scale", [None, 0.3, 0.5])
 def test_a_moved_shadow_keeps_its_faint_end(scale: float | None) -> None:
-    placed = compose.place(tailed(), scale, Position(0.0, 0.0))
-    layer = placed.shadow_alpha
-    assert layer is not None
-    row = layer[:, : np.flatnonzero(layer.max(axis=0)).max() + 2].max(axis=0).astype(int)
+    placed = place(tailed(), scale, Position(0.0, 0.0))
+    shadow = placed.shadow_alpha
+    assert shadow is not None
+    row = shadow[:, : np.flatnonzero(shadow.max(axis=0)).max() + 2].max(axis=0).astype(int)
     assert row[-1] == 0
     assert row[-2] <= 4, "it ends softly, not at the box of its denser part"
     assert placed.box is not None
@@ -241,8 +256,8 @@ def test_a_moved_shadow_keeps_its_faint_end(scale: float | None) -> None:
 
 def test_a_crop_that_is_shrunk_keeps_its_margins() -> None:
     margin = px(40)
-    cut = compose.crop(tailed(), margin, 5000)
-    width, height = compose.crop_size(tailed(), margin)
+    cut = crop(tailed(), margin, 5000)
+    width, height = crop_size(tailed(), margin)
     assert cut.size[0] * cut.size[1] <= 5000
     assert cut.size[0] / cut.size[1] == pytest.approx(width / height, rel=0.05)
     assert cut.box is not None

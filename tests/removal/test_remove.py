@@ -176,3 +176,9 @@ def test_a_photo_with_a_transparent_corner_is_unmixed_elsewhere() -> None:
     predictor.predict = lambda batch: [matte]  # type: ignore[method-assign]
     cutout = remove_background(rgba, predictor=predictor, detail="off")
     assert np.abs(cutout.rgb[30, 154:].astype(int) - 200).max() < 20
+
+
+def test_a_wrong_option_is_told_in_words() -> None:
+    picture = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"^detail: must be 'auto', .*; roi: a region is four"):
+        remove_background(picture, predictor=FakePredictor(), detail="much", roi="1px")

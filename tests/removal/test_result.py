@@ -85,6 +85,10 @@ PLAIN = ImageInfo("png", 1000, 500)
         ({"crop": True}, 500_000),
         ({"crop": True, "margin": "50%"}, 2_000_000),
         ({"crop": True, "margin": "100%", "format": "webp"}, 9_000_000),
+        ({"canvas": "2000x1500", "scale": "50%"}, 6_000_000),
+        ({"canvas": "200x150", "scale": "50%"}, 1_000_000),
+        ({"canvas": "1:1"}, 2_000_000),
+        ({"canvas": "1:1", "scale": "50%"}, 8_000_000),
     ],
 )
 def test_what_a_job_reserves(given: dict[str, Any], pixels: int) -> None:
@@ -95,7 +99,7 @@ def test_what_a_job_reserves(given: dict[str, Any], pixels: int) -> None:
 
 def test_the_bound_on_a_result_bounds_what_is_reserved_for_it() -> None:
     options = RemovalOptions(crop=True, margin="100%")
-    assert reserved_pixels(PLAIN, [], options, 600_000) == 600_000
+    assert 590_000 < reserved_pixels(PLAIN, [], options, 600_000) <= 600_000
 
 
 def test_a_narrow_avif_reserves_the_border_that_its_encoder_adds() -> None:
@@ -119,7 +123,16 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts ru_maxrss in KiB")
-@pytest.mark.parametrize("given", [{}, {"shadow": "drop", "background": "red"}, {"scale": "100%"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"shadow": "drop", "background": "red"},
+        {"scale": "100%"},
+        {"shadow": "drop", "crop": True, "margin": "1%"},
+        {"canvas": "1500x1500", "scale": "80%", "shadow": "drop", "upscale": True},
+    ],
+)
 @pytest.mark.parametrize("size", [(16, 60_000), (60_000, 16)])
 def test_a_narrow_picture_takes_no_more_than_it_reserves(
     given: dict[str, Any], size: tuple[int, int]

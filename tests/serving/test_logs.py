@@ -49,6 +49,8 @@ def test_a_json_line_has_the_traceback_as_one_member() -> None:
 def test_a_text_line_has_the_record_and_its_fields() -> None:
     line = TextLines().format(record(status=200, path="/a\nb"))
     assert line == "2023-11-14T22:13:20.250Z warning  request status=200 path='/a\\nb'"
+    line = TextLines().format(record(path="/api/info", ms=1.5, model="a b", key=""))
+    assert line.endswith("request path=/api/info ms=1.5 model='a b' key=''")
     assert TextLines().format(failing_record()).endswith("ValueError: odd")
 
 

@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 from PIL import Image
 
 from rmbg_service.errors import VideoError
+from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Matte, ModelInput
 from rmbg_service.video.convert import convert
 from rmbg_service.video.reader import open_clip
+from rmbg_service.video.writer import KINDS, FileWriter
 from tests.fakes import FakePredictor
 from tests.video.clips import (
     BLUE,
@@ -34,14 +37,16 @@ SECONDS = [float(time * TICK) for time in TIMES]
 OFF = RemovalOptions(detail="off")
 
 
-def convert_file(source: Path, out: Path, predictor: FakePredictor | None = None) -> int:
+def convert_file(
+    source: Path, out: Path, predictor: FakePredictor | None = None, options: RemovalOptions = OFF
+) -> int:
     advances: list[None] = []
     convert(
         open_clip(source),
         out,
         out.suffix,
         predictor or FakePredictor(),
-        OFF,
+        options,
         2,
         lambda: advances.append(None),
     )
@@ -79,6 +84,67 @@ def test_mov_has_alpha_exact_times_and_the_sound_as_it_was(tmp_path: Path) -> No
     assert content.audio_codec == "aac"
     assert content.audio_s == pytest.approx(0.2, abs=0.05)
     assert content.peak > 0.1
+
+
+@pytest.mark.parametrize(
+    ("given", "colour"), [({}, (255, 255, 255)), ({"background": "#3366cc"}, (0x33, 0x66, 0xCC))]
+)
+def test_mp4_has_a_background_and_the_sound_as_it_was(
+    tmp_path: Path, given: dict[str, str], colour: tuple[int, int, int]
+) -> None:
+    source, out = write_clip(tmp_path / "clip.mp4"), tmp_path / "out.mp4"
+    options = RemovalOptions.model_validate({"detail": "off"} | given)
+    assert convert_file(source, out, options=options) == len(TIMES)
+    content = read(out)
+    assert content.times == pytest.approx(SECONDS)
+    assert content.audio_codec == "aac"
+    for frame in content.frames:
+        assert np.abs(frame[32, 10, :3].astype(int) - RED).max() <= 8
+        assert np.abs(frame[32, -10, :3].astype(int) - colour).max() <= 4
+
+
+def test_a_background_makes_a_webm_opaque(tmp_path: Path) -> None:
+    source, out = write_clip(tmp_path / "clip.mp4"), tmp_path / "out.webm"
+    convert_file(source, out, options=RemovalOptions(detail="off", background="white"))
+    for frame in read(out).frames:
+        assert frame[..., 3].min() >= 254
+        assert frame[32, -10, :3].min() >= 250
+
+
+def test_an_mp4_of_an_odd_size_gets_a_row_and_a_column_more(tmp_path: Path) -> None:
+    source = tmp_path / "clip.webm"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("libvpx-vp9", rate=25)
+        video.width, video.height, video.pix_fmt = 97, 63, "yuv420p"
+        frame = av.VideoFrame.from_ndarray(np.full((63, 97, 3), 90, np.uint8), "rgb24")
+        container.mux(video.encode(frame))
+        container.mux(video.encode())
+    assert convert_file(source, tmp_path / "out.mp4") == 1
+    assert read(tmp_path / "out.mp4").frames[0].shape == (64, 98, 4)
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("out.gif", 24), ("out.webp", 12)])
+def test_animations_have_alpha_and_times(tmp_path: Path, name: str, tolerance: int) -> None:
+    """A red disc that moves; where it was before, the frame is transparent."""
+    clip = open_clip(write_clip(tmp_path / "clip.mp4"))
+    writer = FileWriter(tmp_path / name, KINDS[Path(name).suffix], clip, None)
+    columns = range(12, 12 + 15 * len(TIMES), 15)
+    for time, column in zip(TIMES, columns, strict=True):
+        alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+        cv2.circle(alpha, (column, HEIGHT // 2), 7, 255, -1)
+        writer.write(Cutout(np.full((HEIGHT, WIDTH, 3), RED, np.uint8), alpha), time)
+    writer.close()
+    shown_ms = []
+    with Image.open(tmp_path / name) as image:
+        assert image.n_frames == len(TIMES)  # type: ignore[attr-defined]
+        assert image.info["loop"] == 0
+        for number, column in enumerate(columns):
+            image.seek(number)
+            row = np.asarray(image.convert("RGBA"))[HEIGHT // 2]
+            assert np.abs(row[column].astype(int) - (*RED, 255)).max() <= tolerance
+            assert row[[x for x in columns if x != column], 3].max() == 0
+            shown_ms.append(image.info["duration"])
+    assert shown_ms[:-1] == pytest.approx(np.diff(SECONDS) * 1000, abs=10)
 
 
 def test_sound_that_a_file_cannot_hold_is_encoded_anew(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from rmbg_service.api.guard import endpoint_guard
 from rmbg_service.diagnostics.quality import MIN_IOU
 from rmbg_service.removal.attachments import ATTACHMENTS, AttachmentName
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.presets import PRESETS, Preset
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
 from rmbg_service.settings import PatchOrder
 
 _OPTIONS: dict[str, list[str]] = {
-    name: schema.get("enum", [])
+    name: schema.get("enum") or schema.get("anyOf", [{}])[0].get("enum", [])
     for name, schema in RemovalOptions.model_json_schema()["properties"].items()
 }
 
@@ -110,6 +111,9 @@ class Info(BaseModel):
         description="The options of `POST /api/remove-bg`, each with its values if those are a "
         "fixed list of names."
     )
+    presets: list[Preset] = Field(
+        description="The values of the option `preset`, each with the options that it sets."
+    )
     images: list[AttachmentName] = Field(
         default=list(ATTACHMENTS),
         description="The further images that `POST /api/remove-bg` takes beside the photo.",
@@ -195,6 +199,7 @@ def operations_router(engine: Engine) -> APIRouter:
             model=model(),
             limits=Limits.model_validate(settings, from_attributes=True),
             options=_OPTIONS,
+            presets=list(PRESETS.values()),
             api_key_required=bool(settings.api_keys),
         )
 

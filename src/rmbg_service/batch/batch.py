@@ -2,22 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
-from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
-from rmbg_service.batch.journal import Journal, options_fingerprint
-from rmbg_service.batch.outputs import OutputPaths, Target, encoder_of
+from rmbg_service.batch.folders import FolderSource, Watching
+from rmbg_service.batch.journal import options_fingerprint
+from rmbg_service.batch.objects import Made, ObjectSource
+from rmbg_service.batch.outputs import DEFAULT_NAME, Target, Variant, encoder_of
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remote import KEY_VARIABLE, RemoteRemover, remote_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.batch.report import Report
-from rmbg_service.batch.run import Item, Result, Run, Status
+from rmbg_service.batch.run import Result, Run
 from rmbg_service.batch.stop import stop_on_signals
-from rmbg_service.batch.watch import changes, watched_images
+from rmbg_service.models.catalog import find
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
@@ -29,14 +29,18 @@ class Batch:
     """What to process, and where: `server` is a service's URL, or None for this process.
 
     `settings` override those of the environment, for this process; `parallel` is for a service.
-    `files` are the images that come with each input, such as a background. `poll` makes `watch`
-    list the folders instead of waiting for notices of the kernel.
+    `files` are the images that come with each input, such as a background. `further` options make
+    further files of each image, such as those of several presets; `name` is the template of the
+    outputs' names. `poll` makes `watch` list the folders instead of waiting for notices of the
+    kernel.
     """
 
     inputs: list[str]
     target: Target
     options: RemovalOptions
     files: Files = field(default_factory=dict)
+    further: Sequence[RemovalOptions] = ()
+    name: str = DEFAULT_NAME
     server: str | None = None
     parallel: int | None = None
     settings: dict[str, str | None] = field(default_factory=dict)
@@ -51,10 +55,12 @@ class Batch:
         """What removes the backgrounds; the context closes it."""
         if self.server is not None:
             key = os.environ.get(KEY_VARIABLE, "")
-            return remote_remover(self.server, key, self.options, self.files, stop, self.parallel)
+            return remote_remover(
+                self.server, key, self.options, self.files, stop, self.parallel, self.further
+            )
         settings = load_settings(**self.settings)
         predictor = select_predictor(settings)
-        return local_remover(settings, predictor, self.options, self.files, stop)
+        return local_remover(settings, predictor, self.options, self.files, stop, self.further)
 
     @property
     def changed_settings(self) -> dict[str, object]:
@@ -67,6 +73,44 @@ class Batch:
         values = load_settings(**self.settings).model_dump(mode="json", include={*MATTE_SETTINGS})
         defaults = Settings.model_fields
         return {name: value for name, value in values.items() if value != defaults[name].default}
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the outputs, with its dot."""
+        return f".{encoder_of(self.options).extension}"
+
+    def variants(self, model: str) -> list[Variant]:
+        """The cutouts that each image gets."""
+        return [
+            Variant(
+                options.preset or "",
+                f".{encoder_of(options).extension}",
+                options_fingerprint(options, self.files, model, self.changed_settings),
+            )
+            for options in (self.options, *self.further)
+        ]
+
+    def made(self, model: str) -> Made:
+        """What the outputs depend on besides their inputs."""
+        fingerprint = self.variants(model)[0].fingerprint
+        row = find(model)
+        revision = load_settings(**self.settings).model_revision or (row and row.revision) or ""
+        return Made(fingerprint, model, revision if self.server is None else "")
+
+    def source(self, stop: asyncio.Event, model: str) -> FolderSource | ObjectSource:
+        """Where the items come from. Raises `ConfigurationError`."""
+        made = self.made(model)
+        if self.target.url is not None:
+            return ObjectSource(self.inputs, self.target.url, self.suffix, made, force=self.force)
+        return FolderSource(
+            self.inputs,
+            self.target,
+            self.variants(model),
+            stop,
+            name=self.name,
+            watching=Watching(self.poll) if self.watch else None,
+            force=self.force,
+        )
 
 
 class Ending(NamedTuple):
@@ -84,81 +128,29 @@ async def run_batch(batch: Batch) -> Ending:
     """
     with stop_on_signals() as stop:
         async with batch.remover(stop.event) as remover:
-            source = _Source(batch, stop.event, remover.model)
+            source = await asyncio.to_thread(batch.source, stop.event, remover.model)
             remover_failed = False
             with Report(source.total, as_json=batch.as_json) as report:
 
                 def add(result: Result) -> None:
                     report.add(result)
-                    if result.retryable:
-                        source.retry(result.source)
+                    source.ended(result)
 
-                run = Run(remover, stop.event, add, source.journal, source.fingerprint)
+                run = Run(remover, stop.event, add)
                 if source.total == 0:
                     report.say(f"no images in {', '.join(batch.inputs)}")
                 try:
-                    await run.over(source.items(report))
+                    await run.over(source.items(add))
                 except RemoverFailed as error:
                     report.say(f"error: {error}")
                     remover_failed = True
                 except asyncio.CancelledError:
                     if not stop.signal:
                         raise
+                finally:
+                    await asyncio.to_thread(source.close)
             report.summarise()
         work_left = isinstance(remover, LocalRemover) and remover.engine.work_left
     if stop.signal and not batch.watch:
         return Ending(128 + stop.signal, work_left)
     return Ending(int(report.failed or remover_failed), work_left)
-
-
-class _Source:
-    """The items of a batch; if the target is a folder, also their paths and the journal."""
-
-    def __init__(self, batch: Batch, stop: asyncio.Event, model: str) -> None:
-        self._batch = batch
-        self._stop = stop
-        self.fingerprint = options_fingerprint(
-            batch.options, batch.files, model, batch.changed_settings
-        )
-        self.journal: Journal | None = None
-        self._found: list[InputImage | UnreadableInput] = []
-        self._failed: set[Path] = set()
-        if not batch.watch:
-            self._found = list(find_inputs(batch.inputs, batch.target.path))
-        if not batch.target.is_file:
-            self.journal = Journal(batch.target.path, skip=not batch.force)
-            suffix = f".{encoder_of(batch.options).extension}"
-            inputs = [found.path for found in self._found]
-            self._paths = OutputPaths(batch.target.path, suffix, self.journal.owners, inputs)
-
-    @property
-    def total(self) -> int | None:
-        """How many inputs there are; None if that is not known."""
-        return None if self._batch.watch else len(self._found)
-
-    async def items(self, report: Report) -> AsyncIterator[Item]:
-        """The images, each with its output; unreadable inputs go to `report`."""
-
-        def fail(found: UnreadableInput) -> None:
-            report.add(Result(found.path, None, Status.FAILED, error=found.reason))
-
-        if self._batch.watch:
-            inputs, out = self._batch.inputs, self._batch.target.path
-            ticks = changes(inputs, self._stop, poll=self._batch.poll)
-            async for image in watched_images(inputs, out, ticks, fail, self._failed):
-                yield self._item(image)
-            return
-        for found in self._found:
-            if isinstance(found, UnreadableInput):
-                fail(found)
-            else:
-                yield self._item(found)
-
-    def retry(self, path: Path) -> None:
-        """While watching, yield this image once more after a pause."""
-        self._failed.add(path)
-
-    def _item(self, image: InputImage) -> Item:
-        if self._batch.target.is_file:
-            return Item(image.path, self._batch.target.path)
-        return Item(image.path, self._paths.output_of(image))

@@ -4,7 +4,9 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
+from string import Formatter
+from typing import NamedTuple, TypeVar
 
 from rmbg_service.batch.inputs import InputImage
 from rmbg_service.errors import ConfigurationError
@@ -13,21 +15,60 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.system.files import absolute_path, is_folder, real_path
 
 DEFAULT_FOLDER = Path("cutouts")
+DEFAULT_NAME, SEVERAL_NAME = "{stem}.{ext}", "{stem}-{preset}.{ext}"
+"""Templates of the outputs' names, with one cutout of each image and with several."""
+
+_PLACEHOLDERS = {"stem", "preset", "ext"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """`path` is the output file or the folder of all outputs; `format` is that of its suffix."""
+    """`path` is the output file or the folder of all outputs; `format` is that of its suffix.
+
+    `url` is the folder instead, as a URL or a path, if the inputs or the outputs are objects.
+    """
 
     path: Path
     is_file: bool
     format: str | None = None
+    url: str | None = None
+
+
+class Variant(NamedTuple):
+    """One of the cutouts of an image: its preset or "", its suffix with the dot, its fingerprint.
+
+    The fingerprint is that of the options, see `journal.options_fingerprint`.
+    """
+
+    preset: str
+    suffix: str
+    fingerprint: str
+
+
+def check_name(template: str, presets: int) -> None:
+    """Raise `ConfigurationError` for a template of `--name` that cannot name all outputs."""
+    try:
+        found = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+    except ValueError as error:
+        raise ConfigurationError(f"--name {template}: {error}") from None
+    if found - _PLACEHOLDERS:
+        raise ConfigurationError(
+            f"--name {template}: expected the fields {{stem}}, {{preset}} and {{ext}}"
+        )
+    path = PurePath(template)
+    if "stem" not in found or path.is_absolute() or ".." in path.parts:
+        raise ConfigurationError(
+            f"--name {template}: expected a path below the output folder with {{stem}} in it"
+        )
+    if presets > 1 and "preset" not in found:
+        raise ConfigurationError(f"--name {template}: several presets need {{preset}} in it")
 
 
 class OutputPaths:
-    """Assigns every image a path below the folder `out`, ending in `suffix`; no two share one.
+    """Assigns every cutout a path below the folder `out`; no two share one.
 
-    `holiday/a.jpg` becomes `holiday/a.png`. A path belongs to the image that took it first, in this
+    `holiday/a.jpg` becomes `holiday/a.png` with the `suffix` `.png`, or what `template` makes of
+    its stem, preset and suffix. A path belongs to the image that took it first, in this
     run or an earlier one (`owners`: output to input), as long as that image exists; another one
     becomes `holiday/a.jpg.png`, or `holiday/a.jpg-2.png`. Paths that differ only in case count as
     the same, and the path of one of the `inputs` is never assigned. Nor is that of a folder; and a
@@ -35,21 +76,30 @@ class OutputPaths:
     """
 
     def __init__(
-        self, out: Path, suffix: str, owners: Mapping[str, str], inputs: Iterable[Path] = ()
+        self,
+        out: Path,
+        suffix: str,
+        owners: Mapping[str, str],
+        inputs: Iterable[Path] = (),
+        template: str = DEFAULT_NAME,
     ) -> None:
         self._out = out
+        self._template = template
         self._suffix = suffix
         self._owners = {output.casefold(): owner for output, owner in owners.items()}
         self._taken: set[str] = set()
         self._folders: set[str] = set()
         self._inputs = {real_path(path) for path in inputs}
 
-    def output_of(self, image: InputImage) -> Path:
-        """The path of the cutout; the same one when called again."""
+    def output_of(self, image: InputImage, variant: Variant | None = None) -> Path:
+        """The path of a cutout of the image; the same one when called again."""
+        preset, suffix = ("", self._suffix) if variant is None else variant[:2]
         source = absolute_path(image.path)
         self._inputs.add(real_path(image.path))
         folder = self._folder_of(image.name)
-        for name in _candidates(folder / image.name.name, self._suffix):
+        for stem in _stems(image.name):
+            fields = {"stem": stem, "preset": preset, "ext": suffix.removeprefix(".")}
+            name = folder / self._template.format_map(fields)
             key = _key(name)
             owner = self._owners.get(key, source)
             free = owner == source or (key not in self._taken and not os.path.lexists(owner))
@@ -106,6 +156,19 @@ def target_of(
     return Target(out, False)
 
 
+def object_target(out: str | None, format_: str | None) -> Target:
+    """What `-o` means if the inputs or the outputs are objects: always a folder.
+
+    Raises `ConfigurationError` for a name that looks like a file's.
+    """
+    if format_ == "auto":
+        raise ConfigurationError("--format auto is for the API: choose png or jpeg")
+    out = str(DEFAULT_FOLDER) if out is None else out
+    if PurePath(out).suffix in {f".{row.extension}" for row in ENCODERS.values()}:
+        raise ConfigurationError(f"{out} is a file; expected a folder, such as s3://bucket/cutouts")
+    return Target(Path(), False, url=out)
+
+
 def _is_pattern(text: str) -> bool:
     return not os.path.lexists(text) and any(mark in text for mark in "*?[")
 
@@ -129,8 +192,18 @@ def _key(name: Path) -> str:
     return name.as_posix().casefold()
 
 
-def _candidates(name: Path, suffix: str) -> Iterator[Path]:
-    yield name.with_suffix(suffix)
-    yield name.with_name(f"{name.name}{suffix}")
+_Path = TypeVar("_Path", bound=PurePath)
+
+
+def candidates(name: _Path, suffix: str) -> Iterator[_Path]:
+    """Names for the cutout of `name`, the best one first, without an end."""
+    for stem in _stems(name):
+        yield name.with_name(f"{stem}{suffix}")
+
+
+def _stems(name: PurePath) -> Iterator[str]:
+    """`a` of `a.jpg`, then `a.jpg`, `a.jpg-2`, ..."""
+    yield name.with_suffix("").name
+    yield name.name
     for number in count(2):
-        yield name.with_name(f"{name.name}-{number}{suffix}")
+        yield f"{name.name}-{number}"

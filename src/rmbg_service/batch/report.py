@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -24,13 +23,14 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from rmbg_service.batch.run import Result, Status
+from rmbg_service.batch.run import Location, Result, Status
 
 
 class Report:
     """Counts results; a context manager, which shows and removes the progress bar.
 
-    The bar is on stderr, only if that is a terminal; `unit` names what it counts. With `as_json`,
+    The bar is on stderr, only if that is a terminal. It counts files, or parts of one file that
+    `unit` names, each reported by `advance`. With `as_json`,
     every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`. If the
     reader closes stdout, the lines end and the run goes on. Only the last result of an input
     counts: a later success replaces a failure.
@@ -38,8 +38,9 @@ class Report:
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
         self.counts: Counter[Status] = Counter()
-        self._failing: set[Path] = set()
+        self._failing: set[Location] = set()
         self._as_json = as_json
+        self._stdout = sys.stdout
         self._console = Console(stderr=True)
         self._started = time.perf_counter()
         self._bar = Progress(
@@ -54,6 +55,8 @@ class Report:
             redirect_stdout=False,
         )
         self._task = self._bar.add_task(unit, total=total)
+        self._unit = unit
+        self._parts = 0
 
     def __enter__(self) -> Self:
         """Show the progress bar."""
@@ -76,6 +79,7 @@ class Report:
 
     def advance(self) -> None:
         """Count one more as finished."""
+        self._parts += 1
         self._bar.advance(self._task)
 
     def expect(self, total: int | None) -> None:
@@ -92,7 +96,10 @@ class Report:
             self._failing.remove(result.source)
             self.counts[Status.FAILED] -= 1
         self.counts[result.status] += 1
-        self.advance()
+        if self._unit == "files":
+            self.advance()
+        elif result.status is Status.DONE:  # the number that the file declares may be an estimate
+            self.expect(self._parts)
         if result.status is Status.FAILED:
             self._failing.add(result.source)
             self.say(f"failed: {_shown(result.source)}: {result.error}")
@@ -101,18 +108,22 @@ class Report:
 
     def _write(self, line: str) -> None:
         try:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            self._stdout.write(line)
+            self._stdout.flush()
         except BrokenPipeError:
             self._as_json = False
             self.say("stdout was closed: no more lines of JSON; the run goes on")
             null = os.open(os.devnull, os.O_WRONLY)  # or the flush at exit would fail again
-            os.dup2(null, sys.stdout.fileno())
+            os.dup2(null, self._stdout.fileno())
             os.close(null)
 
     def summarise(self) -> None:
-        """Print the final table."""
+        """Print the final table, or for the parts of one file a line."""
         seconds = time.perf_counter() - self._started
+        if self._unit != "files":
+            each = f", {seconds / self._parts:.2f} s each" if self._parts else ""
+            self.say(f"{self._parts} {self._unit} in {seconds:.1f} s{each}")
+            return
         table = Table(box=None, pad_edge=False)
         for status in Status:
             table.add_column(status.value, justify="right")
@@ -125,10 +136,12 @@ class Report:
 
 
 class _Rate(ProgressColumn):
-    """The recent rate per second."""
+    """The recent rate: so many a second, or seconds for each."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+        if not task.speed:
+            return Text("")
+        return Text(f"{task.speed:.1f}/s" if task.speed >= 1 else f"{1 / task.speed:.1f} s each")
 
 
 def _members(result: Result) -> dict[str, object]:
@@ -143,7 +156,7 @@ def _members(result: Result) -> dict[str, object]:
     }
 
 
-def _shown(path: Path) -> str:
+def _shown(path: Location) -> str:
     """A path that is safe to print: some are not text, some contain terminal escape codes."""
     name = os.fsencode(path).decode("utf-8", "replace")
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in name)

@@ -8,18 +8,11 @@ from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple, Protocol, TypeAlias
 
-from rmbg_service.batch.journal import Entry, Journal
-from rmbg_service.batch.removers.remover import (
-    Removed,
-    Remover,
-    RemoverFailed,
-    RunStopped,
-    ServiceUnavailable,
-)
+from rmbg_service.batch.removers.remover import Removed, Remover, RemoverFailed, RunStopped
+from rmbg_service.client import ServiceUnavailable
 from rmbg_service.errors import OutOfDeviceMemory, OutOfMemory, Rejected, RmbgError
-from rmbg_service.system.atomic import atomic_write
-from rmbg_service.system.files import digest, read_bounded
 from rmbg_service.types import Box
 
 log = logging.getLogger(__name__)
@@ -33,12 +26,35 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Item:
-    """An image and the path of its cutout."""
+Location: TypeAlias = Path | str
+"""A file: its path, or the URL of an object."""
 
-    source: Path
-    output: Path
+
+class Finished(NamedTuple):
+    """A cutout of an earlier run."""
+
+    box: Box | None
+
+
+class Item(Protocol):
+    """An image, and what becomes of its cutout; the methods block, and run in threads."""
+
+    @property
+    def source(self) -> Location:
+        """The image."""
+
+    @property
+    def output(self) -> Location:
+        """Its cutout."""
+
+    def read(self, max_bytes: int) -> bytes:
+        """The image's bytes. Raises `ImageTooLarge` if there are more than `max_bytes`."""
+
+    def skips(self, data: bytes) -> Finished | None:
+        """The finished cutout if it was made of `data`, so that nothing remains to be done."""
+
+    def store(self, removed: Removed) -> None:
+        """Write the cutout, whole or not at all, and record it."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +64,8 @@ class Result:
     `retryable` says that the same input may succeed later.
     """
 
-    source: Path
-    output: Path | None
+    source: Location
+    output: Location | None
     status: Status
     seconds: float = 0.0
     box: Box | None = None
@@ -63,8 +79,7 @@ _RETRYABLE = (OSError, ServiceUnavailable, Rejected, OutOfMemory, OutOfDeviceMem
 class Run:
     """Processes items until there are no more or `stop` is set; what is in flight is then finished.
 
-    With a `journal`, files that were finished with the same `fingerprint` are skipped. Memory is
-    bounded: at most `parallel` images are anywhere between their input and their output file.
+    Memory is bounded: at most `parallel` images are anywhere between their input and their output.
     """
 
     def __init__(
@@ -72,17 +87,13 @@ class Run:
         remover: Remover,
         stop: asyncio.Event,
         report: Callable[[Result], None],
-        journal: Journal | None = None,
-        fingerprint: str = "",
     ) -> None:
         self._remover = remover
         self._stop = stop
         self._report = report
-        self._journal = journal
-        self._fingerprint = fingerprint
         self._failure: RemoverFailed | None = None
         # A watched file may change while it is processed; its newer content waits for its turn.
-        self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: defaultdict[Location, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def over(self, items: AsyncIterable[Item]) -> None:
         """Process and report every item.
@@ -113,45 +124,26 @@ class Run:
             self._stop.set()
             return
         except Exception as reason:
-            status, box, error = Status.FAILED, None, _explain(reason)
+            status, box, error = Status.FAILED, None, explain(reason)
             retryable = isinstance(reason, _RETRYABLE)
         output = None if status is Status.FAILED else item.output
         seconds = time.perf_counter() - started
         self._report(Result(item.source, output, status, seconds, box, error, retryable))
 
     async def _finish(self, item: Item) -> tuple[Status, Box | None]:
-        data = await asyncio.to_thread(read_bounded, item.source, self._remover.max_bytes)
-        sha256 = ""
-        if self._journal is not None:
-            sha256, entry = await asyncio.to_thread(self._look_up, item, data, self._journal)
-            if entry is not None:
-                return Status.SKIPPED, entry.box
+        data = await asyncio.to_thread(item.read, self._remover.max_bytes)
+        finished = await asyncio.to_thread(item.skips, data)
+        if finished is not None:
+            return Status.SKIPPED, finished.box
         removing = self._remover.remove(data)
         del data  # so that nothing but the job holds the file
         removed = await removing
-        await asyncio.to_thread(self._store, item, sha256, removed)
+        await asyncio.to_thread(item.store, removed)
         return Status.DONE, removed.box
 
-    def _look_up(self, item: Item, data: bytes, journal: Journal) -> tuple[str, Entry | None]:
-        sha256 = digest(data)
-        return sha256, journal.find(item.output, sha256, self._fingerprint)
 
-    def _store(self, item: Item, sha256: str, removed: Removed) -> None:
-        if item.output.exists() and item.output.samefile(item.source):
-            raise FileExistsError("the output would replace its own input")
-        atomic_write(item.output, removed.data)
-        if self._journal is not None:
-            self._journal.add(
-                item.output,
-                item.source,
-                input_sha256=sha256,
-                fingerprint=self._fingerprint,
-                data=removed.data,
-                box=removed.box,
-            )
-
-
-def _explain(reason: Exception) -> str:
+def explain(reason: Exception) -> str:
+    """What to tell about an error; one that is not expected is also logged."""
     if isinstance(reason, OSError):
         return reason.strerror or str(reason)
     if not isinstance(reason, RmbgError):

@@ -8,6 +8,7 @@ import typer
 from rmbg_service import __version__
 from rmbg_service.cli.doctor import doctor
 from rmbg_service.cli.evaluate import evaluate
+from rmbg_service.cli.help import HelpCommand
 from rmbg_service.cli.mcp import mcp
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
@@ -21,13 +22,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
-app.command()(remove)
+app.command(cls=HelpCommand)(serve)
+app.command(cls=HelpCommand)(remove)
 app.add_typer(models, name="models")
-app.command()(evaluate)
-app.command()(doctor)
-app.command()(mcp)
-app.command()(openapi)
+app.command(cls=HelpCommand)(evaluate)
+app.command(cls=HelpCommand)(doctor)
+app.command(cls=HelpCommand)(mcp)
+app.command(cls=HelpCommand)(openapi)
 
 
 @app.callback()

@@ -13,7 +13,10 @@ from rmbg_service.settings import load_settings
 
 def mcp(
     folders: Annotated[
-        list[Path], typer.Argument(help="Folders in which files may be read and written.")
+        list[Path],
+        typer.Argument(
+            metavar="FOLDERS...", help="Folders in which files may be read and written."
+        ),
     ],
     model: ModelOption = None,
     accept_license: LicenseOption = None,

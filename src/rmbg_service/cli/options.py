@@ -8,19 +8,32 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from rmbg_service.cli.option_help import MODEL, ORDER, option_help
 from rmbg_service.removal.option_values import Parsed
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.validation import in_words
 
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="A model's name, hub id, folder or file [RMBG_MODEL]."),
+    typer.Option(
+        "--model",
+        help="A model's name, hub id, folder or file [RMBG_MODEL].",
+        rich_help_panel=MODEL,
+    ),
 ]
 LicenseOption = Annotated[
     str | None,
-    typer.Option("--accept-license", help="Licences you accept [RMBG_ACCEPT_LICENSE]."),
+    typer.Option(
+        "--accept-license",
+        metavar="NAMES",
+        help="Licences you accept [RMBG_ACCEPT_LICENSE].",
+        rich_help_panel=MODEL,
+    ),
 ]
 
-_PANEL = "The cutout (the same options as the API's)"
+
+_REPEATED = {"preset"}
+"""Options that may be given several times; each time makes a further file of the same image."""
 
 
 def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -29,17 +42,24 @@ def with_removal_options(command: Callable[..., None]) -> Callable[..., None]:
     Those that were given on the command line are passed as the dict `given`.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "given"]
-    made = [_parameter(name, field) for name, field in RemovalOptions.model_fields.items()]
+    made = [_parameter(name, RemovalOptions.model_fields[name]) for name in ORDER]
 
     def call(**arguments: Any) -> None:
         values = {parameter.name: arguments.pop(parameter.name) for parameter in made}
-        given = {name: value for name, value in values.items() if value is not None}
+        given = {name: value for name, value in values.items() if value not in (None, [])}
         command(**arguments, given=given)
 
     call.__name__, call.__doc__ = command.__name__, command.__doc__
     call.__signature__ = inspect.Signature([*own, *made])  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *made]}
     return call
+
+
+def preset_options(given: dict[str, Any]) -> list[RemovalOptions]:
+    """The options for each preset that is given, or those without one; see `removal_options`."""
+    presets = list(dict.fromkeys(given.get("preset") or [None]))
+    rest = {name: value for name, value in given.items() if name != "preset"}
+    return [removal_options(rest | ({"preset": name} if name else {})) for name in presets]
 
 
 def removal_options(given: dict[str, Any]) -> RemovalOptions:
@@ -50,18 +70,23 @@ def removal_options(given: dict[str, Any]) -> RemovalOptions:
         reasons = []
         for item in error.errors():
             name = "".join(f"--{part}: ".replace("_", "-") for part in item["loc"])
-            reasons.append(name + item["msg"].removeprefix("Value error, "))
+            reasons.append(name + in_words(item["msg"]))
         raise typer.BadParameter("; ".join(reasons)) from None
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """An option with the default None: only what is given is set."""
-    default = field.default
-    if isinstance(default, bool):
-        default = "yes" if default else "no"
-    shown = False if default is None else str(default)
     annotation = str if _is_text(field.annotation) else field.annotation
-    option = typer.Option(help=field.description, show_default=shown, rich_help_panel=_PANEL)
+    if name in _REPEATED:
+        annotation = list[str]
+    shown = option_help(name, field)
+    option = typer.Option(
+        help=shown.text,
+        metavar=shown.metavar,
+        rich_help_panel=shown.group,
+        hidden=shown.rare,
+        show_default=False,
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -1,33 +1,36 @@
 """`rmbg-service remove`: files, folders and patterns, here or through a running service."""
 
 import asyncio
-import signal
-import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from rmbg_service.batch.outputs import target_of
-from rmbg_service.batch.removers.remover import RemoverFailed
+from rmbg_service.batch.outputs import (
+    DEFAULT_NAME,
+    SEVERAL_NAME,
+    check_name,
+    object_target,
+    target_of,
+)
+from rmbg_service.batch.stores import is_url
+from rmbg_service.cli.help import HelpAllOption
+from rmbg_service.cli.option_help import FILES, MODEL
 from rmbg_service.cli.options import (
     LicenseOption,
     ModelOption,
+    preset_options,
     removal_options,
     with_removal_options,
 )
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
-from rmbg_service.errors import ConfigurationError, ImageTooLarge
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.attachments import AttachmentName, Files
 from rmbg_service.settings import load_settings
-from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.exit import exit_now, second_interrupt_exits
 from rmbg_service.system.files import is_folder
-
-if TYPE_CHECKING:
-    from rmbg_service.batch.batch import Batch
 
 _STDIO = "-"
 
@@ -36,60 +39,166 @@ _STDIO = "-"
 def remove(
     inputs: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, patterns such as '**/*.jpg', a video; -: stdin."),
+        typer.Argument(
+            metavar="INPUTS...",
+            help="Files, folders, patterns, s3:// URLs, a video; - is stdin.",
+            rich_help_panel=FILES,
+        ),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="A folder, or a file for one input. Default: cutouts/"),
-    ] = None,
-    server: Annotated[
+    destination: Annotated[
         str | None,
-        typer.Option(help="Use the service at this URL; its key: RMBG_SERVER_KEY."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help="A folder, its URL, or a file for one input [cutouts/].",
+            rich_help_panel=FILES,
+        ),
     ] = None,
-    parallel: Annotated[
-        int | None, typer.Option(min=1, help="Requests at once. Default: half of what it admits.")
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Of file names: '{stem}-{preset}.{ext}', '{preset}/{stem}.{ext}'.",
+            rich_help_panel=FILES,
+        ),
     ] = None,
-    model: ModelOption = None,
-    accept_license: LicenseOption = None,
     background_image: Annotated[
-        Path | None, typer.Option(help="Put the cutouts on this image.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Put the cutouts on this image.", rich_help_panel=FILES),
     ] = None,
     matte: Annotated[
-        Path | None, typer.Option(help="For one image: a mask or matte in place of the model's.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="For one image: a mask or matte in place of the model's.",
+            rich_help_panel=FILES,
+        ),
     ] = None,
     strokes: Annotated[
         Path | None,
-        typer.Option(help="For one image: light strokes keep, dark ones erase, on transparency."),
+        typer.Option(
+            metavar="FILE",
+            help="For one image: light strokes keep, dark ones erase.",
+            rich_help_panel=FILES,
+        ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Keep processing new and changed files, until Ctrl+C.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Keep processing new and changed files, until Ctrl+C.",
+            rich_help_panel=FILES,
+        ),
     ] = False,
     poll: Annotated[
         bool,
         typer.Option(
-            "--poll", help="With --watch: list the folders every second, for network shares."
+            "--poll",
+            help="With --watch: list the folders every second, for network shares.",
+            rich_help_panel=FILES,
+            hidden=True,
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Process finished files again; replace existing frames.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Process finished files again; replace existing frames.",
+            rich_help_panel=FILES,
+        ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a line of JSON on stdout for each file.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print a line of JSON for each file.",
+            rich_help_panel=FILES,
+            hidden=True,
+        ),
     ] = False,
+    model: ModelOption = None,
+    accept_license: LicenseOption = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Use the service at this URL; its key: RMBG_SERVER_KEY.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Requests at once [half of what the service admits].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run on this Ray cluster; local: on one of its own.",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = None,
+    actors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|MIN:MAX",
+            help="With --ray [as many as fit].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = None,
+    actor_cpus: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --ray: CPUs of an actor [1].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = 1,
+    actor_gpus: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="With --ray: GPUs of an actor [0].",
+            rich_help_panel=MODEL,
+            hidden=True,
+        ),
+    ] = 0,
+    help_all: HelpAllOption = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Remove the backgrounds of many images; run again, it continues where it ended."""
+    """Remove the backgrounds of images and videos. Run again, it continues where it ended."""
+    del help_all
     from rmbg_service.batch.batch import Batch, run_batch  # httpx and the engine: 0.2 s
 
     if server is not None and (model or accept_license):
         raise typer.BadParameter("--model and --accept-license cannot be set with --server")
     if server is None and parallel is not None:
         raise typer.BadParameter("--parallel is for --server; use RMBG_CODEC_THREADS here")
+    out = None if destination is None else Path(destination)
+    objects = ray is not None or any(map(is_url, [*inputs, destination or ""]))
     overrides = {"model": model, "accept_license": accept_license}
-    if any(is_video(path, out) for path in inputs):
-        others = {"--server": server, "--watch": watch, "--background-image": background_image}
-        others |= {"--matte": matte, "--strokes": strokes}
+    if not objects and any(is_video(path, out) for path in inputs):
+        others = {
+            "--server": server,
+            "--watch": watch,
+            "--background-image": background_image,
+            "--name": name,
+            "--matte": matte,
+            "--strokes": strokes,
+        }
         check_video(inputs, others, given)
         source = Path(inputs[0])
         path, kind = video_target(source, out)
@@ -99,10 +208,15 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
-    named = removal_options(given).format if "format" in given else None
     if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
         raise typer.BadParameter("--matte and --strokes are for one image")
-    target = target_of(inputs, out, named, given.get("output"))
+    named = removal_options({"format": given["format"]}).format if "format" in given else None
+    if objects:
+        if watch or _STDIO in inputs:
+            raise typer.BadParameter("--watch and - are not for object stores and --ray")
+        target = object_target(destination, named)
+    else:
+        target = target_of(inputs, out, named, given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
     attached: dict[AttachmentName, Path | None] = {
@@ -110,11 +224,23 @@ def remove(
         "matte": matte,
         "strokes": strokes,
     }
+    files = _read_files(given, attached)
+    if background_image is not None and "preset" in given:
+        given = given | {"background": None}  # the image replaces the preset's colour
+    options, *further = preset_options(given)
+    if further and (objects or target.is_file or _STDIO in inputs):
+        raise typer.BadParameter("several presets need files or folders, and -o a folder")
+    if name is not None and (objects or target.is_file or _STDIO in inputs):
+        raise typer.BadParameter("--name is for the files in an output folder")
+    name = name or (SEVERAL_NAME if further else DEFAULT_NAME)
+    check_name(name, 1 + len(further))
     batch = Batch(
         inputs=inputs,
         target=target,
-        options=removal_options(given),
-        files=_read_files(given, attached),
+        options=options,
+        files=files,
+        further=further,
+        name=name,
         server=server,
         parallel=parallel,
         settings=overrides,
@@ -125,8 +251,18 @@ def remove(
     )
     # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    if ray is None and (actors is not None or actor_cpus != 1 or actor_gpus != 0):
+        raise typer.BadParameter("--actors, --actor-cpus and --actor-gpus are for --ray")
+    if ray is not None:
+        if server is not None:
+            raise typer.BadParameter("--ray cannot be combined with --server")
+        from rmbg_service.cluster.removal import Pool, remove_on_ray
+
+        raise typer.Exit(remove_on_ray(batch, ray, Pool.parse(actors, actor_cpus, actor_gpus)))
     if _STDIO in inputs:
-        raise typer.Exit(_pipe(batch, to_stdout=out is None))
+        from rmbg_service.cli.pipe import remove_piped
+
+        raise typer.Exit(remove_piped(batch, to_stdout=out is None))
     if watch and not all(is_folder(path) for path in inputs):
         raise typer.BadParameter("--watch is for folders")
     if poll and not watch:
@@ -150,34 +286,3 @@ def _read_files(given: dict[str, Any], paths: Mapping[AttachmentName, Path | Non
         return {name: path.read_bytes() for name, path in files.items()}
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: {error.strerror or error}") from None
-
-
-def _pipe(batch: "Batch", *, to_stdout: bool) -> int:
-    """Process one image from stdin to stdout or the output file."""
-    if len(batch.inputs) > 1 or batch.watch or batch.as_json:
-        raise typer.BadParameter("- must be the only input, without --watch and --json")
-    if to_stdout and sys.stdout.isatty():
-        raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
-    if not to_stdout and not batch.target.is_file:
-        raise typer.BadParameter("the output of - is one file: give -o a name with a suffix")
-    data = sys.stdin.buffer.read(load_settings(**batch.settings).max_body_bytes + 1)
-
-    async def removed() -> bytes:
-        stop = asyncio.Event()
-        async with batch.remover(stop) as remover:
-            if len(data) > remover.max_bytes:
-                raise ImageTooLarge(f"more than the {remover.max_bytes} bytes that are accepted")
-            return (await remover.remove(data)).data
-
-    try:
-        result = asyncio.run(removed())
-    except RemoverFailed as error:
-        raise ConfigurationError(str(error)) from None
-    except KeyboardInterrupt:
-        exit_now(128 + signal.SIGINT)
-    if to_stdout:
-        sys.stdout.buffer.write(result)
-        sys.stdout.buffer.flush()
-    else:
-        atomic_write(batch.target.path, result)
-    return 0

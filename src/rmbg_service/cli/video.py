@@ -18,8 +18,9 @@ from rmbg_service.system.atomic import atomic_replace
 from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_folder
 from rmbg_service.video.sequence import FrameNames, is_numbered
 
-_SUPPORTED_OPTIONS = {"detail", "decontaminate"}
-_OUTPUT_SUFFIXES = {".webm", ".mov"}
+_SUPPORTED_OPTIONS = {"detail", "decontaminate", "background"}
+_OUTPUT_SUFFIXES = {".webm", ".mov", ".mp4", ".webp", ".gif"}  # the keys of `video.writer.KINDS`
+_ALWAYS_VIDEO = _OUTPUT_SUFFIXES - {".webp"}
 _STILL_SUFFIXES = IMAGE_SUFFIXES - {".gif"}
 _SEQUENCE = "frame-%05d.png"
 _CTRL_C = 130
@@ -29,14 +30,14 @@ def is_video(path: str, out: Path | None) -> bool:
     """Whether the input is processed as a video.
 
     That is so if it has the suffix of one. A GIF or a file with an unknown suffix is a video if
-    the output is one.
+    the output can only be one.
     """
     suffix = Path(path).suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return True
     if suffix in _STILL_SUFFIXES or path == "-" or is_folder(path):
         return False
-    return out is not None and out.suffix.lower() in _OUTPUT_SUFFIXES and not is_folder(out)
+    return out is not None and out.suffix.lower() in _ALWAYS_VIDEO and not is_folder(out)
 
 
 def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str, Any]) -> None:
@@ -50,10 +51,10 @@ def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str
 
 
 def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
-    """The output's path (numbered for PNG files) and its kind: `.webm`, `.mov` or `.png`."""
+    """The output's path (numbered for PNG files) and its kind: `.webm`, `.mp4`, `.png`, ..."""
     suffix = "" if out is None else out.suffix.lower()
     if out is None or (suffix == ".png" and not is_numbered(out.name)):
-        raise typer.BadParameter("name the output with -o: clip.webm, clip.mov or a folder")
+        raise typer.BadParameter("name the output with -o: clip.webm, clip.mp4 or a folder")
     if suffix in _OUTPUT_SUFFIXES:
         if source.exists() and out.exists() and out.samefile(source):
             raise typer.BadParameter("the output would replace its own input")
@@ -61,7 +62,8 @@ def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
     if suffix == ".png":
         return out, suffix
     if suffix and not out.is_dir():
-        raise typer.BadParameter(f"a video is written to .webm or .mov, not {suffix}")
+        known = ", ".join(sorted(_OUTPUT_SUFFIXES))
+        raise typer.BadParameter(f"a video is written to {known} or .png frames, not {suffix}")
     return out / _SEQUENCE, ".png"
 
 

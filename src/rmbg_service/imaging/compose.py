@@ -1,4 +1,4 @@
-"""Geometry and backgrounds of a cutout: crop, place, limit its size, put it on a background."""
+"""Pixels of a cutout: draw it on a canvas, limit its size, put it on a background."""
 
 import math
 from collections.abc import Callable
@@ -12,93 +12,54 @@ from PIL import Image, ImageOps
 
 from rmbg_service.imaging.colour import rgb_from_srgb
 from rmbg_service.imaging.cutout import Cutout, Shadow
+from rmbg_service.imaging.layout import Layout, fitting_factor, scaled
 from rmbg_service.imaging.tiling import bands
-from rmbg_service.types import Box, Colour, Margin, Position
+from rmbg_service.types import Box, Colour
 
 WHITE = Colour(255, 255, 255)
 _Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
-def crop(cutout: Cutout, margin: Margin, max_pixels: int) -> Cutout:
-    """Cut to the box of the subject and its shadow, and a margin around it.
+def draw(cutout: Cutout, layout: Layout) -> Cutout:
+    """The cutout on the canvas of `layout`; what lies outside the picture is transparent.
 
-    The margin may lie outside the picture. A result above `max_pixels` is shrunk before its margins
-    are added. Without a subject the cutout stays as it is.
+    A painted shadow is drawn beside it, also beyond the picture. Without a change of size the
+    pixels stay as they are. Only what comes to lie on the canvas is resized.
     """
-    box = cutout.extent
-    if box is None:
-        return cutout
-    around = _around(box.width, box.height, margin)
-    factor = _fitting_factor(*crop_size(cutout, margin), max_pixels)
-    if factor < 1:
-        cutout = _shrink(cutout, factor)
-        left, top, width, height = (
-            math.floor(side * factor) for side in (box.left, box.top, box.width, box.height)
-        )
-        box = Box(left, top, left + max(1, width), top + max(1, height))
-        around = Box(*(math.floor(side * factor) for side in around))
-    return _window(
-        cutout,
-        Box(
-            box.left - around.left,
-            box.top - around.top,
-            box.right + around.right,
-            box.bottom + around.bottom,
-        ),
+    width, height, factor = layout.width, layout.height, layout.factor
+    seen = cutout.visible or Box(0, 0, *cutout.size)  # the faint end of a shadow is beyond its box
+    drawn = Box(
+        max(seen.left, math.floor(-layout.x / factor)),
+        max(seen.top, math.floor(-layout.y / factor)),
+        min(seen.right, math.ceil((width - layout.x) / factor)),
+        min(seen.bottom, math.ceil((height - layout.y) / factor)),
     )
-
-
-def crop_size(cutout: Cutout, margin: Margin) -> tuple[int, int]:
-    """`(width, height)` of the box of the subject and its shadow with `margin` around it."""
-    box = cutout.extent
-    if box is None:
-        return cutout.size
-    return with_margin(box.width, box.height, margin)
-
-
-def with_margin(width: int, height: int, margin: Margin) -> tuple[int, int]:
-    """`(width, height)` of a box with a margin around it."""
-    around = _around(width, height, margin)
-    return around.left + width + around.right, around.top + height + around.bottom
-
-
-def _around(width: int, height: int, margin: Margin) -> Box:
-    """The margin's four widths in px."""
-    top, right, bottom, left = (
-        round(length.px(side)) for length, side in zip(margin, (height, width) * 2, strict=True)
-    )
-    return Box(left, top, right, bottom)
-
-
-def place(cutout: Cutout, scale: float | None, position: Position | None) -> Cutout:
-    """Move the subject with its shadow on its canvas, which keeps its size.
-
-    `scale` in (0, 1] is the part of the canvas that the box of both fills in the direction in
-    which it fills most; None keeps its size. A `position` of None is the centre. Without a subject
-    the cutout stays as it is.
-    """
-    box = cutout.extent
-    if box is None:
-        return cutout
-    width, height = cutout.size
-    factor = 1.0 if scale is None else scale * min(width / box.width, height / box.height)
-    x, y = position or (0.5, 0.5)
-    left, top = (width - box.width * factor) * x, (height - box.height * factor) * y
-    seen = cutout.visible or box  # the faint end of a shadow lies outside its box
-    drawn = Box(  # of what is seen, that which comes to lie on the canvas
-        max(seen.left, math.floor(box.left - left / factor)),
-        max(seen.top, math.floor(box.top - top / factor)),
-        min(seen.right, math.ceil(box.left + (width - left) / factor)),
-        min(seen.bottom, math.ceil(box.top + (height - top) / factor)),
-    )
-    from_left = round((box.left - drawn.left) * factor - left)
-    from_top = round((box.top - drawn.top) * factor - top)
-    canvas = Box(from_left, from_top, from_left + width, from_top + height)
+    corner = round(-layout.x - drawn.left * factor), round(-layout.y - drawn.top * factor)
+    canvas = Box(*corner, corner[0] + width, corner[1] + height)
     subject = _window(cutout, drawn)
-    if scale is None:
-        return _window(subject, canvas)
-    size = max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor))
-    return _resize(subject, *size, canvas)
+    if factor == 1:
+        laid = _window(subject, canvas)
+    else:
+        size = max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor))
+        laid = _resize(subject, *size, canvas)
+    return draw_shadow(laid, layout)
+
+
+def draw_shadow(cutout: Cutout, layout: Layout) -> Cutout:
+    """The cutout, which lies on the canvas of `layout`, with its painted shadow as pixels."""
+    shadow = cutout.shadow
+    if shadow is None or shadow.painted is None:
+        return cutout
+    painted = shadow.painted
+    zoom = painted.step * layout.factor
+    height, width = (max(1, round(side * zoom)) for side in painted.alpha.shape)
+    how = cv2.INTER_LINEAR if zoom >= 1 else cv2.INTER_AREA
+    whole = cv2.resize(painted.alpha, (width, height), interpolation=how)
+    left = round(-layout.x - painted.left * layout.factor)
+    top = round(-layout.y - painted.top * layout.factor)
+    canvas = Box(left, top, left + layout.width, top + layout.height)
+    alpha = np.ascontiguousarray(_cut(np.asarray(whole, np.uint8), canvas))
+    return replace(cutout, shadow=replace(shadow, alpha=alpha, painted=None))
 
 
 def limit_side(cutout: Cutout, max_side: int) -> Cutout:
@@ -108,31 +69,12 @@ def limit_side(cutout: Cutout, max_side: int) -> Cutout:
 
 def limit_pixels(cutout: Cutout, max_pixels: int) -> Cutout:
     """Shrink so that the picture has at most `max_pixels`; never enlarge."""
-    return _shrink(cutout, _fitting_factor(*cutout.size, max_pixels), max_pixels)
-
-
-def fit(width: int, height: int, max_pixels: int) -> tuple[int, int]:
-    """The largest `(width, height)` of this shape with at most `max_pixels`."""
-    return _scaled(width, height, _fitting_factor(width, height, max_pixels), max_pixels)
-
-
-def _fitting_factor(width: int, height: int, max_pixels: int) -> float:
-    return math.sqrt(min(max_pixels, width * height) / (width * height))
+    return _shrink(cutout, fitting_factor(*cutout.size, max_pixels), max_pixels)
 
 
 def _shrink(cutout: Cutout, factor: float, max_pixels: int | None = None) -> Cutout:
-    size = _scaled(*cutout.size, factor, max_pixels)
+    size = scaled(*cutout.size, factor, max_pixels)
     return cutout if size == cutout.size else _resize(cutout, *size)
-
-
-def _scaled(width: int, height: int, factor: float, max_pixels: int | None) -> tuple[int, int]:
-    if factor >= 1:
-        return width, height
-    width, height = (max(1, math.floor(side * factor + 1e-6)) for side in (width, height))
-    if max_pixels is not None:  # a side of one pixel cannot shrink with the other one
-        width = max(1, min(width, max_pixels // height))
-        height = min(height, max_pixels // width)
-    return width, height
 
 
 def paste_back(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:

@@ -1,5 +1,6 @@
 """A picture without its background."""
 
+import math
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -22,14 +23,42 @@ SHADOW_BOX_THRESHOLD = 26
 
 
 @dataclass(frozen=True)
+class PaintedLayer:
+    """A painted shadow at a reduced size, which may extend beyond the picture.
+
+    `alpha` `(h, w)` uint8 begins at (`left`, `top`), in px of the picture; each of its pixels is
+    `step` px of the picture wide.
+    """
+
+    alpha: NDArray[np.uint8]
+    left: float
+    top: float
+    step: float
+
+    @property
+    def box(self) -> Box | None:
+        """Where it is denser than 10%, in px of the picture."""
+        box = box_of(self.alpha, SHADOW_BOX_THRESHOLD)
+        if box is None:
+            return None
+        return Box(
+            math.floor(self.left + box.left * self.step),
+            math.floor(self.top + box.top * self.step),
+            math.ceil(self.left + box.right * self.step),
+            math.ceil(self.top + box.bottom * self.step),
+        )
+
+
+@dataclass(frozen=True)
 class Shadow:
     """The subject's shadow, or why there is none.
 
     `alpha` `(H, W)` uint8 is that of a black layer under the subject, in the encoded values in
     which pictures are composited; None if there is no shadow (`reason` says why) or if the layer is
-    no longer needed. `box` is where the shadow is denser than 10%, `density` its mean in [0, 1]
-    there, both in the input picture. `confidence` in [0, 1] says how well a kept shadow stands out
-    from the floor.
+    no longer needed. `painted` is a painted shadow that has not been drawn yet: it gets its `alpha`
+    with the canvas. `box` is where the shadow is denser than 10%, `density` its mean in [0, 1]
+    there, both in the input picture, beyond which a painted shadow may extend. `confidence` in
+    [0, 1] says how well a kept shadow stands out from the floor.
     """
 
     kind: Literal["keep", "drop"]
@@ -38,6 +67,7 @@ class Shadow:
     density: float = 0.0
     confidence: float = 0.0
     reason: str | None = None
+    painted: PaintedLayer | None = None
 
     @property
     def found(self) -> bool:
@@ -81,9 +111,13 @@ class Cutout:
     def extent(self) -> Box | None:
         """The box of the subject and its shadow; None without a subject."""
         subject = self.box
-        if subject is None or self.shadow_alpha is None:
-            return subject
-        shadow = box_of(self.shadow_alpha, SHADOW_BOX_THRESHOLD)
+        shadow = None
+        if self.shadow is not None and self.shadow.painted is not None:
+            shadow = self.shadow.painted.box
+        elif self.shadow_alpha is not None:
+            shadow = box_of(self.shadow_alpha, SHADOW_BOX_THRESHOLD)
+        if subject is None:
+            return None
         return subject if shadow is None else subject.union(shadow)
 
     @property

@@ -23,14 +23,16 @@ _NOTHING = np.float32(1e-6)
 class Encoder:
     """How to write one format. `write(cutout, quality)` gives the file's bytes.
 
-    `max_side` is the longest side in px that the format can have. `memory` is how much its writer
-    needs, as a multiple of what a picture reserves, with `border_px` around each picture.
+    A `lossy` one gets smaller with less quality. `max_side` is the longest side in px that the
+    format can have. `memory` is how much its writer needs, as a multiple of what a picture
+    reserves, with `border_px` around each picture.
     """
 
     media_type: str
     extension: str
     keeps_alpha: bool
     write: Callable[[Cutout, int], bytes]
+    lossy: bool = False
     max_side: int = 2**31 - 1
     memory: int = 1
     border_px: int = 0
@@ -91,11 +93,11 @@ LAYERS = Encoder("application/zip", "zip", True, _layers)
 
 ENCODERS = {
     "png": Encoder("image/png", "png", True, _png),
-    "webp": Encoder("image/webp", "webp", True, _webp, 16_383, memory=2),
-    "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy, 16_383, memory=2),
-    "avif": Encoder("image/avif", "avif", True, _avif, 65_536, memory=2, border_px=160),
-    "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg, 65_500),
-    "zip": Encoder("application/zip", "zip", True, _zip, 65_500),
+    "webp": Encoder("image/webp", "webp", True, _webp, max_side=16_383, memory=2),
+    "webp-lossy": Encoder("image/webp", "webp", True, _webp_lossy, True, 16_383, memory=2),
+    "avif": Encoder("image/avif", "avif", True, _avif, True, 65_536, memory=2, border_px=160),
+    "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg, True, 65_500),
+    "zip": Encoder("application/zip", "zip", True, _zip, True, 65_500),
 }
 
 

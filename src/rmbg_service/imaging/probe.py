@@ -47,10 +47,10 @@ def probe(data: bytes, max_pixels: int, max_side: int | None = None) -> ImageInf
 
 
 def require_accepted_size(
-    size: tuple[int, ...], max_pixels: int, max_side: int | None = None
+    size: tuple[int, ...], max_pixels: int, max_side: int | None = None, what: str = "the image"
 ) -> None:
     """Raise `ImageTooLarge` for more than `max_pixels` or a side above `max_side`."""
-    found = f"the image has {' x '.join(map(str, size))} pixels"
+    found = f"{what} has {' x '.join(map(str, size))} pixels"
     if math.prod(size) > max_pixels:
         raise ImageTooLarge(f"{found}; at most {max_pixels} are accepted")
     if max_side is not None and max(size) > max_side:

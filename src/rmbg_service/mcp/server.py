@@ -22,6 +22,7 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import read_bounded
+from rmbg_service.validation import in_words
 
 _MOST_IMAGES = 200
 _URL_SCHEMES = ("http://", "https://")
@@ -160,7 +161,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        reasons = (item["msg"].removeprefix("Value error, ") for item in error.errors())
+        reasons = (in_words(item["msg"]) for item in error.errors())
         raise ToolError("; ".join(reasons)) from None
     except RmbgError as error:
         raise ToolError(str(error)) from None

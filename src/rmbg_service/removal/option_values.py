@@ -14,11 +14,14 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from rmbg_service.errors import InvalidRegion
-from rmbg_service.types import Box, Colour, Length, Margin, Position
+from rmbg_service.types import Box, Canvas, Colour, Length, Margin, Position
 
 _T = TypeVar("_T")
 _LENGTH = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(px|%)|(?P<zero>0)")
 _MARGIN_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)(px|%|)")
+_CANVAS_PX = re.compile(r"(\d{1,5})x(\d{1,5})")
+_CANVAS_RATIO = re.compile(r"(\d{1,4}(?:\.\d{1,3})?):(\d{1,4}(?:\.\d{1,3})?)")
+_MAX_RATIO = 20
 _PERCENTAGE = re.compile(r"\d{1,3}(\.\d{1,3})?%")
 
 
@@ -133,6 +136,23 @@ def parse_scale(text: str) -> float | None:
     return value
 
 
+def parse_canvas(text: str) -> Canvas | None:
+    """Parse a size in px such as `2000x2000` or a ratio such as `4:5`; None for `original`."""
+    if text == "original":
+        return None
+    if match := _CANVAS_PX.fullmatch(text):
+        canvas = Canvas(int(match[1]), int(match[2]))
+    elif match := _CANVAS_RATIO.fullmatch(text):
+        canvas = Canvas(float(match[1]), float(match[2]), relative=True)
+    else:
+        raise ValueError(f"expected a canvas such as 2000x2000, 4:5 or original, got {text!r}")
+    if not canvas.width or not canvas.height:
+        raise ValueError("a canvas has no side of 0")
+    if canvas.relative and not 1 / _MAX_RATIO <= canvas.width / canvas.height <= _MAX_RATIO:
+        raise ValueError(f"the ratio of a canvas is between 1:{_MAX_RATIO} and {_MAX_RATIO}:1")
+    return canvas
+
+
 def parse_position(text: str) -> Position | None:
     """Parse `center`, `x%` or `x% y%`; None for `original`."""
     if text == "original":
@@ -171,9 +191,11 @@ def parse_region(text: str) -> Region:
 ColourOption = Annotated[Parsed[Colour], OptionText(parse_colour, max_length=40)]
 MarginOption = Annotated[Parsed[Margin], OptionText(parse_margin, max_length=60)]
 ScaleOption = Annotated[Parsed[float | None], OptionText(parse_scale, max_length=20)]
+CanvasOption = Annotated[Parsed[Canvas | None], OptionText(parse_canvas, max_length=20)]
 PositionOption = Annotated[Parsed[Position | None], OptionText(parse_position, max_length=40)]
 RegionOption = Annotated[Parsed[Region], OptionText(parse_region, max_length=60)]
 
 NO_MARGIN = Parsed(parse_margin("0"), "0")
 ORIGINAL_SCALE = Parsed(parse_scale("original"), "original")
+ORIGINAL_CANVAS = Parsed(parse_canvas("original"), "original")
 WHOLE_PICTURE = Parsed(parse_region("0% 0% 100% 100%"), "0% 0% 100% 100%")

@@ -1,19 +1,22 @@
 """The options of one removal."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rmbg_service.matting.plan import Detail
 from rmbg_service.removal.option_values import (
     NO_MARGIN,
+    ORIGINAL_CANVAS,
     ORIGINAL_SCALE,
+    CanvasOption,
     ColourOption,
     MarginOption,
     PositionOption,
     RegionOption,
     ScaleOption,
 )
+from rmbg_service.removal.presets import PRESETS, PresetName
 
 OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "auto"]
 """A format as callers name it; `RemovalOptions.format` holds `jpeg` for `jpg`."""
@@ -83,15 +86,39 @@ class RemovalOptions(BaseModel):
         description="With `crop`: space around the box, 1, 2 or 4 values as in CSS, in `px` or in "
         "`%` of the box.",
     )
+    preset: PresetName | None = Field(
+        None,
+        description="The frame, background and file that a marketplace asks for: sets `canvas`, "
+        "`min_side`, `scale`, `position`, `background`, `format` and `max_bytes`, unless you set "
+        "them.",
+    )
+    canvas: CanvasOption = Field(
+        ORIGINAL_CANVAS,
+        json_schema_extra={"default": str(ORIGINAL_CANVAS)},
+        description="Size of the result: `2000x2000` in px, a ratio such as `1:1` or `4:5`, or "
+        "`original`. Without `scale` and `position` it holds the whole image.",
+    )
     scale: ScaleOption = Field(
         ORIGINAL_SCALE,
         json_schema_extra={"default": str(ORIGINAL_SCALE)},
-        description="`10%` to `100%`: how much of the canvas the subject fills.",
+        description="`10%` to `100%`: how much of the canvas the subject fills, with its shadow.",
     )
     position: PositionOption | None = Field(
         None,
         description="Position of the subject on the canvas: `original`, `center`, `x%` or "
         "`x% y%`. Default: `center` with `scale`, else `original`.",
+    )
+    upscale: bool = Field(
+        False,
+        description="Whether `canvas` and `scale` may enlarge the subject beyond its own pixels. "
+        "Otherwise it fills less, and the response says so.",
+    )
+    min_side: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="With `scale` and a canvas in px: if the subject has too few pixels to fill "
+        "it, the canvas gets smaller instead, until a side has this many px.",
     )
     roi: RegionOption | None = Field(
         None,
@@ -114,6 +141,12 @@ class RemovalOptions(BaseModel):
     max_pixels: int | None = Field(
         None, ge=1, description="Shrink the result until it has no more pixels than this."
     )
+    max_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="The largest file: `quality` is lowered until the file fits, or the error is "
+        "`too-many-bytes`.",
+    )
     on_empty: Literal["return", "error"] = Field(
         "return",
         description="If nothing is found (the matte is below 0.5 everywhere): an empty cutout, or "
@@ -127,14 +160,36 @@ class RemovalOptions(BaseModel):
 
     @property
     def placed(self) -> bool:
-        """Whether the subject changes its size or place on the canvas."""
+        """Whether the subject changes its size or its place, or the canvas its size."""
         moved = self.position is not None and self.position.value is not None
-        return self.scale.value is not None or moved
+        return moved or self.scale.value is not None or self.canvas.value is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, given: Any) -> Any:
+        """`given` with the values of its preset for what it leaves open."""
+        name = given.get("preset") if isinstance(given, dict) else None
+        if not isinstance(name, str) or name not in PRESETS:
+            return given
+        options = PRESETS[name].options
+        if {"canvas", "scale"} & given.keys():
+            del options["min_side"]  # it belongs to the preset's own canvas
+        return options | given
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.preset is not None and self.output != "cutout":
+            raise ValueError("preset is for output=cutout")
         if self.crop and self.placed:
-            raise ValueError("crop cannot be combined with scale and position")
+            raise ValueError("crop cannot be combined with scale, position, canvas and preset")
+        if self.upscale and self.canvas.value is None and self.scale.value is None:
+            raise ValueError("upscale needs canvas or scale")
+        if self.min_side is not None and (
+            self.canvas.value is None or self.canvas.value.relative or self.scale.value is None
+        ):
+            raise ValueError("min_side needs scale and a canvas in px")
+        if self.max_bytes is not None and self.output == "layers":
+            raise ValueError("layers are lossless: leave out max_bytes")
         if self.margin.text != "0" and not self.crop:
             raise ValueError("margin needs crop=true")
         if self.output == "matte" and (self.background is not None or self.format == "zip"):

@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.imaging.cutout import Cutout
@@ -23,6 +24,7 @@ from rmbg_service.removal.guidance import Guidance, prediction_of, read_matte, r
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict
 from rmbg_service.settings import Settings, load_settings
+from rmbg_service.validation import explained
 
 _T = TypeVar("_T")
 _ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread
@@ -71,7 +73,10 @@ def remove_background(
     unused = options.keys() & (RemovalOptions.model_fields.keys() - USED_OPTIONS)
     if unused:
         raise ValueError(f"these options need a file to be written: {', '.join(sorted(unused))}")
-    wanted = RemovalOptions.model_validate(options)
+    try:
+        wanted = RemovalOptions.model_validate(options)
+    except ValidationError as error:
+        raise ValueError(explained(error)) from None
     if wanted.output == "layers":
         raise ValueError(
             "layers need a file to be written; the cutout has its alpha and its shadow"

@@ -1,19 +1,36 @@
 """A cutout to the file that the options ask for, and the memory that this needs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from rmbg_service.errors import BeyondFormat
+from rmbg_service.errors import BeyondFormat, TooManyBytes
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.imaging.encode import ENCODERS, LAYERS
+from rmbg_service.imaging.encode import ENCODERS, LAYERS, Encoder
+from rmbg_service.imaging.layout import Frame, crop_layout, fit, frame_layout, with_margin
 from rmbg_service.imaging.png import write_grey
+from rmbg_service.imaging.probe import require_accepted_size
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.shadows.painted import with_shadow
 from rmbg_service.types import Box, RgbImage
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How the subject lies on its canvas.
+
+    `fill` is the part of the canvas that it fills, with its shadow, in the direction in which it
+    fills most. `factor` is the size of the input's pixels in the result. `limited` says that it
+    would have to be enlarged to fill what was asked for.
+    """
+
+    fill: float
+    factor: float
+    limited: bool
 
 
 @dataclass(frozen=True)
@@ -22,7 +39,8 @@ class Encoded:
 
     `box` is the subject's in the upright input picture, None if nothing was found. `full_size` is
     the width and height before `max_side` and `max_pixels`. `shadow` reports on the shadow, without
-    the layer itself; None if none was asked for.
+    the layer itself; None if none was asked for. `placement` is None unless the options place the
+    subject on a canvas. `further` are files of the same cutout for further options.
     """
 
     data: bytes
@@ -34,6 +52,8 @@ class Encoded:
     box: Box | None
     confidence: float
     shadow: Shadow | None = None
+    placement: Placement | None = None
+    further: Sequence["Encoded"] = ()
 
 
 def encode(
@@ -41,9 +61,9 @@ def encode(
 ) -> Encoded:
     """Compose and write the file that `options` ask for, with at most `max_pixels`.
 
-    Raises `BeyondFormat` for a side that the format cannot have.
+    Raises `BeyondFormat` for a side that the format cannot have, and `TooManyBytes`.
     """
-    composed, full_size = _arranged(cutout, options, max_pixels)
+    composed, full_size, placement = _arranged(cutout, options, max_pixels)
     width, height = composed.size
     if options.output == "layers":
         name, encoder = "zip", LAYERS
@@ -61,6 +81,8 @@ def encode(
                 f"{height}: choose another format or a smaller size"
             )
         data = encoder.write(flat, options.quality)
+        if options.max_bytes is not None and len(data) > options.max_bytes:
+            data = _smaller(flat, encoder, name, options.quality, options.max_bytes)
     return Encoded(
         data,
         name,
@@ -71,7 +93,35 @@ def encode(
         box=cutout.box,
         confidence=round(cutout.confidence, 4),
         shadow=composed.shadow and replace(composed.shadow, alpha=None),
+        placement=placement,
     )
+
+
+def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_bytes: int) -> bytes:
+    """The file at the best quality below `quality` at which it has at most `max_bytes`.
+
+    Bisects: at most 7 files are written. Raises `TooManyBytes` if there is none.
+    """
+    if not encoder.lossy:
+        raise TooManyBytes(
+            f"expected at most {max_bytes} bytes, but this image takes more as {name}, which is "
+            "lossless: choose jpeg, webp-lossy or avif, or a smaller size"
+        )
+    best = None
+    low, high = 1, quality - 1
+    while low <= high:
+        middle = (low + high) // 2
+        data = encoder.write(cutout, middle)
+        if len(data) <= max_bytes:
+            best, low = data, middle + 1
+        else:
+            high = middle - 1
+    if best is None:
+        raise TooManyBytes(
+            f"expected at most {max_bytes} bytes, but this image takes more as {name} even at "
+            "quality 1: choose a smaller size"
+        )
+    return best
 
 
 def background_pixels(source: SourceImage) -> RgbImage:
@@ -83,23 +133,39 @@ def background_pixels(source: SourceImage) -> RgbImage:
 
 def _arranged(
     cutout: Cutout, options: RemovalOptions, max_pixels: int
-) -> tuple[Cutout, tuple[int, int]]:
-    """The cutout cropped or placed and limited in size, and its size before the limits."""
-    full_size = cutout.size
-    if options.crop:
+) -> tuple[Cutout, tuple[int, int], Placement | None]:
+    """The cutout laid out and limited in size, its size before the limits, and where it lies."""
+    full_size, layout = cutout.size, None
+    box = cutout.extent
+    if options.crop and box is not None:
         margin = options.margin.value
         most = min(max_pixels, options.max_pixels or max_pixels)
-        full_size = compose.fit(*compose.crop_size(cutout, margin), max_pixels)
-        cutout = compose.crop(cutout, margin, most)
-        full_size = cutout.size if most == max_pixels else full_size
-    if options.placed:
-        position = None if options.position is None else options.position.value
-        cutout = compose.place(cutout, options.scale.value, position)
+        full_size = fit(*with_margin(box.width, box.height, margin), max_pixels)
+        layout = crop_layout(box, margin, most)
+        full_size = (layout.width, layout.height) if most == max_pixels else full_size
+    elif options.placed:
+        layout = frame_layout(_frame(options), cutout.size, box, max_pixels)
+        full_size = layout.width, layout.height
+    if layout is not None:
+        cutout = compose.draw(cutout, layout)
     if options.max_side is not None:
         cutout = compose.limit_side(cutout, options.max_side)
     if options.max_pixels is not None:
         cutout = compose.limit_pixels(cutout, options.max_pixels)
-    return cutout, full_size
+    if layout is None or options.crop:
+        return cutout, full_size, None
+    factor = layout.factor * cutout.size[0] / layout.width
+    return cutout, full_size, Placement(layout.fill, factor, layout.limited)
+
+
+def _frame(options: RemovalOptions) -> Frame:
+    return Frame(
+        options.canvas.value,
+        options.scale.value,
+        None if options.position is None else options.position.value,
+        options.upscale,
+        options.min_side,
+    )
 
 
 def _flattened(cutout: Cutout, options: RemovalOptions, background: RgbImage | None) -> Cutout:
@@ -129,17 +195,36 @@ def reserved_pixels(
     format whose writer needs more memory counts double, and so does a subject that is moved on its
     canvas.
     """
-    width, height = info.width, info.height
-    pixels = info.pixels
-    if options.crop:
-        width, height = compose.with_margin(width, height, options.margin.value)
-        pixels = max(pixels, min(width * height, max_pixels))
+    width, height = _largest_size(info, options, max_pixels)
+    pixels = max(info.pixels, width * height)
     factor = 2 if options.placed else 1
     if options.format != "auto":
         encoder = ENCODERS[options.format]
         factor = max(factor, encoder.memory)
         pixels += _border(width, height, encoder.border_px)
     return pixels * factor + sum(further.pixels for further in attached)
+
+
+def require_accepted_canvas(options: RemovalOptions, max_pixels: int) -> None:
+    """Raise `ImageTooLarge` for a canvas of more than `max_pixels`."""
+    canvas = options.canvas.value
+    if canvas is not None and not canvas.relative:
+        size = int(canvas.width), int(canvas.height)
+        require_accepted_size(size, max_pixels, what="the canvas")
+
+
+def _largest_size(info: ImageInfo, options: RemovalOptions, max_pixels: int) -> tuple[int, int]:
+    """The size that the result of a picture can have: the subject may be all of the picture."""
+    width, height = info.width, info.height
+    if not options.crop and not options.placed:
+        return width, height
+    if options.shadow in ("drop", "auto"):
+        width, height = with_shadow(width, height, options.shadow_angle, options.shadow_softness)
+    if options.crop:
+        return fit(*with_margin(width, height, options.margin.value), max_pixels)
+    box = Box(0, 0, width, height)
+    layout = frame_layout(_frame(options), (info.width, info.height), box, max_pixels)
+    return layout.width, layout.height
 
 
 def _border(width: int, height: int, border_px: int) -> int:

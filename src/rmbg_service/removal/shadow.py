@@ -5,7 +5,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from rmbg_service.imaging.compose import draw_shadow
 from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Cutout, Shadow, box_of
+from rmbg_service.imaging.layout import Layout
 from rmbg_service.imaging.source import SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.shadows.cast import keep_shadow
@@ -30,17 +32,31 @@ def own_shadow(source: SourceImage, alpha: Alpha, options: RemovalOptions) -> Sh
 
 
 def apply_shadow_options(cutout: Cutout, options: RemovalOptions) -> Cutout:
-    """The cutout with the shadow, its own or a painted one, at the opacity asked for."""
+    """The cutout with the shadow, its own or a painted one, at the opacity asked for.
+
+    A painted shadow is drawn if the cutout keeps its place; otherwise with its canvas.
+    """
     if options.shadow == "off":
         return cutout
     shadow = cutout.shadow
     if shadow is None or (options.shadow == "auto" and not shadow.found):
         shadow = drop_shadow(cutout.alpha, options.shadow_angle, options.shadow_softness)
-    if shadow.alpha is not None and options.shadow_opacity != 1:
-        scaled = cv2.convertScaleAbs(shadow.alpha, alpha=options.shadow_opacity)
-        faint = scaled.astype(np.uint8, copy=False)
+    cutout = replace(cutout, shadow=_at_opacity(shadow, options.shadow_opacity))
+    if options.crop or options.placed:
+        return cutout
+    return draw_shadow(cutout, Layout(*cutout.size))
+
+
+def _at_opacity(shadow: Shadow, opacity: float) -> Shadow:
+    """The shadow with its alpha times `opacity`."""
+    layer = shadow.alpha if shadow.painted is None else shadow.painted.alpha
+    if layer is None or opacity == 1:
+        return shadow
+    faint = cv2.convertScaleAbs(layer, alpha=opacity).astype(np.uint8, copy=False)
+    if shadow.painted is None:
         box = box_of(faint, SHADOW_BOX_THRESHOLD)
-        if box is None:
-            return replace(cutout, shadow=Shadow(shadow.kind, reason="too-faint"))
-        shadow = replace(shadow, alpha=faint, box=box)
-    return replace(cutout, shadow=shadow)
+        changed = replace(shadow, alpha=faint, box=box)
+    else:
+        painted = replace(shadow.painted, alpha=faint)
+        changed = replace(shadow, painted=painted, box=painted.box)
+    return changed if changed.box else Shadow(shadow.kind, reason="too-faint")

@@ -23,7 +23,7 @@ from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.attachments import Attachment, Files, named, require_shape
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
-from rmbg_service.removal.result import Encoded, reserved_pixels
+from rmbg_service.removal.result import Encoded, require_accepted_canvas, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
@@ -208,8 +208,9 @@ class Engine:
     ) -> Job:
         """A job for a picture and the `files` that come with it, their headers read.
 
-        Raises `InvalidImage` or `ImageTooLarge`.
+        Raises `InvalidImage` or `ImageTooLarge`, also for the canvas of the result.
         """
+        require_accepted_canvas(options, self.settings.max_image_pixels)
         info = await self.probe(data)
         attachments = {}
         for name, file in files.items():

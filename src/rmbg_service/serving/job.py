@@ -1,8 +1,8 @@
 """One admitted picture on its way through the service."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
@@ -31,7 +31,8 @@ class Job:
 
     `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
     checked between the stages. `predictor_s` is the job's own share of the predictor's time. `data`
-    is empty once it is decoded, and so is that of each attachment.
+    is empty once it is decoded, and so is that of each attachment. `further` options make
+    further files of the same prediction: they differ from `options` only in what `encode` uses.
     """
 
     data: bytes
@@ -42,6 +43,7 @@ class Job:
     timings: StageTimings = field(default_factory=StageTimings)
     abandoned: bool = False
     predictor_s: float = 0.0
+    further: Sequence[RemovalOptions] = ()
 
     @property
     def pixels(self) -> int:
@@ -81,7 +83,12 @@ class Job:
             cutout = pipeline.cut_out(source, prediction, self.options, guidance.strokes)
         self.check()
         with self.timings.measure("encode"):
-            return encode(cutout, self.options, max_pixels, self._background_pixels())
+            background = self._background_pixels()
+            result, *further = (
+                encode(cutout, options, max_pixels, background)
+                for options in (self.options, *self.further)
+            )
+            return replace(result, further=further)
 
     def _predict(self, source: SourceImage, input_size: tuple[int, int]) -> Passes[Prediction]:
         with self.timings.measure("decode"):

@@ -131,7 +131,9 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a traceback below it if there is one."""
-        fields = "".join(f" {k}={v!r}" for k, v in getattr(record, "fields", {}).items())
+        fields = "".join(
+            f" {name}={_plain(value)}" for name, value in getattr(record, "fields", {}).items()
+        )
         head = f"{_timestamp(record.created)} {record.levelname.lower():8s} "
         trace = "\n" + self.formatException(record.exc_info) if record.exc_info else ""
         return head + _cut(record.getMessage()) + fields + _cut(trace)
@@ -164,6 +166,12 @@ def _log_lines(descriptor: int) -> None:
             text = line.decode(errors="replace").rstrip()
             if text:
                 logging.getLogger("stderr").warning(text)
+
+
+def _plain(value: object) -> str:
+    """The value, in quotes only where it would otherwise not be one word."""
+    text = str(value)
+    return text if text.isprintable() and text and not set(text) & set(" '\"=") else repr(value)
 
 
 def _cut(text: str) -> str:

@@ -9,10 +9,15 @@ import math
 import cv2
 import numpy as np
 
-from rmbg_service.imaging.cutout import BOX_THRESHOLD, Shadow, box_of
+from rmbg_service.imaging.cutout import (
+    BOX_THRESHOLD,
+    SHADOW_BOX_THRESHOLD,
+    PaintedLayer,
+    Shadow,
+    box_of,
+)
 from rmbg_service.matting.arrays import UNIT, resize
-from rmbg_service.shadows.cast import make_shadow
-from rmbg_service.types import Alpha, Matte
+from rmbg_service.types import Alpha, Box, Matte
 
 WORKING_SIDE_PX = 384
 LENGTH = 0.6
@@ -32,32 +37,64 @@ CAST, CONTACT = 0.4, 0.55
 CONTACT_PART = 0.04
 """The lowest part of the subject, in heights, that darkens the floor it touches."""
 
+CONTACT_BLUR = 0.015
+"""Blur of the contact shadow, in heights; twice that across."""
+
 
 def drop_shadow(alpha: Alpha, angle: float, softness: float) -> Shadow:
-    """Paint a shadow for the subject `alpha` `(H, W)` uint8.
+    """Paint a shadow for the subject `alpha` `(H, W)` uint8, also where it leaves the picture.
 
     `angle` in degrees says where it falls: 0 straight behind the subject, 90 to the right, -90 to
-    the left, 180 in front. `softness` in [0, 1]: 0 a sharp edge, 1 a wide penumbra.
+    the left, 180 in front. `softness` in [0, 1]: 0 a sharp edge, 1 a wide penumbra. The layer is
+    `painted`: `compose.draw_shadow` draws it.
     """
-    scale = min(1.0, WORKING_SIDE_PX / max(alpha.shape))
-    size = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
+    step = max(1.0, max(alpha.shape) / WORKING_SIDE_PX)
+    size = max(1, round(alpha.shape[0] / step)), max(1, round(alpha.shape[1] / step))
     box = box_of(small := resize(alpha, size), BOX_THRESHOLD)
     if box is None:
         return Shadow("drop", reason="no-subject")
-    matte = small * UNIT
-    cast = CAST * _cast(matte, box.bottom, box.height, np.deg2rad(angle), softness)
-    contact = CONTACT * _contact(matte, box.bottom, box.height)
+    turn = np.deg2rad(angle)
+    around = _reach(box.height, turn, softness)
+    matte = np.pad(small * UNIT, ((around.top, around.bottom), (around.left, around.right)))
+    base = around.top + box.bottom
+    cast = CAST * _cast(matte, base, box.height, turn, softness)
+    contact = CONTACT * _contact(matte, base, box.height)
     layer = np.rint(255 * (1 - (1 - cast) * (1 - contact))).astype(np.uint8)
-    return make_shadow(
-        "drop", resize(layer, (alpha.shape[0], alpha.shape[1]), cv2.INTER_LINEAR), 1.0
+    dense = cv2.inRange(layer, SHADOW_BOX_THRESHOLD, 255).astype(np.uint8, copy=False)
+    painted = PaintedLayer(layer, -around.left * step, -around.top * step, step)
+    if painted.box is None:
+        return Shadow("drop", reason="no-shadow")
+    density = cv2.mean(layer, dense)[0] / 255
+    return Shadow("drop", None, painted.box, density, 1.0, painted=painted)
+
+
+def _slope(turn: float) -> tuple[float, float]:
+    """How far a point falls along the floor and up the picture, in parts of its height."""
+    depth = float(np.cos(turn))
+    # With the light exactly from the side the shadow would have no width.
+    return (
+        LENGTH * float(np.sin(turn)),
+        LENGTH * TILT * math.copysign(max(abs(depth), LEAST_DEPTH), depth),
     )
+
+
+def with_shadow(width: int, height: int, angle: float, softness: float) -> tuple[int, int]:
+    """`(width, height)` of a subject of this size with all of its shadow, in px; an upper bound."""
+    around = _reach(height, np.deg2rad(angle), softness)
+    return around.left + width + around.right, around.top + height + around.bottom
+
+
+def _reach(height: int, turn: float, softness: float) -> Box:
+    """How far beyond the box of its subject a shadow can be seen, on each side, in px."""
+    along, up = _slope(turn)
+    blur = 3 * max(SOFTEST * softness, 2 * CONTACT_BLUR) * height + 3
+    reach = [math.ceil(blur + max(0.0, part * height)) for part in (-along, 0.0, along, -up)]
+    return Box(*reach)
 
 
 def _cast(matte: Matte, base: int, height: int, turn: float, softness: float) -> Matte:
     """The figure laid on the floor, `(h, w)` in [0, 1], its upper parts softer than its lower."""
-    along, depth = LENGTH * float(np.sin(turn)), float(np.cos(turn))
-    # With the light exactly from the side the shadow would have no width.
-    up = LENGTH * TILT * math.copysign(max(abs(depth), LEAST_DEPTH), depth)
+    along, up = _slope(turn)
     size = matte.shape[1], matte.shape[0]
     # A point z above the base goes to (x + along z, base - up z).
     to_floor = np.array([[1, -along, along * base], [0, up, base - up * base]])
@@ -78,6 +115,6 @@ def _contact(matte: Matte, base: int, height: int) -> Matte:
     feet = np.zeros_like(matte)
     top = max(0, round(base - max(1, CONTACT_PART * height)))
     feet[top:base] = matte[top:base]
-    sigma = max(0.7, 0.015 * height)
+    sigma = max(0.7, CONTACT_BLUR * height)
     contact = cv2.GaussianBlur(feet, (0, 0), sigmaX=2 * sigma, sigmaY=sigma)
     return np.asarray(np.clip(1.3 * contact, 0, 1), np.float32)

@@ -1,4 +1,4 @@
-"""One clip from its file to a file with alpha."""
+"""One clip from its file to a file without its background."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +11,7 @@ import numpy as np
 from av.container import InputContainer
 
 from rmbg_service.errors import VideoError
+from rmbg_service.imaging.compose import WHITE, on_colour
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.temporal import MattedFrame, temporal_mean
@@ -18,7 +19,7 @@ from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction, predict
-from rmbg_service.types import Alpha, RgbImage
+from rmbg_service.types import Alpha, Colour, RgbImage
 from rmbg_service.video.reader import Clip, Frame, frames_and_audio
 from rmbg_service.video.sequence import SequenceWriter
 from rmbg_service.video.writer import KINDS, FileWriter, Writer
@@ -46,17 +47,19 @@ def convert(
     """Write the clip without its background to `out`; `advance` is called for each frame.
 
     `kind` is a key of `KINDS`, or `.png` if `out` is a numbered name such as `frame-%05d.png`.
-    `predictor` is a loaded one; of `options`, `detail` and `decontaminate` count. Frames stream
-    through: about `2 * threads` are in memory, and that many are refined at once while the next
-    ones are decoded and predicted. Raises `VideoError`.
+    `predictor` is a loaded one; of `options`, `detail`, `decontaminate` and `background` count. A
+    kind without alpha has a white background by default. Frames stream through: about
+    `2 * threads` are in memory, and that many are refined at once while the next ones are decoded
+    and predicted. Raises `VideoError`.
     """
     with av.open(str(clip.path)) as container, ThreadPoolExecutor(threads, "frames") as pool:
         try:
             writer = _writer(clip, out, kind, container)
+            colour = _background(kind, options)
             predicted = _predict(_frames(clip, container, writer), predictor, options)
             matted = _in_order(pool, lambda f: _full_size(f, options), predicted, threads)
             filtered = temporal_mean(matted)
-            cutouts = _in_order(pool, lambda f: _cut_out(f, options), filtered, threads)
+            cutouts = _in_order(pool, lambda f: _cut_out(f, options, colour), filtered, threads)
             for cutout, pts in cutouts:
                 writer.write(cutout, pts)
                 advance()
@@ -88,12 +91,21 @@ def _full_size(predicted: _Predicted, options: RemovalOptions) -> MattedFrame:
     return MattedFrame(frame.rgb, alpha, frame.pts, frame.alpha)
 
 
-def _cut_out(frame: MattedFrame, options: RemovalOptions) -> tuple[Cutout, int]:
+def _background(kind: str, options: RemovalOptions) -> Colour | None:
+    if options.background is not None:
+        return options.background.value
+    return None if kind not in KINDS or KINDS[kind].has_alpha else WHITE
+
+
+def _cut_out(
+    frame: MattedFrame, options: RemovalOptions, background: Colour | None
+) -> tuple[Cutout, int]:
     alpha = frame.alpha
     if frame.own_alpha is not None:  # the mean must not show what this frame hides
         alpha = np.minimum(alpha, frame.own_alpha)
     rgb = pipeline.clean_colours(_source(frame.rgb, frame.own_alpha), alpha, options)
-    return Cutout(rgb, alpha), frame.pts
+    cutout = Cutout(rgb, alpha)
+    return cutout if background is None else on_colour(cutout, background), frame.pts
 
 
 def _source(rgb: RgbImage, alpha: Alpha | None) -> SourceImage:

@@ -104,6 +104,12 @@ async def test_accept_may_come_in_several_lines() -> None:
         ({"roi": "9px 9px 9px 20px"}, "the region from 9,9 to 9,20 px is empty"),
         ({"scale": "9%"}, "scale: scale is between 10% and 100%"),
         ({"margin": "5px"}, "margin needs crop=true"),
+        ({"canvas": "2000"}, "canvas: expected a canvas such as 2000x2000, 4:5 or original"),
+        ({"canvas": "0x5"}, "canvas: a canvas has no side of 0"),
+        ({"canvas": "1:21"}, "canvas: the ratio of a canvas is between 1:20 and 20:1"),
+        ({"upscale": "true"}, "upscale needs canvas or scale"),
+        ({"min_side": 9, "canvas": "1:1", "scale": "50%"}, "min_side needs scale and a canvas in"),
+        ({"max_bytes": 9, "output": "layers"}, "layers are lossless: leave out max_bytes"),
     ],
 )
 async def test_errors_are_told_in_words(given: dict[str, Any], detail: str) -> None:
@@ -146,6 +152,50 @@ async def test_scale_and_position_keep_the_canvas() -> None:
     assert placed[:20, -12:-6, 3].min() == 255
     assert placed[:20, :40, 3].max() == 0
     assert placed[-4:, :, 3].max() == 0
+
+
+async def test_a_canvas_and_how_the_subject_lies_on_it() -> None:
+    square = await post(canvas="100x100", scale="50%", background="red", upscale="true")
+    assert picture(square).size == (100, 100)
+    assert picture(square).getpixel((2, 2)) == (255, 0, 0, 255)
+    fill, factor = square.headers["x-rmbg-placement"].split("; ")
+    assert fill == "fill=0.5000"
+    assert float(factor.removeprefix("factor=")) == pytest.approx(50 / 48, abs=0.01)
+    kept = await post(canvas="200x200", scale="50%", accept="application/json")
+    placement = kept.json()["placement"]
+    assert placement == {"fill": 0.24, "factor": 1.0, "limited": True}
+    assert kept.headers["x-rmbg-placement"] == "fill=0.2400; factor=1.0000; limited"
+    assert (await post(accept="application/json")).json()["placement"] is None
+    assert picture(await post(canvas="1:1")).size == (64, 64)
+    assert picture(await post(canvas="2:1", position="0% 0%")).size == (96, 48)
+
+
+async def test_a_preset_and_what_takes_precedence() -> None:
+    jpeg = await post(preset="taobao", accept="image/png")
+    assert jpeg.headers["content-type"] == "image/jpeg"
+    assert picture(jpeg).size == (800, 800)
+    assert jpeg.headers["x-rmbg-placement"].endswith("limited")
+    assert picture(await post(preset="taobao", format="png", canvas="90x80")).size == (90, 80)
+    green = io.BytesIO()
+    Image.new("RGB", (10, 10), (0, 200, 0)).save(green, "PNG")
+    on_green = await post(preset="taobao", background_image=("green.png", green.getvalue()))
+    assert picture(on_green).getpixel((5, 5)) == pytest.approx((0, 200, 0), abs=4)
+
+
+async def test_a_file_is_as_small_as_it_must_be() -> None:
+    full = await post(format="jpeg", quality=100)
+    small = await post(format="jpeg", quality=100, max_bytes=len(full.content) - 100)
+    assert len(full.content) * 0.6 < len(small.content) <= len(full.content) - 100
+    for form in ("png", "jpeg"):
+        never = await post(format=form, max_bytes=50)
+        assert (never.status_code, never.json()["type"]) == (422, "too-many-bytes")
+        assert "expected at most 50 bytes" in never.json()["detail"]
+
+
+async def test_a_canvas_is_counted_before_it_is_made() -> None:
+    refused = await post(canvas="60000x60000")
+    assert (refused.status_code, refused.json()["type"]) == (413, "image-too-large")
+    assert refused.json()["detail"].startswith("the canvas has 60000 x 60000 pixels; at most")
 
 
 async def test_max_side() -> None:

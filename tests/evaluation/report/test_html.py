@@ -1,14 +1,17 @@
+import base64
 import json
 import re
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from rmbg_service.evaluation.records import MEASURES
-from rmbg_service.evaluation.report.html import WORST, write_report
+from rmbg_service.evaluation.report.html import GROUNDS, WORST, write_report
 from rmbg_service.evaluation.report.labels import LABELS
 from rmbg_service.evaluation.result import Result
 from rmbg_service.evaluation.run import run
@@ -113,7 +116,7 @@ def test_the_worst_come_first_and_are_at_most_twenty(tmp_path: Path) -> None:
     cases = re.findall(r"<h3>(\d+)\. (\w+)</h3>", html)
     assert [int(number) for number, _ in cases] == list(range(1, WORST + 1))
     assert cases[0][1] == "p7"
-    assert page.elements.count("img") == 5 * WORST
+    assert page.elements.count("img") == 5 * WORST + WORST + 2, "the worst, and the contact sheet"
 
 
 def test_a_run_in_which_all_failed_is_reported(tmp_path: Path) -> None:
@@ -154,6 +157,62 @@ def test_the_summary_is_strict_json_with_the_same_figures(tmp_path: Path) -> Non
     assert difference["unit"] == "percentage points"
     assert comparison["measures"]["seconds"]["difference"] == pytest.approx(-2)
     assert "uea_shadow" in comparison["measures"]
+
+
+def test_the_contact_sheet_has_a_cutout_of_every_photo_on_a_colour(tmp_path: Path) -> None:
+    result = judged(tmp_path, moved(0), moved(3), tags=("",) * 3)
+    page, html = page_of(result, tmp_path)
+    sheet = html[html.index('<div class="sheet">') :]
+    uris = re.findall(r'src="data:image/webp;base64,([^"]+)"', sheet[: sheet.index("</div>")])
+    assert len(uris) == 3
+    for uri in uris:
+        with Image.open(BytesIO(base64.b64decode(uri))) as cutout:
+            alpha = np.asarray(cutout.convert("RGBA"))[..., 3]
+            assert (alpha.min(), alpha.max()) == (0, 255)
+    assert page.values("type") == ["radio"] * len(GROUNDS)
+
+
+def test_a_long_contact_sheet_says_what_it_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmbg_service.evaluation.report.html.SHEET", 2)
+    page, html = page_of(judged(tmp_path, moved(0), tags=("",) * 5), tmp_path)
+    assert "3 more photos are left out" in " ".join("".join(page.text).split())
+    assert html[html.index('<div class="sheet">') :].count("The cutout of") == 2
+
+
+TILES = """() => [...document.querySelectorAll(".grid, .sheet, .row")].map((row) => {
+    const right = row.getBoundingClientRect().right;
+    const tiles = [...row.querySelectorAll("figure")].map((tile) => tile.getBoundingClientRect());
+    const top = Math.min(...tiles.map((tile) => tile.top));
+    const first = tiles.filter((tile) => Math.abs(tile.top - top) < 2);
+    return first.length < tiles.length || row.matches(".row")
+        ? right - Math.max(...first.map((tile) => tile.right)) : 0;
+})"""
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1280, 1460, 1920])
+def test_tiles_fill_their_row_and_sections_fold(tmp_path: Path, width: int) -> None:
+    page_of(judged(tmp_path, moved(3), moved(0), tags=("hair",) * 12, size=(400, 500)), tmp_path)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto((tmp_path / "report.html").as_uri())
+        gaps = page.evaluate(TILES)
+        assert len(gaps) > 10
+        assert max(map(abs, gaps)) < 2
+        page.get_by_text("black", exact=True).click()
+        ground = page.locator(".sheet img").first.evaluate(
+            "(image) => getComputedStyle(image).backgroundColor"
+        )
+        assert ground == "rgb(0, 0, 0)"
+        for section in page.locator("details.section").all():
+            section.locator("> summary").click()
+            assert section.get_attribute("open") is None
+        assert page.evaluate("() => document.body.scrollWidth <= innerWidth")
+        browser.close()
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1460])

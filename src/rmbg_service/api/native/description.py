@@ -103,6 +103,8 @@ _RESULT_HEADERS = {
     "X-RMBG-Confidence": "How certain the network was, 0 to 1.",
     "X-RMBG-Shadow": "`keep` or `drop` with density and confidence, or `none` and a reason.",
     "X-RMBG-Shadow-Box": "left,top,width,height of the shadow, in px.",
+    "X-RMBG-Placement": "`fill` of the canvas, `factor` of the subject's size, and `limited` if it "
+    "would have to be enlarged.",
     "X-RMBG-Animated": "`first-frame-only` for an animated input.",
     "X-RMBG-Model": "The model that predicted the matte, percent-encoded; not with `matte`.",
     "X-RMBG-Model-License": "SPDX licence of its weights.",

@@ -30,6 +30,7 @@ from rmbg_service.removal.attachments import (
     require_consistent,
 )
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.validation import in_words
 
 _FILE_FIELDS = ("image", "file")
 _BASE64_FIELD = "image_base64"
@@ -116,9 +117,11 @@ def _removal(
     files: Files,
 ) -> RemovalRequest:
     given = {name: plain_value(name, value) for name, value in fields.items()}
-    options = _options(given | dict(query))
+    # The image replaces the colour of a preset.
+    least: dict[str, Any] = {"background": None} if "background_image" in files else {}
+    options = _options(least | given | dict(query))
     if given.keys() & query.keys():
-        _require_equal(options, _options(dict(query) | given))
+        _require_equal(options, _options(least | dict(query) | given))
     require_consistent(options, files)
     return RemovalRequest(data, options, files)
 
@@ -185,6 +188,6 @@ def _explain(error: ValidationError) -> str:
             known = ", ".join(RemovalOptions.model_fields)
             reasons.append(f"unknown option {name!r}; the options are: {known}")
         else:
-            reason = item["msg"].removeprefix("Value error, ")
+            reason = in_words(item["msg"])
             reasons.append(f"{name}: {reason}" if name else reason)
     return "; ".join(reasons)

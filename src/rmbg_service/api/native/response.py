@@ -10,7 +10,7 @@ from rmbg_service.api.negotiation import Accept
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.imaging.cutout import Shadow
-from rmbg_service.removal.result import Encoded
+from rmbg_service.removal.result import Encoded, Placement
 from rmbg_service.types import Box
 
 
@@ -43,6 +43,25 @@ class ShadowReport(BaseModel):
     )
 
 
+class PlacementReport(BaseModel):
+    """How the subject lies on its canvas."""
+
+    fill: float = Field(
+        description="The part of the canvas that it fills, with its shadow, in the direction in "
+        "which it fills most, 0 to 1.",
+        examples=[0.85],
+    )
+    factor: float = Field(
+        description="The size of the input's pixels in the result: above 1 the subject is "
+        "enlarged.",
+        examples=[0.62],
+    )
+    limited: bool = Field(
+        description="It fills less than `scale`, because it has no more pixels and `upscale` is "
+        "off."
+    )
+
+
 class RemovalResponse(BaseModel):
     """The result as JSON."""
 
@@ -58,6 +77,9 @@ class RemovalResponse(BaseModel):
         description="How certain the network was about what it kept, 0 to 1.", examples=[0.97]
     )
     shadow: ShadowReport | None = Field(description="Null unless `shadow` was asked for.")
+    placement: PlacementReport | None = Field(
+        description="Null unless `canvas`, `scale`, `position` or `preset` was set."
+    )
     animated: bool = Field(
         description="The file has several frames or pages; the first one was used."
     )
@@ -88,6 +110,8 @@ def respond(
     if result.box is not None:
         headers["X-RMBG-Box"] = _box_header(result.box)
     headers |= _shadow_headers(result.shadow)
+    if result.placement is not None:
+        headers["X-RMBG-Placement"] = _placement_header(result.placement)
     if animated:
         headers["X-RMBG-Animated"] = "first-frame-only"
     if accept.preferred_file_type() is not None:
@@ -99,6 +123,7 @@ def respond(
         "box": _box(result.box),
         "confidence": result.confidence,
         "shadow": _shadow(result.shadow),
+        "placement": _placement(result.placement),
         "animated": animated,
         "model": model,
         "timings_ms": timings,
@@ -142,3 +167,18 @@ def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
         f"confidence={shadow.confidence:.4f}",
         "X-RMBG-Shadow-Box": _box_header(shadow.box),
     }
+
+
+def _placement(placement: Placement | None) -> dict[str, Any] | None:
+    if placement is None:
+        return None
+    return {
+        "fill": round(placement.fill, 4),
+        "factor": round(placement.factor, 4),
+        "limited": placement.limited,
+    }
+
+
+def _placement_header(placement: Placement) -> str:
+    text = f"fill={placement.fill:.4f}; factor={placement.factor:.4f}"
+    return f"{text}; limited" if placement.limited else text

@@ -136,7 +136,10 @@ class RemoveBgParameters(BaseModel):
         shadow = {"shadow": self._shadow, "shadow_opacity": self.shadow_opacity / 100}
         if matte or self._shadow == "off":
             shadow = {}
-        placed = {} if self.crop else {"scale": self.scale, "position": self.position}
+        placed: dict[str, Any] = {}
+        if not self.crop:
+            placed = {"scale": self.scale, "position": self.position}
+            placed["upscale"] = self.scale.value is not None
         return RemovalOptions.model_validate(
             {
                 "output": "matte" if matte else "cutout",

@@ -19,6 +19,7 @@ from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.removal.attachments import Files
 from rmbg_service.settings import RemoveBgSize
+from rmbg_service.validation import in_words
 
 _SOURCES = ("image_file", "image_file_b64", "image_url")
 _BACKGROUNDS = ("bg_color", "bg_image_file", "bg_image_url")
@@ -156,7 +157,7 @@ def _parameters(fields: dict[str, Any]) -> RemoveBgParameters:
 
 def _invalid(error: ValidationError) -> RemoveBgError | MalformedRequest:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    reason = first["msg"].removeprefix("Value error, ")
+    reason = in_words(first["msg"])
     if not first["loc"]:
         return MalformedRequest(reason[:_MAX_DETAIL])
     name = str(first["loc"][0])

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
@@ -21,7 +21,7 @@ class LocalRemover:
 
     The engine holds at most `Settings.max_decoded_images` decoded images, and predicts one while it
     decodes and encodes others. One more image is in memory as a file, so that the engine never
-    waits for the disk.
+    waits for the disk. `further` options make further files of the same prediction.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class LocalRemover:
         options: RemovalOptions,
         files: Files,
         stop: asyncio.Event,
+        further: Sequence[RemovalOptions] = (),
     ) -> None:
         self.engine = engine
         self.model = engine.predictor.name
@@ -38,6 +39,7 @@ class LocalRemover:
             engine.settings.max_decoded_images + 1, engine.settings.max_inflight_jobs
         )
         self._options = options
+        self._further = further
         self._files = files
         self._stop = stop
         self._loaded = asyncio.Event()
@@ -48,7 +50,7 @@ class LocalRemover:
         removing = self.encode(data, self._options, self._files)
         del data  # so that the file is freed as soon as it is decoded
         result = await removing
-        return Removed(result.data, result.box)
+        return Removed(result.data, result.box, tuple(other.data for other in result.further))
 
     async def encode(
         self, data: bytes, options: RemovalOptions, files: Files | None = None
@@ -57,8 +59,9 @@ class LocalRemover:
         creating = self.engine.create_job(data, files or {}, options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating  # first: a broken file needs no model
+        job.further = self._further
         if job.needs_prediction:
-            await self._load()
+            await self.load()
         reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
         reservation.release(after=running)
@@ -71,7 +74,8 @@ class LocalRemover:
             self._require_alive()
             raise
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Wait until the model is loaded, as `remove` does. Raises `RemoverFailed`."""
         if not self._started:
             self._started = True
             self.engine.on_ready = self.engine.on_failure = self._loaded.set
@@ -103,10 +107,11 @@ async def local_remover(
     options: RemovalOptions,
     files: Files,
     stop: asyncio.Event,
+    further: Sequence[RemovalOptions] = (),
 ) -> AsyncIterator[LocalRemover]:
     """A `LocalRemover` that is closed at the end."""
     engine = Engine(predictor, settings, Metrics())
-    remover = LocalRemover(engine, options, files, stop)
+    remover = LocalRemover(engine, options, files, stop, further)
     try:
         yield remover
     finally:

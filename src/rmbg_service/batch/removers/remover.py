@@ -1,5 +1,6 @@
 """The seam between a run over many images and what removes the background of one."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from rmbg_service.errors import Cancelled, RmbgError
@@ -7,10 +8,14 @@ from rmbg_service.types import Box
 
 
 class Removed(NamedTuple):
-    """A finished file, and the subject's box in the upright input; None if there is no subject."""
+    """A finished file, and the subject's box in the upright input; None if there is no subject.
+
+    `further` are the files of the same image for further options.
+    """
 
     data: bytes
     box: Box | None
+    further: Sequence[bytes] = ()
 
 
 class Remover(Protocol):
@@ -34,27 +39,6 @@ class Remover(Protocol):
         Raises an `RmbgError` that concerns this image, `RemoverFailed` if every other image would
         fail too, or `RunStopped` if the run is stopped first.
         """
-
-
-class ServiceError(RmbgError):
-    """What a remote service answered about one image."""
-
-    type = "service-error"
-    title = "The service refused"
-
-
-class ServiceUnavailable(ServiceError):
-    """A remote service did not take the image now; that says nothing about the image.
-
-    `retry_after_s` is the service's own `Retry-After`, 0 if it gave none.
-    """
-
-    type = "service-unavailable"
-    title = "The service is unavailable"
-
-    def __init__(self, detail: str, retry_after_s: int = 0) -> None:
-        super().__init__(detail)
-        self.retry_after_s = retry_after_s
 
 
 class RemoverFailed(RmbgError):

@@ -1,4 +1,4 @@
-"""The crops in the report: the worst part of a photo at 100%, with each candidate's matte."""
+"""The pictures in the report: cutouts, and the worst edges with each candidate's matte."""
 
 import base64
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ from PIL import Image
 
 from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb
 from rmbg_service.evaluation.edges import Flags, spoilt_edge, visibly_wrong
+from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.types import Box, Matte
 
 CROP_PX = 280
-WHOLE_PX = 210
+WHOLE_PX = 280
+SHEET_PX = 240
 
 Picture = NDArray[np.uint8]
 """`(H, W, 3)` uint8 sRGB."""
@@ -39,6 +41,16 @@ class SampleCrops:
     image: str
     truth: str
     predictions: dict[str, PredictionCrop]
+
+
+def sheet_cutout(sample: Sample, matte: Matte) -> str:
+    """The cutout by `matte` with clean colours, at most `SHEET_PX` px, as a data URI with alpha."""
+    rgb = load_rgb(sample.image)
+    scale = min(1.0, SHEET_PX / max(matte.shape))
+    size = max(1, round(matte.shape[1] * scale)), max(1, round(matte.shape[0] * scale))
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    alpha = _grey(np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_AREA), np.float32))
+    return _data_uri(np.dstack([estimate_foreground(small, alpha), alpha]))
 
 
 def sample_crops(sample: Sample, mattes: dict[str, Matte]) -> SampleCrops:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from rmbg_service.evaluation.dataset import Sample, load_matte
 from rmbg_service.evaluation.records import MEASURES, Record
 from rmbg_service.evaluation.report import plots
-from rmbg_service.evaluation.report.crops import SampleCrops, sample_crops
+from rmbg_service.evaluation.report.crops import SampleCrops, sample_crops, sheet_cutout
 from rmbg_service.evaluation.report.labels import (
     LABELS,
     format_difference,
@@ -25,6 +25,20 @@ from rmbg_service.evaluation.summary import ALL
 from rmbg_service.system.atomic import atomic_replace
 
 WORST = 20
+SHEET = 120
+"""The most photos on the contact sheet: about 8 kB each."""
+
+GROUNDS = {
+    "white": "#fff",
+    "black": "#000",
+    "grey": "#808080",
+    "red": "#d23b3b",
+    "green": "#2f9e5a",
+    "blue": "#2f62c9",
+    "yellow": "#f2c230",
+}
+"""The backgrounds of the contact sheet."""
+
 PLOTTED = ("iou", "uea", "uea_hair", "uea_shadow", "biou", "mae", "grad", "seconds")
 OVERVIEW = ("iou", "uea", "uea_shadow", "uea_hair", "mae", "seconds")
 
@@ -57,8 +71,11 @@ def write_report(result: Result, path: Path) -> None:
         measures=[m for m in MEASURES if _is_known(result, m)],
         overview=[m for m in OVERVIEW if _is_known(result, m)],
         best=_best(result),
-        plots=_plots(result),
+        plots=[_distributions(result), _scatter_plots(result)],
         worst=_worst(result),
+        grounds=GROUNDS,
+        sheet=_sheet(result),
+        sheet_left_out=max(0, len(result.outcomes[0].records) - SHEET),
         all=ALL,
         colours=plots.COLOURS,
     )
@@ -86,12 +103,16 @@ def _best(result: Result) -> dict[tuple[str, str], set[str]]:
     return best
 
 
-def _plots(result: Result) -> Iterator[tuple[str, Markup]]:
-    """Titles and plots."""
+def _distributions(result: Result) -> Iterator[tuple[str, Markup]]:
+    """Titles and histograms."""
     for measure in filter(partial(_is_known, result), PLOTTED):
         title = LABELS[measure].title
         values = {o.candidate: [r.values[measure] for r in o.records] for o in result.outcomes}
         yield title, plots.distribution(title, values)
+
+
+def _scatter_plots(result: Result) -> Iterator[tuple[str, Markup]]:
+    """Titles and plots of time against quality, if times are known."""
     if _is_known(result, "seconds"):
         for measure in ("uea", "iou"):
             title = LABELS[measure].title
@@ -100,6 +121,16 @@ def _plots(result: Result) -> Iterator[tuple[str, Markup]]:
                 for o in result.outcomes
             }
             yield f"{title} against time", plots.time_against_quality(title, points)
+
+
+def _sheet(result: Result) -> Iterator[tuple[Sample, str]]:
+    """The cutouts of the first candidate, one by one."""
+    outcome = result.outcomes[0]
+    known = {record.id for record in outcome.records[:SHEET]}
+    for sample in result.samples:
+        if sample.id in known:
+            matte = load_matte(matte_path(outcome.folder, sample))
+            yield sample, sheet_cutout(sample, matte)
 
 
 def _worst(result: Result) -> Iterator[Worst]:

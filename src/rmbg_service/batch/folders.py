@@ -1,0 +1,148 @@
+"""The items of a batch on files and folders, and the journal of the output folder."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
+from rmbg_service.batch.journal import Journal
+from rmbg_service.batch.outputs import DEFAULT_NAME, OutputPaths, Target, Variant
+from rmbg_service.batch.removers.remover import Removed
+from rmbg_service.batch.run import Finished, Item, Result, Status
+from rmbg_service.batch.watch import changes, watched_images
+from rmbg_service.system.atomic import atomic_write
+from rmbg_service.system.files import digest, read_bounded
+
+
+@dataclass
+class FileItem:
+    """An image file and the paths of its cutouts; with a `journal`, finished ones are skipped.
+
+    `fingerprint` is that of the first cutout's options; `further` has the paths and fingerprints of
+    the others.
+    """
+
+    source: Path
+    output: Path
+    journal: Journal | None = None
+    fingerprint: str = ""
+    further: Sequence[tuple[Path, str]] = ()
+    _sha256: str = ""
+
+    @property
+    def _outputs(self) -> list[tuple[Path, str]]:
+        return [(self.output, self.fingerprint), *self.further]
+
+    def read(self, max_bytes: int) -> bytes:
+        """See `Item.read`."""
+        return read_bounded(self.source, max_bytes)
+
+    def skips(self, data: bytes) -> Finished | None:
+        """See `Item.skips`."""
+        if self.journal is None:
+            return None
+        self._sha256 = digest(data)
+        entries = [self.journal.find(path, self._sha256, made) for path, made in self._outputs]
+        if entries[0] is None or None in entries:
+            return None
+        return Finished(entries[0].box)
+
+    def store(self, removed: Removed) -> None:
+        """See `Item.store`."""
+        files = (removed.data, *removed.further)
+        for (path, fingerprint), data in zip(self._outputs, files, strict=True):
+            if path.exists() and path.samefile(self.source):
+                raise FileExistsError("the output would replace its own input")
+            atomic_write(path, data)
+            if self.journal is not None:
+                self.journal.add(
+                    path,
+                    self.source,
+                    input_sha256=self._sha256,
+                    fingerprint=fingerprint,
+                    data=data,
+                    box=removed.box,
+                )
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Keep looking for new and changed files; `poll` lists the folders every second."""
+
+    poll: bool
+
+
+class FolderSource:
+    """The items of files and folders; if the target is a folder, also their paths and the journal.
+
+    Each image gets a cutout for each of `variants`, named by the template `name`.
+    """
+
+    def __init__(
+        self,
+        inputs: list[str],
+        target: Target,
+        variants: Sequence[Variant],
+        stop: asyncio.Event,
+        *,
+        name: str = DEFAULT_NAME,
+        watching: Watching | None,
+        force: bool,
+    ) -> None:
+        self._inputs = inputs
+        self._target = target
+        self._variants = variants
+        self._stop = stop
+        self._watching = watching
+        self._journal: Journal | None = None
+        self._found: list[InputImage | UnreadableInput] = []
+        self._failed: set[Path] = set()
+        if watching is None:
+            self._found = list(find_inputs(inputs, target.path))
+        if not target.is_file:
+            self._journal = Journal(target.path, skip=not force)
+            paths = [found.path for found in self._found]
+            self._paths = OutputPaths(
+                target.path, variants[0].suffix, self._journal.owners, paths, name
+            )
+
+    @property
+    def total(self) -> int | None:
+        """How many inputs there are; None if that is not known."""
+        return None if self._watching else len(self._found)
+
+    async def items(self, report: Callable[[Result], None]) -> AsyncIterator[Item]:
+        """The images, each with its output; unreadable inputs go to `report`."""
+
+        def fail(found: UnreadableInput) -> None:
+            report(Result(found.path, None, Status.FAILED, error=found.reason))
+
+        if self._watching:
+            ticks = changes(self._inputs, self._stop, poll=self._watching.poll)
+            out = self._target.path
+            async for image in watched_images(self._inputs, out, ticks, fail, self._failed):
+                yield self._item(image)
+            return
+        for found in self._found:
+            if isinstance(found, UnreadableInput):
+                fail(found)
+            else:
+                yield self._item(found)
+
+    def ended(self, result: Result) -> None:
+        """While watching, yield an image once more after a pause if it may then succeed."""
+        if result.retryable:
+            self._failed.add(Path(result.source))
+
+    def close(self) -> None:
+        """Nothing: every line of the journal is on the disk."""
+
+    def _item(self, image: InputImage) -> Item:
+        if self._target.is_file:
+            return FileItem(image.path, self._target.path)
+        (output, fingerprint), *further = (
+            (self._paths.output_of(image, variant), variant.fingerprint)
+            for variant in self._variants
+        )
+        return FileItem(image.path, output, self._journal, fingerprint, further)

@@ -1,0 +1,147 @@
+"""The items of a batch on object stores, and the manifest beside the outputs."""
+
+import platform
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from rmbg_service.batch.manifest import Manifest, Row
+from rmbg_service.batch.plan import Plan, Planned
+from rmbg_service.batch.removers.remover import Removed
+from rmbg_service.batch.run import Finished, Item, Result, Status
+from rmbg_service.batch.stores import Store
+from rmbg_service.system.files import digest
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an output is made of besides its input."""
+
+    fingerprint: str
+    model: str
+    revision: str
+
+
+class ObjectSource:
+    """The items of a plan; every result becomes a row of the manifest."""
+
+    def __init__(
+        self, inputs: Sequence[str], out: str, suffix: str, made: Made, *, force: bool
+    ) -> None:
+        self.out = Store(out)
+        self.made = made
+        self.manifest = Manifest(self.out)
+        self.plan = Plan(inputs, self.out, suffix, made.fingerprint, self.manifest, force=force)
+
+    @property
+    def total(self) -> int | None:
+        """How many inputs there are."""
+        return len(self.plan.todo) + len(self.plan.skipped) + len(self.plan.failed)
+
+    async def items(self, report: Callable[[Result], None]) -> AsyncIterator[Item]:
+        """The objects that remain to be done; all others go to `report`."""
+        for result in (*self.plan.failed, *self.plan.skipped):
+            report(result)
+        for planned in self.plan.todo:
+            yield ObjectItem(planned, self.out, self.made, self.manifest)
+
+    def ended(self, result: Result) -> None:
+        """Record a failure."""
+        if result.status is Status.FAILED:
+            self.manifest.add(failed_row(str(result.source), result.error, self.made))
+
+    def close(self) -> None:
+        """Write the last rows."""
+        self.manifest.flush()
+
+
+class ObjectItem:
+    """An object and its cutout."""
+
+    def __init__(self, planned: Planned, out: Store, made: Made, manifest: Manifest) -> None:
+        self._planned = planned
+        self._out = out
+        self._made = made
+        self._manifest = manifest
+        self._started = time.perf_counter()
+
+    @property
+    def source(self) -> str:
+        """See `Item.source`."""
+        return self._planned.input
+
+    @property
+    def output(self) -> str:
+        """See `Item.output`."""
+        return self._out.name_of(self._planned.output)
+
+    def read(self, max_bytes: int) -> bytes:
+        """See `Item.read`."""
+        self._started = time.perf_counter()
+        return self._planned.source.read(self._planned.found, max_bytes)
+
+    def skips(self, data: bytes) -> Finished | None:  # noqa: ARG002 - the plan has skipped it
+        """See `Item.skips`."""
+        return None
+
+    def store(self, removed: Removed) -> None:
+        """See `Item.store`."""
+        self._out.write(self._planned.output, removed.data)
+        seconds = time.perf_counter() - self._started
+        found = self._planned.found
+        self._manifest.add(
+            done_row(
+                self.source, found.version, found.size, self.output, removed, self._made, seconds
+            )
+        )
+
+
+def done_row(
+    source: str,
+    version: str,
+    size: int,
+    output: str,
+    removed: Removed,
+    made: Made,
+    seconds: float,
+) -> Row:
+    """The row of an output that has been written."""
+    left, top, right, bottom = removed.box or (-1, -1, -1, -1)
+    return Row(
+        input=source,
+        output=output,
+        status=Status.DONE.value,
+        error="",
+        input_version=version,
+        input_bytes=size,
+        output_bytes=len(removed.data),
+        output_sha256=digest(removed.data),
+        fingerprint=made.fingerprint,
+        model=made.model,
+        revision=made.revision,
+        ms=round(seconds * 1e3, 1),
+        box_left=left,
+        box_top=top,
+        box_right=right,
+        box_bottom=bottom,
+        node=platform.node(),
+    )
+
+
+def failed_row(source: str, error: str, made: Made) -> Row:
+    """The row of an input that has no output."""
+    return Row(
+        input=source,
+        output="",
+        status=Status.FAILED.value,
+        error=error,
+        input_version="",
+        input_bytes=0,
+        output_bytes=0,
+        output_sha256="",
+        fingerprint=made.fingerprint,
+        model=made.model,
+        revision=made.revision,
+        ms=0.0,
+        node=platform.node(),
+    )

@@ -1,0 +1,38 @@
+"""Connections to a Ray cluster, or to one of this machine's own."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rmbg_service.errors import ConfigurationError
+
+LOCAL = "local"
+
+
+@contextmanager
+def connected(address: str) -> Iterator[None]:
+    """A connection to the cluster at `address`; `local` starts one on the loopback interface.
+
+    Nothing is reported to Ray's maker. Raises `ConfigurationError` if there is no such cluster or
+    Ray is not installed.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ConfigurationError("--ray needs Ray: pip install 'rmbg-service[ray]'") from None
+    here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **(here if address == LOCAL else {}),
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"no Ray cluster at {address}: {error}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
