@@ -1,8 +1,8 @@
-/** What the result stands on in its preview: a pattern, a colour, or a picture of one's own. */
+/** What the result stands on, here and in its file: nothing, a colour, or a picture of one's own. */
 
 import { byId, within } from "./dom.js";
 
-/** @typedef {{colour: string} | {picture: Blob} | null} Chosen null for the checkerboard */
+/** @typedef {{colour: string} | {picture: Blob} | null} Chosen null for none: a checkerboard is shown */
 
 /** Tells with `change` that another one is chosen. */
 export class Backdrop extends EventTarget {
@@ -51,6 +51,13 @@ export class Backdrop extends EventTarget {
       default:
         return null;
     }
+  }
+
+  /** What it is called: `transparent` for the checkerboard. */
+  get kind() {
+    const value = this.#value;
+    if (value === "white" || value === "black" || value === "colour" || value === "picture") return value;
+    return "transparent";
   }
 
   /** Rejects when the browser cannot show `file`. @param {File} file */

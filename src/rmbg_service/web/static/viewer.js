@@ -1,17 +1,23 @@
-/** Both previews, their zoom, comparison, background and matte. */
+/** Both previews: where they are, their zoom, comparison, background and matte. */
 
 import { Backdrop } from "./backdrop.js";
 import { Camera } from "./camera.js";
 import { Compare } from "./compare.js";
-import { byId, within } from "./dom.js";
+import { byId } from "./dom.js";
 import { startGestures } from "./gestures.js";
 import { languageChanges, t } from "./i18n.js";
 import { Stage } from "./stage.js";
 
 const STEP = 1.5;
+/** Pictures of at most this width for their height are shown side by side where there is room. */
+const BESIDE_RATIO = 1.05;
+const BESIDE_PX = 700;
+/** Where the previews together have this width for their height, all pictures are. */
+const WIDE_RATIO = 2;
 
 export class Viewer {
   camera = new Camera();
+  #views = byId("previews", HTMLElement);
   #original = new Stage(byId("original", HTMLElement), this.camera);
   #result = new Stage(byId("result", HTMLElement), this.camera);
   #compare = new Compare(this.#original, this.#result);
@@ -39,26 +45,31 @@ export class Viewer {
       matte.setAttribute("aria-pressed", String(on));
     });
     const enlarge = byId("enlarge", HTMLButtonElement);
-    const views = within(document, ".views", HTMLElement);
     /** @param {boolean} on */
     const setLarge = (on) => {
-      views.classList.toggle("large", on);
+      this.#views.classList.toggle("large", on);
       enlarge.setAttribute("aria-pressed", String(on));
     };
-    enlarge.addEventListener("click", () => setLarge(!views.classList.contains("large")));
+    enlarge.addEventListener("click", () => setLarge(!this.#views.classList.contains("large")));
     document.addEventListener("keydown", ({ key, defaultPrevented }) => {
       if (key === "Escape" && !defaultPrevented) setLarge(false);
     });
     const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)}%`);
     this.camera.addEventListener("change", tell);
     new ResizeObserver(tell).observe(this.#result.element);
+    new ResizeObserver(() => this.#arrange()).observe(this.#views);
     languageChanges.addEventListener("change", () => this.#draw());
     this.#draw();
   }
 
+  /** Whether the original covers a part of the result. */
+  get compares() {
+    return this.#compare.shown;
+  }
+
   /**
    * Show a picture and its result, if there is one; null for no picture.
-   * @param {import("./album.js").Picture | null} picture
+   * @param {import("./picture.js").Picture | null} picture
    */
   show(picture) {
     const [file, cutout] = [picture?.file ?? null, picture?.cutout ?? null];
@@ -90,11 +101,21 @@ export class Viewer {
     this.#size = size;
     this.#original.element.classList.toggle("blank", !this.#original.frame);
     this.#result.element.classList.toggle("blank", !this.#result.frame);
+    this.#arrange();
     byId("original-facts", HTMLElement).textContent = sizeText(this.#original.frame);
     byId("result-facts", HTMLElement).textContent = sizeText(this.#result.frame);
     byId("zoom", HTMLElement).hidden = !this.#original.frame && !this.#result.frame;
     this.#compare.refresh();
     this.camera.dispatchEvent(new Event("change"));
+  }
+
+  /** Side by side or one above the other, by the picture's shape and the room there is. */
+  #arrange() {
+    const frame = this.#original.frame ?? this.#result.frame;
+    const { clientWidth: width, clientHeight: height } = this.#views;
+    const suits = frame && frame.width <= BESIDE_RATIO * frame.height;
+    const beside = width >= BESIDE_PX && (suits || width >= WIDE_RATIO * height);
+    this.#views.classList.toggle("beside", Boolean(beside));
   }
 }
 
