@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from fastapi import Request
@@ -11,6 +11,7 @@ from starlette.types import Receive
 from rmbg_service.api.exchange import ClientGone
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.errors import ClientError, DeadlineExceeded
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
@@ -20,11 +21,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class RemovalRequest:
-    """What every wire API makes of a body: an undecoded image, options and a background."""
+    """What every wire API makes of a body: an undecoded image, options and further images."""
 
     data: bytes
     options: RemovalOptions
-    background: bytes | None = None
+    files: Files = field(default_factory=dict)
 
 
 async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> Encoded:
@@ -39,7 +40,7 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
     probing = asyncio.create_task(
         engine.create_job(
             removal.data,
-            removal.background,
+            removal.files,
             removal.options,
             deadline=record.deadline,
             timings=record.timings,

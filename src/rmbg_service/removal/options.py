@@ -97,6 +97,11 @@ class RemovalOptions(BaseModel):
         description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`: the subject is looked "
         "for only there, and everything outside becomes transparent.",
     )
+    strokes_mode: Literal["smart", "exact"] = Field(
+        "smart",
+        description="With `strokes`: `smart` applies a stroke to the thing under it, up to the "
+        "edges of that; `exact` only to the pixels under it.",
+    )
     semitransparency: bool = Field(
         True,
         description="`false` makes glass and similar areas inside the subject opaque; edges stay "

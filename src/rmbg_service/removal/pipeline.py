@@ -14,9 +14,10 @@ from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.foreground import estimate_foreground
+from rmbg_service.matting.strokes import Strokes, paint
 from rmbg_service.matting.upsampling import make_opaque, to_full_size
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.passes import Prediction
+from rmbg_service.removal.passes import FOUND, Prediction
 from rmbg_service.removal.shadow import (
     apply_shadow_options,
     own_shadow,
@@ -42,15 +43,21 @@ def restrict(source: SourceImage, options: RemovalOptions) -> SourceImage:
     return source if box is None else source.cut(box)
 
 
-def cut_out(source: SourceImage, prediction: Prediction, options: RemovalOptions) -> Cutout:
-    """The cutout at the picture's own size.
+def cut_out(
+    source: SourceImage,
+    prediction: Prediction,
+    options: RemovalOptions,
+    strokes: Strokes | None = None,
+) -> Cutout:
+    """The cutout at the picture's own size, corrected by `strokes` of the same shape.
 
     If nothing was found it is empty, or `NoSubject` is raised if `options.on_empty` asks for that.
     """
-    if not prediction.found and options.on_empty == "error":
+    alpha = full_size_alpha(source, prediction, options, strokes)
+    found = prediction.found if strokes is None else bool(alpha.max() >= FOUND * 255)
+    if not found and options.on_empty == "error":
         raise NoSubject("no subject was found in this image")
-    alpha = full_size_alpha(source, prediction, options)
-    if not prediction.found:
+    if not found:
         shadow = report_without_subject(options)
         return _in_full_picture(Cutout(source.rgb, alpha, source.icc, 0.0, shadow), source)
     own = own_shadow(source, alpha, options)
@@ -59,15 +66,25 @@ def cut_out(source: SourceImage, prediction: Prediction, options: RemovalOptions
     return apply_shadow_options(_in_full_picture(cutout, source), options)
 
 
-def full_size_alpha(source: SourceImage, prediction: Prediction, options: RemovalOptions) -> Alpha:
-    """The alpha of the picture, 0 everywhere if nothing was found.
+def full_size_alpha(
+    source: SourceImage,
+    prediction: Prediction,
+    options: RemovalOptions,
+    strokes: Strokes | None = None,
+) -> Alpha:
+    """The alpha of the picture, 0 everywhere if nothing was found and no stroke keeps anything.
 
     What is transparent in the input stays transparent.
     """
     height, width = source.rgb.shape[:2]
-    if not prediction.found:
-        return np.zeros((height, width), np.uint8)
-    alpha = to_full_size(source.rgb, prediction.matte, prediction.refinement)
+    if prediction.found:
+        alpha = prediction.alpha
+        if alpha is None:
+            alpha = to_full_size(source.rgb, prediction.matte, prediction.refinement)
+    else:
+        alpha = np.zeros((height, width), np.uint8)
+    if strokes is not None:
+        alpha = paint(alpha, strokes)
     if not options.semitransparency:
         alpha = make_opaque(alpha)
     if source.alpha is not None:

@@ -15,6 +15,7 @@ from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
 from rmbg_service.api.negotiation import Accept
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.removal.attachments import DESCRIPTIONS
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 
@@ -45,9 +46,12 @@ def remove_bg_router(engine: Engine, parsing: ParsingThread) -> APIRouter:
         accept = Accept.of(request.headers)
         with record.timings.measure("read"):
             removal = await wire.read_request(request, accept, parsing)
+        predicted = "matte" not in removal.files
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         result = await running
+        if not predicted:
+            return answer.respond(accept, result, record, {}, None)
         name = engine.predictor.name
         headers = {
             "X-RMBG-Model": quote(name, ":/", errors="replace"),
@@ -67,7 +71,7 @@ def _request_body() -> dict[str, Any]:
             "image": BINARY | {"description": "The image file; `file` is accepted, too."},
             "file": BINARY | {"description": "The same under another name."},
             "image_base64": {"type": "string", "description": "Or the file as base64 text."},
-            "background_image": BINARY | {"description": "An image to put the cutout on."},
+            **{name: BINARY | {"description": text} for name, text in DESCRIPTIONS.items()},
             **_OPTIONS,
         },
         "oneOf": [{"required": [name]} for name in ("image", "file", "image_base64")],
@@ -132,7 +136,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         "X-RMBG-Shadow-Box": text | {"description": "left,top,width,height of the shadow, in px."},
         "X-RMBG-Animated": text | {"description": "`first-frame-only` for an animated input."},
         "X-RMBG-Model": text
-        | {"description": "The model that predicted the matte, percent-encoded."},
+        | {"description": "The model that predicted the matte, percent-encoded; not with `matte`."},
         "X-RMBG-Model-License": text | {"description": "SPDX licence of its weights."},
     }
     responses: dict[int | str, dict[str, Any]] = {

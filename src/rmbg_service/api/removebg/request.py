@@ -18,6 +18,7 @@ from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
+from rmbg_service.removal.attachments import Files
 from rmbg_service.settings import RemoveBgSize
 
 _SOURCES = ("image_file", "image_file_b64", "image_url")
@@ -93,7 +94,8 @@ async def read_request(
         options = parameters.options(default_size, has_background=background is not None)
     except ValidationError as error:
         raise _invalid(error) from None
-    return RemoveBgRequest(RemovalRequest(data, options, background), parameters)
+    files: Files = {} if background is None else {"background_image": background}
+    return RemoveBgRequest(RemovalRequest(data, options, files), parameters)
 
 
 def _parse(given: Fields) -> _Parsed:
