@@ -2,6 +2,7 @@
 
 import { Album } from "./album.js";
 import { fetchInfo } from "./api.js";
+import { Brush } from "./brush.js";
 import { Dock } from "./dock.js";
 import { byId } from "./dom.js";
 import { startDragOut } from "./dragout.js";
@@ -47,6 +48,13 @@ const viewer = new Viewer(() => {
 });
 const save = new Save(album, viewer.backdrop, () => key.value, say);
 const dock = new Dock(album, runner, save);
+const brush = new Brush(
+  album,
+  viewer,
+  (picture) => options.of(picture),
+  () => key.value,
+  runner,
+);
 const report = new Report(album, runner, limits);
 const autostart = byId("autostart", HTMLInputElement);
 
@@ -62,7 +70,7 @@ startIntake((arrivals) => {
 });
 startDragOut(
   byId("result", HTMLElement),
-  () => (viewer.camera.fits && !viewer.compares ? (album.shown?.cutout ?? null) : null),
+  () => (viewer.camera.fits && !viewer.compares && !brush.active ? (album.shown?.cutout ?? null) : null),
   () => save.fileOfShown(),
 );
 sheet.addEventListener("remove", (event) => {
@@ -79,10 +87,13 @@ addEventListener("beforeunload", (event) => {
 addEventListener("keydown", (event) => {
   if (!event.ctrlKey && !event.metaKey) return;
   if (event.key === "Enter") dock.start();
-  if (event.key === "z" && toast.shown && !isTyping(event.target)) toast.act();
+  if (event.key === "z" && !brush.active && toast.shown && !isTyping(event.target)) toast.act();
 });
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
+brush.addEventListener("made", (event) => {
+  if (event instanceof CustomEvent) drawResult(event.detail);
+});
 languageChanges.addEventListener("change", () => {
   byId("drop-none", HTMLElement).textContent = ""; // it would stay in the old language
   draw();
@@ -143,6 +154,11 @@ function keep(picture, thumb) {
   if (thumb) album.update(picture, { thumb });
 }
 
+/** @param {Picture} picture */
+function drawResult(picture) {
+  if (picture.cutout) drawThumb(picture.cutout.blob).then((thumb) => keep(picture, thumb));
+}
+
 /**
  * @param {"start" | "done" | "failed" | "backoff" | "cancelled" | "end"} what
  * @param {Picture | null} picture at the end the first one that failed
@@ -156,9 +172,7 @@ function heed(what, picture) {
   const lost = what === "backoff" && picture.problem?.type === "network";
   say(t(lost ? "say.lost" : `say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
   if (what === "done" && runner.pending.length === 0) revealResult();
-  if (what === "done" && picture.cutout) {
-    drawThumb(picture.cutout.blob).then((thumb) => keep(picture, thumb));
-  }
+  if (what === "done") drawResult(picture);
   if (picture.problem?.type === "unauthorized") {
     key.ask();
     key.focus();
@@ -185,6 +199,7 @@ async function learn() {
     return; // the first picture will tell what is wrong
   }
   options.offer(info.options);
+  brush.offer(info.images?.includes("strokes") ?? false);
   if (info.api_key_required) key.ask();
   draw();
 }
@@ -214,6 +229,7 @@ function draw() {
   dock.draw();
   report.draw();
   viewer.show(shown);
+  brush.draw();
   drawFacts();
 }
 

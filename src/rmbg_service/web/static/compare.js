@@ -20,6 +20,7 @@ export class Compare {
     this.result = result;
     this.before = within(result.element, ".before", HTMLElement);
     this.image = within(this.before, "img", HTMLImageElement);
+    this.ghost = within(result.element, ".ghost", HTMLImageElement);
     this.line = within(result.element, ".split", HTMLElement);
     onClick(this.#button, () => {
       this.#on = !this.#on;
@@ -51,14 +52,16 @@ export class Compare {
   refresh() {
     this.#possible = Boolean(this.original.frame && this.result.frame);
     for (const button of [this.#button, this.#hold]) setIdle(button, !this.#possible);
-    if (this.#possible) this.image.src = this.original.url;
-    else this.image.removeAttribute("src");
+    for (const image of [this.image, this.ghost]) {
+      if (this.#possible) image.src = this.original.url;
+      else image.removeAttribute("src");
+    }
     this.#draw();
   }
 
   place() {
     if (!this.#possible) return;
-    this.result.put(this.image, { x: 0, y: 0 });
+    for (const image of [this.image, this.ghost]) this.result.put(image, { x: 0, y: 0 });
     const { left, width } = this.#span;
     const split = left + (this.#range.valueAsNumber / 100) * width;
     this.result.element.style.setProperty("--split", `${split}px`);

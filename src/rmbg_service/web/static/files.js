@@ -33,9 +33,12 @@ export function formatName(format) {
  * @param {string} key the API key
  * @returns {Promise<Blob>}
  */
-export async function makeFile({ file, cutout, madeWith }, { format, quality, backdrop }, key) {
+export async function makeFile({ file, cutout, madeWith, mend }, { format, quality, backdrop }, key) {
   if (!cutout) throw new Error("no result");
-  if (format === "layers") return fetchLayers(file, madeWith, key);
+  if (format === "layers") {
+    const options = Object.fromEntries(new URLSearchParams(madeWith));
+    return fetchLayers(file, options, (await mend?.guidance(options)) ?? null, key);
+  }
   if (format === "matte") return paintMatte(cutout.blob);
   if (format === "png" && !backdrop) return cutout.blob;
   return paintCutout(cutout.blob, `image/${format}`, quality, format === "jpeg" ? (backdrop ?? PAPER) : backdrop);

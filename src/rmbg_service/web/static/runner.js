@@ -156,6 +156,7 @@ export class Runner extends EventTarget {
           this.key(),
           (progress) => this.album.update(picture, { progress }),
           signal,
+          (await picture.mend?.guidance(options)) ?? null,
         );
         const madeWith = queryOf(options);
         const made = { cutout, madeWith, saved: false };
