@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.fakes import FakePredictor, picture_bytes
 from tests.programs import npm_file
 from tests.server import running_server
-from tests.web.browser.actions import choose, file, go, process, rows, wait_until_done
+from tests.web.browser.actions import choose, file, go, go_text, process, tiles, wait_until_done
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -27,14 +27,14 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, select,
 def test_chinese_by_the_browser_and_by_the_switch(open_page: OpenPage, url: str) -> None:
     page = open_page(url, locale="zh-CN")
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
-    expect(go(page)).to_have_text("去除背景")
+    expect(go_text(page)).to_have_text("一键抠图")
     choose(page, PICTURE)
     process(page)
-    expect(go(page)).to_have_text("已完成")
+    expect(go_text(page)).to_have_text("下载")
     page.get_by_role("button", name="English").click()
-    expect(go(page)).to_have_text("Done")
+    expect(go_text(page)).to_have_text("Download")
     page.reload()
-    expect(go(page)).to_have_text("Remove background")  # remembered
+    expect(go_text(page)).to_have_text("Remove background")  # remembered
     expect(page.locator("html")).to_have_attribute("lang", "en")
 
 
@@ -44,7 +44,7 @@ def test_chinese_while_working(open_page: OpenPage) -> None:
         page = open_page(url, locale="zh-TW")
         choose(page, PICTURE)
         go(page).click()
-        expect(go(page)).to_have_text("处理中…")
+        expect(go_text(page)).to_have_text("处理中…")
         expect(page.locator("#progress-text")).to_have_text("正在识别主体")
         predictor.gate.set()
         wait_until_done(page)
@@ -94,7 +94,7 @@ def test_everything_works_with_the_keyboard_alone(open_page: OpenPage, url: str)
     expect(page.locator("#file-form")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#file-form")).to_be_hidden()
-    tab_to("#download")
+    tab_to("#go")
     with page.expect_download():
         page.keyboard.press("Enter")
 
@@ -165,31 +165,31 @@ def test_at_actual_size_every_pixel_is_one_of_the_screen(
     assert seen() == {0, 255}
 
 
-def test_the_list_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) -> None:
+def test_the_contact_sheet_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, *(file(f"{n}.jpg", still_life((80, 60))) for n in range(30)))
-    page.locator("#strip .pick").first.focus()
+    page.locator("#sheet .pick").first.focus()
     current = page.locator(".pick[aria-current]")
-    for key, name in {"ArrowDown": "1.jpg", "End": "29.jpg", "ArrowUp": "28.jpg"}.items():
+    for key, name in {"ArrowRight": "1.jpg", "End": "29.jpg", "ArrowLeft": "28.jpg"}.items():
         page.keyboard.press(key)
         expect(current).to_be_focused()
         expect(current).to_contain_text(name)
         expect(current).to_be_in_viewport()
     page.keyboard.press("Delete")
-    expect(rows(page)).to_have_count(29)
+    expect(tiles(page)).to_have_count(29)
     expect(current).to_be_focused()
-    rows(page).nth(3).get_by_role("button", name="Remove 3.jpg").click()
+    tiles(page).nth(3).get_by_role("button", name="Remove 3.jpg").click()
     page.keyboard.press("Delete")  # the focus is on the next one, which is not shown
-    names = page.locator(".row-name").all_inner_texts()
+    names = page.locator(".tile-name").all_inner_texts()
     assert names[2:5] == ["2.jpg", "5.jpg", "6.jpg"]
     current.focus()
-    for _ in range(2):  # its remove button, then out of the list
+    for _ in range(3):  # its check box and remove button, then out of the list
         page.keyboard.press("Tab")
-    assert not page.evaluate("document.querySelector('#strip').contains(document.activeElement)")
+    assert not page.evaluate("document.querySelector('#sheet').contains(document.activeElement)")
     page.keyboard.press("Control+Enter")
-    expect(go(page)).to_have_text("Processing…")
+    expect(go_text(page)).to_have_text("Processing…")
     page.get_by_role("button", name="Cancel").click()
-    expect(go(page)).not_to_have_text("Processing…")
+    expect(go_text(page)).not_to_have_text("Processing…")
 
 
 def test_the_result_can_take_the_whole_area(open_page: OpenPage, url: str) -> None:
@@ -221,7 +221,7 @@ def test_contrast_themes_keep_the_backgrounds(open_page: OpenPage, url: str) -> 
     expect(go(page)).to_have_css("border-top-style", "solid")
 
 
-def test_backgrounds_and_matte_change_the_preview_only(open_page: OpenPage, url: str) -> None:
+def test_backgrounds_and_matte_change_the_preview(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, PICTURE)
     process(page)
@@ -233,7 +233,7 @@ def test_backgrounds_and_matte_change_the_preview_only(open_page: OpenPage, url:
     expect(backdrop).to_have_css("background-image", re.compile("blob:"))
     page.get_by_role("button", name="Matte").click()
     expect(page.locator("#result > .layer")).to_have_css("filter", "brightness(0) invert(1)")
-    expect(go(page)).to_have_text("Done")
+    expect(go_text(page)).to_have_text("Download")
 
 
 def test_a_phone_stacks_everything_and_needs_no_sideways_scrolling(
@@ -245,10 +245,11 @@ def test_a_phone_stacks_everything_and_needs_no_sideways_scrolling(
     wait_until_done(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     tops = page.evaluate(  # at one moment: the page scrolls to the result
-        """["#go", "#original", "#result"]
+        """["#drop", "#sheet", "#original", "#result"]
             .map((name) => document.querySelector(name).getBoundingClientRect().top)"""
     )
     assert tops == sorted(tops)
+    expect(go(page)).to_be_in_viewport(ratio=1)  # what is next is always at hand
     assert page.evaluate(SMALL_TARGETS) == []
 
 
@@ -324,11 +325,11 @@ def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, locale: s
     choose(page, PICTURE, file("notes.txt", b"hello", "text/plain"))
     page.locator("#options summary").click()
     go(page).click()
-    expect(rows(page).nth(0)).to_have_attribute("data-state", "done", timeout=60_000)
-    rows(page).nth(1).locator(".pick").click()
+    expect(tiles(page).nth(0)).to_have_attribute("data-state", "done", timeout=60_000)
+    tiles(page).nth(1).locator(".pick").click()
     expect(page.locator("#notice")).to_be_visible()
     assert violations() == []
-    rows(page).nth(0).locator(".pick").click()
+    tiles(page).nth(0).locator(".pick").click()
     page.locator("#compare").click()
     page.locator("#file summary").click()
     assert violations() == []

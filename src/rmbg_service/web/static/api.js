@@ -7,12 +7,14 @@ import { Problem, readProblem } from "./problems.js";
  * @property {number} max_body_bytes
  * @property {number} max_image_pixels
  */
+/** What a shop wants its pictures to be like. @typedef {{name: string, title: string}} Preset */
 /**
  * @typedef {object} Info
  * @property {string} version
  * @property {{name: string, licence: string}} model
  * @property {Limits} limits
  * @property {Record<string, string[]>} options each option and its values, where they are a list
+ * @property {Preset[]} [presets] the values of the option `preset`
  * @property {string[]} [images] that it takes beside the picture
  * @property {boolean} api_key_required
  */
@@ -26,12 +28,14 @@ import { Problem, readProblem } from "./problems.js";
 /** @typedef {{left: number, top: number, width: number, height: number}} Box in px */
 /**
  * @typedef {object} Cutout
- * @property {Blob} blob the service's own PNG
+ * @property {Blob} blob the service's own PNG, or the file that a preset asks for
  * @property {number} width
  * @property {number} height
  * @property {{x: number, y: number}} origin where its upper left corner lies in the upright
  *   original, in px
  * @property {string} noShadow why the picture's own shadow could not be kept; "" otherwise
+ * @property {string} preset that it was made for; "" for none: then it is transparent
+ * @property {boolean} limited whether the picture has too few pixels to fill the preset's frame
  * @property {Box | null} box the subject's, in the upright original; null when nothing was found
  */
 
@@ -69,7 +73,7 @@ export function removeBackground(file, options, key, watch, signal, guidance = n
   const { url, body, headers } = requestOf(file, options, key, guidance);
   request.open("POST", url);
   request.responseType = "blob";
-  request.setRequestHeader("Accept", "image/png");
+  request.setRequestHeader("Accept", options.preset ? "image/*" : "image/png");
   request.setRequestHeader("X-Request-ID", id);
   for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
   request.upload.onprogress = ({ loaded, total }) =>
@@ -183,8 +187,10 @@ async function readAnswer(request, options) {
   if (request.status !== 200) {
     throw readProblem(request.status, await blob.text(), request.getResponseHeader("Retry-After"));
   }
-  if (blob.type !== "image/png") throw new Problem("other", blob.type);
-  const size = await pngSize(blob);
+  const { preset = "" } = options;
+  if (preset ? !blob.type.startsWith("image/") : blob.type !== "image/png") throw new Problem("other", blob.type);
+  const size = await sizeOf(blob);
+  const limited = /limited/.test(request.getResponseHeader("X-RMBG-Placement") ?? "");
   const box = readBox(request.getResponseHeader("X-RMBG-Box"));
   const shadowBox = readBox(request.getResponseHeader("X-RMBG-Shadow-Box"));
   const shadow = request.getResponseHeader("X-RMBG-Shadow") ?? "";
@@ -197,7 +203,7 @@ async function readAnswer(request, options) {
         y: cropped.top - (size.height - cropped.height) / 2,
       }
     : { x: 0, y: 0 };
-  return { blob, ...size, origin, box, noShadow };
+  return { blob, ...size, origin, box, noShadow, preset, limited };
 }
 
 /**
@@ -243,12 +249,18 @@ async function poll(id, watch, signal) {
 }
 
 /**
- * Width and height from a PNG's header (PNG specification, section 11.2.1).
+ * Width and height: from a PNG's header (PNG specification, section 11.2.1), or of the decoded image.
  * @param {Blob} blob
  */
-async function pngSize(blob) {
-  const header = new DataView(await blob.slice(16, 24).arrayBuffer());
-  return { width: header.getUint32(0), height: header.getUint32(4) };
+async function sizeOf(blob) {
+  if (blob.type === "image/png") {
+    const header = new DataView(await blob.slice(16, 24).arrayBuffer());
+    return { width: header.getUint32(0), height: header.getUint32(4) };
+  }
+  const bitmap = await createImageBitmap(blob);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
 }
 
 /** 128 random bits; `crypto.randomUUID` would need HTTPS. */

@@ -64,7 +64,8 @@ startIntake((arrivals) => {
   take(arrivals.filter((each) => !twins.includes(each)));
   const [first] = twins;
   if (first) {
-    const text = plural("twins", twins.length, { name: first.file.name });
+    const { name } = first.file;
+    const text = twins.length === 1 ? t("twins.named", { name }) : plural("twins", twins.length);
     toast.show(text, t("twins.add"), () => take(twins));
   }
 });
@@ -122,7 +123,7 @@ function remove(pictures) {
   album.remove(pictures);
   const [first] = pictures;
   if (!first) return;
-  const text = pictures.length === 1 ? t("removed.one", { name: first.name }) : plural("removed", pictures.length);
+  const text = pictures.length === 1 ? t("removed.named", { name: first.name }) : plural("removed", pictures.length);
   toast.show(text, t("undo"), () => album.restore(), () => album.forget());
 }
 
@@ -198,7 +199,7 @@ async function learn() {
     setTimeout(learn, LEARN_AGAIN_MS);
     return; // the first picture will tell what is wrong
   }
-  options.offer(info.options);
+  options.offer(info.options, info.presets ?? []);
   brush.offer(info.images?.includes("strokes") ?? false);
   if (info.api_key_required) key.ask();
   draw();

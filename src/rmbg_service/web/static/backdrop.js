@@ -87,6 +87,11 @@ export class Backdrop extends EventTarget {
     this.element.className = `backdrop ${value}`;
     this.element.style.backgroundColor = value === "colour" ? this.#colour.value : "";
     this.element.style.backgroundImage = value === "picture" ? `url("${this.#url}")` : "";
+    const sheet = byId("sheet", HTMLElement); // its tiles are files of the same kind
+    const papers = { white: "#ffffff", black: "#000000", colour: this.#colour.value, picture: `url("${this.#url}") center / cover` };
+    const paper = papers[/** @type {keyof typeof papers} */ (value)];
+    if (paper) sheet.style.setProperty("--paper", paper);
+    else sheet.style.removeProperty("--paper");
     this.dispatchEvent(new Event("change"));
   }
 

@@ -48,9 +48,9 @@ export class Compare {
     return this.#on && this.#possible;
   }
 
-  /** Both previews have changed. There is something to compare when both show a picture. */
-  refresh() {
-    this.#possible = Boolean(this.original.frame && this.result.frame);
+  /** Both previews have changed. @param {boolean} aligned whether the result lies over the original as it is */
+  refresh(aligned) {
+    this.#possible = Boolean(this.original.frame && this.result.frame) && aligned;
     for (const button of [this.#button, this.#hold]) setIdle(button, !this.#possible);
     for (const image of [this.image, this.ghost]) {
       if (this.#possible) image.src = this.original.url;

@@ -56,6 +56,7 @@ export class Dock {
     within(this.#go, ".icon", SVGElement).toggleAttribute("hidden", !saves);
     byId("go-text", HTMLElement).textContent = this.#goText(state);
     byId("go-kind", HTMLElement).textContent = saves ? this.save.kindText : "";
+    byId("download", HTMLElement).hidden = saves && this.album.pictures.length === 1; // it would be the same
     this.#drawTally(state);
     this.#drawProgress(this.album.pictures.find((picture) => picture.busy));
   }

@@ -20,13 +20,13 @@ let language = preferred();
 export const languageChanges = new EventTarget();
 
 /**
- * The text for `word`, with its `{names}` filled in.
+ * The text for `word`, with those of its `{names}` filled in that have values.
  * @param {Word} word
  * @param {Record<string, string | number>} [values]
  */
 export function t(word, values = {}) {
   const text = WORDS[language][word] ?? en[word];
-  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
 /**

@@ -8,7 +8,7 @@ import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
 /** @typedef {import("./picture.js").Picture} Picture */
 
 const DEFAULTS = { detail: "auto", shadow: "off" };
-const COUNTED = ["crop", "shadow", "detail", "decontaminate"];
+const COUNTED = ["preset", "crop", "shadow", "detail", "decontaminate"];
 const KEPT = "rmbg.options";
 
 /** Tells with `change` that they are others. */
@@ -16,6 +16,8 @@ export class Options extends EventTarget {
   #form = byId("options-form", HTMLFormElement);
   /** @type {Record<string, string[]>} */
   #known = {};
+  /** @type {import("./api.js").Preset[]} */
+  #presets = [];
   /** Those of every picture that has none of its own. @type {Values} */
   #common = {};
   /** What the form is for now. @type {Picture[]} */
@@ -41,17 +43,18 @@ export class Options extends EventTarget {
       this.#take(valuesOf(this.#form));
       within(byId("options", HTMLDetailsElement), "summary", HTMLElement).focus();
     });
-    languageChanges.addEventListener("change", () => this.offer(this.#known));
+    languageChanges.addEventListener("change", () => this.offer(this.#known, this.#presets));
     this.draw();
   }
 
   /**
    * Offer what the service knows.
    * @param {Record<string, string[]>} known each option and its values, where they are a list
+   * @param {import("./api.js").Preset[]} presets
    */
-  offer(known) {
+  offer(known, presets) {
     const first = Object.keys(this.#known).length === 0;
-    this.#known = known;
+    [this.#known, this.#presets] = [known, presets];
     for (const [name, standard] of Object.entries(DEFAULTS)) {
       const select = this.#field(name, HTMLSelectElement);
       const chosen = select.value || standard;
@@ -63,6 +66,11 @@ export class Options extends EventTarget {
       );
       select.value = chosen;
     }
+    const preset = this.#field("preset", HTMLSelectElement);
+    const chosen = preset.value;
+    const none = new Option(t("preset.none"), "", true);
+    preset.replaceChildren(none, ...presets.map(({ name, title }) => new Option(presetTitle(name, title), name)));
+    preset.value = chosen;
     if (first) {
       fillFields(this.#form, keptValues(KEPT));
       this.#common = valuesOf(this.#form);
@@ -91,7 +99,7 @@ export class Options extends EventTarget {
     byId("options-changed", HTMLElement).textContent = count ? t("options.changed", { count }) : "";
     byId("options-reset", HTMLElement).hidden = count === 0;
     /** @type {Record<string, boolean>} */
-    const met = { crop: "crop" in changed, shadow: "shadow" in changed };
+    const met = { crop: "crop" in changed, shadow: "shadow" in changed, original: !("preset" in changed) };
     for (const field of this.#form.querySelectorAll("[data-option]")) {
       if (!(field instanceof HTMLElement)) continue;
       const { option = "", needs = "" } = field.dataset;
@@ -127,13 +135,16 @@ export class Options extends EventTarget {
   /** @param {Values} values */
   #query(values) {
     /** @type {Record<string, string>} */
-    const chosen = { output: "cutout", format: "png" };
+    const chosen = { output: "cutout" };
+    const preset = this.#presets.find(({ name }) => name === values.preset);
+    if (preset) chosen.preset = preset.name; // it has a format of its own
+    else chosen.format = "png";
     for (const [name, standard] of Object.entries(DEFAULTS)) {
       const value = String(values[name] ?? "");
       if (value !== standard && this.#known[name]?.includes(value)) chosen[name] = value;
     }
     if ("decontaminate" in this.#known && values.decontaminate === false) chosen.decontaminate = "false";
-    if ("crop" in this.#known && values.crop === true) {
+    if ("crop" in this.#known && values.crop === true && !preset) {
       chosen.crop = "true";
       const [margin, unit] = [Number(values.margin), String(values["margin-unit"])];
       const most = unit === "%" ? 100 : 1000;
@@ -153,4 +164,10 @@ export class Options extends EventTarget {
   #field(name, kind) {
     return within(this.#form, `[name="${name}"]`, kind);
   }
+}
+
+/** @param {string} name of a preset @param {string} title in the service's words */
+export function presetTitle(name, title) {
+  const word = `preset.${name}`;
+  return isWord(word) ? t(word) : title;
 }

@@ -7,7 +7,7 @@ import { drawStroke } from "./strokes.js";
 /** @typedef {import("./strokes.js").Stroke} Stroke */
 /** How a stroke that begins now would be. @typedef {{keep: boolean, smart: boolean, radius: number}} Nib radius in CSS px */
 
-const COLOURS = { keep: "rgb(30 170 90 / 60%)", erase: "rgb(225 45 45 / 60%)" };
+const COLOURS = { keep: "#1eaa5a", erase: "#e12d2d" };
 /** Of a pen that hardly touches, as a share of the brush. */
 const LEAST_PRESSURE = 0.2;
 const KEY_STEP_PX = 8;

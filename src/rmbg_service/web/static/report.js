@@ -63,8 +63,9 @@ export class Report {
  */
 function remarkTexts(picture) {
   if (picture?.state !== "done" || !picture.cutout) return [];
-  const { box, noShadow } = picture.cutout;
+  const { box, noShadow, limited } = picture.cutout;
   if (!box) return [t("empty.title"), t("empty.advice")];
+  if (limited && !noShadow) return [t("limited.title"), t("limited.advice")];
   if (!noShadow) return [];
   const why = `no-shadow.${noShadow}`;
   return [t("no-shadow.title"), t("no-shadow.advice"), isWord(why) ? t(why) : noShadow];

@@ -1,8 +1,9 @@
 /** Results leave the page: as one file, as a ZIP of many, through the clipboard, a share or a drag. */
 
 import { byId, onClick, setIdle, within } from "./dom.js";
-import { archiveName, fileName, formatName, formatOf, makeFile } from "./files.js";
+import { archiveName, fileName, formatName, formatOf, makeFile, makePng } from "./files.js";
 import { languageChanges, plural, t } from "./i18n.js";
+import { presetTitle } from "./options.js";
 import { Problem } from "./problems.js";
 import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
 import { unzip, zip } from "./zip.js";
@@ -69,8 +70,16 @@ export class Save {
     return plural(results.length === pictures.length ? "download.all" : "download.some", count);
   }
 
-  /** `PNG, transparent`. */
+  /** What the files are, if they are of one kind: `PNG, transparent`. */
   get kindText() {
+    const kinds = new Set(this.#toSave.map((picture) => this.#kindOf(picture)));
+    return kinds.size === 1 ? ([...kinds][0] ?? "") : "";
+  }
+
+  /** @param {Picture | null} picture */
+  #kindOf(picture) {
+    const { preset = "" } = picture?.cutout ?? {};
+    if (preset) return presetTitle(preset, preset);
     const { format } = this.#export;
     if (format === "matte" || format === "layers") return formatName(format);
     const white = format === "jpeg" && this.backdrop.kind === "transparent";
@@ -96,7 +105,9 @@ export class Save {
       if (!(field instanceof HTMLElement)) continue;
       field.hidden = !(field.dataset.when ?? "").split(" ").includes(format);
     }
-    const kind = this.kindText;
+    const made = Boolean(this.album.shown?.cutout?.preset); // its format and background are the preset's
+    this.#menu.hidden = within(document, ".backdrops", HTMLElement).hidden = made;
+    const kind = this.#kindOf(made ? null : this.album.shown);
     byId("format-kind", HTMLElement).textContent = kind;
     within(this.#menu, "summary", HTMLElement).ariaLabel = `${t("format")}: ${kind}`;
   }
@@ -110,7 +121,7 @@ export class Save {
     if (!picture?.cutout) return null;
     const wanted = this.#export;
     const blob = await makeFile(picture, wanted, this.key());
-    return new File([blob], fileName(picture, wanted.format), { type: blob.type });
+    return new File([blob], fileName(picture, wanted), { type: blob.type });
   }
 
   get #toSave() {
@@ -121,7 +132,8 @@ export class Save {
   get #export() {
     const { value } = within(this.#form, "[name=format]:checked", HTMLInputElement);
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement).valueAsNumber / 100;
-    return { format: formatOf(value), quality, backdrop: this.backdrop.chosen };
+    const pattern = within(this.#form, "input[name=name]", HTMLInputElement).value;
+    return { format: formatOf(value), quality, backdrop: this.backdrop.chosen, pattern };
   }
 
   #closeMenuWhenLeft() {
@@ -170,7 +182,7 @@ export class Save {
     const [wanted, { cutout }] = [this.#export, picture];
     this.#button.classList.toggle("waiting", wanted.format === "layers");
     try {
-      offer(await makeFile(picture, wanted, this.key()), fileName(picture, wanted.format));
+      offer(await makeFile(picture, wanted, this.key()), fileName(picture, wanted));
       if (picture.cutout === cutout) this.album.update(picture, { saved: true });
     } finally {
       this.#button.classList.remove("waiting");
@@ -184,7 +196,7 @@ export class Save {
       byId("save-problem", HTMLElement).textContent = t("copy.insecure");
       return;
     }
-    const png = makeFile(picture, { ...this.#export, format: "png" }, this.key());
+    const png = makePng(picture, this.#export, this.key());
     await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
     this.album.update(picture, { saved: true });
     const text = byId("copy-text", HTMLElement);
@@ -216,8 +228,8 @@ export class Save {
           offer(await zip(files), `cutouts-${++archives}.zip`);
           [files, bytes] = [[], 0];
         }
-        const name = archiveName(picture, wanted.format, taken);
-        const layers = wanted.format === "layers" ? await unzip(blob) : null;
+        const name = archiveName(picture, wanted, taken);
+        const layers = blob.type === "application/zip" ? await unzip(blob) : null;
         if (layers) files.push(...layers.map((layer) => ({ ...layer, name: `${name}/${layer.name}` })));
         else files.push({ name, blob });
         bytes += blob.size;

@@ -118,7 +118,7 @@ export class Viewer {
     byId("original-facts", HTMLElement).textContent = sizeText(this.#original.frame);
     byId("result-facts", HTMLElement).textContent = sizeText(this.result.frame);
     byId("zoom", HTMLElement).hidden = !this.#original.frame && !this.result.frame;
-    this.#compare.refresh();
+    this.#compare.refresh(!cutout?.preset);
     this.camera.dispatchEvent(new Event("change"));
   }
 
