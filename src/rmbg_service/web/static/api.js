@@ -169,6 +169,7 @@ function requestOf(file, options, key, guidance) {
   const body = new FormData();
   body.append("image", file);
   body.append("matte", guidance.matte);
+  query.set("detail", "off"); // its edges are refined already
   if (guidance.strokes) {
     body.append("strokes", guidance.strokes);
     query.set("strokes_mode", guidance.mode);

@@ -20,6 +20,7 @@ export function startGestures(stage) {
   );
   element.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== element) return;
+    if (stage.painted && event.key.startsWith("Arrow")) return; // they move the brush
     const act = keyAct(stage, event.key);
     if (!act || !stage.frame) return;
     event.preventDefault();

@@ -132,7 +132,6 @@ export class Painting extends EventTarget {
     const moves = right !== 0 || down !== 0;
     if (!moves && event.key !== " " && event.key !== "Enter") return;
     event.preventDefault();
-    event.stopImmediatePropagation(); // the picture stays where it is
     this.ring.hidden = false;
     if (!moves || event.shiftKey) this.#begin(null);
     this.#at = { x: this.#at.x + (right ?? 0) * KEY_STEP_PX, y: this.#at.y + (down ?? 0) * KEY_STEP_PX };
