@@ -333,3 +333,45 @@ def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, locale: s
     page.locator("#compare").click()
     page.locator("#file summary").click()
     assert violations() == []
+
+
+def test_the_original_is_seen_while_it_is_held(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE)
+    process(page)
+    before = page.locator("#result .before")
+    expect(before).to_be_hidden()
+    page.keyboard.down("o")
+    expect(before).to_be_visible()
+    expect(before).to_have_css("clip-path", "none")
+    page.keyboard.up("o")
+    expect(before).to_be_hidden()
+    page.get_by_role("button", name="Original").hover()
+    page.mouse.down()
+    expect(before).to_be_visible()
+    page.mouse.up()
+    expect(before).to_be_hidden()
+
+
+def test_a_question_mark_shows_the_keys(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(keys).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(keys).to_contain_text("Hold to see the original")
+
+
+def test_the_page_can_be_installed(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    browser = page.context.new_cdp_session(page)
+    found = browser.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert [each["errorId"] for each in found] == ["in-incognito"]  # as every test is
+    assert browser.send("Page.getAppManifest")["errors"] == []
+
+
+def test_it_says_where_pictures_go(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    expect(page.locator("footer")).to_contain_text("Images go to this server and nowhere else.")

@@ -77,6 +77,8 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> No
         key.fill("secret")
         key.press("Enter")
         wait_until_done(page)
+        expect(key).to_be_hidden()  # it is accepted, and folds away
+        expect(page.locator("#key-state")).to_have_text("accepted")
         assert "secret" not in page.evaluate("JSON.stringify(localStorage)")
         page.reload()
         expect(key).to_have_value("secret")

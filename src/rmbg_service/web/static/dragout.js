@@ -21,12 +21,13 @@ export function startDragOut(element, shown, make) {
   let source = null;
   let url = "";
   const prepare = async () => {
+    element.draggable = false;
     source = shown();
-    element.draggable = source !== null;
-    const made = element.draggable ? await make().catch(() => null) : null;
+    const made = source ? await make().catch(() => null) : null;
     URL.revokeObjectURL(url);
     file = made;
     url = file ? URL.createObjectURL(file) : "";
+    element.draggable = file !== null;
   };
   element.addEventListener("pointerenter", ({ pointerType }) => {
     if (pointerType === "mouse") prepare();
