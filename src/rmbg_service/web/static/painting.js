@@ -41,7 +41,7 @@ export class Painting extends EventTarget {
     for (const end of ["pointerup", "pointercancel"]) {
       element.addEventListener(end, (event) => this.#onUp(/** @type {PointerEvent} */ (event)));
     }
-    element.addEventListener("pointerleave", () => (this.ring.hidden = this.#on && !element.matches(":focus-visible")));
+    element.addEventListener("pointerleave", () => (this.ring.hidden ||= !element.matches(":focus-visible")));
     element.addEventListener("wheel", (event) => {
       if (!this.#on || event.ctrlKey) return; // Ctrl zooms
       event.preventDefault();

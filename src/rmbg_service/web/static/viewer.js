@@ -43,7 +43,7 @@ export class Viewer {
     onPress("zoom-out", () => inView().zoomTo(inView().zoom / STEP));
     onPress("zoom-actual", () => inView().zoomTo(1));
     onPress("zoom-fit", () => this.camera.fit());
-    const matte = byId("matte", HTMLButtonElement);
+    const matte = matteButton();
     matte.addEventListener("click", () => {
       const on = this.result.element.classList.toggle("matte");
       matte.setAttribute("aria-pressed", String(on));
@@ -118,6 +118,8 @@ export class Viewer {
     byId("original-facts", HTMLElement).textContent = sizeText(this.#original.frame);
     byId("result-facts", HTMLElement).textContent = sizeText(this.result.frame);
     byId("zoom", HTMLElement).hidden = !this.#original.frame && !this.result.frame;
+    this.result.element.classList.toggle("opaque", Boolean(cutout?.preset));
+    matteButton().hidden = Boolean(cutout?.preset);
     this.#compare.refresh(!cutout?.preset);
     this.camera.dispatchEvent(new Event("change"));
   }
@@ -135,4 +137,8 @@ export class Viewer {
 /** @param {{width: number, height: number} | null} size */
 function sizeText(size) {
   return size ? `${size.width} × ${size.height}` : "";
+}
+
+function matteButton() {
+  return byId("matte", HTMLButtonElement);
 }
