@@ -333,6 +333,18 @@ def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, locale: s
     page.locator("#compare").click()
     page.locator("#file summary").click()
     assert violations() == []
+    page.keyboard.press("Escape")
+    page.locator("#touch-up").click()
+    expect(page.locator("#brush-busy")).to_be_hidden()
+    assert violations() == []
+    page.keyboard.press("Escape")
+    page.locator("#sheet-enlarge").click()
+    page.locator(".tile-check").first.check()
+    assert violations() == []
+    page.locator("#clear").click()
+    expect(page.locator("#toast")).to_be_visible()
+    page.keyboard.press("?")
+    assert violations() == []
 
 
 def test_the_original_is_seen_while_it_is_held(open_page: OpenPage, url: str) -> None:
@@ -370,6 +382,27 @@ def test_the_page_can_be_installed(open_page: OpenPage, url: str) -> None:
     found = browser.send("Page.getInstallabilityErrors")["installabilityErrors"]
     assert [each["errorId"] for each in found] == ["in-incognito"]  # as every test is
     assert browser.send("Page.getAppManifest")["errors"] == []
+
+
+def test_the_installed_page_takes_what_other_apps_share(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    page.reload()  # from now on the worker answers
+    page.evaluate(  # as the system does for a share target
+        """async (data) => {
+            const form = new FormData();
+            const bytes = Uint8Array.from(data);
+            form.append("images", new File([bytes], "花.png", { type: "image/png" }));
+            await fetch("share", { method: "POST", body: form });
+        }""",
+        list(picture_bytes()),
+    )
+    page.goto(f"{url}/?shared")
+    expect(page.locator(".tile-name")).to_have_text("花.png")
+    expect(page).to_have_url(f"{url}/")
+    page.reload()
+    expect(page.locator("#formats")).not_to_be_empty()
+    expect(tiles(page)).to_have_count(0)
 
 
 def test_it_says_where_pictures_go(open_page: OpenPage, url: str) -> None:

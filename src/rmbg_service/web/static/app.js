@@ -16,6 +16,7 @@ import { Problem } from "./problems.js";
 import { Report } from "./report.js";
 import { Runner } from "./runner.js";
 import { Save } from "./save.js";
+import { startSharing } from "./shared.js";
 import { Sheet } from "./sheet.js";
 import { tallyText } from "./states.js";
 import { recall, remember } from "./storage.js";
@@ -58,16 +59,9 @@ const brush = new Brush(
 const report = new Report(album, runner, limits);
 const autostart = byId("autostart", HTMLInputElement);
 
-startIntake((arrivals) => {
-  byId("drop-none", HTMLElement).textContent = arrivals.length ? "" : t("drop.none");
-  const twins = arrivals.filter(({ file, folder }) => album.has(file, folder));
-  take(arrivals.filter((each) => !twins.includes(each)));
-  const [first] = twins;
-  if (first) {
-    const { name } = first.file;
-    const text = twins.length === 1 ? t("twins.named", { name }) : plural("twins", twins.length);
-    toast.show(text, t("twins.add"), () => take(twins));
-  }
+startIntake(receive);
+startSharing().then((files) => {
+  if (files.length > 0) receive(files.map((file) => ({ file, folder: "" })));
 });
 startDragOut(
   byId("result", HTMLElement),
@@ -107,6 +101,19 @@ viewer.camera.addEventListener("look", () => {
 });
 draw();
 learn();
+
+/** Take what comes in, but for what is here already. @param {import("./intake.js").Arrival[]} arrivals */
+function receive(arrivals) {
+  byId("drop-none", HTMLElement).textContent = arrivals.length ? "" : t("drop.none");
+  const twins = arrivals.filter(({ file, folder }) => album.has(file, folder));
+  take(arrivals.filter((each) => !twins.includes(each)));
+  const [first] = twins;
+  if (first) {
+    const { name } = first.file;
+    const text = twins.length === 1 ? t("twins.named", { name }) : plural("twins", twins.length);
+    toast.show(text, t("twins.add"), () => take(twins));
+  }
+}
 
 /** @param {import("./intake.js").Arrival[]} arrivals */
 function take(arrivals) {

@@ -162,14 +162,22 @@ export class Brush extends EventTarget {
   }
 
   /**
+   * A service that is busy with other pictures is asked again.
    * @param {Picture} picture
    * @param {import("./mend.js").Guidance | null} guidance
    * @param {AbortSignal} signal
    */
   async #ask(picture, guidance, signal) {
-    const cutout = await removeBackground(picture.file, this.#plain(picture), this.key(), () => {}, signal, guidance);
-    signal.throwIfAborted();
-    return cutout;
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const options = this.#plain(picture);
+        return await removeBackground(picture.file, options, this.key(), () => {}, signal, guidance);
+      } catch (error) {
+        if (!(error instanceof Problem) || error.type !== "overloaded") throw error;
+        await new Promise((wake) => setTimeout(wake, error.retryAfter * 1000));
+      }
+    }
   }
 
   /** A new result: the picture's own, unless its options ask for more than what is painted on. @param {Picture} picture @param {Cutout} cutout */

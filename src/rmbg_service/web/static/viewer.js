@@ -115,6 +115,8 @@ export class Viewer {
     this.#original.element.classList.toggle("blank", !this.#original.frame);
     this.result.element.classList.toggle("blank", !this.result.frame);
     this.#arrange();
+    const named = byId("original-name", HTMLElement);
+    named.textContent = named.title = name;
     byId("original-facts", HTMLElement).textContent = sizeText(this.#original.frame);
     byId("result-facts", HTMLElement).textContent = sizeText(this.result.frame);
     byId("zoom", HTMLElement).hidden = !this.#original.frame && !this.result.frame;
