@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,11 @@ from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
 PHOTO = file("vase.jpg", still_life((400, 300)))
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
 # Chromium for Linux shares nothing: a stand-in for the system's own dialog.
 SHARE = """
     navigator.canShare = () => true;

@@ -2,6 +2,7 @@
 
 import re
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,11 @@ from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
 PICTURE = file("vase.jpg", still_life((800, 600)))
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
 # WCAG 2.2, 2.5.8: a target has 24 by 24 CSS px; links in a text and hidden inputs are exempt.
 SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, select, label:has(input)")]
     .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
