@@ -229,6 +229,7 @@ function draw() {
   const { pictures, shown } = album;
   document.body.classList.toggle("started", pictures.length > 0);
   byId("drop-title", HTMLElement).textContent = t(pictures.length ? "drop.more" : "drop.title");
+  byId("touch-title", HTMLElement).textContent = t(pictures.length ? "drop.more" : "drop.touch");
   byId("album", HTMLElement).hidden = pictures.length === 0;
   byId("tools", HTMLElement).hidden = !shown?.cutout;
   options.draw();

@@ -17,7 +17,7 @@ export default {
   "twins.named": "{name} 已经添加过。",
   "twins.other": "{count} 张图片已经添加过。",
   "twins.add": "仍要添加",
-  "tally.all.other": "{count} 张全部完成",
+  "tally.all.other": "{count} 张已全部完成",
   "tally.some.other": "已完成 {count}/{total} 张",
   "images.other": "{count} 张图片",
   "selected.other": "已选 {count} 张",
