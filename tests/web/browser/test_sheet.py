@@ -139,6 +139,19 @@ def test_many_pictures_make_a_large_sheet_and_a_click_opens_one(
     expect(page.locator("#result-facts")).to_have_text("65 × 40")
 
 
+def test_show_failed_opens_the_next_failed_picture_and_says_why(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, *MANY[:9], file("notes.txt", b"hello", "text/plain"))
+    process(page, partly=True)
+    expect(page.locator("#tally")).to_have_text("9 of 10 done, 1 failed")
+    expect(go_text(page)).to_have_text("Download 9")
+    page.get_by_role("button", name="Show failed").click()
+    expect(page.locator("#result-panel")).to_contain_text("Not an image")
+    expect(page.locator("#result")).to_be_hidden()  # there is no result to look at
+
+
 def test_the_same_file_is_noticed(open_page: OpenPage, quick_url: str) -> None:
     page = open_page(quick_url)
     twin = page.evaluate_handle("new File(['x'.repeat(9)], 'a.png', { type: 'image/png' })")

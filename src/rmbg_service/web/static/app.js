@@ -48,7 +48,7 @@ const viewer = new Viewer(() => {
   byId("save-problem", HTMLElement).textContent = t("backdrop.unreadable");
 });
 const save = new Save(album, viewer.backdrop, () => key.value, say);
-const dock = new Dock(album, runner, save);
+const dock = new Dock(album, runner, save, (picture) => sheet.open(picture));
 const brush = new Brush(
   album,
   viewer,
@@ -65,7 +65,7 @@ startSharing().then((files) => {
 });
 startDragOut(
   byId("result", HTMLElement),
-  () => (viewer.camera.fits && !viewer.compares && !brush.active ? (album.shown?.cutout ?? null) : null),
+  () => (viewer.camera.fits && !viewer.compares && !brush.active && save.quick ? (album.shown?.cutout ?? null) : null),
   () => save.fileOfShown(),
 );
 sheet.addEventListener("remove", (event) => {

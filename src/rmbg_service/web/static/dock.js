@@ -16,11 +16,13 @@ export class Dock {
    * @param {import("./album.js").Album} album
    * @param {import("./runner.js").Runner} runner
    * @param {import("./save.js").Save} save
+   * @param {(picture: Picture) => void} open a picture in the previews
    */
-  constructor(album, runner, save) {
+  constructor(album, runner, save, open) {
     this.album = album;
     this.runner = runner;
     this.save = save;
+    this.open = open;
     onClick(this.#go, () => this.act());
     onClick(byId("cancel", HTMLButtonElement), () => {
       runner.cancel();
@@ -137,6 +139,6 @@ export class Dock {
     const { pictures, shown } = this.album;
     const place = shown ? pictures.indexOf(shown) + 1 : 0;
     const next = [...pictures.slice(place), ...pictures.slice(0, place)].find(({ failed }) => failed);
-    if (next) this.album.choose(next);
+    if (next) this.open(next);
   }
 }

@@ -60,6 +60,11 @@ export class Save {
     return this.#packing !== "";
   }
 
+  /** Whether this browser makes the file itself. */
+  get quick() {
+    return this.#export.format !== "layers";
+  }
+
   /** What the large button would save. */
   get goText() {
     if (this.#packing) return this.#packing;
