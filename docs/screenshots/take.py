@@ -51,7 +51,7 @@ def main() -> None:
         page = _done(browser, url, [mug, vase, plant], **DESKTOP)
         _keep(page, "light")
 
-        shelf = [_named(each, number) for number in range(1, 6) for each in (mug, vase, plant)]
+        shelf = [_named(each, number) for number in range(1, 5) for each in (mug, vase, plant)]
         page = _done(browser, url, shelf, color_scheme="dark", **DESKTOP)
         page.locator("#sheet").evaluate("sheet => sheet.scrollTo(0, 0)")
         _keep(page, "dark")
@@ -93,7 +93,7 @@ def _done(browser: Browser, url: str, files: list[Any], **context: Any) -> Page:
     page.goto(url)
     page.locator("[data-option=detail]").wait_for(state="attached")
     page.locator("#files").set_input_files(files)
-    page.locator("#go[data-state=done]").wait_for(timeout=120_000)
+    page.locator("#go[data-state=done]").wait_for(timeout=600_000)
     page.evaluate("scrollTo(0, 0)")
     page.mouse.move(0, 0)
     page.wait_for_timeout(DRAW_MS)
