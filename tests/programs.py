@@ -16,6 +16,12 @@ def chromium() -> str:
     return found or _missing("Chromium is not installed (or say where in CHROMIUM)")
 
 
+def firefox() -> str:
+    """The path of the browser, from `FIREFOX` or `PATH`."""
+    found = os.environ.get("FIREFOX") or shutil.which("firefox-esr") or shutil.which("firefox")
+    return found or _missing("Firefox is not installed (or say where in FIREFOX)")
+
+
 def node() -> str:
     """The path of Node.js."""
     return shutil.which("node") or _missing("Node.js is not installed")

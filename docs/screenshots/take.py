@@ -26,6 +26,14 @@ PHONE = {
     "is_mobile": True,
     "has_touch": True,
 }
+# So close to the fern that the embedded model loses leaves, and strokes along those.
+CLOSE = (350, 0, 1250, 1200)
+LOST_LEAVES = [
+    ((0.17, 0.27), (0.27, 0.36), (0.42, 0.48)),
+    ((0.72, 0.31), (0.64, 0.39), (0.56, 0.48)),
+    ((0.68, 0.39), (0.62, 0.45)),
+    ((0.05, 0.36), (0.2, 0.4), (0.36, 0.47)),
+]
 DRAW_MS = 600  # thumbnails and previews follow the result
 QUALITY = 82
 
@@ -43,7 +51,9 @@ def main() -> None:
         page = _done(browser, url, [mug, vase, plant], **DESKTOP)
         _keep(page, "light")
 
-        page = _done(browser, url, [vase, plant, mug], color_scheme="dark", **DESKTOP)
+        shelf = [_named(each, number) for number in range(1, 5) for each in (mug, vase, plant)]
+        page = _done(browser, url, shelf, color_scheme="dark", **DESKTOP)
+        page.locator("#sheet").evaluate("sheet => sheet.scrollTo(0, 0)")
         _keep(page, "dark")
 
         page = _done(browser, url, [mug, vase, plant], locale="zh-CN", **DESKTOP)
@@ -55,8 +65,19 @@ def main() -> None:
         page.get_by_label("Colour", exact=True).check(force=True)
         _keep(page, "compare")
 
+        page = _done(browser, url, [_file("fern", scenes.plant().crop(CLOSE))], **DESKTOP)
+        page.locator("#touch-up").click()
+        page.locator("#brush-size").fill("14")
+        _settled(page)
+        for leaf in LOST_LEAVES[:-1]:
+            _stroke(page, *leaf)
+            _settled(page)
+        _stroke(page, *LOST_LEAVES[-1], held=True)
+        _keep(page, "touch-up")
+
         page = _done(browser, url, [plant], **PHONE)
-        _keep(page, "phone", full_page=True)
+        page.evaluate("document.querySelector('#result-panel').scrollIntoView()")
+        _keep(page, "phone")
         browser.close()
 
 
@@ -70,13 +91,34 @@ def _done(browser: Browser, url: str, files: list[Any], **context: Any) -> Page:
     """The page with the results of `files`."""
     page = browser.new_context(**{"locale": "en-US"} | context).new_page()
     page.goto(url)
+    page.locator("[data-option=detail]").wait_for(state="attached")
     page.locator("#files").set_input_files(files)
-    page.locator("#go").click()
-    page.locator("#go[data-state=done]").wait_for(timeout=120_000)
+    page.locator("#go[data-state=done]").wait_for(timeout=600_000)
     page.evaluate("scrollTo(0, 0)")
     page.mouse.move(0, 0)
     page.wait_for_timeout(DRAW_MS)
     return page
+
+
+def _named(picture: dict[str, Any], number: int) -> dict[str, Any]:
+    stem = picture["name"].removesuffix(".jpg")
+    return picture | {"name": f"{stem}-{number}.jpg", "buffer": picture["buffer"] + bytes(number)}
+
+
+def _settled(page: Page) -> None:
+    page.locator("#brush-busy").wait_for(state="hidden", timeout=60_000)
+
+
+def _stroke(page: Page, *points: tuple[float, float], held: bool = False) -> None:
+    """Paint through points of the result, as shares of its sides; `held` without letting go."""
+    box = page.locator("#result > .layer").bounding_box()
+    assert box is not None
+    for number, (x, y) in enumerate(points):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+        if number == 0:
+            page.mouse.down()
+    if not held:
+        page.mouse.up()
 
 
 def _keep(page: Page, name: str, **options: Any) -> None:

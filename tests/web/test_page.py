@@ -1,9 +1,11 @@
 """What is served for people: its headers, and that it needs nothing from elsewhere."""
 
 import re
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import rmbg_service.web
 from rmbg_service import errors
@@ -53,6 +55,23 @@ async def test_what_the_browser_has_is_not_sent_again() -> None:
         other = await client.get("/static/app.js", headers={"if-none-match": '"other"'})
         assert (other.status_code, other.content) == (200, first.content)
         assert (await client.get("/static/theme.css")).headers["etag"] != etag
+
+
+async def test_the_installed_page_finds_its_icons_and_its_worker() -> None:
+    async with serving() as (client, _):
+        manifest = await client.get("/static/manifest.webmanifest")
+        assert manifest.headers["content-type"] == "application/manifest+json"
+        for icon in manifest.json()["icons"]:
+            answer = await client.get(f"/static/{icon['src']}")
+            assert answer.headers["content-type"] == icon["type"]
+            if icon["type"] == "image/png":
+                size = Image.open(BytesIO(answer.content)).size
+                assert icon["sizes"] == "{}x{}".format(*size)
+        assert (
+            (await client.get("/worker.js")).headers["content-type"].startswith("text/javascript")
+        )
+    async with serving(page=False) as (client, _):
+        assert (await client.get("/worker.js")).status_code == 404
 
 
 async def test_head_sends_the_length_alone() -> None:
@@ -105,10 +124,13 @@ def test_nothing_is_inline_and_nothing_comes_from_another_host(path: Path) -> No
 def test_both_languages_have_the_same_words_with_the_same_names_in_them() -> None:
     english, chinese = words("en"), words("zh")
     assert len(english) > 100
-    assert english.keys() == chinese.keys()
-    for word, text in english.items():
+    # Chinese has one form for every number, English two.
+    assert chinese.keys() == {word for word in english if not word.endswith(".one")}
+    for word, text in chinese.items():
         names = re.compile(r"\{\w+\}")
-        assert set(names.findall(text)) == set(names.findall(chinese[word])), word
+        assert set(names.findall(text)) == set(names.findall(english[word])), word
+    for word in (each for each in english if each.endswith(".one")):
+        assert f"{word.removesuffix('.one')}.other" in english
 
 
 def test_every_word_in_the_document_exists() -> None:

@@ -12,17 +12,20 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-_PAGE, _DOCS = "index.html", "swagger/docs.html"
+_PAGE, _WORKER, _DOCS = "index.html", "worker.js", "swagger/docs.html"
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
+    ".png": "image/png",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
 }
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'{style}; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 _PAGE_POLICY = _POLICY.format(style="")
 _DOCS_POLICY = _POLICY.format(style=" 'unsafe-inline'")  # Swagger UI writes style attributes
@@ -52,6 +55,10 @@ def page_router(*, page: bool, docs_dependencies: Sequence[Any] = ()) -> APIRout
         @router.api_route("/", methods=["GET", "HEAD"])
         async def index(request: Request) -> Response:
             return _respond(request, held[_PAGE], _PAGE_POLICY)
+
+        @router.api_route("/worker.js", methods=["GET", "HEAD"])
+        async def worker(request: Request) -> Response:  # not in /static: it may act beside it only
+            return _respond(request, held[_WORKER], _PAGE_POLICY)
 
     @router.api_route("/docs", methods=["GET", "HEAD"], dependencies=docs_dependencies)
     async def docs(request: Request) -> Response:

@@ -55,17 +55,19 @@ def go(page: Page) -> Locator:
     return page.locator("#go")
 
 
-def process(page: Page) -> None:
+def process(page: Page, *, partly: bool = False) -> None:
     """Press the button and wait until everything is done."""
     go(page).click()
-    wait_until_done(page)
+    wait_until_done(page, partly=partly)
 
 
-def wait_until_done(page: Page) -> None:
-    expect(go(page)).to_have_attribute("data-state", "done", timeout=DONE_MS)
+def wait_until_done(page: Page, *, partly: bool = False) -> None:
+    """Wait for the end of a run; `partly` with failures."""
+    state = "partial" if partly else "done"
+    expect(go(page)).to_have_attribute("data-state", state, timeout=DONE_MS)
 
 
-def downloaded(page: Page, button: str = "#download") -> tuple[str, bytes]:
+def downloaded(page: Page, button: str = "#go") -> tuple[str, bytes]:
     """The name and content of the file that a button gives."""
     with page.expect_download() as started:
         page.locator(button).click()
@@ -78,5 +80,9 @@ def opened(data: bytes) -> Image.Image:
     return image
 
 
-def rows(page: Page, **filters: Any) -> Locator:
-    return page.locator("#strip > li").filter(**filters)
+def go_text(page: Page) -> Locator:
+    return page.locator("#go-text")
+
+
+def tiles(page: Page, **filters: Any) -> Locator:
+    return page.locator("#sheet > li").filter(**filters)

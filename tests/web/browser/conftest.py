@@ -31,10 +31,13 @@ TELL_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event
     console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));"""
 
 
-class OpenPage(Protocol):
-    """Opens the page in a context of its own."""
+STARTS_BY_BUTTON = "localStorage['rmbg.autostart'] ??= 'off'"
 
-    def __call__(self, url: str, **context: Any) -> Page: ...
+
+class OpenPage(Protocol):
+    """Opens the page in a context of its own; without `autostart` a run waits for the button."""
+
+    def __call__(self, url: str, *, autostart: bool = False, **context: Any) -> Page: ...
 
 
 @pytest.fixture(scope="package")
@@ -57,7 +60,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         if message.type in ("error", "warning") and not (api and STATUS_LOG in message.text):
             complaints.append(message.text)
 
-    def open_page(url: str, **options: Any) -> Page:
+    def open_page(url: str, *, autostart: bool = False, **options: Any) -> Page:
         def check(request: Request) -> None:
             if urlsplit(request.url).scheme not in ("blob", "data"):
                 host = urlsplit(request.url).netloc
@@ -69,6 +72,8 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         contexts.append(context)
         page = context.new_page()
         page.add_init_script(TELL_VIOLATIONS)
+        if not autostart:
+            page.add_init_script(STARTS_BY_BUTTON)
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", check)

@@ -11,7 +11,16 @@ from playwright.sync_api import expect
 
 from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.server import running_server
-from tests.web.browser.actions import choose, downloaded, file, go, opened, rows, wait_until_done
+from tests.web.browser.actions import (
+    choose,
+    downloaded,
+    file,
+    go,
+    go_text,
+    opened,
+    tiles,
+    wait_until_done,
+)
 from tests.web.browser.conftest import OpenPage
 
 PICTURE = file("ramp.png", picture_bytes(), "image/png")
@@ -49,10 +58,10 @@ def test_the_button_is_locked_and_shows_the_place_in_the_queue(open_page: OpenPa
         page = open_page(url)
         choose(page, PICTURE)
         go(page).click()
-        expect(go(page)).to_have_text("Processing…")
+        expect(go_text(page)).to_have_text("Processing…")
         expect(go(page)).to_be_disabled()
         expect(page.locator("#progress-text")).to_have_text("In the queue, 1 ahead")
-        expect(rows(page)).to_contain_text("In the queue, 1 ahead")
+        expect(tiles(page)).to_contain_text("In the queue, 1 ahead")
         predictor.gate.set()
         wait_until_done(page)
         expect(page.locator("#progress")).to_be_hidden()
@@ -65,8 +74,8 @@ def test_cancelling_while_queued_frees_the_job(open_page: OpenPage) -> None:
         go(page).click()
         expect(page.locator("#progress-text")).to_have_text("In the queue, 1 ahead")
         page.get_by_role("button", name="Cancel").click()
-        expect(rows(page)).to_contain_text("Cancelled")
-        expect(go(page)).to_have_text("Remove background")
+        expect(tiles(page)).to_contain_text("Cancelled")
+        expect(go_text(page)).to_have_text("Remove background")
         page.wait_for_function(
             """async () => (await (await fetch("metrics")).text())
                 .includes('rmbg_requests_total{outcome="cancelled"} 1.0')"""
@@ -77,7 +86,7 @@ def test_cancelling_while_queued_frees_the_job(open_page: OpenPage) -> None:
                 .includes('rmbg_inflight_jobs 0.0')"""
         )
         assert predictor.predicted == [1]  # the other one's picture only
-        rows(page).get_by_role("button", name="Try ramp.png again").click()
+        tiles(page).get_by_role("button", name="Try ramp.png again").click()
         wait_until_done(page)
 
 
@@ -89,7 +98,7 @@ def test_an_overload_counts_down_and_recovers_by_itself(open_page: OpenPage) -> 
         expect(page.locator("#progress-text")).to_have_text(
             re.compile(r"^The service is busy\. Trying again in \d+\ss\.$")
         )
-        expect(go(page)).to_have_text("Processing…")
+        expect(go_text(page)).to_have_text("Processing…")
         predictor.gate.set()
         wait_until_done(page)
         assert metric(url, 'rmbg_rejected_total{reason="jobs"}') >= 1
@@ -111,7 +120,7 @@ def test_the_countdown_can_be_stopped_and_skipped(open_page: OpenPage) -> None:
         go(page).click()
         expect(page.locator("#progress-text")).to_contain_text("Trying again in 60 s")
         page.get_by_role("button", name="Cancel").click()
-        expect(rows(page)).to_contain_text("Cancelled")
+        expect(tiles(page)).to_contain_text("Cancelled")
         go(page).click()
         expect(page.locator("#progress-text")).to_contain_text("Trying again in 60 s")
         page.unroute_all()
@@ -133,11 +142,11 @@ def test_twenty_pictures_hold_only_what_is_shown(open_page: OpenPage) -> None:
         choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(20)))
         go(page).click()
         wait_until_done(page)
-        expect(page.locator("#tally")).to_have_text("20 images, 20 done")
+        expect(page.locator("#tally")).to_have_text("All 20 done")
         assert page.evaluate("held.size") == 2  # one original, one result
-        page.once("dialog", lambda dialog: dialog.accept())
-        page.get_by_role("button", name="Clear").click()
-        expect(rows(page)).to_have_count(0)
+        page.get_by_role("button", name="Remove all").click()
+        expect(tiles(page)).to_have_count(0)
+        page.get_by_role("button", name="Close").click()  # the line that offers them back
         assert page.evaluate("held.size") == 0
 
 
@@ -146,19 +155,19 @@ def test_a_run_does_not_take_away_what_somebody_looks_at(open_page: OpenPage) ->
     with running_server(predictor) as url:
         page = open_page(url)
         choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
-        expect(go(page)).to_have_text("Remove 3 backgrounds")
-        current = page.locator(".row:has([aria-current]) .row-name")
+        expect(go_text(page)).to_have_text("Remove 3 backgrounds")
+        current = page.locator(".tile.current .tile-name")
         go(page).click()
         expect(page.locator("#progress-text")).to_have_text("1/3 · Finding the subject")
         expect(page).to_have_title("1/3 · Remove background")
         expect(current).to_have_text("0.png")
-        rows(page).nth(2).locator(".pick").click()
+        tiles(page).nth(2).locator(".pick").click()
         choose(page, file("late.png", picture_bytes(), "image/png"))
         predictor.gate.set()
         wait_until_done(page)
         expect(current).to_have_text("2.png")
         expect(page).to_have_title("Remove background")
-        expect(page.locator("#tally")).to_have_text("4 images, 4 done")
+        expect(page.locator("#tally")).to_have_text("All 4 done")
         choose(page, file("new.png", picture_bytes(), "image/png"))
         expect(current).to_have_text("new.png")  # the run is over
 

@@ -6,7 +6,15 @@ from playwright.sync_api import Dialog, expect
 from rmbg_service.errors import InferenceError, OutOfDeviceMemory
 from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.server import running_server
-from tests.web.browser.actions import choose, file, go, rows, wait_until_done
+from tests.web.browser.actions import (
+    choose,
+    file,
+    go,
+    go_text,
+    process,
+    tiles,
+    wait_until_done,
+)
 from tests.web.browser.conftest import OpenPage
 
 PICTURE = file("ramp.png", picture_bytes(), "image/png")
@@ -21,9 +29,8 @@ def test_a_file_that_is_no_picture_is_refused_at_once(open_page: OpenPage, url: 
     expect(page.locator("#notice")).to_contain_text("Choose a JPEG, PNG")
     expect(go(page)).to_be_disabled()
     choose(page, PICTURE)
-    go(page).click()
-    wait_until_done(page)
-    expect(rows(page).nth(0)).to_contain_text("Not an image")
+    process(page, partly=True)
+    expect(tiles(page).nth(0)).to_contain_text("Not an image")
     assert len(uploads) == 1
 
 
@@ -31,15 +38,15 @@ def test_a_broken_picture_says_so_and_the_others_go_on(open_page: OpenPage, url:
     page = open_page(url)
     choose(page, file("broken.png", picture_bytes()[:60], "image/png"), PICTURE)
     go(page).click()
-    expect(rows(page).nth(1)).to_contain_text("Done")
-    broken = rows(page).nth(0)
+    expect(tiles(page).nth(1)).to_contain_text("Done")
+    broken = tiles(page).nth(0)
     expect(broken).to_contain_text("The image cannot be read")
     broken.locator(".pick").click()
     notice = page.locator("#notice")
     expect(notice).to_contain_text("save it again and retry")
     expect(notice.locator(".detail")).to_contain_text("Request ")  # with the service's own words
     broken.get_by_role("button", name="Remove broken.png").click()
-    expect(go(page)).to_have_text("Done")
+    expect(go_text(page)).to_have_text("Download")
 
 
 def test_a_file_above_the_limit_is_not_uploaded(open_page: OpenPage) -> None:
@@ -55,7 +62,7 @@ def test_too_many_pixels_say_how_many_are_allowed(open_page: OpenPage) -> None:
         page = open_page(url)
         choose(page, file("wide.png", picture_bytes((1200, 1000)), "image/png"))
         go(page).click()
-        expect(page.locator("#notice")).to_contain_text("up to 1 megapixels")
+        expect(page.locator("#notice")).to_contain_text("up to 1 megapixel and")
 
 
 def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> None:
@@ -70,7 +77,9 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> No
         key.fill("secret")
         key.press("Enter")
         wait_until_done(page)
-        assert page.evaluate("JSON.stringify(localStorage)") == "{}"
+        expect(key).to_be_hidden()  # it is accepted, and folds away
+        expect(page.locator("#key-state")).to_have_text("accepted")
+        assert "secret" not in page.evaluate("JSON.stringify(localStorage)")
         page.reload()
         expect(key).to_have_value("secret")
         other_tab = open_page(url)
@@ -113,10 +122,11 @@ def test_without_a_connection_the_run_ends_and_can_be_taken_up(
         page.locator("#now").dispatch_event("click")
     expect(page.locator("#notice")).to_contain_text("No connection to the service")
     assert len(tries) == 4
-    expect(rows(page).nth(1)).to_contain_text("Ready")
-    expect(page.locator("#status")).to_have_text("2 images, 0 done, 1 failed")
+    expect(tiles(page).nth(1)).to_contain_text("Ready")
+    expect(page.locator("#status")).to_have_text("0 of 2 done, 1 failed")
     page.unroute_all()
-    go(page).click()
+    process(page, partly=True)
+    page.get_by_role("button", name="Try 1 again").click()
     wait_until_done(page)
 
 
@@ -134,15 +144,18 @@ def test_what_failed_is_counted_shown_and_tried_again(open_page: OpenPage) -> No
         page = open_page(url)
         choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
         go(page).click()
-        failed = page.get_by_role("button", name="1 failed")
+        failed = page.get_by_role("button", name="Show failed")
         expect(failed).to_be_visible()
         expect(page.locator("#notice")).to_contain_text("The model failed on this image")
-        expect(page.locator("#status")).to_have_text("3 images, 2 done, 1 failed")
-        rows(page).nth(2).locator(".pick").click()
+        expect(page.locator("#status")).to_have_text("2 of 3 done, 1 failed")
+        tiles(page).nth(2).locator(".pick").click()
         failed.click()
-        expect(page.locator(".row:has([aria-current])")).to_contain_text("0.png")
-        expect(go(page)).to_have_text("Try again")
-        go(page).click()
+        expect(page.locator(".tile.current")).to_contain_text("0.png")
+        expect(page.locator("#result-panel #notice")).to_contain_text(
+            "The model failed on this image"
+        )
+        expect(go_text(page)).to_have_text("Download 2")
+        page.get_by_role("button", name="Try 1 again").click()
         wait_until_done(page)
         expect(failed).to_be_hidden()
 
@@ -153,8 +166,8 @@ def test_a_full_device_costs_one_picture_and_not_the_service(open_page: OpenPage
         page = open_page(url)
         choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(2)))
         go(page).click()
-        expect(rows(page).nth(1)).to_contain_text("Done")
-        expect(rows(page).nth(0)).to_contain_text("The accelerator is out of memory")
+        expect(tiles(page).nth(1)).to_contain_text("Done")
+        expect(tiles(page).nth(0)).to_contain_text("The accelerator is out of memory")
         assert len(predictor.predicted) == 3  # tried twice by the service, once by the page
 
 
@@ -163,9 +176,8 @@ def test_what_can_have_no_result_does_not_keep_the_rest_from_being_done(
 ) -> None:
     page = open_page(url)
     choose(page, file("broken.png", picture_bytes()[:60], "image/png"), PICTURE)
-    go(page).click()
-    wait_until_done(page)
-    expect(page.get_by_role("button", name="1 failed")).to_be_visible()
+    process(page, partly=True)
+    expect(page.locator("#tally")).to_have_text("1 of 2 done, 1 failed")
 
 
 @pytest.mark.parametrize("kept", ['{"format": "tiff"}', "[", "7", '{"quality": {}}'])
@@ -177,10 +189,12 @@ def test_anything_may_have_been_kept(open_page: OpenPage, url: str, kept: str) -
     choose(page, PICTURE)
     go(page).click()
     wait_until_done(page)
-    expect(page.locator("#format-name")).to_have_text("PNG")
+    expect(page.locator("#format-kind")).to_have_text("PNG, transparent")
 
 
-def test_results_are_not_thrown_away_unasked(open_page: OpenPage, url: str) -> None:
+def test_removed_results_come_back_and_the_browser_asks_before_it_leaves(
+    open_page: OpenPage, url: str
+) -> None:
     page = open_page(url)
     asked: list[str] = []
 
@@ -189,19 +203,24 @@ def test_results_are_not_thrown_away_unasked(open_page: OpenPage, url: str) -> N
         dialog.dismiss()
 
     page.on("dialog", refuse)
-    choose(page, PICTURE, file("second.png", picture_bytes(), "image/png"))
+    choose(page, PICTURE, file("second.png", picture_bytes((60, 40)), "image/png"))
     go(page).click()
     wait_until_done(page)
-    page.get_by_role("button", name="Clear").click()
-    expect(rows(page)).to_have_count(2)
+    tiles(page).nth(0).get_by_role("button", name="Remove ramp.png").click()
+    expect(tiles(page)).to_have_count(1)
+    expect(page.locator("#toast")).to_contain_text("ramp.png was removed")
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(page.locator(".tile-name")).to_have_text(["ramp.png", "second.png"])
+    page.get_by_role("button", name="Remove all").click()
+    expect(tiles(page)).to_have_count(0)
+    page.keyboard.press("Control+z")
+    expect(tiles(page)).to_have_count(2)
+    expect(go_text(page)).to_have_text("Download all 2")
     page.close(run_before_unload=True)
     page.wait_for_function("true")
-    assert asked == ["confirm", "beforeunload"]
+    assert asked == ["beforeunload"]
     with page.expect_download():
-        page.locator("#zip").click()
-    page.get_by_role("button", name="Clear").click()
-    expect(rows(page)).to_have_count(0)
-    assert len(asked) == 2
+        go(page).click()
 
 
 def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, url: str) -> None:
@@ -212,4 +231,4 @@ def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, 
     scan = file("scan.tiff", picture_bytes(kind="TIFF"), "image/tiff")
     page.locator("#backdrop-file").set_input_files([scan])
     expect(page.locator("#save-problem")).to_contain_text("cannot show that image")
-    expect(page.get_by_label("Checkerboard")).to_be_checked()
+    expect(page.get_by_role("radio", name="Transparent")).to_be_checked()

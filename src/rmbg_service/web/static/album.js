@@ -1,77 +1,38 @@
-/** The pictures on the page, and which one is shown. */
+/** The pictures on the page: which one is shown, which are selected, and what was removed last. */
 
-import { Problem } from "./problems.js";
+import { Picture } from "./picture.js";
 
-/**
- * `refused`: by the page itself, never to be sent.
- * @typedef {"waiting" | "working" | "backoff" | "done" | "failed" | "cancelled" | "refused"} State
- */
-
-let lastId = 0;
-
-/** A file and what has become of it. Holds no pixels: the browser keeps files and results. */
-export class Picture {
-  /**
-   * @param {File} file
-   * @param {string} [folder] that it came in: `shoes/red/`
-   */
-  constructor(file, folder = "") {
-    this.id = ++lastId;
-    this.file = file;
-    this.folder = folder;
-    /** @type {State} */
-    this.state = "waiting";
-    /** @type {import("./api.js").Progress | null} */
-    this.progress = null;
-    /** Seconds until the next try, in the state `backoff`. */
-    this.seconds = 0;
-    /** @type {Problem | null} */
-    this.problem = null;
-    /** @type {import("./api.js").Cutout | null} */
-    this.cutout = null;
-    /** The options that `cutout` was made with, as a query. */
-    this.madeWith = "";
-    /** Whether `cutout` has left the page. */
-    this.saved = false;
-    /** A small drawing of the original, then of the result. @type {HTMLCanvasElement | null} */
-    this.thumb = null;
-  }
-
-  get name() {
-    return this.file.name || "picture.png";
-  }
-
-  get busy() {
-    return this.state === "working" || this.state === "backoff";
-  }
-
-  /** Whether another try may help: not when the picture itself is at fault. */
-  get retriable() {
-    return this.state === "failed" && !this.problem?.final;
-  }
-
-  /** Whether its result is the one that was asked for last. */
-  get done() {
-    return this.cutout !== null && !this.failed;
-  }
-
-  get failed() {
-    return this.state === "failed" || this.state === "refused";
-  }
-}
-
-/** The pictures in their order. Tells with `change` that something about them is new. */
+/** Tells with `change` that something about the pictures is new. They are in their order. */
 export class Album extends EventTarget {
   /** @type {Picture[]} */
   pictures = [];
   /** @type {Picture | null} */
   shown = null;
+  /** Those that options and downloads are for; none means all. @type {Set<Picture>} */
+  selected = new Set();
   /** Whether what is in work or new is shown, or what a person looks at stays. */
   following = true;
+  /** What was removed last, and where each one was. @type {{picture: Picture, place: number}[]} */
+  #removed = [];
+
+  /** Those with a result. */
+  get results() {
+    return this.pictures.filter(({ cutout }) => cutout);
+  }
 
   /** Results that would be lost with the page. */
   get unsaved() {
-    return this.pictures.filter(({ cutout, saved }) => cutout && !saved);
+    return this.results.filter(({ saved }) => !saved);
+  }
+
+  /** Those that options and downloads are for. */
+  get scope() {
+    return this.selected.size ? this.pictures.filter((each) => this.selected.has(each)) : this.pictures;
+  }
+
+  /** Whether this file is on the page already. @param {File} file @param {string} folder */
+  has(file, folder) {
+    return this.pictures.some((each) => each.folder === folder && sameFile(each.file, file));
   }
 
   /** @param {Picture[]} pictures */
@@ -81,28 +42,60 @@ export class Album extends EventTarget {
     this.changed();
   }
 
-  /** @param {Picture} picture */
-  remove(picture) {
-    const place = this.pictures.indexOf(picture);
-    if (place < 0) return;
-    this.pictures.splice(place, 1);
-    if (this.shown === picture) {
-      this.shown = this.pictures[Math.min(place, this.pictures.length - 1)] ?? null;
-    }
+  /** Take pictures away, but for the one in work. Until the next time this can be undone. @param {Picture[]} pictures */
+  remove(pictures) {
+    const gone = new Set(pictures.filter(({ busy }) => !busy));
+    if (gone.size === 0) return;
+    this.#removed = this.pictures
+      .map((picture, place) => ({ picture, place }))
+      .filter(({ picture }) => gone.has(picture));
+    const place = this.shown ? this.pictures.indexOf(this.shown) : 0;
+    const next = [...this.pictures.slice(place), ...this.pictures.slice(0, place).reverse()];
+    this.shown = next.find((each) => !gone.has(each)) ?? null;
+    this.pictures = this.pictures.filter((each) => !gone.has(each));
+    for (const picture of gone) this.selected.delete(picture);
     this.changed();
   }
 
-  /** Remove all but the one that is being worked on. */
-  clear() {
-    this.pictures = this.pictures.filter((picture) => picture.busy);
-    this.shown = this.pictures[0] ?? null;
-    this.changed();
+  /** Put what was removed last where it was. */
+  restore() {
+    const [first] = this.#removed;
+    if (!first) return;
+    for (const { picture, place } of this.#removed) this.pictures.splice(place, 0, picture);
+    this.#removed = [];
+    this.choose(first.picture);
+  }
+
+  /** Undoing comes too late now: let the files and results go. */
+  forget() {
+    this.#removed = [];
   }
 
   /** Show what a person has chosen, and stay there. @param {Picture} picture */
   choose(picture) {
     this.following = false;
     this.shown = picture;
+    this.changed();
+  }
+
+  /** Select `picture` or no longer. @param {Picture} picture */
+  toggle(picture) {
+    if (!this.selected.delete(picture)) this.selected.add(picture);
+    this.choose(picture);
+  }
+
+  /** Select all from the one that is shown to `picture`. @param {Picture} picture */
+  extendTo(picture) {
+    const [from, to] = [this.pictures.indexOf(this.shown ?? picture), this.pictures.indexOf(picture)];
+    for (const each of this.pictures.slice(Math.min(from, to), Math.max(from, to) + 1)) {
+      this.selected.add(each);
+    }
+    this.choose(picture);
+  }
+
+  /** @param {Picture[]} pictures */
+  select(pictures) {
+    this.selected = new Set(pictures);
     this.changed();
   }
 
@@ -130,4 +123,9 @@ export class Album extends EventTarget {
   #follow(picture) {
     if (picture && (this.following || !this.shown)) this.shown = picture;
   }
+}
+
+/** @param {File} one @param {File} other */
+function sameFile(one, other) {
+  return one.name === other.name && one.size === other.size && one.lastModified === other.lastModified;
 }

@@ -7,12 +7,15 @@ import { Problem, readProblem } from "./problems.js";
  * @property {number} max_body_bytes
  * @property {number} max_image_pixels
  */
+/** What a shop wants its pictures to be like. @typedef {{name: string, title: string}} Preset */
 /**
  * @typedef {object} Info
  * @property {string} version
  * @property {{name: string, licence: string}} model
  * @property {Limits} limits
  * @property {Record<string, string[]>} options each option and its values, where they are a list
+ * @property {Preset[]} [presets] the values of the option `preset`
+ * @property {string[]} [images] that it takes beside the picture
  * @property {boolean} api_key_required
  */
 /** @typedef {"upload" | "read" | "queue" | "decode" | "predict" | "refine" | "encode" | "download"} StageName */
@@ -25,16 +28,20 @@ import { Problem, readProblem } from "./problems.js";
 /** @typedef {{left: number, top: number, width: number, height: number}} Box in px */
 /**
  * @typedef {object} Cutout
- * @property {Blob} blob the service's own PNG
+ * @property {Blob} blob the service's own PNG, or the file that a preset asks for
  * @property {number} width
  * @property {number} height
  * @property {{x: number, y: number}} origin where its upper left corner lies in the upright
  *   original, in px
  * @property {string} noShadow why the picture's own shadow could not be kept; "" otherwise
+ * @property {string} preset that it was made for; "" for none: then it is transparent
+ * @property {boolean} limited whether the picture has too few pixels to fill the preset's frame
  * @property {Box | null} box the subject's, in the upright original; null when nothing was found
  */
 
 const POLL_MS = 250;
+/** How often a file is asked for again while the service is busy. */
+const BUSY_TRIES = 5;
 
 /**
  * @param {string} key the API key, "" for none: the service may tell nothing without one
@@ -46,6 +53,8 @@ export async function fetchInfo(key) {
   return answer.json();
 }
 
+/** @typedef {import("./mend.js").Guidance} Guidance */
+
 /**
  * Remove the background of `file`. Rejects with a `Problem`, or with an `AbortError` when
  * `signal` ends the request; the service then drops the job.
@@ -54,18 +63,19 @@ export async function fetchInfo(key) {
  * @param {string} key the API key, "" for none
  * @param {(progress: Progress) => void} watch
  * @param {AbortSignal} signal
+ * @param {Guidance | null} [guidance] in the network's place
  * @returns {Promise<Cutout>}
  */
-export function removeBackground(file, options, key, watch, signal) {
+export function removeBackground(file, options, key, watch, signal, guidance = null) {
   const request = new XMLHttpRequest(); // fetch does not tell how much is uploaded
   const id = newRequestId();
   const polling = new AbortController();
-  request.open("POST", `api/remove-bg?${new URLSearchParams(options)}`);
+  const { url, body, headers } = requestOf(file, options, key, guidance);
+  request.open("POST", url);
   request.responseType = "blob";
-  request.setRequestHeader("Accept", "image/png");
-  request.setRequestHeader("Content-Type", "application/octet-stream"); // its content tells
+  request.setRequestHeader("Accept", options.preset ? "image/*" : "image/png");
   request.setRequestHeader("X-Request-ID", id);
-  if (key) request.setRequestHeader("X-API-Key", key);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
   request.upload.onprogress = ({ loaded, total }) =>
     watch({ stage: "upload", fraction: total ? loaded / total : 0 });
   request.upload.onload = () => poll(id, watch, polling.signal);
@@ -90,7 +100,7 @@ export function removeBackground(file, options, key, watch, signal) {
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
   });
   watch({ stage: "upload", fraction: 0 });
-  request.send(file);
+  request.send(body);
   return answered.finally(() => {
     polling.abort();
     signal.removeEventListener("abort", cancel);
@@ -100,20 +110,71 @@ export function removeBackground(file, options, key, watch, signal) {
 /**
  * The subject, its shadow and the matte as a ZIP of layers. Rejects with a `Problem`.
  * @param {File} file
- * @param {string} query the options of its cutout
+ * @param {Record<string, string>} options the options of its cutout
+ * @param {Guidance | null} guidance
  * @param {string} key
  */
-export async function fetchLayers(file, query, key) {
-  const options = new URLSearchParams(query);
-  options.set("output", "layers");
-  options.delete("format");
+export function fetchLayers(file, { format: _, ...options }, guidance, key) {
+  return fetchFile(file, { ...options, output: "layers" }, guidance, key, "application/zip");
+}
+
+/**
+ * The matte of the whole picture as a PNG. Rejects with a `Problem`.
+ * @param {File} file
+ * @param {Record<string, string>} options
+ * @param {Guidance | null} guidance
+ * @param {string} key
+ */
+export function fetchMatte(file, options, guidance, key) {
+  return fetchFile(file, { ...options, output: "matte" }, guidance, key, "image/png");
+}
+
+/**
+ * A file from the service, which may be busy for a while.
+ * @param {File} file
+ * @param {Record<string, string>} options
+ * @param {Guidance | null} guidance
+ * @param {string} key
+ * @param {string} type of the file
+ * @returns {Promise<Blob>}
+ */
+async function fetchFile(file, options, guidance, key, type) {
+  const { url, body, headers } = requestOf(file, options, key, guidance);
+  for (let left = BUSY_TRIES; ; left--) {
+    const sent = fetch(url, { method: "POST", headers: { ...headers, Accept: type }, body });
+    const answer = await sent.catch(() => Promise.reject(new Problem("network")));
+    if (answer.ok) return answer.blob();
+    const problem = readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+    if (problem.type !== "overloaded" || left === 0) throw problem;
+    await new Promise((wake) => setTimeout(wake, problem.retryAfter * 1000));
+  }
+}
+
+/**
+ * The file alone, or a form with what takes the network's place.
+ * @param {File} file
+ * @param {Record<string, string>} options
+ * @param {string} key
+ * @param {Guidance | null} guidance
+ */
+function requestOf(file, options, key, guidance) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "application/zip", "Content-Type": "application/octet-stream" };
-  if (key) headers["X-API-Key"] = key;
-  const sent = fetch(`api/remove-bg?${options}`, { method: "POST", headers, body: file });
-  const answer = await sent.catch(() => Promise.reject(new Problem("network")));
-  if (answer.ok) return answer.blob();
-  throw readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+  const headers = key ? { "X-API-Key": key } : {};
+  const query = new URLSearchParams(options);
+  const url = () => `api/remove-bg?${query}`;
+  if (!guidance) {
+    headers["Content-Type"] = "application/octet-stream"; // its content tells
+    return { url: url(), body: file, headers };
+  }
+  const body = new FormData();
+  body.append("image", file);
+  body.append("matte", guidance.matte);
+  query.set("detail", "off"); // its edges are refined already
+  if (guidance.strokes) {
+    body.append("strokes", guidance.strokes);
+    query.set("strokes_mode", guidance.mode);
+  }
+  return { url: url(), body, headers };
 }
 
 /**
@@ -127,8 +188,10 @@ async function readAnswer(request, options) {
   if (request.status !== 200) {
     throw readProblem(request.status, await blob.text(), request.getResponseHeader("Retry-After"));
   }
-  if (blob.type !== "image/png") throw new Problem("other", blob.type);
-  const size = await pngSize(blob);
+  const { preset = "" } = options;
+  if (preset ? !blob.type.startsWith("image/") : blob.type !== "image/png") throw new Problem("other", blob.type);
+  const size = await sizeOf(blob);
+  const limited = /limited/.test(request.getResponseHeader("X-RMBG-Placement") ?? "");
   const box = readBox(request.getResponseHeader("X-RMBG-Box"));
   const shadowBox = readBox(request.getResponseHeader("X-RMBG-Shadow-Box"));
   const shadow = request.getResponseHeader("X-RMBG-Shadow") ?? "";
@@ -141,7 +204,7 @@ async function readAnswer(request, options) {
         y: cropped.top - (size.height - cropped.height) / 2,
       }
     : { x: 0, y: 0 };
-  return { blob, ...size, origin, box, noShadow };
+  return { blob, ...size, origin, box, noShadow, preset, limited };
 }
 
 /**
@@ -187,12 +250,18 @@ async function poll(id, watch, signal) {
 }
 
 /**
- * Width and height from a PNG's header (PNG specification, section 11.2.1).
+ * Width and height: from a PNG's header (PNG specification, section 11.2.1), or of the decoded image.
  * @param {Blob} blob
  */
-async function pngSize(blob) {
-  const header = new DataView(await blob.slice(16, 24).arrayBuffer());
-  return { width: header.getUint32(0), height: header.getUint32(4) };
+async function sizeOf(blob) {
+  if (blob.type === "image/png") {
+    const header = new DataView(await blob.slice(16, 24).arrayBuffer());
+    return { width: header.getUint32(0), height: header.getUint32(4) };
+  }
+  const bitmap = await createImageBitmap(blob);
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { width, height };
 }
 
 /** 128 random bits; `crypto.randomUUID` would need HTTPS. */

@@ -1,18 +1,27 @@
 /** The page: wires its parts. */
 
-import { Album, Picture } from "./album.js";
+import { Album } from "./album.js";
 import { fetchInfo } from "./api.js";
-import { Controls } from "./controls.js";
-import { byId, onClick } from "./dom.js";
-import { bytesText, languageChanges, startLanguages, t } from "./i18n.js";
+import { Brush } from "./brush.js";
+import { Dock } from "./dock.js";
+import { byId } from "./dom.js";
+import { startDragOut } from "./dragout.js";
+import { bytesText, languageChanges, pixelsText, plural, startLanguages, t } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { Key } from "./key.js";
+import { isTyping, startKeys } from "./keys.js";
 import { Options } from "./options.js";
+import { Picture } from "./picture.js";
 import { Problem } from "./problems.js";
+import { Report } from "./report.js";
 import { Runner } from "./runner.js";
 import { Save } from "./save.js";
-import { Strip } from "./strip.js";
+import { startSharing } from "./shared.js";
+import { Sheet } from "./sheet.js";
+import { tallyText } from "./states.js";
+import { recall, remember } from "./storage.js";
 import { drawThumb } from "./thumbs.js";
+import { Toast } from "./toast.js";
 import { Viewer } from "./viewer.js";
 
 /** @type {import("./api.js").Info | null} */
@@ -21,46 +30,65 @@ let info = null;
 const UNTOLD = { max_body_bytes: Infinity, max_image_pixels: Infinity };
 const limits = () => info?.limits ?? UNTOLD;
 const LEARN_AGAIN_MS = 10_000;
+const KEPT_AUTOSTART = "rmbg.autostart";
 
 startLanguages();
+startKeys();
 const album = new Album();
-const options = new Options();
-const key = new Key(() => runner.start(runner.pending));
+const options = new Options(album);
+const key = new Key(() => dock.start());
 const runner = new Runner(
   album,
-  () => options.chosen,
+  (picture) => options.of(picture),
   () => key.value,
 );
-const strip = new Strip(album, runner);
-const controls = new Controls(album, runner, limits);
+const toast = new Toast();
+const sheet = new Sheet(album, runner);
 const viewer = new Viewer(() => {
   byId("save-problem", HTMLElement).textContent = t("backdrop.unreadable");
 });
 const save = new Save(album, viewer.backdrop, () => key.value, say);
+const dock = new Dock(album, runner, save, (picture) => sheet.open(picture));
+const brush = new Brush(
+  album,
+  viewer,
+  (picture) => options.of(picture),
+  () => key.value,
+  runner,
+);
+const report = new Report(album, runner, limits);
+const autostart = byId("autostart", HTMLInputElement);
 
-startIntake((arrivals) => {
-  byId("drop-none", HTMLElement).textContent = arrivals.length ? "" : t("drop.none");
-  const pictures = arrivals.map(admit);
-  if (!runner.running) album.following = true;
-  if (pictures.length > 0) album.add(pictures);
-  for (const picture of pictures) {
-    if (picture.state === "waiting") drawThumb(picture.file).then((thumb) => keep(picture, thumb));
-  }
+startIntake(receive);
+startSharing().then((files) => {
+  if (files.length > 0) receive(files.map((file) => ({ file, folder: "" })));
 });
-onClick(byId("clear", HTMLButtonElement), () => {
-  const count = album.unsaved.length;
-  if (count > 1 && !confirm(t("clear.sure", { count }))) return;
-  album.clear();
-  byId("files", HTMLInputElement).focus();
+startDragOut(
+  byId("result", HTMLElement),
+  () => (viewer.camera.fits && !viewer.compares && !brush.active && save.quick ? (album.shown?.cutout ?? null) : null),
+  () => save.fileOfShown(),
+);
+sheet.addEventListener("remove", (event) => {
+  if (event instanceof CustomEvent) remove(event.detail);
+});
+autostart.checked = recall("localStorage", KEPT_AUTOSTART) !== "off";
+autostart.addEventListener("change", () => {
+  remember("localStorage", KEPT_AUTOSTART, autostart.checked ? "on" : "off");
+  if (autostart.checked) dock.start();
 });
 addEventListener("beforeunload", (event) => {
   if (runner.running || album.unsaved.length > 1) event.preventDefault(); // the browser asks
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) runner.start(runner.pending);
+  if (!event.ctrlKey && !event.metaKey) return;
+  if (event.key === "Enter") dock.start();
+  if (event.key === "z" && !brush.active && toast.shown && !isTyping(event.target)) toast.act();
 });
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
+brush.addEventListener("made", (event) => {
+  if (event instanceof CustomEvent) drawResult(event.detail);
+});
 languageChanges.addEventListener("change", () => {
   byId("drop-none", HTMLElement).textContent = ""; // it would stay in the old language
   draw();
@@ -73,6 +101,38 @@ viewer.camera.addEventListener("look", () => {
 });
 draw();
 learn();
+
+/** Take what comes in, but for what is here already. @param {import("./intake.js").Arrival[]} arrivals */
+function receive(arrivals) {
+  byId("drop-none", HTMLElement).textContent = arrivals.length ? "" : t("drop.none");
+  const twins = arrivals.filter(({ file, folder }) => album.has(file, folder));
+  take(arrivals.filter((each) => !twins.includes(each)));
+  const [first] = twins;
+  if (first) {
+    const { name } = first.file;
+    const text = twins.length === 1 ? t("twins.named", { name }) : plural("twins", twins.length);
+    toast.show(text, t("twins.add"), () => take(twins));
+  }
+}
+
+/** @param {import("./intake.js").Arrival[]} arrivals */
+function take(arrivals) {
+  const pictures = arrivals.map(admit);
+  if (!runner.running) album.following = true;
+  if (pictures.length > 0) album.add(pictures);
+  const waiting = pictures.filter(({ state }) => state === "waiting");
+  for (const picture of waiting) drawThumb(picture.file).then((thumb) => keep(picture, thumb));
+  if (autostart.checked) runner.start(waiting);
+}
+
+/** Take pictures off the page, for good once the toast is gone. @param {Picture[]} pictures */
+function remove(pictures) {
+  album.remove(pictures);
+  const [first] = pictures;
+  if (!first) return;
+  const text = pictures.length === 1 ? t("removed.named", { name: first.name }) : plural("removed", pictures.length);
+  toast.show(text, t("undo"), () => album.restore(), () => album.forget());
+}
 
 /**
  * A picture, refused right away when the service would never take it.
@@ -102,6 +162,11 @@ function keep(picture, thumb) {
   if (thumb) album.update(picture, { thumb });
 }
 
+/** @param {Picture} picture */
+function drawResult(picture) {
+  if (picture.cutout) drawThumb(picture.cutout.blob).then((thumb) => keep(picture, thumb));
+}
+
 /**
  * @param {"start" | "done" | "failed" | "backoff" | "cancelled" | "end"} what
  * @param {Picture | null} picture at the end the first one that failed
@@ -109,19 +174,17 @@ function keep(picture, thumb) {
 function heed(what, picture) {
   if (what === "end") {
     if (picture) album.show(picture);
-    if (album.pictures.length > 1) say([tallyText(), failedText()].filter(Boolean).join(", "));
+    if (album.pictures.length > 1) say(tallyText(album.pictures));
   }
   if (what === "end" || !picture) return;
   const lost = what === "backoff" && picture.problem?.type === "network";
   say(t(lost ? "say.lost" : `say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
   if (what === "done" && runner.pending.length === 0) revealResult();
-  if (what === "done" && picture.cutout) {
-    drawThumb(picture.cutout.blob).then((thumb) => keep(picture, thumb));
-  }
+  if (what === "done") drawResult(picture);
   if (picture.problem?.type === "unauthorized") {
     key.ask();
     key.focus();
-  }
+  } else if (what === "done") key.accept();
 }
 
 /** On a phone the result lies below what can be seen. */
@@ -143,7 +206,8 @@ async function learn() {
     setTimeout(learn, LEARN_AGAIN_MS);
     return; // the first picture will tell what is wrong
   }
-  options.offer(info.options);
+  options.offer(info.options, info.presets ?? []);
+  brush.offer(info.images?.includes("strokes") ?? false);
   if (info.api_key_required) key.ask();
   draw();
 }
@@ -158,37 +222,24 @@ let soon = 0;
 function drawSoon() {
   cancelAnimationFrame(soon);
   soon = requestAnimationFrame(draw);
-  if (document.hidden) controls.draw(); // no frames in a tab behind others, but its title is seen
+  if (document.hidden) dock.draw(); // no frames in a tab behind others, but its title is seen
 }
 
 function draw() {
   const { pictures, shown } = album;
   document.body.classList.toggle("started", pictures.length > 0);
   byId("drop-title", HTMLElement).textContent = t(pictures.length ? "drop.more" : "drop.title");
+  byId("touch-title", HTMLElement).textContent = t(pictures.length ? "drop.more" : "drop.touch");
   byId("album", HTMLElement).hidden = pictures.length === 0;
-  byId("zip", HTMLElement).hidden = pictures.filter(({ cutout }) => cutout).length < 2;
   byId("tools", HTMLElement).hidden = !shown?.cutout;
-  byId("tally", HTMLElement).textContent = tallyText();
-  const failed = byId("failed", HTMLElement);
-  failed.textContent = failedText();
-  failed.hidden = pictures.length < 2 || failed.textContent === "";
-  strip.draw();
-  controls.draw();
+  options.draw();
+  sheet.draw();
   save.draw();
+  dock.draw();
+  report.draw();
   viewer.show(shown);
+  brush.draw();
   drawFacts();
-}
-
-function tallyText() {
-  const { pictures } = album;
-  const done = pictures.filter((picture) => picture.done).length;
-  return pictures.length === 1 ? t("tally.one") : t("tally", { count: pictures.length, done });
-}
-
-/** "" when none has failed. */
-function failedText() {
-  const count = album.pictures.filter(({ failed }) => failed).length;
-  return count ? t("tally.failed", { count }) : "";
 }
 
 function drawFacts() {
@@ -203,6 +254,6 @@ function drawFacts() {
     about.append(" ", strong);
   }
   const { max_body_bytes: bytes, max_image_pixels: pixels } = info.limits;
-  const most = { size: bytesText(bytes), pixels: Math.floor(pixels / 1e5) / 10 };
+  const most = { size: bytesText(bytes), pixels: pixelsText(pixels) };
   byId("formats", HTMLElement).textContent = t("drop.formats", most);
 }

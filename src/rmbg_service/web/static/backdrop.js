@@ -1,8 +1,8 @@
-/** What the result stands on in its preview: a pattern, a colour, or a picture of one's own. */
+/** What the result stands on, here and in its file: nothing, a colour, or a picture of one's own. */
 
 import { byId, within } from "./dom.js";
 
-/** @typedef {{colour: string} | {picture: Blob} | null} Chosen null for the checkerboard */
+/** @typedef {{colour: string} | {picture: Blob} | null} Chosen null for none: a checkerboard is shown */
 
 /** Tells with `change` that another one is chosen. */
 export class Backdrop extends EventTarget {
@@ -53,6 +53,13 @@ export class Backdrop extends EventTarget {
     }
   }
 
+  /** What it is called: `transparent` for the checkerboard. */
+  get kind() {
+    const value = this.#value;
+    if (value === "white" || value === "black" || value === "colour" || value === "picture") return value;
+    return "transparent";
+  }
+
   /** Rejects when the browser cannot show `file`. @param {File} file */
   async #take(file) {
     (await createImageBitmap(file)).close();
@@ -80,6 +87,11 @@ export class Backdrop extends EventTarget {
     this.element.className = `backdrop ${value}`;
     this.element.style.backgroundColor = value === "colour" ? this.#colour.value : "";
     this.element.style.backgroundImage = value === "picture" ? `url("${this.#url}")` : "";
+    const sheet = byId("sheet", HTMLElement); // its tiles are files of the same kind
+    const papers = { white: "#ffffff", black: "#000000", colour: this.#colour.value, picture: `url("${this.#url}") center / cover` };
+    const paper = papers[/** @type {keyof typeof papers} */ (value)];
+    if (paper) sheet.style.setProperty("--paper", paper);
+    else sheet.style.removeProperty("--paper");
     this.dispatchEvent(new Event("change"));
   }
 

@@ -1,10 +1,13 @@
-/** Before and after: the original over the left part of the result. */
+/** Before and after: the original over the left part of the result, or over all of it while held. */
 
 import { byId, onClick, setIdle, within } from "./dom.js";
+import { isTyping } from "./keys.js";
 
 export class Compare {
   #button = byId("compare", HTMLButtonElement);
+  #hold = byId("hold", HTMLButtonElement);
   #range = byId("split", HTMLInputElement);
+  #held = false;
   #on = false;
   #possible = false;
 
@@ -17,12 +20,14 @@ export class Compare {
     this.result = result;
     this.before = within(result.element, ".before", HTMLElement);
     this.image = within(this.before, "img", HTMLImageElement);
+    this.ghost = within(result.element, ".ghost", HTMLImageElement);
     this.line = within(result.element, ".split", HTMLElement);
     onClick(this.#button, () => {
       this.#on = !this.#on;
       this.#draw();
       if (this.#on) this.#range.focus();
     });
+    this.#startHolding();
     this.#range.addEventListener("input", () => this.#draw());
     this.line.addEventListener("pointerdown", (event) => {
       event.stopPropagation(); // the picture stays where it is
@@ -39,18 +44,24 @@ export class Compare {
     new ResizeObserver(() => this.place()).observe(result.element);
   }
 
-  /** Both previews have changed. There is something to compare when both show a picture. */
-  refresh() {
-    this.#possible = Boolean(this.original.frame && this.result.frame);
-    setIdle(this.#button, !this.#possible);
-    if (this.#possible) this.image.src = this.original.url;
-    else this.image.removeAttribute("src");
+  get shown() {
+    return this.#on && this.#possible;
+  }
+
+  /** Both previews have changed. @param {boolean} aligned whether the result lies over the original as it is */
+  refresh(aligned) {
+    this.#possible = Boolean(this.original.frame && this.result.frame) && aligned;
+    for (const button of [this.#button, this.#hold]) setIdle(button, !this.#possible);
+    for (const image of [this.image, this.ghost]) {
+      if (this.#possible) image.src = this.original.url;
+      else image.removeAttribute("src");
+    }
     this.#draw();
   }
 
   place() {
     if (!this.#possible) return;
-    this.result.put(this.image, { x: 0, y: 0 });
+    for (const image of [this.image, this.ghost]) this.result.put(image, { x: 0, y: 0 });
     const { left, width } = this.#span;
     const split = left + (this.#range.valueAsNumber / 100) * width;
     this.result.element.style.setProperty("--split", `${split}px`);
@@ -66,10 +77,33 @@ export class Compare {
     return { left, width: Math.max(right - left, 1) };
   }
 
+  /** The original is seen as long as the button, its key or O is held down. */
+  #startHolding() {
+    /** @param {boolean} held */
+    const set = (held) => {
+      if (held === this.#held) return;
+      this.#held = held;
+      this.#draw();
+    };
+    this.#hold.addEventListener("pointerdown", () => set(true));
+    for (const end of ["pointerup", "pointercancel", "pointerleave", "blur"]) {
+      this.#hold.addEventListener(end, () => set(false));
+    }
+    document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey }) => {
+      const own = target === this.#hold && (key === " " || key === "Enter");
+      if (own || (key.toLowerCase() === "o" && !ctrlKey && !metaKey && !isTyping(target))) set(true);
+    });
+    document.addEventListener("keyup", () => set(false));
+    addEventListener("blur", () => set(false));
+  }
+
   #draw() {
-    const shown = this.#on && this.#possible;
+    const [shown, held] = [this.shown, this.#held && this.#possible];
     this.#button.setAttribute("aria-pressed", String(this.#on));
-    this.before.hidden = this.line.hidden = this.#range.hidden = !shown;
+    this.#hold.setAttribute("aria-pressed", String(held));
+    this.before.hidden = !shown && !held;
+    this.before.classList.toggle("whole", held);
+    this.line.hidden = this.#range.hidden = !shown || held;
     this.place();
   }
 }

@@ -5,9 +5,11 @@ import zh from "./locales/zh.js";
 import { recall, remember } from "./storage.js";
 
 /** @typedef {keyof typeof en} Word */
+/** Chinese has one form for every number. @typedef {Exclude<Word, `${string}.one`>} ChineseWord */
+/** `tally` of `tally.one` and `tally.other`. @typedef {Word extends infer W ? W extends `${infer Base}.other` ? Base : never : never} Counted */
 /** @typedef {"en" | "zh"} Language */
 
-/** @type {Record<Language, Record<Word, string>>} */
+/** @type {{en: Record<Word, string>, zh: Record<ChineseWord, string> & Partial<Record<Word, string>>}} */
 const WORDS = { en, zh };
 const KEPT = "rmbg.language";
 
@@ -18,12 +20,31 @@ let language = preferred();
 export const languageChanges = new EventTarget();
 
 /**
- * The text for `word`, with its `{names}` filled in.
+ * The text for `word`, with those of its `{names}` filled in that have values.
  * @param {Word} word
  * @param {Record<string, string | number>} [values]
  */
 export function t(word, values = {}) {
-  return WORDS[language][word].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+  const text = WORDS[language][word] ?? en[word];
+  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}
+
+/**
+ * The form of `word` that this language has for `count`, which is filled in as `{count}`.
+ * @param {Counted} word
+ * @param {number} count
+ * @param {Record<string, string | number>} [values]
+ */
+export function plural(word, count, values = {}) {
+  const form = `${word}.${new Intl.PluralRules(locale()).select(count)}`;
+  const shown = language === "zh" ? String(count) : count.toLocaleString(locale());
+  return t(isWord(form) ? form : `${word}.other`, { count: shown, ...values });
+}
+
+/** `50 megapixels`, in Chinese `5000 万像素`. @param {number} pixels */
+export function pixelsText(pixels) {
+  const unit = language === "zh" ? 1e4 : 1e6;
+  return plural("pixels", Math.floor((pixels / unit) * 10) / 10);
 }
 
 /**

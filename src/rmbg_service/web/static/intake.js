@@ -1,6 +1,7 @@
 /** Pictures come in: dropped, chosen or pasted; folders with every picture below them. */
 
 import { byId } from "./dom.js";
+import { isOwnDrag } from "./dragout.js";
 
 /** A file, and the folder it came in: `shoes/red/`, or "". @typedef {{file: File, folder: string}} Arrival */
 
@@ -29,7 +30,7 @@ export function startIntake(take) {
   // The whole page takes a drop: a miss would make the browser leave the page for the file.
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
-    document.body.classList.add("over");
+    if (!isOwnDrag()) document.body.classList.add("over");
   });
   document.addEventListener("dragleave", (event) => {
     if (event.relatedTarget === null) document.body.classList.remove("over");
@@ -37,6 +38,7 @@ export function startIntake(take) {
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
     document.body.classList.remove("over");
+    if (isOwnDrag()) return; // a result let go over the page it came from
     const items = [...(event.dataTransfer?.items ?? [])].filter(({ kind }) => kind === "file");
     if (items.length > 0) take(await dropped(items)); // and not a text that was dropped by mistake
   });

@@ -1,13 +1,15 @@
 /** The API key, where the service asks for one; kept for this tab only. */
 
 import { byId } from "./dom.js";
+import { t } from "./i18n.js";
 import { recall, remember } from "./storage.js";
 
 const KEPT = "rmbg.key";
 
 export class Key {
-  #form = byId("key", HTMLFormElement);
+  #form = byId("key-form", HTMLFormElement);
   #input = byId("key-value", HTMLInputElement);
+  #fold = byId("key", HTMLDetailsElement);
 
   /** @param {() => void} entered what to do when the key is complete */
   constructor(entered) {
@@ -28,7 +30,16 @@ export class Key {
 
   /** Show the field. */
   ask() {
-    this.#form.hidden = false;
+    this.#fold.hidden = false;
+    this.#fold.open = true;
+    byId("key-state", HTMLElement).textContent = "";
+  }
+
+  /** The service has taken it: it needs no room any more. */
+  accept() {
+    if (this.#fold.hidden || !this.#fold.open || this.value === "") return;
+    this.#fold.open = false;
+    byId("key-state", HTMLElement).textContent = t("key.accepted");
   }
 
   focus() {

@@ -1,10 +1,14 @@
-/** The options of a removal that a person wants, as far as this service knows them. */
+/** The options of a removal that a person wants, for all pictures or for those selected. */
 
 import { byId, onClick, within } from "./dom.js";
-import { isWord, languageChanges, t } from "./i18n.js";
-import { keepFields, restoreFields } from "./storage.js";
+import { isWord, languageChanges, plural, t } from "./i18n.js";
+import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
+
+/** @typedef {import("./storage.js").Values} Values */
+/** @typedef {import("./picture.js").Picture} Picture */
 
 const DEFAULTS = { detail: "auto", shadow: "off" };
+const COUNTED = ["preset", "crop", "shadow", "detail", "decontaminate"];
 const KEPT = "rmbg.options";
 
 /** Tells with `change` that they are others. */
@@ -12,37 +16,45 @@ export class Options extends EventTarget {
   #form = byId("options-form", HTMLFormElement);
   /** @type {Record<string, string[]>} */
   #known = {};
+  /** @type {import("./api.js").Preset[]} */
+  #presets = [];
+  /** Those of every picture that has none of its own. @type {Values} */
+  #common = {};
+  /** What the form is for now. @type {Picture[]} */
+  #scope = [];
 
-  constructor() {
+  /** @param {import("./album.js").Album} album */
+  constructor(album) {
     super();
+    this.album = album;
+    this.#common = valuesOf(this.#form);
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#form.addEventListener("input", ({ target }) => {
-      this.#changed();
       if (target === this.#margin) this.#margin.reportValidity();
-      keepFields(this.#form, KEPT);
+      this.#take(valuesOf(this.#form));
     });
     this.#margin.addEventListener("change", () => {
       const { valueAsNumber: value, max } = this.#margin;
       this.#margin.value = String(Math.min(Math.max(value || 0, 0), Number(max)));
-      this.#changed();
+      this.#take(valuesOf(this.#form));
     });
     onClick(byId("options-reset", HTMLButtonElement), () => {
       this.#form.reset();
-      this.#changed();
-      keepFields(this.#form, KEPT);
+      this.#take(valuesOf(this.#form));
       within(byId("options", HTMLDetailsElement), "summary", HTMLElement).focus();
     });
-    languageChanges.addEventListener("change", () => this.offer(this.#known));
-    this.#draw();
+    languageChanges.addEventListener("change", () => this.offer(this.#known, this.#presets));
+    this.draw();
   }
 
   /**
    * Offer what the service knows.
    * @param {Record<string, string[]>} known each option and its values, where they are a list
+   * @param {import("./api.js").Preset[]} presets
    */
-  offer(known) {
+  offer(known, presets) {
     const first = Object.keys(this.#known).length === 0;
-    this.#known = known;
+    [this.#known, this.#presets] = [known, presets];
     for (const [name, standard] of Object.entries(DEFAULTS)) {
       const select = this.#field(name, HTMLSelectElement);
       const chosen = select.value || standard;
@@ -54,58 +66,94 @@ export class Options extends EventTarget {
       );
       select.value = chosen;
     }
-    if (first) restoreFields(this.#form, KEPT);
-    this.#changed();
+    const preset = this.#field("preset", HTMLSelectElement);
+    const chosen = preset.value;
+    const none = new Option(t("preset.none"), "", true);
+    preset.replaceChildren(none, ...presets.map(({ name, title }) => new Option(presetTitle(name, title), name)));
+    preset.value = chosen;
+    if (first) {
+      fillFields(this.#form, keptValues(KEPT));
+      this.#common = valuesOf(this.#form);
+    }
+    this.draw();
+    this.dispatchEvent(new Event("change"));
   }
 
-  /** The options that differ from the service's defaults, as they stand in a query. */
-  get chosen() {
-    /** @type {Record<string, string>} */
-    const chosen = { output: "cutout", format: "png" };
-    for (const [name, standard] of Object.entries(DEFAULTS)) {
-      const value = this.#field(name, HTMLSelectElement).value;
-      if (value && value !== standard) chosen[name] = value;
+  /** The options of a picture that differ from the service's defaults, as they stand in a query. @param {Picture} picture */
+  of(picture) {
+    return this.#query(picture.options ?? this.#common);
+  }
+
+  /** Show those of the pictures selected, or of all, and how many differ from the defaults. */
+  draw() {
+    const scope = [...this.album.selected];
+    if (scope.length !== this.#scope.length || scope[0] !== this.#scope[0]) {
+      fillFields(this.#form, scope[0]?.options ?? this.#common);
     }
-    /** @param {string} name of an option that the service knows */
-    const checked = (name) => name in this.#known && this.#field(name, HTMLInputElement).checked;
-    if ("decontaminate" in this.#known && !checked("decontaminate")) chosen.decontaminate = "false";
-    if (checked("crop")) {
-      chosen.crop = "true";
-      const unit = this.#field("margin-unit", HTMLSelectElement).value;
-      const { valueAsNumber: margin, validity } = this.#margin;
-      if (margin > 0 && validity.valid) chosen.margin = margin + unit;
+    this.#scope = scope;
+    byId("options-scope", HTMLElement).textContent = scope.length ? plural("options.scope", scope.length) : "";
+    const unit = this.#field("margin-unit", HTMLSelectElement).value;
+    this.#margin.max = unit === "%" ? "100" : "1000";
+    const changed = this.#query(valuesOf(this.#form));
+    const count = COUNTED.filter((name) => name in changed).length;
+    byId("options-changed", HTMLElement).textContent = count ? t("options.changed", { count }) : "";
+    byId("options-reset", HTMLElement).hidden = count === 0;
+    /** @type {Record<string, boolean>} */
+    const met = { crop: "crop" in changed, shadow: "shadow" in changed, original: !("preset" in changed) };
+    for (const field of this.#form.querySelectorAll("[data-option]")) {
+      if (!(field instanceof HTMLElement)) continue;
+      const { option = "", needs = "" } = field.dataset;
+      field.hidden = !(option in this.#known) || met[needs] === false;
     }
-    if (chosen.shadow && "shadow_opacity" in this.#known) {
-      const percent = this.#field("shadow_opacity", HTMLInputElement).valueAsNumber;
-      chosen.shadow_opacity = String(percent / 100);
-    }
-    return chosen;
   }
 
   get #margin() {
     return this.#field("margin", HTMLInputElement);
   }
 
-  #changed() {
-    this.#draw();
+  /**
+   * What has changed in the form is for the pictures it is for: a picture with options of its own
+   * keeps the others of them.
+   * @param {Values} values
+   */
+  #take(values) {
+    const before = this.#scope[0]?.options ?? this.#common;
+    const changed = Object.fromEntries(Object.entries(values).filter(([name, value]) => before[name] !== value));
+    if (this.#scope.length > 0) {
+      for (const picture of this.#scope) picture.options = { ...(picture.options ?? this.#common), ...changed };
+    } else {
+      this.#common = values;
+      for (const picture of this.album.pictures) {
+        if (picture.options) picture.options = { ...picture.options, ...changed };
+      }
+      keepValues(KEPT, values);
+    }
+    this.draw();
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Show only the fields that mean something now, and how many differ from the defaults. */
-  #draw() {
-    const unit = this.#field("margin-unit", HTMLSelectElement).value;
-    this.#margin.max = unit === "%" ? "100" : "1000";
-    const { output: _, format: __, ...changed } = this.chosen;
-    const count = ["crop", "shadow", "detail", "decontaminate"].filter((name) => name in changed).length;
-    byId("options-changed", HTMLElement).textContent = count ? t("options.changed", { count }) : "";
-    byId("options-reset", HTMLElement).hidden = count === 0;
-    /** @type {Record<string, boolean>} */
-    const met = { crop: "crop" in changed, shadow: "shadow" in changed };
-    for (const field of this.#form.querySelectorAll("[data-option]")) {
-      if (!(field instanceof HTMLElement)) continue;
-      const { option = "", needs = "" } = field.dataset;
-      field.hidden = !(option in this.#known) || met[needs] === false;
+  /** @param {Values} values */
+  #query(values) {
+    /** @type {Record<string, string>} */
+    const chosen = { output: "cutout" };
+    const preset = this.#presets.find(({ name }) => name === values.preset);
+    if (preset) chosen.preset = preset.name; // it has a format of its own
+    else chosen.format = "png";
+    for (const [name, standard] of Object.entries(DEFAULTS)) {
+      const value = String(values[name] ?? "");
+      if (value !== standard && this.#known[name]?.includes(value)) chosen[name] = value;
     }
+    if ("decontaminate" in this.#known && values.decontaminate === false) chosen.decontaminate = "false";
+    if ("crop" in this.#known && values.crop === true && !preset) {
+      chosen.crop = "true";
+      const [margin, unit] = [Number(values.margin), String(values["margin-unit"])];
+      const most = unit === "%" ? 100 : 1000;
+      if (Number.isInteger(margin) && margin > 0 && margin <= most) chosen.margin = margin + unit;
+    }
+    if (chosen.shadow && "shadow_opacity" in this.#known) {
+      chosen.shadow_opacity = String(Number(values.shadow_opacity) / 100);
+    }
+    return chosen;
   }
 
   /**
@@ -116,4 +164,10 @@ export class Options extends EventTarget {
   #field(name, kind) {
     return within(this.#form, `[name="${name}"]`, kind);
   }
+}
+
+/** @param {string} name of a preset @param {string} title in the service's words */
+export function presetTitle(name, title) {
+  const word = `preset.${name}`;
+  return isWord(word) ? t(word) : title;
 }

@@ -1,6 +1,6 @@
 /** What goes wrong, and what to tell a person about it. */
 
-import { bytesText, isWord, t } from "./i18n.js";
+import { bytesText, isWord, pixelsText, t } from "./i18n.js";
 
 /** Sending the same picture again would fail again. */
 const FINAL = new Set([
@@ -43,7 +43,7 @@ export class Problem extends Error {
   advice(limits) {
     return t(this.#word("advice"), {
       size: bytesText(limits.max_body_bytes),
-      pixels: Math.floor(limits.max_image_pixels / 1e6),
+      pixels: pixelsText(limits.max_image_pixels),
     });
   }
 

@@ -3,7 +3,7 @@
 import { removeBackground } from "./api.js";
 import { Problem } from "./problems.js";
 
-/** @typedef {import("./album.js").Picture} Picture */
+/** @typedef {import("./picture.js").Picture} Picture */
 
 /** After these the next picture would fare no better. */
 const ENDS_THE_RUN = new Set(["unauthorized", "network", "device-failure"]);
@@ -23,7 +23,7 @@ export class Runner extends EventTarget {
 
   /**
    * @param {import("./album.js").Album} album
-   * @param {() => Record<string, string>} options
+   * @param {(picture: Picture) => Record<string, string>} options of one picture
    * @param {() => string} key
    */
   constructor(album, options, key) {
@@ -64,27 +64,29 @@ export class Runner extends EventTarget {
    * @returns {Picture[]}
    */
   get pending() {
-    const query = queryOf(this.options());
-    return this.album.pictures.filter(
-      ({ state, madeWith, failed, problem }) =>
-        !(failed && problem?.final) && (state !== "done" || madeWith !== query),
-    );
+    return this.album.pictures.filter((picture) => {
+      const final = picture.failed && picture.problem?.final;
+      return !final && (picture.state !== "done" || this.#stale(picture));
+    });
   }
 
   /** Those with a result of other options than those chosen now. */
   get stale() {
-    const query = queryOf(this.options());
-    return this.album.pictures.filter(({ state, madeWith }) => state === "done" && madeWith !== query);
+    return this.album.pictures.filter((picture) => picture.state === "done" && this.#stale(picture));
+  }
+
+  /** @param {Picture} picture */
+  #stale(picture) {
+    return picture.madeWith !== queryOf(this.options(picture));
   }
 
   /**
-   * Process `pictures`, and those that are added meanwhile, all with the options of this moment.
+   * Process `pictures`, and those that are added meanwhile, each with its options at its turn.
    * @param {Picture[]} pictures
    */
   async start(pictures) {
     if (this.#run || pictures.length === 0) return;
     const run = new AbortController();
-    const options = this.options();
     [this.#run, this.#ended, this.#began] = [run, 0, performance.now()];
     this.album.following = true;
     this.#others = new Set(this.album.pictures);
@@ -93,7 +95,7 @@ export class Runner extends EventTarget {
       this.album.update(picture, { state: "waiting", problem: null });
     }
     for (let [picture] = this.ahead; picture && !run.signal.aborted; [picture] = this.ahead) {
-      await this.#process(picture, options, run);
+      await this.#process(picture, run);
       this.#ended += 1;
     }
     this.#run = null;
@@ -118,14 +120,13 @@ export class Runner extends EventTarget {
 
   /**
    * @param {Picture} picture
-   * @param {Record<string, string>} options
    * @param {AbortController} run
    */
-  async #process(picture, options, run) {
+  async #process(picture, run) {
     this.album.show(picture);
     this.#say("start", picture);
     try {
-      await this.#untilTaken(picture, options, run.signal);
+      await this.#untilTaken(picture, this.options(picture), run.signal);
       this.#say("done", picture);
     } catch (error) {
       if (run.signal.aborted) {
@@ -155,6 +156,7 @@ export class Runner extends EventTarget {
           this.key(),
           (progress) => this.album.update(picture, { progress }),
           signal,
+          (await picture.mend?.guidance(options)) ?? null,
         );
         const madeWith = queryOf(options);
         const made = { cutout, madeWith, saved: false };

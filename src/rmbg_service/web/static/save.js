@@ -1,24 +1,19 @@
-/** Results leave the page: as one file, through the clipboard, as a ZIP of all. */
+/** Results leave the page: as one file, as a ZIP of many, through the clipboard, a share or a drag. */
 
-import { fetchLayers } from "./api.js";
 import { byId, onClick, setIdle, within } from "./dom.js";
-import { languageChanges, t } from "./i18n.js";
-import { paintCutout, paintMatte } from "./paint.js";
+import { archiveName, fileName, formatName, formatOf, makeFile, makePng } from "./files.js";
+import { languageChanges, plural, t } from "./i18n.js";
+import { presetTitle } from "./options.js";
 import { Problem } from "./problems.js";
-import { keepFields, restoreFields } from "./storage.js";
-import { zip } from "./zip.js";
+import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
+import { unzip, zip } from "./zip.js";
 
-/** @typedef {import("./album.js").Picture} Picture */
-/** @typedef {"png" | "webp" | "jpeg" | "matte" | "layers"} Format */
+/** @typedef {import("./picture.js").Picture} Picture */
+/** @typedef {import("./files.js").Export} Export */
 
-const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg", matte: "png", layers: "zip" };
-const NAMES = { png: "PNG", webp: "WebP", jpeg: "JPEG" };
-const STEMS = { png: "cutout", webp: "cutout", jpeg: "cutout", matte: "matte", layers: "layers" };
 const KEPT = "rmbg.file";
 const FREE_AFTER_MS = 60_000;
 const COPIED_MS = 2000;
-/** What file systems refuse in a name. */
-const UNSAFE = /[\\/:*?"<>|\x00-\x1f]/g;
 /** Larger archives come in several: browsers hold a download as a whole. */
 const ARCHIVE_BYTES = 2e9;
 
@@ -26,8 +21,12 @@ export class Save {
   #form = byId("file-form", HTMLFormElement);
   #menu = byId("file", HTMLDetailsElement);
   #copy = byId("copy", HTMLButtonElement);
-  #zip = byId("zip", HTMLButtonElement);
+  #share = byId("share", HTMLButtonElement);
   #button = byId("download", HTMLButtonElement);
+  /** What is being packed, as a text. */
+  #packing = "";
+  /** @type {Picture | null} */
+  #shown = null;
 
   /**
    * @param {import("./album.js").Album} album
@@ -40,68 +39,106 @@ export class Save {
     this.backdrop = backdrop;
     this.key = key;
     this.say = say;
-    restoreFields(this.#form, KEPT);
+    fillFields(this.#form, keptValues(KEPT));
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#form.addEventListener("input", () => {
-      this.draw();
-      keepFields(this.#form, KEPT);
+      album.changed();
+      keepValues(KEPT, valuesOf(this.#form));
     });
-    for (const source of [languageChanges, backdrop]) {
-      source.addEventListener("change", () => this.draw());
-    }
+    languageChanges.addEventListener("change", () => this.draw());
+    backdrop.addEventListener("change", () => album.changed());
     this.#closeMenuWhenLeft();
-    const [one, all] = [byId("save-problem", HTMLElement), byId("zip-problem", HTMLElement)];
-    onClick(this.#button, () => this.#try(one, () => this.#download()));
-    onClick(this.#copy, () => this.#try(one, () => this.#toClipboard()));
-    onClick(this.#zip, () => this.#try(all, () => this.#downloadAll()));
+    onClick(this.#button, () => this.#try(() => this.#downloadShown()));
+    onClick(this.#copy, () => this.#try(() => this.#toClipboard()));
+    onClick(this.#share, () => this.#try(() => this.#shareShown()));
+    this.#share.hidden = !canShare();
     this.draw();
+  }
+
+  /** Whether an archive is being packed. */
+  get busy() {
+    return this.#packing !== "";
+  }
+
+  /** Whether this browser makes the file itself. */
+  get quick() {
+    return this.#export.format !== "layers";
+  }
+
+  /** What the large button would save. */
+  get goText() {
+    if (this.#packing) return this.#packing;
+    const { selected, results, pictures } = this.album;
+    const count = this.#toSave.length;
+    if (selected.size) return plural("download.selected", count);
+    if (pictures.length === 1) return t("download");
+    return plural(results.length === pictures.length ? "download.all" : "download.some", count);
+  }
+
+  /** What the files are, if they are of one kind: `PNG, transparent`. */
+  get kindText() {
+    const kinds = new Set(this.#toSave.map((picture) => this.#kindOf(picture)));
+    return kinds.size === 1 ? ([...kinds][0] ?? "") : "";
+  }
+
+  /** @param {Picture | null} picture */
+  #kindOf(picture) {
+    const { preset = "" } = picture?.cutout ?? {};
+    if (preset) return presetTitle(preset, preset);
+    const { format } = this.#export;
+    if (format === "matte" || format === "layers") return formatName(format);
+    const white = format === "jpeg" && this.backdrop.kind === "transparent";
+    return t("file.kind", { format: formatName(format), backdrop: t(`kind.${white ? "white" : this.backdrop.kind}`) });
+  }
+
+  /** Save the results that are selected, or all: several as a ZIP. */
+  async download() {
+    const pictures = this.#toSave;
+    const [only] = pictures;
+    if (only && pictures.length === 1) await this.#try(() => this.#downloadOne(only));
+    else if (only) await this.#try(() => this.#downloadMany(pictures));
   }
 
   /** Say what each button would give. */
   draw() {
     if (this.#shown !== this.album.shown) byId("save-problem", HTMLElement).textContent = "";
     this.#shown = this.album.shown;
-    const format = this.#format;
+    const { format } = this.#export;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
     within(this.#form, "output", HTMLOutputElement).value = quality.value;
     for (const field of this.#form.querySelectorAll("[data-when]")) {
       if (!(field instanceof HTMLElement)) continue;
       field.hidden = !(field.dataset.when ?? "").split(" ").includes(format);
     }
-    const choosable = this.backdrop.chosen && (format === "png" || format === "webp");
-    const kind = choosable ? t(this.#flat ? "file.flat" : "file.transparent") : "";
-    byId("format-name", HTMLElement).textContent = nameOf(format);
+    const made = Boolean(this.album.shown?.cutout?.preset); // its format and background are the preset's
+    this.#menu.hidden = within(document, ".backdrops", HTMLElement).hidden = made;
+    const kind = this.#kindOf(made ? null : this.album.shown);
     byId("format-kind", HTMLElement).textContent = kind;
-    within(this.#menu, "summary", HTMLElement).ariaLabel = `${t("format")}: ${nameOf(format)} ${kind}`;
-    const results = this.album.pictures.filter(({ cutout }) => cutout).length;
-    const all = results === this.album.pictures.length;
-    this.#zip.title = t("zip.kind", { name: nameOf(this.#archiveFormat) });
-    if (!this.#packing) this.#zipText = all ? t("zip") : t("zip.some", { count: results });
+    within(this.#menu, "summary", HTMLElement).ariaLabel = `${t("format")}: ${kind}`;
   }
 
-  #packing = false;
-  /** @type {Picture | null} */
-  #shown = null;
-
-  /** @param {string} text */
-  set #zipText(text) {
-    within(this.#zip, "span", HTMLElement).textContent = text;
+  /**
+   * The file of the picture on show, as Download gives it.
+   * @returns {Promise<File | null>}
+   */
+  async fileOfShown() {
+    const picture = this.album.shown;
+    if (!picture?.cutout) return null;
+    const wanted = this.#export;
+    const blob = await makeFile(picture, wanted, this.key());
+    return new File([blob], fileName(picture, wanted), { type: blob.type });
   }
 
-  /** @returns {Format} */
-  get #format() {
+  get #toSave() {
+    return this.album.scope.filter(({ cutout }) => cutout);
+  }
+
+  /** @returns {Export} */
+  get #export() {
     const { value } = within(this.#form, "[name=format]:checked", HTMLInputElement);
-    return value in ENDINGS ? /** @type {Format} */ (value) : "png";
-  }
-
-  /** Layers are made by the service one by one, so an archive of all has PNGs in their place. */
-  get #archiveFormat() {
-    return this.#format === "layers" ? "png" : this.#format;
-  }
-
-  /** Whether the chosen background goes into the file. */
-  get #flat() {
-    return within(this.#form, "input[name=backdrop]", HTMLInputElement).checked;
+    const quality = within(this.#form, "input[name=quality]", HTMLInputElement).valueAsNumber / 100;
+    const pattern = within(this.#form, "input[name=name]", HTMLInputElement).value;
+    return { format: formatOf(value), quality, backdrop: this.backdrop.chosen, pattern };
   }
 
   #closeMenuWhenLeft() {
@@ -119,50 +156,40 @@ export class Save {
     });
   }
 
-  /**
-   * Tell when it cannot be done.
-   * @param {HTMLElement} place
-   * @param {() => Promise<void>} act
-   */
-  async #try(place, act) {
-    place.textContent = "";
+  /** Tell when it cannot be done, by the button and in the result's panel. @param {() => Promise<void>} act */
+  async #try(act) {
+    const places = [byId("save-problem", HTMLElement), byId("dock-problem", HTMLElement)];
+    for (const place of places) place.textContent = "";
     try {
       await act();
     } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") return; // a share called off
       const reason = error instanceof Error ? error.message : String(error);
-      place.textContent =
+      const text =
         error instanceof Problem ? `${error.title}. ${error.detail}` : `${t("save.failed")} (${reason})`;
+      for (const place of places) place.textContent = text;
     }
   }
 
-  /**
-   * The file that the form asks for.
-   * @param {Picture} picture
-   * @param {Format} format
-   * @returns {Promise<Blob>}
-   */
-  async #make({ file, cutout, madeWith }, format) {
-    if (!cutout) throw new Error("no result");
-    if (format === "layers") return fetchLayers(file, madeWith, this.key());
-    if (format === "matte") return paintMatte(cutout.blob);
-    const backdrop = this.#flat || format === "jpeg" ? this.backdrop.chosen : null;
-    if (format === "png" && !backdrop) return cutout.blob;
-    const quality = within(this.#form, "input[name=quality]", HTMLInputElement).valueAsNumber / 100;
-    const under = format === "jpeg" ? (backdrop ?? { colour: "#ffffff" }) : backdrop;
-    return paintCutout(cutout.blob, `image/${format}`, quality, under);
-  }
-
-  async #download() {
+  async #downloadShown() {
     const picture = this.album.shown;
     if (!picture?.cutout) return;
-    const [format, { cutout }] = [this.#format, picture];
     setIdle(this.#button, true);
-    this.#button.classList.toggle("waiting", format === "layers");
     try {
-      offer(await this.#make(picture, format), fileName(picture, format));
-      if (picture.cutout === cutout) this.album.update(picture, { saved: true });
+      await this.#downloadOne(picture);
     } finally {
       setIdle(this.#button, false);
+    }
+  }
+
+  /** @param {Picture} picture */
+  async #downloadOne(picture) {
+    const [wanted, { cutout }] = [this.#export, picture];
+    this.#button.classList.toggle("waiting", wanted.format === "layers");
+    try {
+      offer(await makeFile(picture, wanted, this.key()), fileName(picture, wanted));
+      if (picture.cutout === cutout) this.album.update(picture, { saved: true });
+    } finally {
       this.#button.classList.remove("waiting");
     }
   }
@@ -174,7 +201,8 @@ export class Save {
       byId("save-problem", HTMLElement).textContent = t("copy.insecure");
       return;
     }
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": picture.cutout.blob })]);
+    const png = makePng(picture, this.#export, this.key());
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
     this.album.update(picture, { saved: true });
     const text = byId("copy-text", HTMLElement);
     text.textContent = t("copied");
@@ -182,68 +210,48 @@ export class Save {
     setTimeout(() => (text.textContent = t("copy")), COPIED_MS);
   }
 
-  async #downloadAll() {
-    const format = this.#archiveFormat;
-    const pictures = this.album.pictures.filter(({ cutout }) => cutout);
-    setIdle(this.#zip, true);
-    this.#packing = true;
+  async #shareShown() {
+    const [picture, file] = [this.album.shown, await this.fileOfShown()];
+    if (!picture || !file) return;
+    await navigator.share({ files: [file] });
+    this.album.update(picture, { saved: true });
+  }
+
+  /** @param {Picture[]} pictures */
+  async #downloadMany(pictures) {
+    const wanted = this.#export;
     try {
       /** @type {{name: string, blob: Blob}[]} */
       let files = [];
       let [bytes, archives] = [0, 0];
       const taken = new Set();
       for (const [place, picture] of pictures.entries()) {
-        this.#zipText = t("zip.busy", { count: place + 1, total: pictures.length });
-        const blob = await this.#make(picture, format);
+        this.#packing = t("zip.busy", { count: place + 1, total: pictures.length });
+        this.album.changed();
+        const blob = await makeFile(picture, wanted, this.key());
         if (bytes + blob.size > ARCHIVE_BYTES && files.length > 0) {
           offer(await zip(files), `cutouts-${++archives}.zip`);
           [files, bytes] = [[], 0];
         }
-        files.push({ name: archiveName(picture, format, taken), blob });
+        const name = archiveName(picture, wanted, taken);
+        const layers = blob.type === "application/zip" ? await unzip(blob) : null;
+        if (layers) files.push(...layers.map((layer) => ({ ...layer, name: `${name}/${layer.name}` })));
+        else files.push({ name, blob });
         bytes += blob.size;
       }
       offer(await zip(files), archives ? `cutouts-${archives + 1}.zip` : "cutouts.zip");
       for (const picture of pictures) picture.saved = true;
     } finally {
-      this.#packing = false;
-      setIdle(this.#zip, false);
-      this.draw();
+      this.#packing = "";
+      this.album.changed();
     }
   }
 }
 
-/** @param {Format} format */
-function nameOf(format) {
-  return format === "matte" || format === "layers" ? t(`format.${format}-name`) : NAMES[format];
-}
-
-/**
- * `photo.jpg` becomes `photo-cutout.png`.
- * @param {Picture} picture
- * @param {Format} format
- * @param {string} [more] after its stem
- */
-function fileName(picture, format, more = "") {
-  const stem = picture.name.normalize("NFC").replace(UNSAFE, "_").replace(/\.[^.]*$/, "") || "picture";
-  return `${stem}-${STEMS[format]}${more}.${ENDINGS[format]}`;
-}
-
-/**
- * The same in an archive, in the folder that the picture came in; of equal names the second one is
- * `photo-cutout-2.png`.
- * @param {Picture} picture
- * @param {Format} format
- * @param {Set<string>} taken names of the same archive, and now this one
- */
-function archiveName(picture, format, taken) {
-  const parts = picture.folder.normalize("NFC").split("/");
-  const folder = parts.map((part) => part.replace(UNSAFE, "_")).join("/");
-  let name = folder + fileName(picture, format);
-  for (let count = 2; taken.has(name.toLowerCase()); count++) {
-    name = folder + fileName(picture, format, `-${count}`);
-  }
-  taken.add(name.toLowerCase());
-  return name;
+/** Whether files can be shared here, and people expect it: on a phone or tablet. */
+function canShare() {
+  const some = new File([""], "picture.png", { type: "image/png" });
+  return matchMedia("(pointer: coarse)").matches && Boolean(navigator.canShare?.({ files: [some] }));
 }
 
 /**

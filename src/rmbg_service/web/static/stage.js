@@ -9,6 +9,8 @@ const PIXELS_FROM_ZOOM = 3;
 export class Stage {
   /** @type {Frame | null} */
   frame = null;
+  /** Whether a pointer paints here, and does not move the picture. */
+  painted = false;
   /** @type {Blob | null} */
   #blob = null;
   #url = "";
@@ -105,6 +107,16 @@ export class Stage {
       x: snapped(element.clientWidth / 2 + (x - centre.x) * scale, left),
       y: snapped(element.clientHeight / 2 + (y - centre.y) * scale, top),
     };
+  }
+
+  /**
+   * The pixel of the picture at (x, y) of the preview, in CSS px.
+   * @param {number} x
+   * @param {number} y
+   */
+  toPicture(x, y) {
+    const { element, scale, centre } = this;
+    return { x: centre.x + (x - element.clientWidth / 2) / scale, y: centre.y + (y - element.clientHeight / 2) / scale };
   }
 
   /**

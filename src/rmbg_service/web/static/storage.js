@@ -25,28 +25,39 @@ export function remember(area, name, value) {
   }
 }
 
-/**
- * Keep what is chosen in `form` for the next visit.
- * @param {HTMLFormElement} form
- * @param {string} name
- */
-export function keepFields(form, name) {
-  /** @type {Record<string, string | boolean>} */
+/** What the fields of a form say, by their names. @typedef {Record<string, string | boolean>} Values */
+
+/** @param {HTMLFormElement} form */
+export function valuesOf(form) {
+  /** @type {Values} */
   const values = {};
   for (const field of fieldsOf(form)) {
     if (field.type === "checkbox") values[field.name] = field.checked;
     else if (field.type !== "radio" || field.checked) values[field.name] = field.value;
   }
-  remember("localStorage", name, JSON.stringify(values));
+  return values;
 }
 
 /**
- * Choose in `form` what was kept, as far as it still has it.
- * @param {HTMLFormElement} form
+ * Keep values for the next visit.
  * @param {string} name
+ * @param {Values} values
  */
-export function restoreFields(form, name) {
-  const values = parsed(recall("localStorage", name));
+export function keepValues(name, values) {
+  remember("localStorage", name, JSON.stringify(values));
+}
+
+/** What was kept, which may be anything. @param {string} name */
+export function keptValues(name) {
+  return parsed(recall("localStorage", name));
+}
+
+/**
+ * Choose `values` in `form`, as far as it has them.
+ * @param {HTMLFormElement} form
+ * @param {Record<string, unknown>} values
+ */
+export function fillFields(form, values) {
   for (const field of fieldsOf(form)) {
     const value = values[field.name];
     if (field.type === "checkbox") field.checked = typeof value === "boolean" ? value : field.checked;

@@ -1,12 +1,12 @@
-/** Small drawings for the strip, one at a time: a decoded photo takes 4 bytes a pixel. */
+/** Small drawings for the contact sheet, one at a time: a decoded photo takes 4 bytes a pixel. */
 
-const SIDE_PX = 96;
+const SIDE_PX = 288;
 
 /** @type {Promise<unknown>} */
 let last = Promise.resolve();
 
 /**
- * A square canvas with `blob`'s picture, null when this browser cannot decode it.
+ * A small canvas with `blob`'s whole picture, null when this browser cannot decode it.
  * @param {Blob} blob
  * @returns {Promise<HTMLCanvasElement | null>}
  */
@@ -18,13 +18,14 @@ export function drawThumb(blob) {
 
 /** @param {Blob} blob */
 async function draw(blob) {
-  const bitmap = await createImageBitmap(blob, { resizeWidth: 2 * SIDE_PX, resizeQuality: "medium" });
+  const bitmap = await createImageBitmap(blob);
   const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = SIDE_PX;
-  const scale = SIDE_PX / Math.min(bitmap.width, bitmap.height);
-  const [width, height] = [bitmap.width * scale, bitmap.height * scale];
-  const [x, y] = [(SIDE_PX - width) / 2, (SIDE_PX - height) / 2];
-  canvas.getContext("2d")?.drawImage(bitmap, x, y, width, height);
+  const scale = Math.min(SIDE_PX / Math.max(bitmap.width, bitmap.height), 1);
+  canvas.width = Math.max(Math.round(bitmap.width * scale), 1);
+  canvas.height = Math.max(Math.round(bitmap.height * scale), 1);
+  const context = canvas.getContext("2d");
+  if (context) context.imageSmoothingQuality = "high";
+  context?.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
   return canvas;
 }

@@ -1,5 +1,5 @@
 /**
- * A ZIP archive of files that are compressed already, so stored as they are.
+ * ZIP archives of files that are compressed already, so stored as they are.
  *
  * Format: PKWARE, APPNOTE.TXT 6.3.10, sections 4.3.7, 4.3.12 and 4.3.16; names are UTF-8 (flag bit
  * 11). Without ZIP64 an archive holds less than 4 GB and 65,536 files.
@@ -8,6 +8,7 @@
 const UTF8_NAMES = 0x0800;
 const VERSION = 20;
 const MOST_BYTES = 0xffffffff;
+const END_BYTES = 22;
 
 /**
  * @param {Iterable<{name: string, blob: Blob}>} files
@@ -40,6 +41,29 @@ export async function zip(files, time = new Date()) {
     [4, 0x06054b50], [2, 0], [2, 0], [2, count], [2, count], [4, directoryBytes], [4, offset], [2, 0],
   ]); // prettier-ignore
   return new Blob([...parts, ...directory, end], { type: "application/zip" });
+}
+
+/**
+ * The files of an archive that holds them as they are, as `zip` and the service write it.
+ * @param {Blob} archive
+ * @returns {Promise<{name: string, blob: Blob}[]>}
+ */
+export async function unzip(archive) {
+  const view = new DataView(await archive.arrayBuffer());
+  const end = view.byteLength - END_BYTES;
+  if (end < 0 || view.getUint32(end, true) !== 0x06054b50) throw new Error("not a ZIP archive");
+  const files = [];
+  let at = view.getUint32(end + 16, true);
+  for (let count = view.getUint16(end + 10, true); count > 0; count--) {
+    if (view.getUint16(at + 10, true) !== 0) throw new Error("a compressed file in a ZIP archive");
+    const [size, nameSize] = [view.getUint32(at + 24, true), view.getUint16(at + 28, true)];
+    const name = new TextDecoder().decode(new Uint8Array(view.buffer, at + 46, nameSize));
+    const local = view.getUint32(at + 42, true);
+    const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
+    files.push({ name, blob: archive.slice(start, start + size) });
+    at += 46 + nameSize + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
+  }
+  return files;
 }
 
 /**

@@ -1,0 +1,248 @@
+/** Touching up a result: the brush's tools, and the service applies each stroke. */
+
+import { removeBackground } from "./api.js";
+import { byId, onClick, setIdle, within } from "./dom.js";
+import { isTyping } from "./keys.js";
+import { Mend } from "./mend.js";
+import { Painting } from "./painting.js";
+import { Problem } from "./problems.js";
+import { queryOf } from "./runner.js";
+
+/** @typedef {import("./picture.js").Picture} Picture */
+/** @typedef {import("./api.js").Cutout} Cutout */
+
+/** The options that what is painted on depends on: it is neither cropped nor placed, and has no shadow. */
+const PLAIN = ["output", "format", "detail", "decontaminate"];
+const SIZE_STEP = 1.15;
+
+/** Tells with `made` that a picture has another result. */
+export class Brush extends EventTarget {
+  #button = byId("touch-up", HTMLButtonElement);
+  #tools = byId("brush-tools", HTMLElement);
+  #size = byId("brush-size", HTMLInputElement);
+  #smart = byId("brush-smart", HTMLInputElement);
+  /** @type {Picture | null} */
+  #picture = null;
+  /** Results after so many strokes. @type {Map<number, Cutout>} */
+  #results = new Map();
+  #request = new AbortController();
+
+  /**
+   * @param {import("./album.js").Album} album
+   * @param {import("./viewer.js").Viewer} viewer
+   * @param {(picture: Picture) => Record<string, string>} options of one picture
+   * @param {() => string} key
+   * @param {import("./runner.js").Runner} runner
+   */
+  constructor(album, viewer, options, key, runner) {
+    super();
+    this.album = album;
+    this.viewer = viewer;
+    this.options = options;
+    this.key = key;
+    this.runner = runner;
+    this.painting = new Painting(viewer.result, () => ({
+      keep: within(this.#tools, "input[name=brush]:checked", HTMLInputElement).value === "keep",
+      smart: this.#smart.checked,
+      radius: this.#size.valueAsNumber / 2,
+    }));
+    this.painting.addEventListener("stroke", (event) => {
+      if (!(event instanceof CustomEvent)) return;
+      this.#change((mend) => {
+        mend.add(event.detail);
+        for (const count of [...this.#results.keys()]) if (count >= mend.count) this.#results.delete(count);
+      });
+    });
+    this.painting.addEventListener("wheel", (event) => {
+      if (event instanceof CustomEvent) this.#resize(event.detail);
+    });
+    this.#tools.addEventListener("input", () => this.painting.draw());
+    onClick(this.#button, () => this.start());
+    onClick(byId("brush-undo", HTMLButtonElement), () => this.#change((mend) => mend.undo()));
+    onClick(byId("brush-redo", HTMLButtonElement), () => this.#change((mend) => mend.redo()));
+    onClick(byId("brush-clear", HTMLButtonElement), () => this.#change((mend) => mend.clear()));
+    onClick(byId("brush-done", HTMLButtonElement), () => {
+      this.stop();
+      this.#button.focus();
+    });
+    document.addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  get active() {
+    return this.#picture !== null;
+  }
+
+  /** Offer it to those who have a service that knows strokes. @param {boolean} known */
+  offer(known) {
+    this.#button.hidden = !known;
+  }
+
+  /** Paint on the picture on show. */
+  async start() {
+    const picture = this.album.shown;
+    if (!picture?.cutout || picture.busy || this.#picture) return;
+    this.#picture = picture;
+    this.#results.clear();
+    this.painting.on = true;
+    this.#problem("");
+    this.draw();
+    await this.#try(async (signal) => {
+      const plain = this.#plain(picture);
+      const asIs = picture.madeWith === queryOf(plain);
+      const guidance = picture.mend ? await picture.mend.guidance(plain) : null;
+      const cutout = asIs && picture.cutout ? picture.cutout : await this.#ask(picture, guidance, signal);
+      picture.mend ??= new Mend(picture.file, cutout, this.key);
+      this.#results.set(picture.mend.count, cutout);
+      this.#show(picture, cutout);
+    });
+    this.viewer.result.element.focus({ preventScroll: true });
+  }
+
+  /** Back to looking. What was painted is in the result, with all its options. */
+  stop() {
+    const picture = this.#picture;
+    if (!picture) return;
+    this.#request.abort();
+    this.#picture = null;
+    this.painting.on = false;
+    this.viewer.edit(null);
+    this.draw();
+    if (picture.madeWith === "") this.runner.start([picture]);
+  }
+
+  draw() {
+    const picture = this.#picture;
+    if (picture && this.album.shown !== picture) return this.stop();
+    this.#tools.hidden = !picture;
+    byId("tools", HTMLElement).hidden ||= Boolean(picture);
+    setIdle(byId("brush-undo", HTMLElement), !picture?.mend?.canUndo);
+    setIdle(byId("brush-redo", HTMLElement), !picture?.mend?.canRedo);
+    setIdle(byId("brush-clear", HTMLElement), !picture?.mend?.canUndo && !picture?.mend?.canRedo);
+  }
+
+  /** @param {(mend: Mend) => void} act */
+  #change(act) {
+    const picture = this.#picture;
+    const mend = picture?.mend;
+    if (!picture || !mend) return this.painting.settle(); // painted before there was something to paint on
+    act(mend);
+    this.#problem("");
+    this.draw();
+    const known = this.#results.get(mend.count);
+    this.#request.abort();
+    if (known) {
+      this.#busy = false;
+      return this.#take(picture, known);
+    }
+    this.#try(async (signal) => {
+      const count = mend.count;
+      const cutout = await this.#ask(picture, await mend.guidance(this.#plain(picture)), signal);
+      this.#results.set(count, cutout);
+      this.#take(picture, cutout);
+    });
+  }
+
+  /**
+   * One request at a time: a newer stroke takes the place of the one before, and has it in it.
+   * @param {(signal: AbortSignal) => Promise<void>} act
+   */
+  async #try(act) {
+    this.#request.abort();
+    const request = new AbortController();
+    this.#request = request;
+    this.#busy = true;
+    try {
+      await act(request.signal);
+    } catch (error) {
+      if (request.signal.aborted) return;
+      this.painting.settle();
+      this.#problem(error instanceof Problem ? `${error.title}. ${error.detail}` : String(error));
+    }
+    if (this.#request === request) this.#busy = false;
+  }
+
+  /**
+   * A service that is busy with other pictures is asked again.
+   * @param {Picture} picture
+   * @param {import("./mend.js").Guidance | null} guidance
+   * @param {AbortSignal} signal
+   */
+  async #ask(picture, guidance, signal) {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const options = this.#plain(picture);
+        return await removeBackground(picture.file, options, this.key(), () => {}, signal, guidance);
+      } catch (error) {
+        if (!(error instanceof Problem) || error.type !== "overloaded") throw error;
+        await new Promise((wake) => setTimeout(wake, error.retryAfter * 1000));
+      }
+    }
+  }
+
+  /** A new result: the picture's own, unless its options ask for more than what is painted on. @param {Picture} picture @param {Cutout} cutout */
+  #take(picture, cutout) {
+    this.#show(picture, cutout);
+    const plain = queryOf(this.#plain(picture));
+    if (queryOf(this.options(picture)) === plain) {
+      this.album.update(picture, { cutout, madeWith: plain, saved: false, state: "done", problem: null });
+      this.dispatchEvent(new CustomEvent("made", { detail: picture }));
+    } else this.album.update(picture, { madeWith: "" });
+  }
+
+  /** @param {Picture} picture @param {Cutout} cutout */
+  #show(picture, cutout) {
+    if (this.#picture !== picture) return;
+    this.viewer.edit({ picture, cutout }).then(() => this.painting.settle());
+    this.draw();
+  }
+
+  /** @param {Picture} picture */
+  #plain(picture) {
+    return Object.fromEntries(Object.entries(this.options(picture)).filter(([name]) => PLAIN.includes(name)));
+  }
+
+  /** @param {boolean} busy */
+  set #busy(busy) {
+    byId("brush-busy", HTMLElement).hidden = !busy;
+  }
+
+  /** @param {string} text */
+  #problem(text) {
+    byId("brush-problem", HTMLElement).textContent = text;
+  }
+
+  /** @param {number} way 1 for larger, -1 for smaller */
+  #resize(way) {
+    this.#size.valueAsNumber = Math.round(this.#size.valueAsNumber * SIZE_STEP ** way + way);
+    this.painting.draw();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
+    if (!this.active || isTyping(event.target) || event.defaultPrevented) return;
+    const command = event.ctrlKey || event.metaKey;
+    const name = (command ? (event.shiftKey ? "shift+" : "ctrl+") : "") + event.key.toLowerCase();
+    /** @type {Record<string, () => void>} */
+    const acts = {
+      "[": () => this.#resize(-1),
+      "]": () => this.#resize(1),
+      k: () => this.#pick("keep"),
+      e: () => this.#pick("erase"),
+      "ctrl+z": () => this.#change((mend) => mend.undo()),
+      "shift+z": () => this.#change((mend) => mend.redo()),
+      "ctrl+y": () => this.#change((mend) => mend.redo()),
+      escape: () => this.stop(),
+    };
+    const act = acts[name];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  /** @param {"keep" | "erase"} value */
+  #pick(value) {
+    within(this.#tools, `input[value=${value}]`, HTMLInputElement).checked = true;
+    this.painting.draw();
+  }
+}

@@ -1,0 +1,65 @@
+/** A file, and what has become of it. */
+
+import { Problem } from "./problems.js";
+
+/**
+ * `refused`: by the page itself, never to be sent.
+ * @typedef {"waiting" | "working" | "backoff" | "done" | "failed" | "cancelled" | "refused"} State
+ */
+
+let lastId = 0;
+
+/** Holds no pixels: the browser keeps files and results. */
+export class Picture {
+  /**
+   * @param {File} file
+   * @param {string} [folder] that it came in: `shoes/red/`
+   */
+  constructor(file, folder = "") {
+    this.id = ++lastId;
+    this.file = file;
+    this.folder = folder;
+    /** @type {State} */
+    this.state = "waiting";
+    /** @type {import("./api.js").Progress | null} */
+    this.progress = null;
+    /** Seconds until the next try, in the state `backoff`. */
+    this.seconds = 0;
+    /** @type {Problem | null} */
+    this.problem = null;
+    /** @type {import("./api.js").Cutout | null} */
+    this.cutout = null;
+    /** The options that `cutout` was made with, as a query. */
+    this.madeWith = "";
+    /** Options of its own, where they differ from those for all. @type {import("./storage.js").Values | null} */
+    this.options = null;
+    /** What was painted on its result. @type {import("./mend.js").Mend | null} */
+    this.mend = null;
+    /** Whether `cutout` has left the page. */
+    this.saved = false;
+    /** A small drawing of the original, then of the result. @type {HTMLCanvasElement | null} */
+    this.thumb = null;
+  }
+
+  get name() {
+    return this.file.name || "picture.png";
+  }
+
+  get busy() {
+    return this.state === "working" || this.state === "backoff";
+  }
+
+  /** Whether another try may help: not when the picture itself is at fault. */
+  get retriable() {
+    return this.state === "failed" && !this.problem?.final;
+  }
+
+  /** Whether its result is the one that was asked for last. */
+  get done() {
+    return this.cutout !== null && !this.failed;
+  }
+
+  get failed() {
+    return this.state === "failed" || this.state === "refused";
+  }
+}

@@ -1,0 +1,292 @@
+"""Touching up a result: strokes go to the service, and what they give is what is downloaded."""
+
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from playwright.sync_api import Page, Request, expect
+
+from tests.fakes import PATH, FakePredictor
+from tests.server import running_server
+from tests.web.browser.actions import (
+    choose,
+    downloaded,
+    file,
+    go_text,
+    opened,
+    process,
+    tiles,
+    wait_until_done,
+)
+from tests.web.browser.conftest import OpenPage
+from tests.web.browser.pictures import still_life
+
+PHOTO = file("vase.jpg", still_life((400, 300)))
+TOOLS = "#brush-tools"
+
+
+@pytest.fixture
+def predictor() -> FakePredictor:
+    return FakePredictor()
+
+
+@pytest.fixture
+def quick_url(predictor: FakePredictor) -> Iterator[str]:
+    """A server that keeps the left half of every picture."""
+    with running_server(predictor) as address:
+        yield address
+
+
+def begin(page: Page, *, smart: bool = False) -> None:
+    page.get_by_role("button", name="Touch up").click()
+    page.get_by_label("Follow edges").set_checked(smart)
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until the service has applied what was painted."""
+    expect(page.locator("#brush-busy")).to_be_hidden()
+
+
+def use(page: Page, brush: str) -> None:
+    page.locator(f"{TOOLS} input[value={brush}]").check(force=True)
+
+
+def paint(page: Page, *points: tuple[float, float]) -> None:
+    """A stroke through points of the result, as shares of its width and height."""
+    box = page.locator("#result > .layer").bounding_box()
+    assert box is not None
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+    settled(page)
+
+
+def alpha_of(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(opened(data).getchannel("A"))
+
+
+def test_a_stroke_keeps_or_erases_and_nothing_else_changes(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    before = alpha_of(downloaded(page)[1])
+    assert (before[150, 100], before[150, 300]) == (255, 0)
+    begin(page)
+    paint(page, (0.75, 0.5))
+    use(page, "erase")
+    paint(page, (0.25, 0.5), (0.3, 0.5))
+    page.get_by_role("button", name="Done", exact=True).click()
+    after = alpha_of(downloaded(page)[1])
+    assert (after[150, 100], after[150, 300]) == (0, 255)
+    far = np.ones_like(after, bool)
+    far[90:210, 40:360] = False
+    assert np.array_equal(after[far], before[far])
+    assert predictor.predicted == [1, 1]  # the result, and its matte: no stroke asks the network
+
+
+def test_strokes_are_undone_redone_and_forgotten(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    untouched = downloaded(page)[1]
+    begin(page)
+    use(page, "erase")
+    paint(page, (0.25, 0.5))
+    touched = downloaded(page)[1]
+    assert touched != untouched
+    page.keyboard.press("Control+z")
+    settled(page)
+    assert downloaded(page)[1] == untouched
+    page.keyboard.press("Control+Shift+Z")
+    settled(page)
+    assert downloaded(page)[1] == touched
+    paint(page, (0.1, 0.5))
+    page.get_by_role("button", name="Start again").click()
+    settled(page)
+    assert downloaded(page)[1] == untouched
+    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()
+
+
+def test_smart_and_exact_strokes_of_one_picture_follow_each_other(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if PATH in request.url:
+            sent.append(request.url.partition("?")[2])
+
+    choose(page, PHOTO)
+    process(page)
+    page.on("request", note)
+    begin(page, smart=True)
+    paint(page, (0.7, 0.5))
+    paint(page, (0.75, 0.6))
+    page.get_by_label("Follow edges").uncheck()
+    paint(page, (0.9, 0.1))
+    modes = ["smart" if "strokes_mode=smart" in url else "exact" for url in sent[1:]]
+    # The network's matte; two strokes; then the matte that those made, and the third one on it.
+    assert "output=matte" in sent[0]
+    assert modes == ["smart", "smart", "smart", "exact"]
+    assert "output=matte" in sent[3]
+    after = alpha_of(downloaded(page)[1])
+    assert after[30, 360] == 255
+    assert after[150, 280] == 255
+
+
+def test_the_brush_works_with_keys_alone(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    page.locator("#result").focus()
+    for _ in range(3):
+        page.keyboard.press("]")
+    expect(page.locator("#brush-size")).not_to_have_value("36")
+    page.keyboard.press("e")
+    expect(page.locator(f"{TOOLS} input[value=erase]")).to_be_checked()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Space")
+    settled(page)
+    page.keyboard.press("Shift+ArrowLeft")
+    settled(page)
+    page.keyboard.press("Escape")
+    expect(page.locator(TOOLS)).to_be_hidden()
+    after = alpha_of(downloaded(page)[1])
+    assert after[150, 140:165].max() == 0
+    assert after[20, 100] == 255
+
+
+def test_the_wheel_sizes_the_brush_and_zooms_with_ctrl(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    page.locator("#result").hover()
+    zoom = page.locator("#zoom-actual").inner_text()
+    page.mouse.wheel(0, -100)
+    size = page.locator("#brush-size")
+    expect(size).not_to_have_value("36")
+    larger = size.input_value()
+    expect(page.locator("#zoom-actual")).to_have_text(zoom)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    expect(page.locator("#zoom-actual")).not_to_have_text(zoom)
+    expect(size).to_have_value(larger)
+
+
+def test_a_cropped_result_is_touched_up_as_a_whole_and_cropped_again(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    page.locator("#options summary").click()
+    page.get_by_label("Crop to the subject").check()
+    process(page)
+    expect(page.locator("#result-facts")).to_have_text("200 × 300")
+    begin(page)
+    expect(page.locator("#result-facts")).to_have_text("400 × 300")
+    paint(page, (0.8, 0.5))
+    page.get_by_role("button", name="Done", exact=True).click()
+    wait_until_done(page)
+    cropped = opened(downloaded(page)[1])
+    assert 300 < cropped.width < 400
+
+
+def test_zip_and_layers_have_what_was_touched_up(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
+    process(page)
+    tiles(page).nth(0).locator(".pick").click()
+    begin(page)
+    use(page, "erase")
+    paint(page, (0.25, 0.5))
+    page.get_by_role("button", name="Done", exact=True).click()
+    expect(go_text(page)).to_have_text("Download all 2")
+    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
+        assert alpha_of(archive.read("vase-cutout.png"))[150, 100] == 0
+    page.locator("#file summary").click()
+    page.locator("input[name=format][value=layers]").check()
+    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
+        layers = ["foreground.png", "shadow.png", "matte.png"]
+        assert archive.namelist() == [
+            f"{name}-layers/{layer}" for name in ("vase", "urn") for layer in layers
+        ]
+        matte = np.asarray(opened(archive.read("vase-layers/matte.png")).convert("L"))
+    assert (matte[150, 100], matte[20, 100]) == (0, 255)
+
+
+def test_a_finger_paints_and_two_zoom(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(
+        quick_url,
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        is_mobile=True,
+        reduced_motion="reduce",
+    )
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    page.locator("#result").scroll_into_view_if_needed()
+    box = page.locator("#result > .layer").bounding_box()
+    assert box is not None
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        at = [
+            {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points
+        ]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    undo = page.get_by_role("button", name="Undo", exact=True)
+    touch("touchStart", (0.7, 0.5))
+    touch("touchStart", (0.7, 0.5), (0.3, 0.5))
+    touch("touchMove", (0.8, 0.5), (0.2, 0.5))
+    touch("touchEnd")
+    expect(page.locator("#result")).to_have_class("stage painted edited free")
+    expect(undo).to_be_disabled()  # nothing was painted
+    page.locator("#zoom-fit").tap()
+    touch("touchStart", (0.75, 0.5))
+    touch("touchMove", (0.8, 0.5))
+    touch("touchEnd")
+    settled(page)
+    expect(undo).to_be_enabled()
+    page.get_by_role("button", name="Done", exact=True).tap()
+    assert alpha_of(downloaded(page)[1])[150, 300] == 255
+
+
+def test_a_service_that_knows_no_strokes_has_no_brush(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    page.route(
+        "**/api/info",
+        lambda route: route.fulfill(json={**route.fetch().json(), "images": ["background_image"]}),
+    )
+    page.reload()
+    choose(page, PHOTO)
+    process(page)
+    expect(page.get_by_role("button", name="Touch up")).to_be_hidden()
+
+
+def test_a_stroke_that_cannot_be_applied_says_why(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    page.route(f"**{PATH}*", lambda route: route.fulfill(status=500, body="broken"))
+    paint(page, (0.75, 0.5))
+    expect(page.locator("#brush-problem")).to_contain_text("Something went wrong")
+    page.unroute_all()
+    paint(page, (0.8, 0.5))
+    assert alpha_of(downloaded(page)[1])[150, 300] == 255  # the stroke before is not lost

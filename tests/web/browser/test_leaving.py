@@ -1,0 +1,134 @@
+"""Results leave the page: named, on their background, copied, dragged and shared."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.fakes import FakePredictor
+from tests.server import running_server
+from tests.web.browser.actions import choose, downloaded, file, go, opened, process
+from tests.web.browser.conftest import OpenPage
+from tests.web.browser.pictures import still_life
+
+PHOTO = file("vase.jpg", still_life((400, 300)))
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
+# Chromium for Linux shares nothing: a stand-in for the system's own dialog.
+SHARE = """
+    navigator.canShare = () => true;
+    navigator.share = async ({ files }) => { window.shared = [files[0].name, files[0].type]; };
+"""
+
+
+@pytest.fixture(scope="module")
+def quick_url() -> Iterator[str]:
+    """A server that keeps the left half of every picture."""
+    with running_server(FakePredictor()) as address:
+        yield address
+
+
+def test_a_copy_has_the_background_on_show(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url, permissions=["clipboard-read", "clipboard-write"])
+    choose(page, PHOTO)
+    process(page)
+    page.get_by_label("Black", exact=True).check(force=True)
+    page.locator("#copy").click()
+    expect(page.locator("#copy")).to_have_text("Copied")
+    corner = page.evaluate(
+        """async () => {
+            const [item] = await navigator.clipboard.read();
+            const bitmap = await createImageBitmap(await item.getType("image/png"));
+            const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+            context.drawImage(bitmap, 0, 0);
+            return [...context.getImageData(390, 10, 1, 1).data];
+        }"""
+    )
+    assert corner == [0, 0, 0, 255]
+
+
+def test_an_own_picture_on_show_is_the_background_of_the_file(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    page.locator("#backdrop-file").set_input_files([file("sky.jpg", still_life((80, 60)))])
+    expect(page.locator("#go-kind")).to_have_text("PNG, on your image")
+    made = np.asarray(opened(downloaded(page)[1]))
+    assert made[..., 3].min() == 255
+    assert made[10, 390, 0] > 150  # its light wall
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("shop {kind} {stem}", "shop cutout vase.png"),
+        ("{stem}", "vase.png"),
+        ("", "vase-cutout.png"),
+        ("a/b:{stem}", "a_b_vase.png"),
+        ("..{other}", "_{other}.png"),
+    ],
+)
+def test_files_are_named_by_a_pattern(
+    open_page: OpenPage, quick_url: str, pattern: str, name: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    page.locator("#file summary").click()
+    page.get_by_label("File name").fill(pattern)
+    page.keyboard.press("Escape")
+    assert downloaded(page)[0] == name
+
+
+def test_the_result_is_dragged_out_as_the_file_it_would_be(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    page.evaluate(
+        """addEventListener("dragstart", ({ dataTransfer, defaultPrevented }) => {
+            const kinds = [...dataTransfer.items].map(({ kind, type }) => `${kind} ${type}`);
+            window.dragged = [defaultPrevented, kinds, dataTransfer.getData("DownloadURL")];
+        })"""
+    )
+    page.locator("#result").hover()
+    page.wait_for_function("document.querySelector('#result').draggable")
+    page.mouse.down()
+    page.locator("#result").hover(position={"x": 20, "y": 20})
+    page.locator("#original").hover()
+    page.mouse.up()
+    prevented, kinds, address = page.evaluate("dragged")
+    assert not prevented
+    assert "file image/png" in kinds
+    assert re.fullmatch(r"image/png:vase-cutout\.png:blob:http.*", address)
+    expect(page.locator("#sheet > li")).to_have_count(1)  # its own result is no new picture
+
+
+def test_a_phone_shares_the_file(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url, reduced_motion="reduce", **PHONE)
+    page.add_init_script(SHARE)
+    page.reload()
+    expect(page.get_by_text("Choose images")).to_be_visible()
+    expect(page.locator("#drop-title")).to_be_hidden()  # nobody drops on a phone
+    choose(page, PHOTO)
+    process(page)
+    page.get_by_role("button", name="Share").tap()
+    page.wait_for_function("window.shared")
+    assert page.evaluate("shared") == ["vase-cutout.png", "image/png"]
+
+
+def test_a_desktop_has_no_share_button(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    expect(page.locator("#share")).to_be_hidden()
+    expect(go(page)).to_contain_text("Download")
