@@ -72,8 +72,8 @@ class Settings(BaseSettings):
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto",
-        description="Number format of BiRefNet; `auto` is fp16 on CUDA, bf16 on CPUs that compute it "
-        "if it changes little, fp32 elsewhere.",
+        description="Number format of BiRefNet; `auto` is fp16 on CUDA, bf16 on CPUs that compute "
+        "it if it changes little, fp32 elsewhere.",
     )
     compile: bool = Field(
         False,
