@@ -31,7 +31,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from tests.models.birefnet.conftest import network as recipe_network
+from tests.models.birefnet.parity import recipe
+from torch import Tensor, nn
 
 from bench.models import DTYPES, Form, count_flops, matmul_peak, random_network
 from rmbg_service.models.birefnet.cuda import GraphedFunction, use_kernels
@@ -40,8 +42,6 @@ from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import Settings
-from tests.models.birefnet.conftest import network as recipe_network
-from tests.models.birefnet.parity import recipe
 
 PARTS = ("peaks", "forms", "parity", "profile", "service")
 
@@ -111,27 +111,23 @@ def forms(args: argparse.Namespace, device: str) -> None:
         print(f"\n{backbone}, {args.size} x {args.size}")
         print("| form | ms an image | peak GiB | share | mean error | worst error |")
         print("|---|---|---|---|---|---|")
+        for dtype in ("fp32", "fp16")[: 1 + (device == "cuda")]:
+            plain = nn.Module.to(random_network(backbone), torch.device(device), DTYPES[dtype])
+            call = functools.partial(plain.logits, pixels_on(device, args.size, dtype))
+            report(f"plain {dtype}", backbone, dtype, args, call, None, fused=False)
+        del plain, call
         truth: Tensor | None = None
-        plain = random_network(backbone).to(device)
-        x = normalised(torch.from_numpy(pixels_of(1, args.size)).to(device), torch.float32)
-        report("plain fp32", backbone, "fp32", 1, args, lambda: plain.logits(x), None, False)
-        if device == "cuda":
-            half = plain.half()
-            y = x.half()
-            report("plain fp16", backbone, "fp16", 1, args, lambda: half.logits(y), None, False)
-        del plain
         for dtype in ("fp32", *args.dtype):
             network = network_of(backbone, dtype, device)
-            x = normalised(torch.from_numpy(pixels_of(1, args.size)).to(device), DTYPES[dtype])
-            logits = network(x)
-            truth = logits.float().sigmoid() if truth is None else truth
+            x = pixels_on(device, args.size, dtype)
+            truth = network(x).float().sigmoid() if truth is None else truth
             label = f"fused {dtype}"
-            report(label, backbone, dtype, 1, args, lambda n=network, x=x: n(x), truth)
+            report(label, backbone, dtype, args, functools.partial(network, x), truth)
             if dtype == "fp32" or device != "cuda":
                 continue
             problem = use_kernels(network)
             label += " + kernels" if problem is None else f" ({problem})"
-            report(label, backbone, dtype, 1, args, lambda n=network, x=x: n(x), truth)
+            report(label, backbone, dtype, args, functools.partial(network, x), truth)
             for batch in args.batch:
                 graphed(f"{label} + graph", network, backbone, dtype, batch, args, truth)
             if args.compile and dtype == args.dtype[0]:
@@ -142,6 +138,11 @@ def forms(args: argparse.Namespace, device: str) -> None:
                 graphed(name, network, backbone, dtype, 1, args, truth)
             del network
             torch.cuda.empty_cache()
+
+
+def pixels_on(device: str, size: int, dtype: str) -> Tensor:
+    """One normalised picture."""
+    return normalised(torch.from_numpy(pixels_of(1, size)).to(device), DTYPES[dtype])
 
 
 def graphed(
@@ -167,18 +168,19 @@ def graphed(
     matte = call().clone()
     graph = next(iter(function._captured.values())).graph
     alone = measure(graph.replay, args.rounds) / batch
-    report(f"{label} x{batch}", backbone, dtype, batch, args, call, truth, matte=matte, alone=alone)
+    name = f"{label} x{batch}"
+    report(name, backbone, dtype, args, call, truth, batch=batch, matte=matte, alone=alone)
 
 
 def report(
     label: str,
     backbone: str,
     dtype: str,
-    batch: int,
     args: argparse.Namespace,
     call: Callable[[], Tensor],
     truth: Tensor | None,
     fused: bool = True,
+    batch: int = 1,
     matte: Tensor | None = None,
     alone: float | None = None,
 ) -> None:
@@ -226,6 +228,8 @@ def made_network(backbone: str) -> BiRefNet:
     network = random_network(backbone)
     last = network.decoder.conv_out1[0]
     first, second = network.decoder.ipt_blk1.conv1, network.decoder.ipt_blk1.conv_out
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
     for weight in (last.weight, first.weight, second.weight):
         weight.zero_()
     first.weight[0, 0] = 1 / 9
@@ -241,7 +245,7 @@ def alone(predictor: BiRefNetPredictor, batch: int, rounds: int) -> float:
     return batch * 1e3 / measure(lambda: predictor.predict(picture), rounds)
 
 
-def service(args: argparse.Namespace, device: str) -> None:
+def service(args: argparse.Namespace, _device: str) -> None:
     """A made checkpoint behind HTTP, with several clients, against the predictor alone."""
     with tempfile.TemporaryDirectory() as folder:
         for backbone in args.backbone:
@@ -266,18 +270,13 @@ def service(args: argparse.Namespace, device: str) -> None:
             server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             try:
                 start = time.perf_counter()
-                wait_until_ready(args.port)
+                wait_until_ready(args.port, server)
                 print(f"ready after {time.perf_counter() - start:.0f} s", flush=True)
                 url = f"http://127.0.0.1:{args.port}/api/remove-bg"
                 for size in ("1mp", "12mp"):
-                    subprocess.run(
-                        [
-                            sys.executable, "-m", "bench.load", url, "--form", "raw", "--size", size,
-                            "--clients", args.clients, "--requests", str(args.requests),
-                            "--pid", str(server.pid),
-                        ],
-                        check=True,
-                    )  # fmt: skip
+                    load = ["--form", "raw", "--size", size, "--pid", str(server.pid)]
+                    load += ["--clients", args.clients, "--requests", str(args.requests)]
+                    subprocess.run([sys.executable, "-m", "bench.load", url, *load], check=True)
                 metrics = urllib.request.urlopen(f"http://127.0.0.1:{args.port}/metrics").read()
                 for line in metrics.decode().splitlines():
                     if line.startswith(
@@ -296,13 +295,15 @@ def service(args: argparse.Namespace, device: str) -> None:
                 server.wait(60)
 
 
-def wait_until_ready(port: int) -> None:
+def wait_until_ready(port: int, server: "subprocess.Popen[bytes]") -> None:
     """Until the server takes requests; two minutes at most."""
     for _ in range(240):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1):
                 return
         except (urllib.error.URLError, OSError):
+            if server.poll() is not None:
+                raise RuntimeError("the server ended") from None
             time.sleep(0.5)
     raise TimeoutError("the server did not become ready")
 

@@ -175,7 +175,7 @@ def print_memory(megapixels: float, input_px: int, cases: list[str]) -> None:
         kind, given = CASES[case]
         info = probe(image_file((1000, 1000), kind), LIMIT)
         options = RemovalOptions.model_validate(given)
-        reserved = reserved_pixels(info, None, options, LIMIT) * BYTES_PER_PIXEL / info.pixels
+        reserved = reserved_pixels(info, [], options, LIMIT) * BYTES_PER_PIXEL / info.pixels
         cells = [f"{reserved:.0f}"]
         for width, height in names.values():
             if kind.startswith("WEBP") and max(width, height) > WEBP_MAX_SIDE:

@@ -8,6 +8,7 @@
     |  |- RemoveBgError           400  (of the remove.bg API only; api/removebg/errors.py)
     |  |- FetchRefused            400  (the URL; api/url_fetch.py)
     |  |- FetchFailed             400  (what is behind the URL; api/url_fetch.py)
+    |  |- PathRefused                  (outside the folders of an agent; mcp/folders.py)
     |  |- Unauthorized            401
     |  |- NotFound                404
     |  |- UploadTimeout           408
@@ -17,6 +18,7 @@
     |  |- InvalidImage            422
     |  |  |- UnknownFormat             (not a format that can be decoded)
     |  |  |- EmptyImage                (no pixels)
+    |  |  |- WrongShape                (a matte or strokes without the image's proportions)
     |  |- InvalidRegion           422  (reason: exceeds | empty)
     |  |- BeyondFormat            422  (a side that the output format cannot have)
     |  |- NoSubject               422  (only if the caller asked to be told)
@@ -134,6 +136,10 @@ class UnknownFormat(InvalidImage):
 
 class EmptyImage(InvalidImage):
     """The image has no pixels."""
+
+
+class WrongShape(InvalidImage):
+    """A matte or strokes do not have the proportions of their image."""
 
 
 class InvalidRegion(ClientError):

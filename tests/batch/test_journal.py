@@ -100,10 +100,10 @@ def test_names_that_are_no_text_survive(tmp_path: Path) -> None:
 def test_a_fingerprint_differs_when_anything_in_it_does() -> None:
     plain = RemovalOptions()
     fingerprints = {
-        options_fingerprint(plain, None, "u2netp"),
-        options_fingerprint(plain, None, "BiRefNet"),
-        options_fingerprint(plain, b"beach", "u2netp"),
-        options_fingerprint(RemovalOptions(crop=True), None, "u2netp"),
+        options_fingerprint(plain, {}, "u2netp"),
+        options_fingerprint(plain, {}, "BiRefNet"),
+        options_fingerprint(plain, {"background_image": b"beach"}, "u2netp"),
+        options_fingerprint(RemovalOptions(crop=True), {}, "u2netp"),
     }
     assert len(fingerprints) == 4
-    assert options_fingerprint(RemovalOptions(crop=False), None, "u2netp") in fingerprints
+    assert options_fingerprint(RemovalOptions(crop=False), {}, "u2netp") in fingerprints

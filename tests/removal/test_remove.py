@@ -84,7 +84,7 @@ def test_in_a_plain_picture_the_embedded_model_finds_nothing(level: int) -> None
 @pytest.mark.parametrize(
     "given", [{"crop": True}, {"format": "webp"}, {"background": "red"}, {"output": "layers"}]
 )
-def test_options_about_the_file_are_refused(given: dict[str, object]) -> None:
+def test_options_about_the_file_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="need a file to be written"):
         remove_background(np.zeros((8, 8, 3), np.uint8), predictor=FakePredictor(), **given)
 

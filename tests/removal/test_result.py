@@ -89,20 +89,20 @@ PLAIN = ImageInfo("png", 1000, 500)
 )
 def test_what_a_job_reserves(given: dict[str, Any], pixels: int) -> None:
     options = RemovalOptions.model_validate(given)
-    assert reserved_pixels(PLAIN, None, options, LIMIT) == pixels
-    assert reserved_pixels(PLAIN, ImageInfo("png", 10, 20), options, LIMIT) == pixels + 200
+    assert reserved_pixels(PLAIN, [], options, LIMIT) == pixels
+    assert reserved_pixels(PLAIN, [ImageInfo("png", 10, 20)], options, LIMIT) == pixels + 200
 
 
 def test_the_bound_on_a_result_bounds_what_is_reserved_for_it() -> None:
     options = RemovalOptions(crop=True, margin="100%")
-    assert reserved_pixels(PLAIN, None, options, 600_000) == 600_000
+    assert reserved_pixels(PLAIN, [], options, 600_000) == 600_000
 
 
 def test_a_narrow_avif_reserves_the_border_that_its_encoder_adds() -> None:
     narrow = ImageInfo("png", 1, 60_000)
     options = RemovalOptions(format="avif")
-    assert reserved_pixels(narrow, None, options, LIMIT) > 300 * reserved_pixels(
-        narrow, None, RemovalOptions(), LIMIT
+    assert reserved_pixels(narrow, [], options, LIMIT) > 300 * reserved_pixels(
+        narrow, [], RemovalOptions(), LIMIT
     )
 
 
@@ -127,5 +127,5 @@ def test_a_narrow_picture_takes_no_more_than_it_reserves(
     code = PEAK.format(given=given, size=size, small=(64, 64))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     info = ImageInfo("array", *size)
-    reserved = reserved_pixels(info, None, RemovalOptions.model_validate(given), LIMIT)
+    reserved = reserved_pixels(info, [], RemovalOptions.model_validate(given), LIMIT)
     assert int(done.stdout) < reserved * BYTES_PER_PIXEL + WORKING_BYTES

@@ -477,7 +477,7 @@ async def test_stopping_does_not_wait_for_what_hangs(
     if step != "load":
         await until(lambda: engine.state is State.READY)
     if step == "predict":
-        engine.submit(await engine.create_job(PNG, None, RemovalOptions(), deadline=math.inf))
+        engine.submit(await engine.create_job(PNG, {}, RemovalOptions(), deadline=math.inf))
     if step != "close":
         await until(entered.is_set)
     await engine.stop()

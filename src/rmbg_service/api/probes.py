@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from rmbg_service import __version__
 from rmbg_service.api.guard import endpoint_guard
 from rmbg_service.diagnostics.quality import MIN_IOU
+from rmbg_service.removal.attachments import ATTACHMENTS, AttachmentName
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
@@ -108,6 +109,10 @@ class Info(BaseModel):
     options: dict[str, list[str]] = Field(
         description="The options of `POST /api/remove-bg`, each with its values if those are a "
         "fixed list of names."
+    )
+    images: list[AttachmentName] = Field(
+        default=list(ATTACHMENTS),
+        description="The further images that `POST /api/remove-bg` takes beside the photo.",
     )
     api_key_required: bool
 

@@ -19,6 +19,7 @@ from rmbg_service.batch.run import Item, Result, Run, Status
 from rmbg_service.batch.stop import stop_on_signals
 from rmbg_service.batch.watch import changes, watched_images
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings, load_settings
 
@@ -28,14 +29,14 @@ class Batch:
     """What to process, and where: `server` is a service's URL, or None for this process.
 
     `settings` override those of the environment, for this process; `parallel` is for a service.
-    `background` is the file of an image that the cutouts are put on. `poll` makes `watch` list the
-    folders instead of waiting for notices of the kernel.
+    `files` are the images that come with each input, such as a background. `poll` makes `watch`
+    list the folders instead of waiting for notices of the kernel.
     """
 
     inputs: list[str]
     target: Target
     options: RemovalOptions
-    background: bytes | None = None
+    files: Files = field(default_factory=dict)
     server: str | None = None
     parallel: int | None = None
     settings: dict[str, str | None] = field(default_factory=dict)
@@ -50,12 +51,10 @@ class Batch:
         """What removes the backgrounds; the context closes it."""
         if self.server is not None:
             key = os.environ.get(KEY_VARIABLE, "")
-            return remote_remover(
-                self.server, key, self.options, self.background, stop, self.parallel
-            )
+            return remote_remover(self.server, key, self.options, self.files, stop, self.parallel)
         settings = load_settings(**self.settings)
         predictor = select_predictor(settings)
-        return local_remover(settings, predictor, self.options, self.background, stop)
+        return local_remover(settings, predictor, self.options, self.files, stop)
 
     @property
     def changed_settings(self) -> dict[str, object]:
@@ -119,7 +118,7 @@ class _Source:
         self._batch = batch
         self._stop = stop
         self.fingerprint = options_fingerprint(
-            batch.options, batch.background, model, batch.changed_settings
+            batch.options, batch.files, model, batch.changed_settings
         )
         self.journal: Journal | None = None
         self._found: list[InputImage | UnreadableInput] = []

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.system.files import absolute_path, digest, file_digest
 from rmbg_service.types import Box
@@ -114,7 +115,7 @@ class Journal:
 
 def options_fingerprint(
     options: RemovalOptions,
-    background: bytes | None,
+    files: Files,
     model: str,
     settings: Mapping[str, object] | None = None,
 ) -> str:
@@ -122,8 +123,8 @@ def options_fingerprint(
 
     `settings` are those of the model that differ from their defaults; a service's are unknown.
     """
-    background_sha256 = None if background is None else digest(background)
-    parts: list[object] = [options.model_dump(mode="json"), background_sha256, model]
+    digests = {name: digest(data) for name, data in files.items()}
+    parts: list[object] = [options.model_dump(mode="json"), digests, model]
     if settings:
         parts.append(settings)
     return digest(json.dumps(parts, sort_keys=True).encode())

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from rmbg_service.cli.options import (
 )
 from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
+from rmbg_service.removal.attachments import AttachmentName, Files
 from rmbg_service.settings import load_settings
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.exit import exit_now, second_interrupt_exits
@@ -52,6 +54,13 @@ def remove(
     background_image: Annotated[
         Path | None, typer.Option(help="Put the cutouts on this image.")
     ] = None,
+    matte: Annotated[
+        Path | None, typer.Option(help="For one image: a mask or matte in place of the model's.")
+    ] = None,
+    strokes: Annotated[
+        Path | None,
+        typer.Option(help="For one image: light strokes keep, dark ones erase, on transparency."),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Keep processing new and changed files, until Ctrl+C.")
     ] = False,
@@ -80,6 +89,7 @@ def remove(
     overrides = {"model": model, "accept_license": accept_license}
     if any(is_video(path, out) for path in inputs):
         others = {"--server": server, "--watch": watch, "--background-image": background_image}
+        others |= {"--matte": matte, "--strokes": strokes}
         check_video(inputs, others, given)
         source = Path(inputs[0])
         path, kind = video_target(source, out)
@@ -89,14 +99,20 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
-    target = target_of(inputs, out, given.get("format"), given.get("output"))
+    named = removal_options(given).format if "format" in given else None
+    target = target_of(inputs, out, named, given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
+    attached: dict[AttachmentName, Path | None] = {
+        "background_image": background_image,
+        "matte": matte,
+        "strokes": strokes,
+    }
     batch = Batch(
         inputs=inputs,
         target=target,
         options=removal_options(given),
-        background=_read_background(background_image, given),
+        files=_read_files(given, attached),
         server=server,
         parallel=parallel,
         settings=overrides,
@@ -107,6 +123,8 @@ def remove(
     )
     # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
+        raise typer.BadParameter("--matte and --strokes are for one image")
     if _STDIO in inputs:
         raise typer.Exit(_pipe(batch, to_stdout=out is None))
     if watch and not all(is_folder(path) for path in inputs):
@@ -119,17 +137,19 @@ def remove(
     raise typer.Exit(ending.status)
 
 
-def _read_background(path: Path | None, given: dict[str, Any]) -> bytes | None:
-    if path is None:
-        return None
-    if "background" in given or given.get("output") == "matte":
+def _read_files(given: dict[str, Any], paths: Mapping[AttachmentName, Path | None]) -> Files:
+    """The images that come with the inputs, by their names in the API."""
+    files = {name: path for name, path in paths.items() if path is not None}
+    if "background_image" in files and ("background" in given or given.get("output") == "matte"):
         raise typer.BadParameter(
             "--background-image cannot be used with --background or --output matte"
         )
+    if "strokes_mode" in given and "strokes" not in files:
+        raise typer.BadParameter("--strokes-mode needs --strokes")
     try:
-        return path.read_bytes()
+        return {name: path.read_bytes() for name, path in files.items()}
     except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+        raise ConfigurationError(f"{error.filename}: {error.strerror or error}") from None
 
 
 def _pipe(batch: "Batch", *, to_stdout: bool) -> int:

@@ -35,11 +35,14 @@ cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 _PNG_DEPTH = 24  # where a PNG says how many bits a sample has
 
 
-def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> SourceImage:
+def decode(
+    data: bytes, info: ImageInfo, *, keep_profile: bool = False, as_values: bool = False
+) -> SourceImage:
     """Decode the first frame to upright 8-bit RGB and its transparency.
 
     Pixels are converted to sRGB; with `keep_profile` those of a picture in an RGB space stay as
-    they are and the profile of that space comes with them. Deeper samples are scaled to 8 bits.
+    they are and the profile of that space comes with them. `as_values` ignores every profile, for
+    samples that are not colours. Deeper samples are scaled to 8 bits.
     Raises `InvalidImage` if the file is truncated or lies about itself.
     """
     header = read_header(data)
@@ -47,7 +50,8 @@ def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> Sourc
         raise InvalidImage(f"the {header.format} file holds more pixels than its header says")
     with declared_errors(header.format):
         samples = _DECODERS[header.format](header.bare(), header)
-        rgb, icc = convert(samples.colour, header.colour, keep_profile)
+        colour = None if as_values else header.colour
+        rgb, icc = convert(samples.colour, colour, keep_profile)
         rgb, alpha = _framed(rgb, samples.alpha, header)
         rgb = turn_upright(rgb, header.orientation)
         if alpha is not None:
@@ -58,14 +62,17 @@ def decode(data: bytes, info: ImageInfo, *, keep_profile: bool = False) -> Sourc
     return SourceImage(info, rgb, alpha, icc)
 
 
-def from_pillow(image: Image.Image, *, keep_profile: bool = False) -> SourceImage:
-    """A picture that is already decoded, by Pillow; `image` stays as it is.
+def from_pillow(
+    image: Image.Image, *, keep_profile: bool = False, as_values: bool = False
+) -> SourceImage:
+    """A picture that is already decoded, by Pillow; `image` stays as it is. See `decode`.
 
     Raises `InvalidImage` for a mode that cannot be converted.
     """
     with declared_errors("Pillow"):
         samples = samples_of(image.copy())
-        rgb, icc = convert(samples.colour, image.info.get("icc_profile"), keep_profile)
+        colour = None if as_values else image.info.get("icc_profile")
+        rgb, icc = convert(samples.colour, colour, keep_profile)
         orientation = _orientation_of_pillow(image)
         rgb = turn_upright(rgb, orientation)
         alpha = None if samples.alpha is None else turn_upright(samples.alpha, orientation)

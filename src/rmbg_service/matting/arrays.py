@@ -37,7 +37,7 @@ def resize(image: AnyArray, size: tuple[int, int], enlarge: int = cv2.INTER_CUBI
     return np.asarray(resized, image.dtype)
 
 
-def window(planes: Planes, size: tuple[int, ...], tile: Tile) -> Planes:
+def window(planes: AnyArray, size: tuple[int, ...], tile: Tile) -> AnyArray:
     """The part `tile` of `planes` enlarged linearly to `size`, `(height, width)`."""
     rows, columns = tile
     down, across = planes.shape[0] / size[0], planes.shape[1] / size[1]
@@ -47,15 +47,14 @@ def window(planes: Planes, size: tuple[int, ...], tile: Tile) -> Planes:
             [0, down, (rows.start + 0.5) * down - 0.5],
         ]
     )
-    return np.asarray(
-        cv2.warpAffine(
-            planes,
-            to_source,
-            (columns.stop - columns.start, rows.stop - rows.start),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+    enlarged = cv2.warpAffine(
+        planes,
+        to_source,
+        (columns.stop - columns.start, rows.stop - rows.start),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
     )
+    return np.asarray(enlarged, planes.dtype)
 
 
 def touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[Tile]:

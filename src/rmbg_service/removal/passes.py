@@ -20,25 +20,31 @@ from rmbg_service.matting.plan import TimeBudget, plan_detail
 from rmbg_service.matting.upsampling import Refinement
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.types import Matte, ModelInput
+from rmbg_service.types import Alpha, Matte, ModelInput
 
-_FOUND = 0.5
+FOUND = 0.5
+"""A matte that reaches this somewhere has a subject."""
+
 _Result = TypeVar("_Result")
 
 
 class Prediction(NamedTuple):
     """What the network says about a picture, the mattes of all views combined.
 
-    `refinement` says how the matte is brought to full size.
+    `refinement` says how the matte is brought to full size. `alpha` is the result of that, if it is
+    known already.
     """
 
     matte: Matte
     refinement: Refinement
+    alpha: Alpha | None = None
 
     @property
     def found(self) -> bool:
         """Whether there is a subject: the matte reaches 0.5 somewhere."""
-        return bool(self.matte.max() >= _FOUND)
+        if self.alpha is not None:
+            return bool(self.alpha.max() >= FOUND * 255)
+        return bool(self.matte.max() >= FOUND)
 
     @property
     def confidence(self) -> float:

@@ -1,15 +1,16 @@
 """Background removal from Python, without a server."""
 
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rmbg_service.errors import InvalidImage
+from rmbg_service.errors import ImageTooLarge, InvalidImage
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.decode import decode, from_pillow
 from rmbg_service.imaging.probe import probe, require_accepted_size
@@ -17,10 +18,13 @@ from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.removal import pipeline
+from rmbg_service.removal.attachments import AttachmentName, named, require_shape
+from rmbg_service.removal.guidance import Guidance, prediction_of, read_matte, read_strokes
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict
 from rmbg_service.settings import Settings, load_settings
 
+_T = TypeVar("_T")
 _ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread
 
 ImageInput: TypeAlias = bytes | bytearray | str | Path | Image.Image | NDArray[np.uint8]
@@ -29,6 +33,7 @@ ImageInput: TypeAlias = bytes | bytearray | str | Path | Image.Image | NDArray[n
 USED_OPTIONS = frozenset(
     {
         "output", "detail", "decontaminate", "color_profile", "roi", "semitransparency", "on_empty",
+        "strokes_mode",
         "shadow", "shadow_opacity", "shadow_angle", "shadow_softness",
     }
 )  # fmt: skip
@@ -36,7 +41,12 @@ USED_OPTIONS = frozenset(
 
 
 def remove_background(
-    picture: ImageInput, *, predictor: Predictor | None = None, **options: object
+    picture: ImageInput,
+    *,
+    predictor: Predictor | None = None,
+    matte: ImageInput | None = None,
+    strokes: ImageInput | None = None,
+    **options: object,
 ) -> Cutout:
     """Remove the background of one picture.
 
@@ -46,6 +56,11 @@ def remove_background(
     `on_empty`, those of the shadow, and `output`: with `matte` only the alpha counts and the
     colours stay as they are. `predictor` is a loaded one; by default the model that
     `RMBG_MODEL` names is loaded on the first call and kept.
+
+    `matte` and `strokes` are images of the picture's shape at any size. A `matte` takes the place
+    of the model's, which is not loaded then: the transparency of an image that has any, else its
+    brightness. `strokes` on a transparent image correct the matte, as `strokes_mode` says: light
+    ones keep what lies under them, dark ones erase it.
 
     Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS` or
     `RMBG_MAX_IMAGE_SIDE`), `InvalidRegion`,
@@ -61,10 +76,22 @@ def remove_background(
         raise ValueError(
             "layers need a file to be written; the cutout has its alpha and its shadow"
         )
-    source = pipeline.restrict(_source(picture, settings, wanted), wanted)
-    with _ONE_AT_A_TIME:
-        prediction = predict(source, predictor or _default_predictor(settings), wanted)
-    return pipeline.cut_out(source, prediction, wanted)
+    if strokes is None and "strokes_mode" in options:
+        raise ValueError("strokes_mode needs strokes")
+    whole = _source(picture, settings, keep_profile=wanted.color_profile == "keep")
+    guidance = Guidance(
+        _attached("matte", matte, read_matte, whole, settings),
+        _attached("strokes", strokes, read_strokes, whole, settings),
+    )
+    source = pipeline.restrict(whole, wanted)
+    del whole
+    guidance = guidance.within(source)
+    if guidance.matte is not None:
+        prediction = prediction_of(guidance.matte, source.rgb.shape[:2], wanted)
+    else:
+        with _ONE_AT_A_TIME:
+            prediction = predict(source, predictor or _default_predictor(settings), wanted)
+    return pipeline.cut_out(source, prediction, wanted, guidance.strokes)
 
 
 @lru_cache(maxsize=1)
@@ -75,18 +102,38 @@ def _default_predictor(settings: Settings) -> Predictor:
     return predictor
 
 
-def _source(image: ImageInput, settings: Settings, options: RemovalOptions) -> SourceImage:
+def _attached(
+    name: AttachmentName,
+    image: ImageInput | None,
+    read: Callable[[SourceImage, tuple[int, int]], _T],
+    picture: SourceImage,
+    settings: Settings,
+) -> _T | None:
+    """What `read` makes of an image that comes with the picture."""
+    if image is None:
+        return None
+    try:
+        attached = _source(image, settings, as_values=name == "matte")
+        require_shape(name, attached.info, picture.info)
+        return read(attached, picture.rgb.shape[:2])
+    except (InvalidImage, ImageTooLarge) as error:
+        raise named(name, error) from None
+
+
+def _source(
+    image: ImageInput, settings: Settings, *, keep_profile: bool = False, as_values: bool = False
+) -> SourceImage:
     if isinstance(image, str | Path):
         image = Path(image).read_bytes()
-    keep_profile = options.color_profile == "keep"
     most_pixels, longest_side = settings.max_image_pixels, settings.max_image_side
     if isinstance(image, bytes | bytearray):
         data = bytes(image)
-        return decode(data, probe(data, most_pixels, longest_side), keep_profile=keep_profile)
+        info = probe(data, most_pixels, longest_side)
+        return decode(data, info, keep_profile=keep_profile, as_values=as_values)
     size = image.size if isinstance(image, Image.Image) else image.shape[:2]
     require_accepted_size(size, most_pixels, longest_side)
     if isinstance(image, Image.Image):
-        return from_pillow(image, keep_profile=keep_profile)
+        return from_pillow(image, keep_profile=keep_profile, as_values=as_values)
     return _source_of_array(image)
 
 

@@ -1,5 +1,6 @@
 """A cutout to the file that the options ask for, and the memory that this needs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -120,12 +121,13 @@ def _auto_format(cutout: Cutout) -> str:
 
 
 def reserved_pixels(
-    info: ImageInfo, background: ImageInfo | None, options: RemovalOptions, max_pixels: int
+    info: ImageInfo, attached: Iterable[ImageInfo], options: RemovalOptions, max_pixels: int
 ) -> int:
     """What a job takes from the budget: the picture's pixels, or those of a larger result.
 
-    A background picture is added. `max_pixels` bounds the result, as in `encode`. A format whose
-    writer needs more memory counts double, and so does a subject that is moved on its canvas.
+    Those of the `attached` pictures are added. `max_pixels` bounds the result, as in `encode`. A
+    format whose writer needs more memory counts double, and so does a subject that is moved on its
+    canvas.
     """
     width, height = info.width, info.height
     pixels = info.pixels
@@ -137,7 +139,7 @@ def reserved_pixels(
         encoder = ENCODERS[options.format]
         factor = max(factor, encoder.memory)
         pixels += _border(width, height, encoder.border_px)
-    return pixels * factor + (0 if background is None else background.pixels)
+    return pixels * factor + sum(further.pixels for further in attached)
 
 
 def _border(width: int, height: int, border_px: int) -> int:

@@ -20,6 +20,7 @@ from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, OutOfMemo
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models.predictor import Predictor
+from rmbg_service.removal.attachments import Attachment, Files, named, require_shape
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
 from rmbg_service.removal.result import Encoded, reserved_pixels
@@ -199,37 +200,38 @@ class Engine:
     async def create_job(
         self,
         data: bytes,
-        background: bytes | None,
+        files: Files,
         options: RemovalOptions,
         *,
         deadline: float,
         timings: StageTimings | None = None,
     ) -> Job:
-        """A job for a picture and the picture to put its cutout on, their headers read.
+        """A job for a picture and the `files` that come with it, their headers read.
 
         Raises `InvalidImage` or `ImageTooLarge`.
         """
         info = await self.probe(data)
-        background_info = None
-        if background is not None:
+        attachments = {}
+        for name, file in files.items():
             try:
-                background_info = await self.probe(background)
+                attachments[name] = Attachment(file, await self.probe(file))
+                require_shape(name, attachments[name].info, info)
             except (InvalidImage, ImageTooLarge) as error:
-                raise type(error)(f"the background: {error}") from None
+                raise named(name, error) from None
         return Job(
             data=data,
             info=info,
             options=options,
             deadline=deadline,
-            background=background,
-            background_info=background_info,
+            attachments=attachments,
             timings=timings or StageTimings(),
         )
 
     def reserved_pixels(self, job: Job) -> int:
         """The pixels to reserve before `job` is submitted."""
         limit = self.settings.max_image_pixels
-        return reserved_pixels(job.info, job.background_info, job.options, limit)
+        attached = [file.info for file in job.attachments.values()]
+        return reserved_pixels(job.info, attached, job.options, limit)
 
     def submit(self, job: Job) -> asyncio.Task[Encoded]:
         """Start `job`; whoever has reserved its pixels holds them until the task has ended."""
@@ -258,7 +260,8 @@ class Engine:
             job.timings.add("queue", time.perf_counter() - waiting_since)
             result = await self._drive(job)
         stages = job.timings.seconds
-        self.service_time.observe_predict(job.predictor_s)
+        if job.needs_prediction:
+            self.service_time.observe_predict(job.predictor_s)
         self.service_time.observe_codec(sum(stages[s] for s in ("decode", "refine", "encode")))
         return result
 

@@ -1,18 +1,24 @@
 """One admitted picture on its way through the service."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
 from rmbg_service.imaging.decode import decode
-from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.plan import TimeBudget
 from rmbg_service.removal import pipeline
+from rmbg_service.removal.attachments import Attachment, AttachmentName, named
+from rmbg_service.removal.guidance import Guidance, prediction_of, read_matte, read_strokes
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.passes import Passes, predict_passes
+from rmbg_service.removal.passes import Passes, Prediction, predict_passes
 from rmbg_service.removal.result import Encoded, background_pixels, encode
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.types import RgbImage
+
+_T = TypeVar("_T")
 
 
 class Abandoned(Cancelled):
@@ -25,24 +31,27 @@ class Job:
 
     `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
     checked between the stages. `predictor_s` is the job's own share of the predictor's time. `data`
-    is empty once it is decoded.
+    is empty once it is decoded, and so is that of each attachment.
     """
 
     data: bytes
     info: ImageInfo
     options: RemovalOptions
     deadline: float
-    background: bytes | None = None
-    background_info: ImageInfo | None = None
+    attachments: dict[AttachmentName, Attachment] = field(default_factory=dict)
     timings: StageTimings = field(default_factory=StageTimings)
     abandoned: bool = False
     predictor_s: float = 0.0
 
     @property
     def pixels(self) -> int:
-        """Pixels of the picture and its background."""
-        background = 0 if self.background_info is None else self.background_info.pixels
-        return self.info.pixels + background
+        """Pixels of the picture and its attachments."""
+        return self.info.pixels + sum(file.info.pixels for file in self.attachments.values())
+
+    @property
+    def needs_prediction(self) -> bool:
+        """Whether the network is asked for a matte."""
+        return "matte" not in self.attachments
 
     def check(self) -> None:
         """Raise `Abandoned` or `DeadlineExceeded` if the result would be of no use to anyone."""
@@ -58,8 +67,24 @@ class Job:
         """
         self.check()
         with self.timings.measure("decode"):
+            guidance = self._guidance()
             source = pipeline.read(self.data, self.info, self.options)
             self.data = b""
+            guidance = guidance.within(source)
+        if guidance.matte is None:
+            prediction = yield from self._predict(source, input_size)
+        else:
+            with self.timings.measure("refine"):
+                prediction = prediction_of(guidance.matte, source.rgb.shape[:2], self.options)
+        self.check()
+        with self.timings.measure("refine"):
+            cutout = pipeline.cut_out(source, prediction, self.options, guidance.strokes)
+        self.check()
+        with self.timings.measure("encode"):
+            return encode(cutout, self.options, max_pixels, self._background_pixels())
+
+    def _predict(self, source: SourceImage, input_size: tuple[int, int]) -> Passes[Prediction]:
+        with self.timings.measure("decode"):
             passes = predict_passes(source, self.options, input_size, self._time_budget)
             inputs = next(passes)
         while True:
@@ -69,14 +94,8 @@ class Job:
                 try:
                     inputs = passes.send(mattes)
                 except StopIteration as end:
-                    prediction = end.value
-                    break
-        self.check()
-        with self.timings.measure("refine"):
-            cutout = pipeline.cut_out(source, prediction, self.options)
-        self.check()
-        with self.timings.measure("encode"):
-            return encode(cutout, self.options, max_pixels, self._background_pixels())
+                    prediction: Prediction = end.value
+                    return prediction
 
     def _time_budget(self) -> TimeBudget:
         """The time left, and what the first prediction took of it, with its wait in the queue."""
@@ -84,10 +103,21 @@ class Job:
         prediction_s = seconds.get("queue", 0.0) + seconds.get("predict", 0.0)
         return TimeBudget(prediction_s, max(0.0, self.deadline - time.monotonic()))
 
+    def _guidance(self) -> Guidance:
+        size = self.info.height, self.info.width
+        matte = self._decoded("matte", lambda image: read_matte(image, size))
+        return Guidance(matte, self._decoded("strokes", lambda image: read_strokes(image, size)))
+
     def _background_pixels(self) -> RgbImage | None:
-        if self.background is None or self.background_info is None:
+        return self._decoded("background_image", background_pixels)
+
+    def _decoded(self, name: AttachmentName, read: Callable[[SourceImage], _T]) -> _T | None:
+        """What `read` makes of the image that is attached by this name."""
+        if name not in self.attachments:
             return None
+        file = self.attachments[name]
+        self.attachments[name] = file._replace(data=b"")
         try:
-            return background_pixels(decode(self.background, self.background_info))
+            return read(decode(file.data, file.info, as_values=name == "matte"))
         except InvalidImage as error:
-            raise InvalidImage(f"the background: {error}") from None
+            raise named(name, error) from None

@@ -8,6 +8,7 @@ import pytest
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remover import RemoverFailed, RunStopped
 from rmbg_service.errors import DeviceFailure, InferenceError, InvalidImage
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
@@ -20,13 +21,13 @@ PNG = picture_bytes()
 async def local(
     predictor: FakePredictor,
     options: RemovalOptions | None = None,
-    background: bytes | None = None,
+    files: Files | None = None,
     stop: asyncio.Event | None = None,
     **settings: Any,
 ) -> AsyncIterator[LocalRemover]:
     stop = stop or asyncio.Event()
     options = options or RemovalOptions()
-    made = local_remover(Settings(**settings), predictor, options, background, stop)
+    made = local_remover(Settings(**settings), predictor, options, files or {}, stop)
     async with made as remover:
         try:
             yield remover
@@ -49,8 +50,8 @@ async def test_the_bytes_are_those_of_the_server(options: dict[str, Any]) -> Non
 
 
 async def test_a_background_picture_is_used() -> None:
-    plain = picture_bytes((8, 8), "BMP")
-    async with local(FakePredictor()) as without, local(FakePredictor(), None, plain) as with_it:
+    beach: Files = {"background_image": picture_bytes((8, 8), "BMP")}
+    async with local(FakePredictor()) as without, local(FakePredictor(), None, beach) as with_it:
         assert (await without.remove(PNG)).data != (await with_it.remove(PNG)).data
 
 

@@ -22,6 +22,7 @@ from rmbg_service.batch.removers.remover import (
     ServiceUnavailable,
 )
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Box
 from tests.fakes import until
@@ -44,7 +45,7 @@ async def service(
     *replies: Reply,
     info: Reply | None = None,
     options: RemovalOptions | None = None,
-    background: bytes | None = None,
+    files: Files | None = None,
     stop: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[RemoteRemover, list[httpx.Request]]]:
     """A remover of a service that gives `replies` in turn, and what it was sent."""
@@ -68,7 +69,7 @@ async def service(
 
     monkeypatch.setattr(httpx, "AsyncClient", client)
     made = remote_remover(
-        "http://test/prefix/", "sesame", options or RemovalOptions(), background,
+        "http://test/prefix/", "sesame", options or RemovalOptions(), files or {},
         stop or asyncio.Event(),
     )  # fmt: skip
     async with made as remover:
@@ -120,7 +121,10 @@ async def test_a_request_says_what_was_asked_for_and_no_more(
 
 async def test_a_background_picture_goes_along_as_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
     reply = httpx.Response(200, content=b"cutout", headers=PNG)
-    async with service(monkeypatch, reply, background=b"beach") as (remover, requests):
+    async with service(monkeypatch, reply, files={"background_image": b"beach"}) as (
+        remover,
+        requests,
+    ):
         assert (await remover.remove(b"photo")).box is None
     assert requests[0].headers["content-type"].startswith("multipart/form-data")
     assert b"beach" in requests[0].content
@@ -231,6 +235,6 @@ async def test_no_service_is_one_clear_error(
 @pytest.mark.parametrize(("url", "key"), [("http://x:port", ""), ("http://x", "schlüssel\n")])
 async def test_a_url_or_key_that_cannot_be_sent_is_one_clear_error(url: str, key: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        async with remote_remover(url, key, RemovalOptions(), None, asyncio.Event()):
+        async with remote_remover(url, key, RemovalOptions(), {}, asyncio.Event()):
             pass
     assert not key or key not in str(caught.value)

@@ -9,8 +9,6 @@ from fastapi import Request
 
 from rmbg_service.errors import UnsupportedMediaType
 
-BINARY = {"type": "string", "format": "binary"}
-"""OpenAPI's schema of a file."""
 _INLINE_BYTES = 65_536
 _T = TypeVar("_T")
 

@@ -14,7 +14,6 @@ from rmbg_service.api.body.fields import (
     RawField,
     base64_value,
     plain_value,
-    shown,
     without_repeats,
 )
 from rmbg_service.api.body.forms import multipart_fields
@@ -24,17 +23,22 @@ from rmbg_service.api.execution import RemovalRequest
 from rmbg_service.api.negotiation import Accept
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.removal.attachments import (
+    ATTACHMENTS,
+    DESCRIPTIONS,
+    Files,
+    require_consistent,
+)
 from rmbg_service.removal.options import RemovalOptions
 
 _FILE_FIELDS = ("image", "file")
 _BASE64_FIELD = "image_base64"
-_BACKGROUND_FIELD = "background_image"
 _MAX_ERRORS = 5
 _MAX_NAME = 64
 
 
 # As bytes, base64 text takes a byte a character; Python's text may take four.
-Base64Field = Annotated[bytes, WithJsonSchema({"type": "string"})]
+Base64Field = Annotated[bytes, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 
 
 class JsonRemovalRequest(RemovalOptions):
@@ -42,15 +46,10 @@ class JsonRemovalRequest(RemovalOptions):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image: Base64Field = Field(
-        description="The image file as base64, or as a `data:` URI.",
-        examples=[
-            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
-        ],
-    )
-    background_image: Base64Field | None = Field(
-        None, description="An image to put the cutout on, as base64 or `data:` URI."
-    )
+    image: Base64Field = Field(description="The image file.")
+    background_image: Base64Field | None = Field(None, description=DESCRIPTIONS["background_image"])
+    matte: Base64Field | None = Field(None, description=DESCRIPTIONS["matte"])
+    strokes: Base64Field | None = Field(None, description=DESCRIPTIONS["strokes"])
 
 
 async def read_request(request: Request, accept: Accept, parsing: ParsingThread) -> RemovalRequest:
@@ -71,7 +70,7 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
     else:
         raise UnsupportedMediaType(
             f"Content-Type is {kind or 'missing'}; send application/json, "
-            "multipart/form-data, or the file itself as image/*"
+            "multipart/form-data, or the file itself as image/* or application/octet-stream"
         )
     removal = await parsing.run(parse, await read_body(request))
     return replace(removal, options=_with_accepted_format(removal.options, accept))
@@ -85,12 +84,14 @@ def _from_json(text: bytearray, query: Mapping[str, str]) -> RemovalRequest:
     members = dict(without_repeats(json_fields(text), "JSON object"))
     if "image" not in members:
         raise MalformedRequest("image: Field required")
-    images = {}
-    for name in ("image", _BACKGROUND_FIELD):
-        value = members.pop(name, None)
-        if value is not None or name == "image":
-            images[name] = _decoded(name, value)
-    return _removal(images["image"], members, query, images.get(_BACKGROUND_FIELD))
+    data = _decoded("image", members.pop("image"))
+    files: Files = {
+        name: _decoded(name, members.pop(name))
+        for name in ATTACHMENTS
+        if members.get(name) is not None
+    }
+    optional = {name: value for name, value in members.items() if name not in ATTACHMENTS}
+    return _removal(data, optional, query, files)
 
 
 def _from_form(text: bytearray, content_type: str, query: Mapping[str, str]) -> RemovalRequest:
@@ -102,27 +103,36 @@ def _from_form(text: bytearray, content_type: str, query: Mapping[str, str]) -> 
             f"got {', '.join(sources) or 'none'}"
         )
     data = _file_or_base64(fields.pop(sources[0]))
-    background = None
-    if _BACKGROUND_FIELD in fields:
-        background = _file_or_base64(fields.pop(_BACKGROUND_FIELD))
-    return _removal(data, fields, query, background)
+    files: Files = {
+        name: _file_or_base64(fields.pop(name)) for name in ATTACHMENTS if name in fields
+    }
+    return _removal(data, fields, query, files)
 
 
 def _removal(
     data: bytes,
     fields: Mapping[str, Any],
     query: Mapping[str, str],
-    background: bytes | None,
+    files: Files,
 ) -> RemovalRequest:
-    for name in fields.keys() & query.keys():
-        raise MalformedRequest(
-            f"the option {shown(name)} is given twice, in the body and in the query"
-        )
     given = {name: plain_value(name, value) for name, value in fields.items()}
     options = _options(given | dict(query))
-    if background is not None:
-        _require_room_for_background(options)
-    return RemovalRequest(data, options, background)
+    if given.keys() & query.keys():
+        _require_equal(options, _options(dict(query) | given))
+    require_consistent(options, files)
+    return RemovalRequest(data, options, files)
+
+
+def _require_equal(query_first: RemovalOptions, body_first: RemovalOptions) -> None:
+    """Raise `MalformedRequest` for an option that the body and the query give different values.
+
+    Equal ones are not refused: many clients send an option both ways.
+    """
+    for name in RemovalOptions.model_fields:
+        if getattr(query_first, name) != getattr(body_first, name):
+            raise MalformedRequest(
+                f"the option {name!r} has one value in the body and another in the query"
+            )
 
 
 def _decoded(name: str, value: object) -> bytes:
@@ -133,14 +143,6 @@ def _decoded(name: str, value: object) -> bytes:
 
 def _file_or_base64(field: Part) -> bytes:
     return _not_empty(field.file())
-
-
-def _require_room_for_background(options: RemovalOptions) -> None:
-    if options.background is not None:
-        raise MalformedRequest("give background or background_image, not both")
-    if options.output != "cutout":
-        what = "a matte has" if options.output == "matte" else "layers have"
-        raise MalformedRequest(f"{what} no background: leave out background_image")
 
 
 def _with_accepted_format(options: RemovalOptions, accept: Accept) -> RemovalOptions:

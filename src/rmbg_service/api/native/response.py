@@ -61,14 +61,21 @@ class RemovalResponse(BaseModel):
     animated: bool = Field(
         description="The file has several frames or pages; the first one was used."
     )
-    model: str = Field(description="The model that predicted the matte.", examples=["u2netp"])
+    model: str | None = Field(
+        description="The model that predicted the matte; null if you sent your own.",
+        examples=["u2netp"],
+    )
     timings_ms: dict[str, float] = Field(
         description="Milliseconds in each stage.", examples=[{"decode": 52.1, "predict": 310.4}]
     )
 
 
 def respond(
-    accept: Accept, result: Encoded, record: RequestRecord, headers: dict[str, str], model: str
+    accept: Accept,
+    result: Encoded,
+    record: RequestRecord,
+    headers: dict[str, str],
+    model: str | None,
 ) -> Response:
     """The result as JSON, or as the file itself when Accept prefers an image."""
     timings = record.timings.milliseconds()

@@ -1,6 +1,5 @@
 """A request of the remove.bg API to `RemovalRequest`."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,11 +12,12 @@ from rmbg_service.api.body.fields import Fields, Part, RawField, base64_value, p
 from rmbg_service.api.body.forms import multipart_fields, urlencoded_fields
 from rmbg_service.api.body.json_object import json_fields
 from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
-from rmbg_service.api.execution import RemovalRequest, while_wanted
+from rmbg_service.api.execution import RemovalRequest, fetch_image
 from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
+from rmbg_service.removal.attachments import Files
 from rmbg_service.settings import RemoveBgSize
 
 _SOURCES = ("image_file", "image_file_b64", "image_url")
@@ -82,18 +82,19 @@ async def read_request(
             "application/x-www-form-urlencoded or application/json"
         )
     parsed = await parsing.run(lambda body: _parse(read_fields(body)), await read_body(request))
-    fetch = _Fetch(request, fetcher)
     data, background, parameters = parsed.source, parsed.background, parsed.parameters
     del parsed
     if isinstance(data, _Url):
-        data = await fetch(data, max_body_bytes)
+        data = await _fetch(request, fetcher, data, max_body_bytes)
     if isinstance(background, _Url):
-        background = await fetch(background, max_body_bytes - len(data))  # as in one body
+        left = max_body_bytes - len(data)  # as in one body
+        background = await _fetch(request, fetcher, background, left)
     try:
         options = parameters.options(default_size, has_background=background is not None)
     except ValidationError as error:
         raise _invalid(error) from None
-    return RemoveBgRequest(RemovalRequest(data, options, background), parameters)
+    files: Files = {} if background is None else {"background_image": background}
+    return RemoveBgRequest(RemovalRequest(data, options, files), parameters)
 
 
 def _parse(given: Fields) -> _Parsed:
@@ -184,25 +185,11 @@ def _image(name: str, value: object) -> bytes | _Url:
     )
 
 
-@dataclass(frozen=True)
-class _Fetch:
-    """Fetches for one request; stops when its client leaves or its deadline passes."""
-
-    request: Request
-    fetcher: Fetcher | None
-
-    async def __call__(self, source: _Url, max_bytes: int) -> bytes:
-        refused, failed = _URL_CODES[source.name]
-        if self.fetcher is None:
-            raise RemoveBgError(
-                refused, "this service fetches nothing: send the file, or set RMBG_URL_FETCH=on"
-            )
-        fetching = asyncio.create_task(self.fetcher.fetch(source.url, max_bytes))
-        try:
-            return await while_wanted(self.request, fetching)
-        except FetchRefused as error:
-            raise RemoveBgError(refused, str(error)) from None
-        except FetchFailed as error:
-            raise RemoveBgError(failed, str(error)) from None
-        finally:
-            fetching.cancel()
+async def _fetch(request: Request, fetcher: Fetcher | None, source: _Url, max_bytes: int) -> bytes:
+    refused, failed = _URL_CODES[source.name]
+    try:
+        return await fetch_image(request, fetcher, source.url, max_bytes)
+    except FetchRefused as error:
+        raise RemoveBgError(refused, str(error)) from None
+    except FetchFailed as error:
+        raise RemoveBgError(failed, str(error)) from None

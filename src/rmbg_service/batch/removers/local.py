@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.models.predictor import Predictor
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
@@ -26,7 +28,7 @@ class LocalRemover:
         self,
         engine: Engine,
         options: RemovalOptions,
-        background: bytes | None,
+        files: Files,
         stop: asyncio.Event,
     ) -> None:
         self.engine = engine
@@ -36,29 +38,38 @@ class LocalRemover:
             engine.settings.max_decoded_images + 1, engine.settings.max_inflight_jobs
         )
         self._options = options
-        self._background = background
+        self._files = files
         self._stop = stop
         self._loaded = asyncio.Event()
         self._started = False
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
-        creating = self.engine.create_job(data, self._background, self._options, deadline=math.inf)
+        removing = self.encode(data, self._options, self._files)
+        del data  # so that the file is freed as soon as it is decoded
+        result = await removing
+        return Removed(result.data, result.box)
+
+    async def encode(
+        self, data: bytes, options: RemovalOptions, files: Files | None = None
+    ) -> Encoded:
+        """The file that `options` ask for; raises what `Remover.remove` does."""
+        creating = self.engine.create_job(data, files or {}, options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating  # first: a broken file needs no model
-        await self._load()
+        if job.needs_prediction:
+            await self._load()
         reservation = self.engine.budget.reserve(math.inf)
         running = self.engine.submit(job)
         reservation.release(after=running)
         try:
-            result = await asyncio.shield(running)
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
             job.abandoned = True  # it ends at its next stage
             raise
         except Exception:
             self._require_alive()
             raise
-        return Removed(result.data, result.box)
 
     async def _load(self) -> None:
         if not self._started:
@@ -81,7 +92,7 @@ class LocalRemover:
 
     async def close(self) -> None:
         """Free the model, unless it is still being loaded: that cannot be stopped."""
-        if self._loaded.is_set():
+        if self._loaded.is_set() or not self._started:
             await self.engine.stop()
 
 
@@ -90,12 +101,12 @@ async def local_remover(
     settings: Settings,
     predictor: Predictor,
     options: RemovalOptions,
-    background: bytes | None,
+    files: Files,
     stop: asyncio.Event,
 ) -> AsyncIterator[LocalRemover]:
     """A `LocalRemover` that is closed at the end."""
     engine = Engine(predictor, settings, Metrics())
-    remover = LocalRemover(engine, options, background, stop)
+    remover = LocalRemover(engine, options, files, stop)
     try:
         yield remover
     finally:

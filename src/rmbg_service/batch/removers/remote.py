@@ -20,6 +20,7 @@ from rmbg_service.batch.removers.remover import (
     ServiceUnavailable,
 )
 from rmbg_service.errors import ConfigurationError, Overloaded
+from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Box
 
@@ -49,7 +50,7 @@ class RemoteRemover:
         client: httpx.AsyncClient,
         info: "_Info",
         options: RemovalOptions,
-        background: bytes | None,
+        files: Files,
         stop: asyncio.Event,
         parallel: int | None = None,
     ) -> None:
@@ -60,7 +61,7 @@ class RemoteRemover:
         self.parallel = parallel or max(1, info.limits.max_inflight_jobs // 2)
         self._query = _query(options)
         self._accept = encoder_of(options).media_type
-        self._background = background
+        self._files = files
         self._stop = stop
 
     async def remove(self, data: bytes) -> Removed:
@@ -129,8 +130,8 @@ class RemoteRemover:
     async def _post(self, data: bytes) -> httpx.Response:
         body: dict[str, Any] = {"content": data}
         headers = {"Accept": self._accept, "Content-Type": "application/octet-stream"}
-        if self._background is not None:
-            body = {"files": {"image": data, "background_image": self._background}}
+        if self._files:
+            body = {"files": {"image": data, **self._files}}
             del headers["Content-Type"]
         return await self._client.post(
             "/api/remove-bg", params=self._query, headers=headers, **body
@@ -142,7 +143,7 @@ async def remote_remover(
     url: str,
     key: str,
     options: RemovalOptions,
-    background: bytes | None,
+    files: Files,
     stop: asyncio.Event,
     parallel: int | None = None,
 ) -> AsyncIterator[RemoteRemover]:
@@ -163,7 +164,7 @@ async def remote_remover(
             read=info.limits.request_timeout_s + _ANSWER_MARGIN_S,
             pool=None,
         )
-        yield RemoteRemover(client, info, options, background, stop, parallel)
+        yield RemoteRemover(client, info, options, files, stop, parallel)
 
 
 class _Model(BaseModel):

@@ -20,6 +20,7 @@ from rmbg_service.models.birefnet.fused_decoder import (
 )
 from rmbg_service.models.birefnet.fused_swin import FusedSwinBlock, WindowPlan, window_plan
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet
+from rmbg_service.models.birefnet.swin import PatchEmbed
 
 TOLERANCE = {torch.float16: 5e-3, torch.bfloat16: 4e-2}
 """How far a module with kernels may be from the plain one, as a share of the largest value."""
@@ -48,13 +49,42 @@ class CudaSwinBlock(nn.Module):
         # The bias of the last layer is added here, so that its product can be added in place.
         normed = self.kernels.add_norm(x, self.proj(out), self.norm2, self.fc2.bias)
         matrix = self.fc2.weight.T
+        parts = torch.split(x.flatten(0, 1), CHUNK_TOKENS)
         for part, source in zip(
-            x.flatten(0, 1).split(CHUNK_TOKENS),
-            normed.flatten(0, 1).split(CHUNK_TOKENS),
-            strict=True,
+            parts, torch.split(normed.flatten(0, 1), CHUNK_TOKENS), strict=True
         ):
             part.addmm_(self.fc1(source), matrix)
         return x
+
+
+class CudaNorm(nn.Module):
+    """A `LayerNorm` by a Triton kernel; 16-bit only."""
+
+    def __init__(self, layer: nn.LayerNorm, kernels: Any) -> None:
+        super().__init__()
+        self.layer = layer
+        self.kernels = kernels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(..., C)` to the same."""
+        out: Tensor = self.kernels.norm(x.contiguous(), self.layer)
+        return out
+
+
+class CudaPatchEmbed(nn.Module):
+    """`PatchEmbed` as a product: convolutions of 3 channels are slow."""
+
+    def __init__(self, embed: PatchEmbed, kernels: Any) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(embed.proj.weight.flatten(1), requires_grad=False)
+        self.bias = embed.proj.bias
+        self.norm = CudaNorm(embed.norm, kernels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, 3, H, W)` to `(B, H / 4, W / 4, C)`."""
+        patches = functional.pixel_unshuffle(x, 4).permute(0, 2, 3, 1)
+        out: Tensor = self.norm(functional.linear(patches, self.weight, self.bias))
+        return out
 
 
 class CudaBranch(nn.Module):
@@ -92,7 +122,7 @@ def use_kernels(network: FusedBiRefNet) -> str | None:
 
         _compare(_try_block(CudaSwinBlock(block, kernels), window), _try_block(block, window))
         _compare(_try_branch(CudaBranch(branch, kernels)), _try_branch(branch))
-    except Exception as error:  # noqa: BLE001, whatever a compiler or a driver may raise
+    except Exception as error:
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     for stage in network.backbone.stages:
         assert isinstance(stage, nn.ModuleList)
@@ -103,10 +133,18 @@ def use_kernels(network: FusedBiRefNet) -> str | None:
         for i, branch in enumerate(aspp.branches):
             assert isinstance(branch, FusedBranch)
             aspp.branches[i] = CudaBranch(branch, kernels)
+    backbone = network.backbone
+    assert isinstance(backbone.embed, PatchEmbed)
+    backbone.add_module("embed", CudaPatchEmbed(backbone.embed, kernels))
+    for parent in (backbone.norms, *backbone.merges):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, nn.LayerNorm):
+                parent.add_module(name, CudaNorm(layer, kernels))
     final = network.decoder.blocks["1"]
     assert isinstance(final, FusedBlock)
     final.conv_out = with_padded_outputs(final.conv_out)
-    network.decoder.image.second = with_padded_outputs(network.decoder.image.second)
+    image = network.decoder.image
+    image.first, image.second = with_padded_inputs(image.first), with_padded_outputs(image.second)
     return None
 
 
@@ -116,6 +154,13 @@ def with_padded_outputs(conv: nn.Conv2d) -> nn.Conv2d:
     more = -conv.out_channels % 8
     weight = functional.pad(conv.weight, (0, 0, 0, 0, 0, 0, 0, more))
     return like(conv, weight, functional.pad(conv.bias, (0, more)))
+
+
+def with_padded_inputs(conv: nn.Conv2d) -> nn.Conv2d:
+    """The same for input channels."""
+    assert conv.bias is not None
+    weight = functional.pad(conv.weight, (0, 0, 0, 0, 0, -conv.in_channels % 8))
+    return like(conv, weight, conv.bias)
 
 
 @torch.inference_mode()
@@ -128,7 +173,7 @@ def _try_block(block: FusedSwinBlock | CudaSwinBlock, window: int) -> Tensor:
 
 @torch.inference_mode()
 def _try_branch(branch: FusedBranch | CudaBranch) -> Tensor:
-    d, c = branch.share.shape
+    c = branch.share.shape[1]
     x = _noise(branch.share, 2, 9, 11, c).permute(0, 3, 1, 2)
     out = x.new_zeros(2, 9 * 11, c)
     branch(x, out)
@@ -169,7 +214,7 @@ class GraphedFunction:
         self._function = function
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._captured: dict[tuple[int, ...], Captured] = {}
 
     @torch.inference_mode()

@@ -172,6 +172,7 @@ class Fused5x5(nn.Module):
         return out
 
     def _exact(self, x: Tensor) -> Tensor:
+        x = functional.pad(x, (0, 0, 0, 0, 0, self.first.in_channels - x.shape[1]))
         out: Tensor = self.second(self.first(x))
         return out[:, :1]
 
@@ -212,12 +213,12 @@ class FusedDecoder(nn.Module):
         final.conv_out = like(final.conv_out, weight, bias)
         self.image = Fused5x5(decoder.ipt_blk1, shallow)
 
-    def forward(self, image: Tensor, p: Tensor, laterals: list[Tensor]) -> Tensor:
+    def forward(self, image: Tensor, p: Tensor, laterals: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Picture, squeezed context and the laterals of levels 4, 3, 2 to logits `(B, 1, H, W)`."""
-        for level, lateral in zip(("4", "3", "2"), laterals, strict=True):
+        for level, (of_full, of_half) in zip(("4", "3", "2"), laterals, strict=True):
             p = self.block(level, image, p)
             p = p.mul_(self.gates[level](p))
-            p = resize(p, lateral.shape[2:]).add_(lateral)
+            p = resize(p.add_(of_half), of_full.shape[2:]).add_(of_full)
         logits = resize(self.block("1", image, p)[:, :1], image.shape[2:])
         return logits.add_(self.image(image))
 

@@ -41,7 +41,8 @@ class FusedLateral(nn.Module):
     """`LateralBlock` of `cat(full, resize(half))`, without making that.
 
     A 1 x 1 convolution and an interpolation are both linear and commute: the half-size features
-    go through their part of the convolution before they are enlarged.
+    go through their part of the convolution before they are enlarged. The decoder enlarges them
+    together with its own features, which have the same size.
     """
 
     def __init__(self, lateral: LateralBlock) -> None:
@@ -52,9 +53,9 @@ class FusedLateral(nn.Module):
         self.of_full = like(conv, full, conv.bias)
         self.of_half = like(conv, half, torch.zeros_like(conv.bias))
 
-    def forward(self, full: Tensor, half: Tensor) -> Tensor:
-        """`(B, C, H, W)` and `(B, C, H', W')` to `(B, 2 C, H, W)`."""
-        return resize(self.of_half(half), full.shape[2:]).add_(self.of_full(full))
+    def forward(self, full: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, C, H, W)` and `(B, C, H', W')` to the same with 2 C: parts of one sum."""
+        return self.of_full(full), self.of_half(half)
 
 
 class FusedBiRefNet(nn.Module):
@@ -105,7 +106,7 @@ class FusedBiRefNet(nn.Module):
 
     def encode(
         self, image: Tensor, full_plan: Plan, half_plan: Plan
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The squeezed context, and the laterals of the decoder's levels 4, 3 and 2."""
         h, w = image.shape[2:]
         half = self.backbone(resize(image, (h // 2, w // 2)), half_plan)

@@ -164,8 +164,8 @@ class BiRefNetPredictor:
             problem = f"{self.name} does not fit into the memory of {self.device}"
         else:
             if self._device.type == "cuda":
-                problem = use_kernels(network)
-                log.info("Triton kernels: %s", f"not used: {problem}" if problem else "in use")
+                obstacle = use_kernels(network)
+                log.info("Triton kernels: %s", f"not used: {obstacle}" if obstacle else "in use")
                 self._graphed = GraphedFunction(self._forward, self._device)
             if self._compile:
                 network.compile_run()

@@ -1,0 +1,226 @@
+"""Strokes as hints: a stroke means the thing under it, up to the edges of that.
+
+Each stroke is solved for itself, in its neighbourhood and on a small grid: a random walker spreads
+its label from the stroke. Evidence against that are the edges of the picture, an alpha that was
+sure of the opposite, and colours that the rest of the neighbourhood has and the stroke has not. How
+far a label spreads where nothing stops it grows with the width of the brush. The edge that this
+makes is then refined like that of a network's matte.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rmbg_service.matting.arrays import UNIT, resize
+from rmbg_service.matting.random_walker import grid_of, walk
+from rmbg_service.matting.strokes import PAINTED, Strokes, paint
+from rmbg_service.matting.upsampling import refine
+from rmbg_service.types import Alpha, BoolMask, Box, Matte, RgbImage
+
+MOST_STROKES = 12
+"""This many strokes of a kind, the largest ones, are hints; more are painted as they are."""
+
+STROKES_SIDE_PX = 1024
+JOIN_PX = 5
+"""Longest side at which strokes are told apart, and the gap there that makes them two."""
+
+REACH_OF_STROKE, REACH_OF_PICTURE = 0.5, 0.2
+"""How far a stroke can reach: this share of its own length or of the picture's longest side,
+whichever is more."""
+
+GRID_PX = 240
+"""Longest side of the grid for the neighbourhood of a stroke."""
+
+PRIOR_STRENGTH, BRUSH_PX = 0.01, 3
+"""Strength of the priors for a brush of this radius on the grid; it falls with the square."""
+
+SUREST = 0.02
+"""Nearest to 0 or 1 that an alpha counts as sure."""
+
+MOST_ODDS = 4.0
+"""Largest log odds from colours."""
+
+BEFORE_COUNTS, DISTANCE_COUNTS = 0.5, 0.3
+"""How much the log odds of the alpha before count, and each radius of the brush away from it."""
+
+COLOUR_BINS = 24
+ROUNDS = 2
+STEEPNESS = 4.0
+NEAR_PX = 4
+"""Pixels of the grid around what changed in which the edge may change, too."""
+
+
+class _Stroke(NamedTuple):
+    """One stroke, as masks `(h, w)`, and its reach on them.
+
+    `same` and `opposite` are where anything is painted with its label and the other one. `detached`
+    is a thing apart from the rest of what had the other label, such as a bystander or a hole, that
+    the stroke is on.
+    """
+
+    keeps: bool
+    own: BoolMask
+    same: BoolMask
+    opposite: BoolMask
+    detached: BoolMask
+    reach: Box
+
+
+def mend(rgb: RgbImage, alpha: Alpha, strokes: Strokes) -> Alpha:
+    """A copy of `alpha` `(H, W)` that follows the strokes on `rgb` `(H, W, 3)`.
+
+    Nothing changes outside the reach of the strokes, see `REACH_OF_STROKE`. A stroke that keeps
+    only raises alpha, one that erases only lowers it.
+    """
+    scale = min(1.0, STROKES_SIDE_PX / max(strokes.keep.shape))
+    height, width = (max(1, round(side * scale)) for side in strokes.keep.shape)
+    small = Strokes(*(resize(plane, (height, width)) for plane in strokes))
+    kept, left_to_keep = _largest(small.keep)
+    erased, left_to_erase = _largest(small.erase)
+    mended = alpha.copy()
+    for keeps, masks in ((True, kept), (False, erased)):
+        same, opposite = small if keeps else small[::-1]
+        for own in masks:
+            detached = _detached((resize(mended, own.shape) < 128) == keeps, own)
+            stroke = _Stroke(keeps, own, same > PAINTED, opposite > PAINTED, detached, _reach(own))
+            _apply(stroke, rgb, mended)
+    left = Strokes(left_to_keep, left_to_erase)
+    return mended if left.empty else paint(mended, left)
+
+
+def _largest(plane: Alpha) -> tuple[list[BoolMask], Alpha]:
+    """The largest strokes of a plane, and the plane with the other ones."""
+    painted = (plane > PAINTED).astype(np.uint8)
+    joined = cv2.dilate(painted, np.ones((JOIN_PX, JOIN_PX), np.uint8))
+    count, labels = cv2.connectedComponents(joined)
+    areas = np.bincount(labels[painted > 0], minlength=count)
+    areas[0] = 0
+    largest = [label for label in np.argsort(-areas)[:MOST_STROKES] if areas[label]]
+    masks = [(labels == label) & (painted > 0) for label in largest]
+    others = plane.copy()
+    others[np.isin(labels, [0, *largest])] = 0
+    return masks, others
+
+
+def _detached(free: BoolMask, stroke: BoolMask) -> BoolMask:
+    """The connected parts of `free` that the stroke is on, but not the largest one of all."""
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(free.astype(np.uint8), connectivity=4)
+    areas = facts[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    touched = np.setdiff1d(labels[stroke & free], [0, int(np.argmax(areas))])
+    return np.isin(labels, touched)
+
+
+def _reach(stroke: BoolMask) -> Box:
+    """The box of a stroke, widened by what it can reach."""
+    height, width = stroke.shape
+    left, top, across, down = cv2.boundingRect(stroke.astype(np.uint8))
+    most = max(REACH_OF_STROKE * max(across, down), REACH_OF_PICTURE * max(height, width))
+    margin = int(np.ceil(most))
+    return Box(
+        max(0, left - margin),
+        max(0, top - margin),
+        min(width, left + across + margin),
+        min(height, top + down + margin),
+    )
+
+
+def _apply(stroke: _Stroke, rgb: RgbImage, alpha: Alpha) -> None:
+    """Change `alpha` within the reach of a stroke."""
+    box, (height, width) = stroke.reach, stroke.own.shape
+    down, across = alpha.shape[0] / height, alpha.shape[1] / width
+    here = (
+        slice(int(box.top * down), int(np.ceil(box.bottom * down))),
+        slice(int(box.left * across), int(np.ceil(box.right * across))),
+    )
+    level = alpha[here] if stroke.keeps else 255 - alpha[here]
+    spread = _spread(rgb[here], level, stroke)
+    alpha[here] = spread if stroke.keeps else 255 - spread
+
+
+def _spread(rgb: RgbImage, level: Alpha, stroke: _Stroke) -> Alpha:
+    """`level` `(H, W)`, the alpha of the stroke's own label, raised where the stroke spreads."""
+    scale = min(1.0, GRID_PX / max(level.shape))
+    height, width = size = tuple(max(1, round(side * scale)) for side in level.shape)
+    own, same, opposite, detached = (_on_grid(mask, stroke.reach, size) for mask in stroke[1:5])
+    opposite &= ~own
+    lab = np.asarray(cv2.cvtColor(resize(rgb, (height, width)), cv2.COLOR_RGB2LAB), np.uint8)
+    before = resize(level, (height, width)) * UNIT
+    label = _solved(lab, before, own, same | own, opposite, detached)
+
+    changed = _touching((label > 0.5) & (before < 0.5) | own, own)
+    near = cv2.dilate(changed.astype(np.uint8), np.ones((2 * NEAR_PX + 1,) * 2, np.uint8)) > 0
+    steep = np.clip((label - 0.5) * STEEPNESS + 0.5, 0, 1)
+    matte = np.asarray(np.maximum(before, np.where(near, steep, 0)), np.float32)
+    refined = refine(rgb, matte)
+    share = np.asarray(cv2.resize(near.astype(np.uint8) * 255, level.shape[::-1]), np.uint8)
+    gained = cv2.multiply(refined, share, scale=1 / 255)
+    return np.maximum(level, gained).astype(np.uint8, copy=False)
+
+
+def _solved(
+    lab: NDArray[np.uint8],
+    before: Matte,
+    own: BoolMask,
+    same: BoolMask,
+    opposite: BoolMask,
+    detached: BoolMask,
+) -> Matte:
+    """How much each pixel of the grid belongs to the stroke, in [0, 1]; 1 where it did before.
+
+    What is `detached` is not evidence against the stroke: neither what it was taken for before nor
+    its colours.
+    """
+    grid = grid_of(lab)
+    radius = max(1.0, float(_distance(np.pad(own, 1)).max()))
+    strength = PRIOR_STRENGTH * (BRUSH_PX / radius) ** 2
+    seeds = same | opposite
+    free = before < 0.5
+    label = np.where(seeds, same, ~free).astype(np.float32)
+    sure = np.where(detached, 0.5, np.clip(before, SUREST, 1 - SUREST))
+    against = (
+        BEFORE_COUNTS * np.log((1 - sure) / sure) + DISTANCE_COUNTS * _distance(~same) / radius
+    )
+    known = _density(lab, same.astype(np.float32))
+    for _ in range(ROUNDS):
+        others = _density(lab, (1 - label) * (free & ~detached))
+        odds = np.log((known + 1e-6) / (others + 1e-6)).clip(-MOST_ODDS, MOST_ODDS)
+        prior = 1 / (1 + np.exp(against - odds))
+        label = walk(grid, np.where(free, prior, 1).astype(np.float32), strength, seeds, label)
+    return label
+
+
+def _distance(mask: BoolMask) -> Matte:
+    """Distance in px of each pixel of a mask from the nearest one outside it."""
+    return np.asarray(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def _density(lab: NDArray[np.uint8], weights: Matte) -> Matte:
+    """How frequent each pixel's colour is among those with `weights`: a smoothed histogram."""
+    bins = (lab.astype(np.int32) * COLOUR_BINS) >> 8
+    index = (bins[..., 0] * COLOUR_BINS + bins[..., 1]) * COLOUR_BINS + bins[..., 2]
+    flat = np.bincount(index.ravel(), weights.ravel(), COLOUR_BINS**3)
+    counts = np.asarray(flat.reshape((COLOUR_BINS,) * 3), np.float64)
+    for axis in range(3):
+        padded = np.pad(counts, [(int(axis == side),) * 2 for side in range(3)])
+        low, middle, high = (
+            padded.take(range(start, start + COLOUR_BINS), axis) for start in range(3)
+        )
+        counts = low / 4 + middle / 2 + high / 4
+    return np.asarray(counts.ravel()[index] / max(float(counts.sum()), 1e-9), np.float32)
+
+
+def _on_grid(mask: BoolMask, reach: Box, size: tuple[int, ...]) -> BoolMask:
+    """The part of a mask within `reach` on a grid of `size`; something is left of a thin stroke."""
+    part = mask[reach.top : reach.bottom, reach.left : reach.right].astype(np.float32)
+    covered = np.asarray(cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA))
+    most = float(covered.max())
+    return np.asarray(covered > min(0.3, most / 2)) if most else np.zeros(size, np.bool_)
+
+
+def _touching(mask: BoolMask, stroke: BoolMask) -> BoolMask:
+    """The connected parts of a mask that the stroke is on."""
+    labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
+    return np.isin(labels, np.unique(labels[stroke & mask]))

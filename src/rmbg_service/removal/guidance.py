@@ -1,0 +1,121 @@
+"""What a caller knows about the subject: a matte in place of the network's, and strokes."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.source import SourceImage
+from rmbg_service.matting.arrays import UNIT, resize
+from rmbg_service.matting.plan import SMALL_NETWORK_PX
+from rmbg_service.matting.strokes import Strokes, strokes_of
+from rmbg_service.matting.upsampling import Refinement
+from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import Prediction
+from rmbg_service.types import Alpha, Box
+
+REFINED_SIDE_PX = 1024
+"""Longest side at which a given matte is refined: that of a network's input."""
+
+SOFT_SHARE = 0.5
+"""A matte with fewer soft pixels than this for each pixel of its contour is a mask."""
+
+
+class Guidance(NamedTuple):
+    """The caller's matte `(h, w)` and strokes, both of the picture's shape but of any size."""
+
+    matte: Alpha | None = None
+    strokes: Strokes | None = None
+
+    def within(self, source: SourceImage) -> "Guidance":
+        """The part for what `source` holds of its picture."""
+        if source.region is None:
+            return self
+        region, size = source.region, (source.info.height, source.info.width)
+        return Guidance(
+            None if self.matte is None else _part(self.matte, region, size),
+            None
+            if self.strokes is None
+            else Strokes(*(_part(plane, region, size) for plane in self.strokes)),
+        )
+
+
+def read_matte(image: SourceImage, size: tuple[int, int]) -> Alpha:
+    """The matte that an image is, at most of `size`: its transparency if it has any, or its grey.
+
+    `size` is the picture's `(height, width)`.
+    """
+    matte = _grey(image) if _opaque(image) else image.alpha
+    assert matte is not None
+    return resize(matte, size) if max(matte.shape) > max(size) else matte
+
+
+def read_strokes(image: SourceImage, size: tuple[int, int]) -> Strokes:
+    """The strokes on a transparent image, for a picture of `size`, `(height, width)`.
+
+    Raises `InvalidImage` for an opaque one.
+    """
+    if image.alpha is None or _opaque(image):
+        raise InvalidImage("expected strokes on a transparent image, got an opaque image")
+    return strokes_of(_grey(image), image.alpha, size)
+
+
+def prediction_of(matte: Alpha, size: tuple[int, int], options: RemovalOptions) -> Prediction:
+    """The caller's matte in the place of a network's, for a picture of `size`, `(height, width)`.
+
+    A matte as large as the picture is final. A smaller one is refined like a network's of its size,
+    and so is a mask, which has no soft edges of its own, if `options.detail` is not `off`.
+    """
+    refined = options.detail != "off"
+    if refined and _is_mask(matte):
+        small = cv2.blur(_limited(matte, REFINED_SIDE_PX), (3, 3))
+        return Prediction(small * UNIT, "guided")
+    if refined and (options.detail == "guided" or max(matte.shape) < max(size)):
+        small = _limited(matte, REFINED_SIDE_PX)
+        firm: Refinement = "guided" if max(small.shape) <= SMALL_NETWORK_PX else "selective"
+        return Prediction(small * UNIT, "guided" if options.detail == "guided" else firm)
+    return Prediction(_limited(matte, REFINED_SIDE_PX) * UNIT, "plain", resize(matte, size))
+
+
+def _part(plane: Alpha, region: Box, size: tuple[int, int]) -> Alpha:
+    """What lies on a `region` of a picture of `size`, at the resolution of `plane`."""
+    down, across = plane.shape[0] / size[0], plane.shape[1] / size[1]
+    height, width = max(1, round(region.height * down)), max(1, round(region.width * across))
+    down_step, across_step = region.height * down / height, region.width * across / width
+    to_source = np.array(
+        [
+            [across_step, 0, region.left * across + across_step / 2 - 0.5],
+            [0, down_step, region.top * down + down_step / 2 - 0.5],
+        ]
+    )
+    part = cv2.warpAffine(
+        plane,
+        to_source,
+        (width, height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(part, np.uint8)
+
+
+def _limited(matte: Alpha, side_px: int) -> Alpha:
+    scale = min(1.0, side_px / max(matte.shape))
+    height, width = (max(1, round(side * scale)) for side in matte.shape)
+    return resize(matte, (height, width))
+
+
+def _is_mask(matte: Alpha) -> bool:
+    """Whether a matte is black and white: its contour has hardly any soft pixels."""
+    inside = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY)[1]
+    contour = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8))
+    soft = cv2.countNonZero(cv2.inRange(matte, 16, 239))
+    return soft < SOFT_SHARE * cv2.countNonZero(contour)
+
+
+def _grey(image: SourceImage) -> Alpha:
+    return np.asarray(cv2.cvtColor(image.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _opaque(image: SourceImage) -> bool:
+    return image.alpha is None or cv2.minMaxLoc(image.alpha)[0] == 255
