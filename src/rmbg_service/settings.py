@@ -72,7 +72,7 @@ class Settings(BaseSettings):
         "device that is missing stops the service at startup.",
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="Number format of BiRefNet; `auto` is fp16 on CUDA, fp32 elsewhere."
+        "auto", description="Number format of BiRefNet; `auto` is the fastest that changes little."
     )
     compile: bool = Field(
         False,

@@ -1,12 +1,22 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
 
+from rmbg_service.models.birefnet import predictor
 from rmbg_service.models.birefnet.checkpoint import UNUSED, Checkpoint
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.settings import PatchOrder
 from tests.models.birefnet.parity import recipe
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_trial() -> Iterator[None]:
+    """`auto` is float32 on every CPU: a trial takes seconds, and only its own tests need it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictor, "needs_trial", lambda *_: False)
+        yield
 
 
 def network(backbone: str, patch_order: PatchOrder = "c_hg_wg") -> BiRefNet:

@@ -1,15 +1,21 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+from bench.models import random_network
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.birefnet import precision
 from rmbg_service.models.birefnet.fusing import fuse
-from rmbg_service.models.birefnet.precision import choose_precision
+from rmbg_service.models.birefnet.precision import after_trial, choose_precision, needs_trial
+from rmbg_service.models.birefnet.trial import SIDE, Difference, rounding_error, trial_image
 from tests.models.birefnet.conftest import network
 from tests.models.birefnet.parity import recipe
 from tests.models.birefnet.test_parity import pairs, sigmoid
+from tests.models.birefnet.test_predictor import FIXED
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 
@@ -28,20 +34,70 @@ def test_auto_is_fp16_on_tensor_cores(
 
 
 @pytest.mark.parametrize(
-    ("in_hardware", "auto", "bf16"),
-    [
-        (True, "would compute bf16 faster, but less accurately", "set by RMBG_DTYPE"),
-        (False, "auto: cpu", "only emulates it"),
-    ],
+    ("in_hardware", "reason"), [(True, "set by RMBG_DTYPE"), (False, "only emulates it")]
 )
-def test_auto_is_fp32_on_a_cpu_and_the_reason_says_what_the_cpu_can(
-    monkeypatch: pytest.MonkeyPatch, in_hardware: bool, auto: str, bf16: str
+def test_bf16_by_setting_says_whether_the_cpu_emulates_it(
+    monkeypatch: pytest.MonkeyPatch, in_hardware: bool, reason: str
 ) -> None:
     monkeypatch.setattr(precision, "cpu_computes_bf16", lambda: in_hardware)
-    assert choose_precision("auto", CPU).dtype == torch.float32
-    assert auto in choose_precision("auto", CPU).reason
     assert choose_precision("bf16", CPU).dtype == torch.bfloat16
-    assert bf16 in choose_precision("bf16", CPU).reason
+    assert reason in choose_precision("bf16", CPU).reason
+    assert choose_precision("auto", CPU) == ("fp32", "auto: cpu")
+
+
+def test_only_auto_on_a_cpu_with_bf16_needs_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "cpu_computes_bf16", lambda: True)
+    assert needs_trial("auto", CPU)
+    assert not needs_trial("auto", CUDA)
+    assert not needs_trial("fp32", CPU)
+    monkeypatch.setattr(precision, "cpu_computes_bf16", lambda: False)
+    assert not needs_trial("auto", CPU)
+
+
+@pytest.mark.parametrize(
+    ("mean", "tail", "name"),
+    [
+        (1e-3, 0.01, "bf16"),
+        (3e-3, 0.01, "fp32"),
+        (1e-3, 0.06, "fp32"),
+        (math.nan, math.nan, "fp32"),
+    ],
+)
+def test_auto_takes_bf16_if_it_changes_little(mean: float, tail: float, name: str) -> None:
+    chosen = after_trial(Difference(mean, tail))
+    assert chosen.name == name
+    assert f"{mean:.1e} on average" in chosen.reason
+
+
+@pytest.mark.timeout(300)
+def test_the_parity_weights_are_refused_and_steady_ones_taken() -> None:
+    mean, std = FIXED.mean, FIXED.std
+    chaotic = rounding_error(fuse(network("swin_v1_t")), mean, std)
+    calm = rounding_error(fuse(random_network("swin_v1_t")), mean, std)
+    assert after_trial(chaotic).name == "fp32"
+    assert chaotic.mean < 0.03
+    assert after_trial(calm).name == "bf16"
+    assert calm.mean < 1e-3
+    assert calm.tail < 5e-3
+
+
+def test_a_value_that_is_not_a_number_is_not_a_small_difference() -> None:
+    assert not rounding_error(Overflowing(), (0.5,) * 3, (0.5,) * 3).small
+
+
+class Overflowing(nn.Module):
+    """Finite in float32 only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :1] * (math.nan if x.dtype == torch.bfloat16 else 1)
+
+
+def test_the_trial_image_has_structure() -> None:
+    image = trial_image()
+    assert image.shape == (3, SIDE, SIDE)
+    assert 0 <= image.min() < 0.2
+    assert 0.9 < image.max() <= 1
+    assert (image.diff().abs() > 0.1).float().mean() > 0.01  # edges
 
 
 def test_what_does_not_exist_is_refused() -> None:

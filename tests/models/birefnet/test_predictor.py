@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device
+from rmbg_service.models.birefnet.trial import Difference
 from rmbg_service.models.predictor import Located, Predictor
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import ModelInput
@@ -160,6 +161,33 @@ def test_device_memory_is_what_the_accelerator_holds(
     for name, held in (("cuda:1", 4_800), ("mps", 350)):
         monkeypatch.setattr(predictor, "_device", torch.device(name))
         assert predictor.device_memory_bytes == held
+
+
+@pytest.mark.parametrize(
+    ("difference", "dtype"), [(Difference(1e-3, 0.01), "bf16"), (Difference(0.02, 0.2), "fp32")]
+)
+def test_auto_takes_the_format_that_the_trial_found_with_these_weights(
+    checkpoint: Path,
+    predictor: Predictor,
+    monkeypatch: pytest.MonkeyPatch,
+    difference: Difference,
+    dtype: str,
+) -> None:
+    def converted(network: nn.Module, mean: object, std: object) -> Difference:
+        assert {p.dtype for p in network.parameters()} == {torch.float32}
+        assert (mean, std) == (DYNAMIC.mean, DYNAMIC.std)
+        network.bfloat16()
+        return difference
+
+    monkeypatch.setattr("rmbg_service.models.birefnet.predictor.needs_trial", lambda *_: True)
+    monkeypatch.setattr("rmbg_service.models.birefnet.predictor.rounding_error", converted)
+    automatic = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, checkpoint), device="cpu")
+    automatic.load()
+    picture = recipe.image(96, 64)
+    error = np.abs(automatic.predict([picture])[0] - predictor.predict([picture])[0])
+    assert automatic.dtype == dtype
+    assert "e-03 on average" in automatic.dtype_reason or dtype == "fp32"
+    assert (error.mean() < 1e-6) == (dtype == "fp32")  # the rounded weights were read again
 
 
 def test_bf16_stays_close_to_fp32(checkpoint: Path, predictor: Predictor) -> None:

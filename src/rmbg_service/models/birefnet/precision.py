@@ -1,9 +1,6 @@
 """The number format that a BiRefNet computes in, and why.
 
-`auto` stays with float32 on CPUs, also on those with bfloat16 instructions. There, bfloat16 is
-nearly twice as fast, but rounding nothing but the weights to it already moves the mattes of the
-parity cases by 0.016 on average and by 0.38 at worst. A trained network may take it better:
-`rmbg-service doctor` measures that.
+On a CPU with instructions for bfloat16, `auto` asks the weights: see `trial.py`.
 """
 
 import platform
@@ -12,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.models.birefnet.trial import MAX_MEAN, MAX_TAIL, Difference
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -30,6 +28,8 @@ class Precision(NamedTuple):
 
 def choose_precision(name: str, device: torch.device) -> Precision:
     """`auto` is float16 on CUDA devices with tensor cores (7.0 and later), else float32.
+
+    `after_trial` has the last word if `needs_trial`.
 
     float16 rather than bfloat16: it has eight times the precision, the authors publish it as
     lossless for this network, and an overflow is found in the output and reported.
@@ -53,12 +53,27 @@ def cpu_computes_bf16() -> bool:
     return any(getattr(torch.cpu, test, bool)() for test in tests)
 
 
+def needs_trial(name: str, device: torch.device) -> bool:
+    """Whether `auto` is bfloat16 if that changes little."""
+    return name == "auto" and device.type == "cpu" and cpu_computes_bf16()
+
+
+def after_trial(difference: Difference) -> Precision:
+    """What `auto` is on a CPU that computes bfloat16, given how bfloat16 changes a matte."""
+    if difference.small:
+        return Precision(
+            "bf16", f"auto: the CPU computes it, and it changes a matte by {difference}"
+        )
+    limits = Difference(MAX_MEAN, MAX_TAIL)
+    return Precision(
+        "fp32", f"auto: bf16 would be faster, but change a matte by {difference}; allowed: {limits}"
+    )
+
+
 def _automatic(device: torch.device) -> Precision:
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         if (major, minor) >= (7, 0):
             return Precision("fp16", f"auto: compute capability {major}.{minor}")
         return Precision("fp32", f"auto: compute capability {major}.{minor} is below 7.0")
-    if device.type == "cpu" and cpu_computes_bf16():
-        return Precision("fp32", "auto: the CPU would compute bf16 faster, but less accurately")
     return Precision("fp32", f"auto: {device.type}")

@@ -20,7 +20,13 @@ from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.cuda import GraphedFunction, use_kernels
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.precision import Precision, choose_precision
+from rmbg_service.models.birefnet.precision import (
+    Precision,
+    after_trial,
+    choose_precision,
+    needs_trial,
+)
+from rmbg_service.models.birefnet.trial import rounding_error
 from rmbg_service.models.files import weight_files
 from rmbg_service.models.predictor import Located, PatchOrderChoice
 from rmbg_service.models.spec import ModelSpec
@@ -143,9 +149,7 @@ class BiRefNetPredictor:
             check_compiler()
         self.spec, path = self._locate()
         self.files = weight_files(path)
-        checkpoint = read_checkpoint(path, self.spec.source)
-        model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
-        self.patch_order = model.patch_order
+        network = self._read(path)
         log.info(
             "%s on %s: %s (%s), patch order %s",
             self.name,
@@ -154,7 +158,6 @@ class BiRefNetPredictor:
             self.dtype_reason,
             self.patch_order,
         )
-        network = fuse(model)
         try:
             self._network = network.to(self._device, self._precision.dtype)
         except torch.OutOfMemoryError:
@@ -166,11 +169,30 @@ class BiRefNetPredictor:
                 self._graphed = GraphedFunction(self._forward, self._device)
             if self._compile:
                 network.compile_run()
+            elif self._device.type == "cpu":
+                network.pack()
             scale = torch.tensor(self.spec.std) * 255
             self._shift = (torch.tensor(self.spec.mean) * 255).view(3, 1, 1).to(self._device)
             self._scale = scale.view(3, 1, 1).to(self._device)
             return
         raise ConfigurationError(problem)
+
+    def _read(self, path: Path) -> FusedBiRefNet:
+        """The fused network on the CPU; `auto` settles its number format with these weights."""
+        network = self._fused(path)
+        if not needs_trial(self._dtype_name, self._device):
+            return network
+        self._precision = after_trial(rounding_error(network, self.spec.mean, self.spec.std))
+        if self._precision.dtype == torch.bfloat16:
+            return network
+        del network  # its weights are rounded: read them again, but never hold both
+        return self._fused(path)
+
+    def _fused(self, path: Path) -> FusedBiRefNet:
+        checkpoint = read_checkpoint(path, self.spec.source)
+        model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
+        self.patch_order = model.patch_order
+        return fuse(model)
 
     def warm_up(self) -> None:
         """Predict noise at the real size: kernels are chosen, memory is taken. See `Predictor`."""
