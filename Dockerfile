@@ -70,6 +70,7 @@ CMD ["serve"]
 # Triton compiles the network's kernels at the first start.
 FROM runtime AS runtime-cuda
 USER 0
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
