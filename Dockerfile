@@ -67,7 +67,17 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \
 ENTRYPOINT ["rmbg-service"]
 CMD ["serve"]
 
-FROM runtime AS cuda
+# Triton compiles the network's kernels at the first start.
+FROM runtime AS runtime-cuda
+USER 0
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+USER 10001
+ENV TRITON_CACHE_DIR=/models/.triton
+
+FROM runtime-cuda AS cuda
 COPY --from=dependencies-cuda /opt/venv /opt/venv
 COPY --from=package /package /opt/venv
 

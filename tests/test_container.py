@@ -47,8 +47,8 @@ def test_every_copied_path_exists_and_is_let_through() -> None:
 
 
 def test_the_code_is_copied_after_everything_that_changes_less_often() -> None:
-    for target in ("cpu", "cuda"):
-        (stage,) = re.findall(rf"^FROM runtime AS {target}\n((?:COPY .+\n?)+)", DOCKERFILE, re.M)
+    for target, base in (("cpu", "runtime"), ("cuda", "runtime-cuda")):
+        (stage,) = re.findall(rf"^FROM {base} AS {target}\n((?:COPY .+\n?)+)", DOCKERFILE, re.M)
         assert re.findall(r"--from=(\S+)", stage) == [f"dependencies-{target}", "package"]
     before_package = DOCKERFILE.partition(" AS package")[0]
     assert "COPY src" not in before_package

@@ -242,7 +242,9 @@ class GraphedFunction:
         self._stream.synchronize()
         torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+        ):
             device_out = self._function(device_in)
         host_out = [torch.empty_like(out, device="cpu", pin_memory=True) for out in device_out]
         return Captured(graph, host_in, device_in, device_out, host_out)

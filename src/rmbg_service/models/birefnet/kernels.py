@@ -19,7 +19,7 @@ except ImportError as error:  # CPU builds, macOS, Windows
     raise ImportError(f"Triton is not installed: {error}") from None
 
 
-ATTENTION_BLOCKS = (64, 64, 4)
+ATTENTION_BLOCKS = (64, 16, 4)
 """Queries and keys at a time, and warps; measured on an H200."""
 
 
