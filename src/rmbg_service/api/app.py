@@ -48,7 +48,7 @@ def create_app(
     settings = settings or load_settings()
     check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
-    parsing = ParsingThread()
+    parsing = ParsingThread(engine.share)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

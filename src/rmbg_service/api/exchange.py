@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Send
 from rmbg_service.api.request_headers import content_length
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.errors import BodyTooLarge, Cancelled, UploadTimeout
+from rmbg_service.serving.pacer import BODY_S_PER_BYTE, Pacer
 from rmbg_service.settings import Settings
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -19,6 +20,8 @@ _COMMON_HEADERS: list[Header] = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 ]
+
+_PACED_BYTES = 1_000_000  # a body of less is paced once
 
 
 class ClientGone(Cancelled):
@@ -36,12 +39,15 @@ class Exchange:
         self,
         record: RequestRecord,
         settings: Settings,
+        pacer: Pacer,
         headers: Headers,
         receive: Receive,
         send: Send,
     ) -> None:
         self.record = record
         self._settings = settings
+        self._pacer = pacer
+        self._unpaced_bytes = 0
         self._receive = receive
         self._send = send
         self._upload_ends = time.monotonic() + settings.upload_timeout_s
@@ -77,7 +83,15 @@ class Exchange:
             if self.record.bytes_in > self._settings.max_body_bytes:
                 self.must_close = True
                 raise body_too_large(self._settings)
+            await self._pace(len(message.get("body", b"")))
         return message
+
+    async def _pace(self, size: int) -> None:
+        self._unpaced_bytes += size
+        if self._unpaced_bytes >= _PACED_BYTES or self._body_complete:
+            seconds = self._unpaced_bytes * BODY_S_PER_BYTE
+            self._unpaced_bytes = 0
+            await self._pacer.pace(self.record.visit, seconds)
 
     async def send(self, message: Message) -> None:
         """Send `message`, or raise `ClientGone` when the client takes nothing for too long."""

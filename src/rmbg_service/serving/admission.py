@@ -6,6 +6,7 @@
 import asyncio
 import math
 import random
+from collections import Counter
 from typing import Any, Literal
 
 from rmbg_service.errors import ImageTooLarge, Overloaded
@@ -52,6 +53,7 @@ class Budget:
         self.max_pixels = max_pixels
         self.jobs = 0
         self.pixels = 0
+        self._jobs_of: Counter[str] = Counter()
         self._service_time = service_time
 
     @property
@@ -70,22 +72,30 @@ class Budget:
         wait = min(max(math.ceil(self.estimated_wait_s / 2), least), most)
         return math.ceil(wait * random.uniform(1.0, 1.0 + _JITTER)) if wait > least else wait
 
-    def reserve(self, wait_limit_s: float) -> "Reservation":
-        """Take one place, or raise `Overloaded` without having taken anything.
+    def reserve(self, wait_limit_s: float, client: str = "") -> "Reservation":
+        """Take one place for `client`, or raise `Overloaded` without having taken anything.
 
         `wait_limit_s` is how long the client is willing to wait, its own job included; an idle
-        service takes every one.
+        service takes every one. Clients take turns (see `fair_share`), so it does not wait for all
+        jobs of the others, only for as many of each as it has itself.
         """
         if self.jobs >= self.max_jobs:
             raise self._overloaded("jobs", f"{self.jobs} jobs are in flight, as many as allowed")
-        wait_s = self.estimated_wait_s + self._service_time.job_s
+        ahead = min(self.jobs, self._jobs_of[client] + self._turns_of_others(client))
+        wait_s = (ahead + 1) * self._service_time.job_s
         if self.jobs and wait_s > wait_limit_s:
             raise self._overloaded(
                 "deadline",
                 f"the wait would be about {wait_s:.0f} s, more than the {wait_limit_s:g} s allowed",
             )
         self.jobs += 1
-        return Reservation(self)
+        self._jobs_of[client] += 1
+        return Reservation(self, client)
+
+    def _turns_of_others(self, client: str) -> int:
+        """Jobs of other clients that come before the next one of `client`."""
+        turns = self._jobs_of[client] + 1
+        return sum(min(jobs, turns) for other, jobs in self._jobs_of.items() if other != client)
 
     def hold_pixels(self, pixels: int, until: "asyncio.Future[Any]") -> None:
         """Count `pixels` until a future is done: a thread still uses them that nobody waits for."""
@@ -105,6 +115,12 @@ class Budget:
             )
         self.pixels += pixels
 
+    def _give_back_job(self, client: str) -> None:
+        self.jobs -= 1
+        self._jobs_of[client] -= 1
+        if not self._jobs_of[client]:
+            del self._jobs_of[client]
+
     def _overloaded(self, reason: Literal["jobs", "pixels", "deadline"], detail: str) -> Overloaded:
         return Overloaded(detail, self.retry_after_s, reason)
 
@@ -115,8 +131,9 @@ class Reservation:
     It has one owner, who releases it once.
     """
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, client: str) -> None:
         self._budget = budget
+        self._client = client
         self.pixels = 0
 
     def grow(self, pixels: int) -> None:
@@ -138,4 +155,4 @@ class Reservation:
             after.add_done_callback(lambda _: self.release())
             return
         self._budget.pixels -= self.pixels
-        self._budget.jobs -= 1
+        self._budget._give_back_job(self._client)

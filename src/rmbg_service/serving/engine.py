@@ -24,11 +24,14 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
 from rmbg_service.removal.result import Encoded, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
+from rmbg_service.serving.fair_pool import FairPool
+from rmbg_service.serving.fair_share import FairShare, FairSlots, Visit
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
+from rmbg_service.serving.pacer import Pacer
 from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
-from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
+from rmbg_service.serving.thread_pool import StuckThread
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
@@ -60,16 +63,13 @@ class Engine:
             settings.max_inflight_jobs, settings.max_inflight_pixels, self.service_time
         )
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
-        self.worker = Worker(predictor, settings, metrics, self.service_time)
-        self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
-        self._codec_pool = ThreadPool(
-            "codec",
-            settings.codec_threads,
-            settings.codec_timeout_s,
-            self._fail,
-            low_priority=True,
-        )
-        self._probe_pool = ThreadPool("probe", _PROBE_THREADS, settings.codec_timeout_s, self._fail)
+        self.share = FairShare()
+        self.pacer = Pacer(self.share)
+        self.worker = Worker(predictor, settings, metrics, self.service_time, self.share)
+        self._decoded_slots = FairSlots(self.share, settings.max_decoded_images, keep_one=True)
+        limits = settings.codec_timeout_s, self._fail
+        self._codec_pool = FairPool(self.share, "codec", settings.codec_threads, *limits)
+        self._probe_pool = FairPool(self.share, "probe", _PROBE_THREADS, *limits)
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
         self._stopping = False
@@ -191,10 +191,10 @@ class Engine:
         }.get(self.state, "the service has failed and must be restarted")
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
-    async def probe(self, data: bytes) -> ImageInfo:
+    async def probe(self, data: bytes, visit: Visit) -> ImageInfo:
         """Read the picture's header off the event loop; see `imaging.probe`."""
         pixels, side = self.settings.max_image_pixels, self.settings.max_image_side
-        return await self._probe_pool.run(lambda: probe(data, pixels, side))
+        return await self._probe_pool.run_for(visit, lambda: probe(data, pixels, side))
 
     async def create_job(
         self,
@@ -204,16 +204,18 @@ class Engine:
         *,
         deadline: float,
         timings: StageTimings | None = None,
+        visit: Visit | None = None,
     ) -> Job:
         """A job for a picture and the picture to put its cutout on, their headers read.
 
         Raises `InvalidImage` or `ImageTooLarge`.
         """
-        info = await self.probe(data)
+        visit = visit or Visit(self.share, "")
+        info = await self.probe(data, visit)
         background_info = None
         if background is not None:
             try:
-                background_info = await self.probe(background)
+                background_info = await self.probe(background, visit)
             except (InvalidImage, ImageTooLarge) as error:
                 raise type(error)(f"the background: {error}") from None
         return Job(
@@ -221,6 +223,7 @@ class Engine:
             info=info,
             options=options,
             deadline=deadline,
+            visit=visit,
             background=background,
             background_info=background_info,
             timings=timings or StageTimings(),
@@ -254,7 +257,7 @@ class Engine:
     async def _process(self, job: Job) -> Encoded:
         waiting_since = time.perf_counter()
         job.timings.stage = "queue"
-        async with self._decoded_slots:
+        async with self._decoded_slots.slot(job.visit.client):
             job.timings.add("queue", time.perf_counter() - waiting_since)
             result = await self._drive(job)
         stages = job.timings.seconds
@@ -268,7 +271,9 @@ class Engine:
         mattes: list[Matte] | None = None
         while True:
             try:
-                step = await self._codec_pool.run(partial(_advance, passes, mattes))
+                self.share.serve(job.visit.client)
+                work = partial(_advance, passes, mattes)
+                step = await self._codec_pool.run_for(job.visit, work)
             except StuckThread as stuck:
                 self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
                 raise

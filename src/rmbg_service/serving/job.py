@@ -11,6 +11,7 @@ from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes, predict_passes
 from rmbg_service.removal.result import Encoded, background_pixels, encode
+from rmbg_service.serving.fair_share import Visit
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.types import RgbImage
 
@@ -23,15 +24,16 @@ class Abandoned(Cancelled):
 class Job:
     """A picture and what to do with it.
 
-    `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
-    checked between the stages. `predictor_s` is the job's own share of the predictor's time. `data`
-    is empty once it is decoded.
+    `deadline` is on `time.monotonic`'s clock, `visit` the request that the job belongs to. A client
+    that leaves only sets `abandoned`, which is checked between the stages. `predictor_s` is the
+    job's own share of the predictor's time. `data` is empty once it is decoded.
     """
 
     data: bytes
     info: ImageInfo
     options: RemovalOptions
     deadline: float
+    visit: Visit
     background: bytes | None = None
     background_info: ImageInfo | None = None
     timings: StageTimings = field(default_factory=StageTimings)

@@ -8,6 +8,8 @@ from typing import TypeVar
 from fastapi import Request
 
 from rmbg_service.errors import UnsupportedMediaType
+from rmbg_service.serving.fair_share import FairShare, FairSlots, Visit
+from rmbg_service.system.resources import step_back
 
 BINARY = {"type": "string", "format": "binary"}
 """OpenAPI's schema of a file."""
@@ -38,17 +40,21 @@ class ParsingThread:
     """Parses one body at a time, so that neither the event loop nor memory has to bear many.
 
     A body of at most 64 KiB costs the event loop no more than a thread's hand-over would, and does
-    not queue behind large ones.
+    not queue behind large ones. Clients take turns, as `share` says.
     """
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "parser")
+    def __init__(self, share: FairShare) -> None:
+        self._thread = ThreadPoolExecutor(1, "parser", step_back)
+        self._turns = FairSlots(share, 1)
 
-    async def run(self, parse: Callable[[bytearray], _T], body: bytearray) -> _T:
-        """The result of `parse(body)`."""
+    async def run(self, visit: Visit, parse: Callable[[bytearray], _T], body: bytearray) -> _T:
+        """The result of `parse(body)`, its time charged to `visit`."""
         if len(body) <= _INLINE_BYTES:
             return parse(body)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, parse, body)
+        loop = asyncio.get_running_loop()
+        async with self._turns.slot(visit.client):
+            with visit.measure():
+                return await loop.run_in_executor(self._thread, parse, body)
 
     def close(self) -> None:
         """Let the thread end, and forget what still waits for it."""

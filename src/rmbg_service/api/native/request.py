@@ -73,7 +73,8 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
             f"Content-Type is {kind or 'missing'}; send application/json, "
             "multipart/form-data, or the file itself as image/*"
         )
-    removal = await parsing.run(parse, await read_body(request))
+    body = await read_body(request)
+    removal = await parsing.run(request.state.record.visit, parse, body)
     return replace(removal, options=_with_accepted_format(removal.options, accept))
 
 

@@ -18,6 +18,7 @@ from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
+from rmbg_service.serving.fair_share import Visit
 from rmbg_service.settings import RemoveBgSize
 
 _SOURCES = ("image_file", "image_file_b64", "image_url")
@@ -81,7 +82,10 @@ async def read_request(
             f"Content-Type is {kind or 'missing'}; send multipart/form-data, "
             "application/x-www-form-urlencoded or application/json"
         )
-    parsed = await parsing.run(lambda body: _parse(read_fields(body)), await read_body(request))
+    body = await read_body(request)
+    visit: Visit = request.state.record.visit
+    parsed = await parsing.run(visit, lambda text: _parse(read_fields(text)), body)
+    del body
     fetch = _Fetch(request, fetcher)
     data, background, parameters = parsed.source, parsed.background, parsed.parameters
     del parsed

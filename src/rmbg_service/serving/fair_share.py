@@ -1,0 +1,169 @@
+"""Who comes first where requests wait: the client that has recently used the least."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Generic, TypeVar
+
+_HALF_LIFE_S = 10.0
+_RECENT_S = 5.0
+_FORGOTTEN_S = 1e-3  # an account of less is as good as none
+_MANY_ACCOUNTS = 1_000
+_REFUSED_WEIGHT = 16.0
+_REFUSED_S = 0.25
+
+_T = TypeVar("_T")
+
+
+class FairShare:
+    """The seconds of threads and of the event loop that each client has recently used.
+
+    What was used counts half after ten seconds, and so on: decay-usage scheduling, as Unix does it
+    for processes (Hellerstein, Achieving service rate objectives with decay usage scheduling, IEEE
+    Transactions on Software Engineering 19(8), 1993).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._accounts: dict[str, tuple[float, float]] = {}  # seconds, and when they were so many
+        self._served: dict[str, float] = {}  # when
+
+    def used_s(self, client: str) -> float:
+        """What `client` has recently used."""
+        seconds, since = self._accounts.get(client, (0.0, 0.0))
+        return seconds * 0.5 ** ((self._clock() - since) / _HALF_LIFE_S) if seconds else 0.0
+
+    def charge(self, client: str, seconds: float) -> None:
+        """Add `seconds` to what `client` has used."""
+        if client not in self._accounts and len(self._accounts) >= _MANY_ACCOUNTS:
+            self._forget()
+        self._accounts[client] = self.used_s(client) + seconds, self._clock()
+
+    def serve(self, client: str) -> None:
+        """Note that a job of `client` is at work."""
+        self._served[client] = self._clock()
+
+    def is_ahead(self, client: str) -> bool:
+        """Whether `client` has used more than another one with a job in the last five seconds."""
+        since = self._clock() - _RECENT_S
+        self._served = {other: when for other, when in self._served.items() if when >= since}
+        used_s = self.used_s(client)
+        return any(other != client and self.used_s(other) < used_s for other in self._served)
+
+    def _forget(self) -> None:
+        """Drop the accounts that have decayed; if all are in use, the smaller half of them."""
+        used = sorted((self.used_s(client), client) for client in self._accounts)
+        half = len(used) // 2
+        for index, (seconds, client) in enumerate(used):
+            if seconds < _FORGOTTEN_S or index < half:
+                del self._accounts[client]
+
+
+class Visit:
+    """One request of a client, and what it has used so far."""
+
+    def __init__(self, share: FairShare, client: str) -> None:
+        self._share = share
+        self.client = client
+        self.used_s = 0.0
+
+    def charge(self, seconds: float) -> None:
+        """Count `seconds` that the service has worked for this request."""
+        self.used_s += seconds
+        self._share.charge(self.client, seconds)
+
+    @contextmanager
+    def measure(self) -> Iterator[None]:
+        """Charge the time of the block."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.charge(time.perf_counter() - started)
+
+    def refuse(self) -> None:
+        """Charge a refused request many times over: it has cost time and was of use to nobody.
+
+        So a client that sends such requests again and again waits behind those whose are good,
+        even if it sends them from many addresses.
+        """
+        self._share.charge(self.client, _REFUSED_WEIGHT * self.used_s + _REFUSED_S)
+
+
+class FairQueue(Generic[_T]):
+    """Items that wait. The next one is the oldest one of the client that has used the least."""
+
+    def __init__(self, share: FairShare) -> None:
+        self._share = share
+        self._waiting: dict[str, deque[_T]] = {}
+        self._filled = asyncio.Event()
+
+    def first_client(self) -> str:
+        """Whose item is the next one; the queue must not be empty."""
+        return min(self._waiting, key=self._share.used_s)
+
+    def __len__(self) -> int:
+        """The number of items."""
+        return sum(map(len, self._waiting.values()))
+
+    def put_nowait(self, client: str, item: _T) -> None:
+        """Add an item of `client`."""
+        self._waiting.setdefault(client, deque()).append(item)
+        self._filled.set()
+
+    def get_nowait(self) -> _T:
+        """Remove the next item; the queue must not be empty."""
+        client = self.first_client()
+        items = self._waiting[client]
+        item = items.popleft()
+        if not items:
+            del self._waiting[client]
+        if not self._waiting:
+            self._filled.clear()
+        return item
+
+    async def get(self) -> _T:
+        """Wait for an item and remove the next one; for one consumer."""
+        await self._filled.wait()
+        return self.get_nowait()
+
+
+class FairSlots:
+    """A semaphore that a client which has used less gets before others.
+
+    With `keep_one`, the last free slot of several is not for a client that is ahead of others (see
+    `FairShare.is_ahead`), so that those need not wait until one of its jobs has ended.
+    """
+
+    def __init__(self, share: FairShare, slots: int, *, keep_one: bool = False) -> None:
+        self._share = share
+        self._free = slots
+        self._kept = 1 if keep_one and slots > 1 else 0
+        self._queue: FairQueue[asyncio.Future[None]] = FairQueue(share)
+
+    @asynccontextmanager
+    async def slot(self, client: str) -> AsyncIterator[None]:
+        """Hold a slot during the block."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(client, turn)
+        self._give_turns()
+        try:
+            await turn
+            yield
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._free += 1
+            self._give_turns()
+
+    def _give_turns(self) -> None:
+        while len(self._queue) and self._is_free_for(self._queue.first_client()):
+            turn = self._queue.get_nowait()
+            if not turn.done():
+                self._free -= 1
+                turn.set_result(None)
+
+    def _is_free_for(self, client: str) -> bool:
+        kept = self._kept if self._share.is_ahead(client) else 0
+        return self._free > kept
