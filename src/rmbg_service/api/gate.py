@@ -22,7 +22,7 @@ from rmbg_service.api.exchange import ClientGone, Exchange, body_too_large
 from rmbg_service.api.guard import Guard, GuardedRoutes
 from rmbg_service.api.request_headers import content_length, wait_limit_s
 from rmbg_service.api.request_record import InFlight, RequestRecord, request_id
-from rmbg_service.errors import MalformedRequest, NotFound, Unauthorized
+from rmbg_service.errors import ClientError, MalformedRequest, NotFound, Unauthorized
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.fair_share import Visit
 from rmbg_service.serving.pacer import REQUEST_S
@@ -78,13 +78,7 @@ class Gate:
         )
         try:
             await self._engine.pacer.pace(record.visit, REQUEST_S)
-            if not path.isprintable():
-                raise NotFound("a path must not have control characters")
-            if scope["query_string"].count(b"&") >= _MAX_QUERY_FIELDS:
-                raise MalformedRequest(f"a query has at most {_MAX_QUERY_FIELDS} fields")
-            if record.guard is not None:
-                self._apply(record.guard, record, headers)
-            await self._app(scope, exchange.receive, exchange.send)
+            await self._serve(scope, record, headers, exchange)
         except (ClientDisconnect, ClientGone):
             record.outcome, record.status = "cancelled", 499
         except asyncio.CancelledError:  # the server stops waiting for its last requests
@@ -97,10 +91,25 @@ class Gate:
             await self._refuse(scope, exchange, error)
         finally:
             self._leave(record)
-            if record.guard is not None and record.outcome == "client_error":
-                record.visit.refuse()
             self._access_log.write(record)
         return None
+
+    async def _serve(
+        self, scope: Scope, record: RequestRecord, headers: Headers, exchange: Exchange
+    ) -> None:
+        try:
+            if not scope["path"].isprintable():
+                raise NotFound("a path must not have control characters")
+            if scope["query_string"].count(b"&") >= _MAX_QUERY_FIELDS:
+                raise MalformedRequest(f"a query has at most {_MAX_QUERY_FIELDS} fields")
+            if record.guard is not None:
+                self._apply(record.guard, record, headers)
+            await self._app(scope, exchange.receive, exchange.send)
+        except ClientError as error:
+            error.with_traceback(None).__context__ = None  # their frames hold the body
+            self._leave(record)
+            await self._engine.pacer.pace_refused(record.visit)
+            raise
 
     def _apply(self, guard: Guard, record: RequestRecord, headers: Headers) -> None:
         engine = self._engine
@@ -139,5 +148,6 @@ class Gate:
         if record.reservation is None:
             return
         record.reservation.release(after=record.job)
+        record.reservation = None
         if self._in_flight.get(record.id) is record:  # two clients may have chosen the same id
             del self._in_flight[record.id]

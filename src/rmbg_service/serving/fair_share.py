@@ -68,6 +68,8 @@ class Visit:
         self._share = share
         self.client = client
         self.used_s = 0.0
+        self.paced_s = 0.0
+        """That part of it for which the client has waited its turn; see `Pacer`."""
 
     def charge(self, seconds: float) -> None:
         """Count `seconds` that the service has worked for this request."""

@@ -32,7 +32,7 @@ def part(name: str, value: bytes, boundary: str = "x") -> bytes:
 
 
 def read(*parts: bytes, content_type: str) -> Fields:
-    return multipart_fields(bytearray(b"".join(parts)), content_type)
+    return multipart_fields(b"".join(parts), content_type)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ class Parsing(ParsingThread):
         self.most_at_work = 0
         self.threads: set[str] = set()
 
-    def parse(self, body: bytearray) -> int:
+    def parse(self, body: bytes) -> int:
         self.at_work += 1
         self.most_at_work = max(self.at_work, self.most_at_work)
         self.threads.add(threading.current_thread().name)
@@ -147,14 +147,14 @@ class Parsing(ParsingThread):
 async def test_large_bodies_are_parsed_one_at_a_time_off_the_event_loop() -> None:
     parsing = Parsing()
     running = [
-        asyncio.create_task(parsing.run(VISIT, parsing.parse, bytearray(65_537))) for _ in range(5)
+        asyncio.create_task(parsing.run(VISIT, parsing.parse, bytes(65_537))) for _ in range(5)
     ]
     await until(lambda: parsing.at_work == 1)
     parsing.gate.set()
     assert await asyncio.gather(*running) == [65_537] * 5
     assert parsing.most_at_work == 1
     assert parsing.threads == {"parser_0"}
-    assert await parsing.run(VISIT, parsing.parse, bytearray(65_536)) == 65_536
+    assert await parsing.run(VISIT, parsing.parse, bytes(65_536)) == 65_536
     assert parsing.threads == {"parser_0", "MainThread"}
     parsing.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import TypeVar
 
 from fastapi import Request
@@ -22,7 +23,7 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_body(request: Request) -> bytearray:
+async def read_body(request: Request) -> bytes:
     """The whole body; the gate bounds its bytes and the time that it takes to arrive.
 
     Raises `UnsupportedMediaType` for a compressed one.
@@ -30,10 +31,10 @@ async def read_body(request: Request) -> bytearray:
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity"):
         raise UnsupportedMediaType("Content-Encoding is not supported: send the body as it is")
-    body = bytearray()
+    body = BytesIO()
     async for chunk in request.stream():
-        body += chunk
-    return body
+        body.write(chunk)
+    return body.getvalue()  # what it holds, not a copy
 
 
 class ParsingThread:
@@ -47,7 +48,7 @@ class ParsingThread:
         self._thread = ThreadPoolExecutor(1, "parser", step_back)
         self._turns = FairSlots(share, 1)
 
-    async def run(self, visit: Visit, parse: Callable[[bytearray], _T], body: bytearray) -> _T:
+    async def run(self, visit: Visit, parse: Callable[[bytes], _T], body: bytes) -> _T:
         """The result of `parse(body)`, its time charged to `visit`."""
         if len(body) <= _INLINE_BYTES:
             return parse(body)

@@ -70,7 +70,7 @@ async def read_request(
     Raises `RemoveBgError` with the API's code, `MalformedRequest` or `UnsupportedMediaType`.
     """
     kind = content_type(request)
-    read_fields: Callable[[bytearray], Fields]
+    read_fields: Callable[[bytes], Fields]
     if kind == "application/json":
         read_fields = json_fields
     elif kind == "application/x-www-form-urlencoded":
