@@ -370,3 +370,25 @@ async def test_clients_are_told_apart_by_key_or_address() -> None:
             refused = await client.post(PATH, content=b"no image", headers=headers)
             assert refused.status_code == 422
             assert engine.share.used_s(expected) > before + 0.2
+
+
+async def test_slow_bodies_of_one_client_do_not_keep_others_out() -> None:
+    async with serving(max_inflight_jobs=3) as (client, engine):
+        slow = [RawRequest(client.app) for _ in range(3)]
+        tasks = [request.start() for request in slow]
+        slow[0].send_body(PNG[:10], more=True)
+        await until(lambda: engine.budget.jobs == 3)
+        transport = httpx.ASGITransport(client.app, client=("192.0.2.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as other:
+            answer = await other.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 200
+        await until(lambda: any(request.status for request in slow))
+        (revoked,) = [request for request in slow if request.status]
+        assert revoked.status == 429
+        assert revoked.headers["connection"] == "close"
+        assert int(revoked.headers["retry-after"]) >= 1
+        assert engine.budget.jobs == 2
+        for request in slow:
+            request.leave()
+        await asyncio.gather(*tasks)
+        assert engine.budget.jobs == 0

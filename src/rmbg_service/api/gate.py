@@ -22,7 +22,7 @@ from rmbg_service.api.exchange import ClientGone, Exchange, body_too_large
 from rmbg_service.api.guard import Guard, GuardedRoutes
 from rmbg_service.api.request_headers import content_length, wait_limit_s
 from rmbg_service.api.request_record import InFlight, RequestRecord, request_id
-from rmbg_service.errors import ClientError, MalformedRequest, NotFound, Unauthorized
+from rmbg_service.errors import ClientError, MalformedRequest, NotFound, Overloaded, Unauthorized
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.fair_share import Visit
 from rmbg_service.serving.pacer import REQUEST_S
@@ -104,7 +104,13 @@ class Gate:
                 raise MalformedRequest(f"a query has at most {_MAX_QUERY_FIELDS} fields")
             if record.guard is not None:
                 self._apply(record.guard, record, headers)
+                if record.reservation is not None:
+                    record.reservation.on_revoked = exchange.revoke
             await self._app(scope, exchange.receive, exchange.send)
+        except Overloaded as error:
+            if error.reason != "rate":
+                self._engine.share.serve(record.visit.client)
+            raise
         except ClientError as error:
             error.with_traceback(None).__context__ = None  # their frames hold the body
             self._leave(record)

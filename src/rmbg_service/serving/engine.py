@@ -59,11 +59,14 @@ class Engine:
         self.on_ready: Callable[[], None] | None = None
         self.on_failure: Callable[[], None] | None = None
         self.service_time = ServiceTime(settings.codec_threads)
+        self.share = FairShare()
         self.budget = Budget(
-            settings.max_inflight_jobs, settings.max_inflight_pixels, self.service_time
+            settings.max_inflight_jobs,
+            settings.max_inflight_pixels,
+            self.service_time,
+            self.share.is_ahead,
         )
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
-        self.share = FairShare()
         self.pacer = Pacer(self.share)
         self.worker = Worker(predictor, settings, metrics, self.service_time, self.share)
         self._decoded_slots = FairSlots(self.share, settings.max_decoded_images, keep_one=True)

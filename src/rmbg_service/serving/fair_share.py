@@ -42,7 +42,7 @@ class FairShare:
         self._accounts[client] = self.used_s(client) + seconds, self._clock()
 
     def serve(self, client: str) -> None:
-        """Note that a job of `client` is at work."""
+        """Note that a job of `client` is at work, or was refused because of those of others."""
         self._served[client] = self._clock()
 
     def is_ahead(self, client: str) -> bool:
