@@ -334,7 +334,7 @@ async def test_a_refusal_that_waits_its_turn_holds_neither_its_body_nor_a_place(
     async with serving() as (client, engine):
         pause = Pause()
         engine.pacer = Pacer(engine.share, pause)
-        engine.share.serve("192.0.2.1")
+        engine.share.expect("192.0.2.1", 600)
         request = RawRequest(client.app, PNG_HEADERS)
         task = request.start()
         await until(lambda: engine.budget.jobs == 1)

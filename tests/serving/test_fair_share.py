@@ -4,7 +4,6 @@ from contextlib import AsyncExitStack
 import pytest
 
 from rmbg_service.serving.fair_share import FairQueue, FairShare, FairSlots, Visit
-from tests.fakes import until
 
 
 class Clock:
@@ -42,18 +41,26 @@ def test_accounts_are_bounded_and_the_largest_are_kept() -> None:
     assert share.used_s("client 4999") == 5_000
 
 
-def test_a_client_is_ahead_of_others_whose_jobs_were_at_work_just_now() -> None:
+def test_a_client_is_ahead_of_others_that_have_a_job_or_will_soon_have_one() -> None:
     clock = Clock()
     share = FairShare(clock)
     share.charge("flood", 2.0)
     share.charge("photo", 1.0)
     assert not share.is_ahead("flood")  # nobody else has a job
-    share.serve("photo")
-    share.serve("flood")
+    with share.at_work("photo"), share.at_work("flood"):
+        clock.now += 60
+        share.charge("flood", 2.0)
+        assert share.is_ahead("flood")
+        assert not share.is_ahead("photo")
+        assert not share.is_ahead("newcomer")
+    clock.now += 0.9
     assert share.is_ahead("flood")
-    assert not share.is_ahead("photo")
-    assert not share.is_ahead("newcomer")
-    clock.now += 5.1
+    clock.now += 0.2
+    assert not share.is_ahead("flood")
+    share.expect("photo", 5)  # it was told to come back
+    clock.now += 4.9
+    assert share.is_ahead("flood")
+    clock.now += 0.2
     assert not share.is_ahead("flood")
 
 
@@ -123,26 +130,31 @@ async def test_a_client_that_leaves_while_it_waits_takes_no_slot() -> None:
         pass
 
 
-async def test_the_last_slot_is_kept_for_a_client_that_has_used_less() -> None:
+async def test_a_client_that_is_ahead_holds_at_most_half_of_the_slots() -> None:
     share = FairShare(Clock())
     share.charge("flood", 5.0)
-    slots, leave = FairSlots(share, 3, keep_one=True), asyncio.Event()
+    share.charge("second flood", 6.0)
+    slots, leave = FairSlots(share, 4, at_most_half=True), asyncio.Event()
     order: list[str] = []
-    share.serve("photo")
-    flood = [asyncio.create_task(hold(slots, "flood", order, leave)) for _ in range(4)]
-    await until(lambda: len(order) == 2)
-    async with slots.slot("photo"):
+    with share.at_work("photo"):
+        tasks = [asyncio.create_task(hold(slots, "flood", order, leave)) for _ in range(4)]
+        await asyncio.sleep(0)
         assert order == ["flood"] * 2
+        tasks.append(asyncio.create_task(hold(slots, "second flood", order, leave)))
+        await asyncio.sleep(0)
+        assert order == ["flood", "flood", "second flood"]
+        async with asyncio.timeout(30), slots.slot("photo"):
+            pass
     leave.set()
-    await asyncio.gather(*flood)
-    assert order == ["flood"] * 4
+    await asyncio.gather(*tasks)
+    assert len(order) == 5
 
 
 async def test_a_client_that_is_alone_gets_every_slot() -> None:
     share = FairShare(Clock())
     share.charge("one", 5.0)
-    share.serve("one")
-    slots = FairSlots(share, 3, keep_one=True)
+    slots = FairSlots(share, 3, at_most_half=True)
     async with asyncio.timeout(30), AsyncExitStack() as held:
+        held.enter_context(share.at_work("one"))
         for _ in range(3):
             await held.enter_async_context(slots.slot("one"))

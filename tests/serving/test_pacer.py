@@ -23,7 +23,7 @@ class Sleep:
 
 async def test_a_client_that_is_alone_does_not_wait() -> None:
     share, sleep = FairShare(), Sleep()
-    share.serve("a")
+    share.expect("a", 600)
     pacer, visit = Pacer(share, sleep), Visit(share, "a")
     await pacer.pace(visit, 0.5)
     await pacer.pace_refused(visit)
@@ -33,7 +33,7 @@ async def test_a_client_that_is_alone_does_not_wait() -> None:
 
 async def test_a_client_that_is_ahead_passes_at_the_rate_of_an_eighth_of_a_core() -> None:
     share, sleep = FairShare(), Sleep()
-    share.serve("photo")
+    share.expect("photo", 600)
     pacer = Pacer(share, sleep)
     await asyncio.gather(*(pacer.pace(Visit(share, "flood"), 0.01) for _ in range(3)))
     assert sleep.seconds == [pytest.approx(0.08)] * 3
@@ -43,7 +43,7 @@ async def test_a_client_that_is_ahead_passes_at_the_rate_of_an_eighth_of_a_core(
 
 async def test_a_refused_request_waits_for_what_threads_have_done_for_it() -> None:
     share, sleep = FairShare(), Sleep()
-    share.serve("photo")
+    share.expect("photo", 600)
     pacer, visit = Pacer(share, sleep), Visit(share, "flood")
     await pacer.pace(visit, 0.01)
     visit.charge(0.05)

@@ -32,6 +32,7 @@ log = logging.getLogger("rmbg_service.request")
 ErrorResponse = Callable[[Request, Exception], Response]
 _MAX_LOGGED_PATH = 200
 _MAX_QUERY_FIELDS = 100
+_RETURN_S = 1.0  # in which a client that was refused for load returns, once it may
 
 
 class Gate:
@@ -109,7 +110,7 @@ class Gate:
             await self._app(scope, exchange.receive, exchange.send)
         except Overloaded as error:
             if error.reason != "rate":
-                self._engine.share.serve(record.visit.client)
+                self._engine.share.expect(record.visit.client, error.retry_after_s + _RETURN_S)
             raise
         except ClientError as error:
             error.with_traceback(None).__context__ = None  # their frames hold the body

@@ -69,7 +69,7 @@ class Engine:
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
         self.pacer = Pacer(self.share)
         self.worker = Worker(predictor, settings, metrics, self.service_time, self.share)
-        self._decoded_slots = FairSlots(self.share, settings.max_decoded_images, keep_one=True)
+        self._decoded_slots = FairSlots(self.share, settings.max_decoded_images, at_most_half=True)
         limits = settings.codec_timeout_s, self._fail
         self._codec_pool = FairPool(self.share, "codec", settings.codec_threads, *limits)
         self._probe_pool = FairPool(self.share, "probe", _PROBE_THREADS, *limits)
@@ -258,11 +258,12 @@ class Engine:
             task.exception()  # retrieved, so that asyncio does not report an abandoned job's error
 
     async def _process(self, job: Job) -> Encoded:
-        waiting_since = time.perf_counter()
+        waiting_since, client = time.perf_counter(), job.visit.client
         job.timings.stage = "queue"
-        async with self._decoded_slots.slot(job.visit.client):
-            job.timings.add("queue", time.perf_counter() - waiting_since)
-            result = await self._drive(job)
+        with self.share.at_work(client):
+            async with self._decoded_slots.slot(client):
+                job.timings.add("queue", time.perf_counter() - waiting_since)
+                result = await self._drive(job)
         stages = job.timings.seconds
         self.service_time.observe_predict(job.predictor_s)
         self.service_time.observe_codec(sum(stages[s] for s in ("decode", "refine", "encode")))
@@ -274,7 +275,6 @@ class Engine:
         mattes: list[Matte] | None = None
         while True:
             try:
-                self.share.serve(job.visit.client)
                 work = partial(_advance, passes, mattes)
                 step = await self._codec_pool.run_for(job.visit, work)
             except StuckThread as stuck:

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, TypeVar
 
 _HALF_LIFE_S = 10.0
-_RECENT_S = 5.0
+_NEXT_JOB_S = 1.0  # within which a client that sends one image after the other sends the next
 _FORGOTTEN_S = 1e-3  # an account of less is as good as none
 _MANY_ACCOUNTS = 1_000
 _REFUSED_WEIGHT = 16.0
@@ -28,7 +28,8 @@ class FairShare:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._accounts: dict[str, tuple[float, float]] = {}  # seconds, and when they were so many
-        self._served: dict[str, float] = {}  # when
+        self._at_work: Counter[str] = Counter()
+        self._expected: dict[str, float] = {}  # until when
 
     def used_s(self, client: str) -> float:
         """What `client` has recently used."""
@@ -41,16 +42,29 @@ class FairShare:
             self._forget()
         self._accounts[client] = self.used_s(client) + seconds, self._clock()
 
-    def serve(self, client: str) -> None:
-        """Note that a job of `client` is at work, or was refused because of those of others."""
-        self._served[client] = self._clock()
+    @contextmanager
+    def at_work(self, client: str) -> Iterator[None]:
+        """During the block, a job of `client` waits or is at work."""
+        self._at_work[client] += 1
+        try:
+            yield
+        finally:
+            self._at_work[client] -= 1
+            if not self._at_work[client]:
+                del self._at_work[client]
+            self.expect(client, _NEXT_JOB_S)
+
+    def expect(self, client: str, seconds: float) -> None:
+        """Count on a further job of `client` within `seconds`."""
+        self._expected[client] = self._clock() + seconds
 
     def is_ahead(self, client: str) -> bool:
-        """Whether `client` has used more than another one with a job in the last five seconds."""
-        since = self._clock() - _RECENT_S
-        self._served = {other: when for other, when in self._served.items() if when >= since}
+        """Whether `client` has used more than another one that has a job at work or is expected."""
+        now = self._clock()
+        self._expected = {name: until for name, until in self._expected.items() if until >= now}
+        others = (self._at_work.keys() | self._expected.keys()) - {client}
         used_s = self.used_s(client)
-        return any(other != client and self.used_s(other) < used_s for other in self._served)
+        return any(self.used_s(other) < used_s for other in others)
 
     def _forget(self) -> None:
         """Drop the accounts that have decayed; if all are in use, the smaller half of them."""
@@ -102,9 +116,9 @@ class FairQueue(Generic[_T]):
         self._waiting: dict[str, deque[_T]] = {}
         self._filled = asyncio.Event()
 
-    def first_client(self) -> str:
-        """Whose item is the next one; the queue must not be empty."""
-        return min(self._waiting, key=self._share.used_s)
+    def clients(self) -> list[str]:
+        """Whose items wait, the next one's client first."""
+        return sorted(self._waiting, key=self._share.used_s)
 
     def __len__(self) -> int:
         """The number of items."""
@@ -115,9 +129,10 @@ class FairQueue(Generic[_T]):
         self._waiting.setdefault(client, deque()).append(item)
         self._filled.set()
 
-    def get_nowait(self) -> _T:
-        """Remove the next item; the queue must not be empty."""
-        client = self.first_client()
+    def get_nowait(self, client: str | None = None) -> _T:
+        """Remove the next item, or the next one of `client`; there must be one."""
+        if client is None:
+            client = min(self._waiting, key=self._share.used_s)
         items = self._waiting[client]
         item = items.popleft()
         if not items:
@@ -135,14 +150,15 @@ class FairQueue(Generic[_T]):
 class FairSlots:
     """A semaphore that a client which has used less gets before others.
 
-    With `keep_one`, the last free slot of several is not for a client that is ahead of others (see
-    `FairShare.is_ahead`), so that those need not wait until one of its jobs has ended.
+    With `at_most_half`, a client that is ahead of others (see `FairShare.is_ahead`) holds no more
+    than half of the slots, so that those need not wait until one of its jobs has ended.
     """
 
-    def __init__(self, share: FairShare, slots: int, *, keep_one: bool = False) -> None:
+    def __init__(self, share: FairShare, slots: int, *, at_most_half: bool = False) -> None:
         self._share = share
         self._free = slots
-        self._kept = 1 if keep_one and slots > 1 else 0
+        self._held: Counter[str] = Counter()
+        self._most_ahead = max(1, slots // 2) if at_most_half else slots
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue(share)
 
     @asynccontextmanager
@@ -157,15 +173,19 @@ class FairSlots:
         finally:
             if turn.done() and not turn.cancelled():
                 self._free += 1
+                self._held -= Counter((client,))
             self._give_turns()
 
     def _give_turns(self) -> None:
-        while len(self._queue) and self._is_free_for(self._queue.first_client()):
-            turn = self._queue.get_nowait()
+        while self._free and (client := self._next_client()) is not None:
+            turn = self._queue.get_nowait(client)
             if not turn.done():
                 self._free -= 1
+                self._held[client] += 1
                 turn.set_result(None)
 
-    def _is_free_for(self, client: str) -> bool:
-        kept = self._kept if self._share.is_ahead(client) else 0
-        return self._free > kept
+    def _next_client(self) -> str | None:
+        for client in self._queue.clients():
+            if self._held[client] < self._most_ahead or not self._share.is_ahead(client):
+                return client
+        return None
