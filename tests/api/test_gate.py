@@ -363,6 +363,7 @@ async def test_a_refusal_that_waits_its_turn_holds_neither_its_body_nor_a_place(
 async def test_clients_are_told_apart_by_key_or_address() -> None:
     for keys, expected in ((None, "127.0.0.1"), ("one,two", "key 1")):
         async with serving(api_keys=keys or ()) as (client, engine):
+            engine.share._clock = lambda: 0.0
             headers = PNG_HEADERS | {"x-api-key": "two"}
             assert (await client.post(PATH, content=PNG, headers=headers)).status_code == 200
             before = engine.share.used_s(expected)

@@ -540,7 +540,7 @@ async def test_a_client_that_has_used_less_is_served_first(codec_threads: int) -
         at(client, "192.0.2.1") as flood,
         at(client, "192.0.2.2") as other,
     ):
-        engine.share.charge("192.0.2.1", 9.0)
+        engine.share.charge("192.0.2.1", 1e6)
         posts = [
             asyncio.create_task(flood.post(PATH, content=PNG, headers=PNG_HEADERS))
             for _ in range(6)

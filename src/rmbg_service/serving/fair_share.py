@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, TypeVar
 
-_HALF_LIFE_S = 10.0
+_HALF_LIFE_S = 2.0
 _NEXT_JOB_S = 1.0  # within which a client that sends one image after the other sends the next
 _FORGOTTEN_S = 1e-3  # an account of less is as good as none
 _MANY_ACCOUNTS = 1_000
@@ -20,7 +20,8 @@ _T = TypeVar("_T")
 class FairShare:
     """The seconds of threads and of the event loop that each client has recently used.
 
-    What was used counts half after ten seconds, and so on: decay-usage scheduling, as Unix does it
+    A second of the predictor, which is one for all, counts as much as one of every codec thread.
+    What was used counts half after two seconds, and so on: decay-usage scheduling, as Unix does it
     for processes (Hellerstein, Achieving service rate objectives with decay usage scheduling, IEEE
     Transactions on Software Engineering 19(8), 1993).
     """

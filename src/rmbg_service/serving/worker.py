@@ -184,7 +184,7 @@ class Worker:
             return InferenceError("the model failed on this image")
         for entry in batch:
             entry.job.predictor_s += seconds / len(batch)
-            entry.job.visit.charge(seconds / len(batch))
+            entry.job.visit.charge(seconds / len(batch) * self._settings.codec_threads)
         return mattes
 
     def _predict(self, inputs: Sequence[ModelInput]) -> Sequence[Matte]:
