@@ -1,12 +1,14 @@
 """BiRefNet as it serves requests against its plain form, in one run: time, memory, agreement.
 
     python bench/models.py                                      # both backbones, 1024, this CPU
+    python bench/models.py --backbone swin_v1_l --forms fused:fp32 fused:bf16 --rounds 3
     python bench/models.py --device cuda --dtype fp16 bf16 --batch 1 2 4 --compile
 
 The weights are random (speed does not depend on them), so nothing is downloaded. The forms take
 turns within each round, and the figures are medians of rounds. On a busy machine, read the ratio of
-CPU times with `--threads 1`: threads that wait for one another suffer most. On a CPU
-every form runs in a process of its own, whose peak resident memory is that of loading and running
+CPU times with `--threads 1`: threads that wait for one another suffer most. On a CPU every form
+runs in a process of its own, whose peak resident memory is that of loading and running it, and
+ratios and errors are against the first form. bfloat16 is measured if the CPU has instructions for
 it.
 """
 
@@ -25,8 +27,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
-from rmbg_service.models.birefnet.fusing import fuse
+from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.precision import cpu_computes_bf16
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -72,7 +75,10 @@ def prepare(form: Form, backbone: str, device: str) -> nn.Module:
         model = fuse(model)
         if form.compiled:
             model.compile_run()
-    return model.to(torch.device(device), DTYPES[form.dtype])
+    model = model.to(torch.device(device), DTYPES[form.dtype])
+    if isinstance(model, FusedBiRefNet) and device == "cpu":
+        model.pack()
+    return model
 
 
 def picture(form: Form, size: int, device: str) -> Tensor:
@@ -107,59 +113,70 @@ def serve(pipe: Connection, form: Form, backbone: str, size: int, threads: int) 
     pipe.send(peak_kib / (2**30 if sys.platform == "darwin" else 2**20))
 
 
-def on_cpu(backbone: str, size: int, rounds: int, threads: int) -> None:
-    """Compare the plain and the fused form on this CPU."""
-    context = multiprocessing.get_context("spawn")
-    forms = [Form(fused=False), Form(fused=True)]
-    pipes: list[Connection] = []
-    processes = []
-    for form in forms:
-        ours, theirs = context.Pipe()
-        process = context.Process(
+class Served:
+    """A form in a process of its own, and what it took in each round."""
+
+    def __init__(self, form: Form, backbone: str, size: int, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.form = form
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(
             target=serve, args=(theirs, form, backbone, size, threads), daemon=True
         )
-        process.start()
-        pipes.append(ours)
-        processes.append(process)
-    seconds: list[list[float]] = [[], []]
-    cpu_seconds: list[list[float]] = [[], []]
-    mattes = [None, None]
+        self.process.start()
+        self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
+        self.peak_gib = 0.0
+
+    def call(self, keep: bool) -> None:
+        """Predict once."""
+        self.pipe.send(True)
+        seconds, cpu_seconds, self.matte = self.pipe.recv()
+        if keep:
+            self.seconds.append(seconds)
+            self.cpu_seconds.append(cpu_seconds)
+
+    def close(self) -> None:
+        """End the process."""
+        self.pipe.send(False)
+        self.peak_gib = self.pipe.recv()
+        self.process.join()
+
+
+def on_cpu(forms: list[Form], backbone: str, size: int, rounds: int, threads: int) -> None:
+    """Compare forms on this CPU."""
+    served = [Served(form, backbone, size, threads) for form in forms]
     for turn in range(rounds + 1):  # the first round warms up
-        for i, pipe in enumerate(pipes):
-            pipe.send(True)
-            took, cpu_took, mattes[i] = pipe.recv()
-            if turn:
-                seconds[i].append(took)
-                cpu_seconds[i].append(cpu_took)
-    peaks = []
-    for pipe, process in zip(pipes, processes, strict=True):
-        pipe.send(False)
-        peaks.append(pipe.recv())
-        process.join()
+        for one in served:
+            one.call(keep=turn > 0)
+    for one in served:
+        one.close()
     torch.set_num_threads(threads)
-    peak_flops = matmul_peak("cpu", torch.float32)
-    print(f"\n{backbone}, {size} x {size}, {rounds} rounds, threads: {threads}")
-    print("| form | median s | CPU s | peak GiB | share of the matmul peak |")
-    print("|---|---|---|---|---|")
-    for form, took, cpu_took, peak in zip(forms, seconds, cpu_seconds, peaks, strict=True):
-        share = count_flops(form, backbone, size) / statistics.median(took) / peak_flops
-        print(
-            f"| {form.label} | {statistics.median(took):.2f} | {statistics.median(cpu_took):.2f} |"
-            f" {peak:.2f} | {share:.0%} |"
-        )
-    difference = abs(mattes[0] - mattes[1])  # type: ignore[operator]
+    peaks = {dtype: matmul_peak("cpu", DTYPES[dtype]) for dtype in {form.dtype for form in forms}}
+    first = served[0]
+    rates = ", ".join(f"{dtype} {peak / 1e9:.0f}" for dtype, peak in sorted(peaks.items()))
+    print(f"\n{backbone}, {size} x {size}, {rounds} rounds, threads: {threads}", end="; ")
+    print(f"matmul peak in GFLOP/s: {rates}")
     print(
-        f"plain / fused: {ratio(seconds):.2f} in time, {ratio(cpu_seconds):.2f} in CPU time"
-        f" (medians of rounds); mattes differ by {difference.max():.1e} at most,"
-        f" {difference.mean():.1e} on average; matmul peak {peak_flops / 1e9:.0f} GFLOP/s",
-        flush=True,
+        "| form | s | times faster | CPU s | times less | peak GiB | of peak | mean error | worst |"
     )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for one in served:
+        took = statistics.median(one.seconds)
+        share = count_flops(one.form, backbone, size) / took / peaks[one.form.dtype]
+        error = abs(one.matte - first.matte)
+        print(
+            f"| {one.form.label} | {took:.2f} | {ratio(first.seconds, one.seconds):.2f}"
+            f" | {statistics.median(one.cpu_seconds):.2f}"
+            f" | {ratio(first.cpu_seconds, one.cpu_seconds):.2f} | {one.peak_gib:.2f}"
+            f" | {share:.0%} | {error.mean():.1e} | {error.max():.1e} |",
+            flush=True,
+        )
 
 
-def ratio(seconds: list[list[float]]) -> float:
-    """The median over rounds of plain against fused."""
-    plain, fused = seconds
-    return statistics.median(p / f for p, f in zip(plain, fused, strict=True))
+def ratio(first: list[float], other: list[float]) -> float:
+    """The median over rounds of the first form's time against another's."""
+    return statistics.median(a / b for a, b in zip(first, other, strict=True))
 
 
 def on_cuda(args: argparse.Namespace, backbone: str) -> None:
@@ -221,12 +238,33 @@ def repeat(call: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
+def cpu_form(text: str) -> Form:
+    """`plain:fp32` and the like."""
+    name, _, dtype = text.partition(":")
+    if name not in ("plain", "fused") or dtype not in ("fp32", "bf16"):
+        raise argparse.ArgumentTypeError(f"expected plain or fused, fp32 or bf16, got {text}")
+    return Form(name == "fused", dtype)
+
+
+def default_forms() -> list[Form]:
+    """What `--forms` is on this CPU."""
+    forms = [Form(fused=False), Form(fused=True)]
+    return [*forms, Form(True, "bf16")] if cpu_computes_bf16() else forms
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--backbone", nargs="+", default=["swin_v1_t", "swin_v1_l"])
+    parser.add_argument(
+        "--forms",
+        nargs="+",
+        type=cpu_form,
+        metavar="FORM",
+        help="on a CPU: plain:fp32, fused:fp32, fused:bf16 (by default all that it computes)",
+    )
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -238,7 +276,8 @@ def main() -> None:
         if args.device == "cuda":
             on_cuda(args, backbone)
         else:
-            on_cpu(backbone, args.size, args.rounds, args.threads)
+            forms = args.forms or default_forms()
+            on_cpu(forms, backbone, args.size, args.rounds, args.threads)
 
 
 if __name__ == "__main__":

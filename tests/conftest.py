@@ -7,6 +7,8 @@ from hypothesis import settings
 
 for name in [name for name in os.environ if name.startswith("RMBG_")]:
     del os.environ[name]
+# Read once, when Triton is imported: its kernels run on the CPU.
+os.environ["TRITON_INTERPRET"] = "1"
 # Read once, when huggingface_hub is imported.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rmbg-tests-")
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from rmbg_service.models.birefnet import fused_swin
 from rmbg_service.models.birefnet.configuration import BACKBONES, SwinVariant
 from rmbg_service.models.birefnet.fused_swin import FusedSwin, window_plan
 from rmbg_service.models.birefnet.fusing import fuse
@@ -11,10 +12,34 @@ from rmbg_service.models.birefnet.swin import SwinTransformer, partition, unpart
 @pytest.mark.parametrize("shift", [0, 3])
 @pytest.mark.parametrize(("h", "w"), [(14, 21), (8, 15), (4, 4), (7, 1)])
 def test_a_plan_places_every_token_once(h: int, w: int, shift: int) -> None:
-    plan = window_plan(h, w, 7, shift, torch.device("cpu"))
-    assert plan.gather[plan.scatter].tolist() == list(range(h * w))
-    assert sum(plan.groups) * 49 == len(plan.gather)
-    assert (plan.gather == h * w).sum() == len(plan.gather) - h * w
+    [chunk] = window_plan(h, w, 7, shift, torch.device("cpu"))
+    assert chunk.tokens is None
+    assert chunk.gather is not None
+    assert chunk.scatter is not None
+    assert chunk.gather[chunk.scatter].tolist() == list(range(h * w))
+    assert sum(chunk.groups) * 49 == len(chunk.gather)
+    assert (chunk.gather == h * w).sum() == len(chunk.gather) - h * w
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize(("h", "w"), [(14, 21), (8, 15), (4, 4), (7, 1)])
+def test_chunks_have_every_token_once_where_the_whole_plan_has_it(
+    h: int, w: int, shift: int
+) -> None:
+    [whole] = window_plan(h, w, 7, shift, torch.device("cpu"))
+    chunks = window_plan(h, w, 7, shift, torch.device("cpu"), chunk_tokens=2 * 49)
+    assert whole.gather is not None
+    found = []
+    for chunk in chunks:
+        assert chunk.tokens is not None
+        assert sum(chunk.groups) <= 2
+        padded = torch.cat((chunk.tokens, torch.tensor([h * w])))
+        places = chunk.tokens if chunk.gather is None else padded[chunk.gather]
+        if chunk.scatter is not None:
+            assert torch.equal(places[chunk.scatter], chunk.tokens)
+        found.append(places)
+    assert torch.equal(torch.cat(found), whole.gather)
+    assert [sum(n) for n in zip(*(c.groups for c in chunks), strict=True)] == whole.groups
 
 
 def test_windows_come_apart_and_together() -> None:
@@ -25,9 +50,13 @@ def test_windows_come_apart_and_together() -> None:
     assert torch.equal(unpartition(windows, 3, 6, 9), x)
 
 
+@pytest.mark.parametrize("chunk_tokens", [None, 200])
 @pytest.mark.parametrize("size", [(64, 64), (96, 160), (32, 224)])
-def test_the_fused_backbone_is_the_plain_one(size: tuple[int, int]) -> None:
+def test_the_fused_backbone_is_the_plain_one(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], chunk_tokens: int | None
+) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr(fused_swin, "chunk_tokens_of", lambda _: chunk_tokens)
     variant = SwinVariant(8, (2, 2, 2, 2), (1, 2, 2, 4), 7)
     swin = SwinTransformer(variant).double().eval().requires_grad_(False)
     for name, parameter in swin.named_parameters():

@@ -1,59 +1,116 @@
 """The backbone as it serves requests: the numbers of `swin.py` with less memory and work.
 
 Padding, rolling and cutting into windows is one permutation of tokens; it and its inverse are index
-lists that depend on the size only (`WindowPlan`). Windows are ordered so that those with the same
+lists that depend on the size only (`WindowChunk`). Windows are ordered so that those with the same
 shift mask follow one another: there are only four different masks, because only the last row and
-the last column of windows hold pixels that were not neighbours. The qkv and output layers then run
-on real tokens only, not on padding.
+the last column of windows hold pixels that were not neighbours. The linear layers run on real
+tokens only, not on padding.
+
+On a CPU a block takes some windows at a time through all of its layers: what passes from one layer
+to the next then stays in the cache, and no layer's output is held for the whole image.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rmbg_service.models.birefnet.attention import window_attention
+from rmbg_service.models.birefnet.packing import linear_gelu
 from rmbg_service.models.birefnet.swin import SwinBlock, SwinStage, SwinTransformer
 
-CHUNK_TOKENS = 4096
-"""Tokens at a time through an MLP, which is four times wider inside."""
+CPU_CHUNK_TOKENS = 1024
+"""Tokens of a chunk for each thread of a CPU: the activations of a layer should fit its cache."""
 
 
-class WindowPlan(NamedTuple):
-    """Where the tokens of an h x w feature map stand in its windows.
+class WindowChunk(NamedTuple):
+    """Some windows of an h x w feature map, and where their tokens are.
 
-    `gather` `(windows * N)`: the token at each place, `h * w` for padding. `scatter` `(h * w)`: the
-    place of each token. `groups`: how many windows have each mask (inner, last column, last row,
-    corner); one group where nothing is shifted.
+    `tokens` `(n)`: the real tokens of these windows, in the order of the windows; None for all in
+    their own order. `gather` `(windows * N)`: which of them is at each place, n for padding; None
+    if they are in place already. `scatter` `(n)`: the place of each. `groups`: how many of the
+    windows have each mask (inner, last column, last row, corner). `group` `(windows)`: which of
+    these masks a window has.
     """
 
-    gather: Tensor
-    scatter: Tensor
+    tokens: Tensor | None
+    gather: Tensor | None
+    scatter: Tensor | None
     groups: list[int]
+    group: Tensor
+
+    def to(self, device: torch.device) -> "WindowChunk":
+        """The same with its tensors on `device`."""
+
+        def moved(index: Tensor | None) -> Tensor | None:
+            return None if index is None else index.to(device)
+
+        return WindowChunk(
+            moved(self.tokens),
+            moved(self.gather),
+            moved(self.scatter),
+            self.groups,
+            self.group.to(device),
+        )
 
 
-def window_plan(h: int, w: int, window: int, shift: int, device: torch.device) -> WindowPlan:
-    """The plan for one size; `shift` as in `SwinBlock`."""
+WindowPlan = list[WindowChunk]
+
+
+def window_plan(
+    h: int, w: int, window: int, shift: int, device: torch.device, chunk_tokens: int | None = None
+) -> WindowPlan:
+    """The windows of one size in chunks of about `chunk_tokens`, or all in one.
+
+    `shift` as in `SwinBlock`.
+    """
     down, across = -(-h // window), -(-w // window)
     token = torch.full((down * window, across * window), h * w)
     token[:h, :w] = torch.arange(h * w).view(h, w)
     token = token.roll((-shift, -shift), (0, 1))
     windows = token.view(down, window, across, window).transpose(1, 2).reshape(-1, window * window)
-    groups = [len(windows)]
+    group = torch.zeros(len(windows), dtype=torch.int64)
     if shift:
         last_row = torch.arange(down)[:, None] == down - 1
         last_column = torch.arange(across)[None, :] == across - 1
-        kind = (2 * last_row + 1 * last_column).flatten()
-        windows = windows[kind.argsort(stable=True)]
-        groups = kind.bincount(minlength=4).tolist()
+        group, order = (2 * last_row + 1 * last_column).flatten().sort(stable=True)
+        windows = windows[order]
+    if chunk_tokens is None:
+        return [_whole(windows, group, h * w).to(device)]
+    at_a_time = max(1, chunk_tokens // window**2)
+    parts = zip(torch.split(windows, at_a_time), torch.split(group, at_a_time), strict=True)
+    return [_part(part, part_group, h * w).to(device) for part, part_group in parts]
+
+
+def _whole(windows: Tensor, group: Tensor, count: int) -> WindowChunk:
+    """All `windows` `(windows, N)` of `count` tokens."""
     gather = windows.flatten()
-    scatter = torch.empty(h * w + 1, dtype=torch.int64)
+    scatter = torch.empty(count + 1, dtype=torch.int64)
     scatter[gather] = torch.arange(len(gather))
-    return WindowPlan(gather.to(device), scatter[:-1].to(device), groups)
+    return WindowChunk(None, gather, scatter[:-1], group.bincount(minlength=4).tolist(), group)
+
+
+def _part(windows: Tensor, group: Tensor, padding: int) -> WindowChunk:
+    """Some windows, in which `padding` stands for no token."""
+    real = windows.flatten() != padding
+    tokens = windows.flatten()[real]
+    gather = scatter = None
+    if len(tokens) < len(real):
+        gather = torch.full((len(real),), len(tokens))
+        gather[real] = torch.arange(len(tokens))
+        scatter = real.nonzero()[:, 0]
+    return WindowChunk(tokens, gather, scatter, group.bincount(minlength=4).tolist(), group)
+
+
+def chunk_tokens_of(device: torch.device) -> int | None:
+    """How many tokens a chunk has on `device`; None for all."""
+    return CPU_CHUNK_TOKENS * torch.get_num_threads() if device.type == "cpu" else None
 
 
 def window_masks(window: int, shift: int) -> Tensor:
-    """`(groups, 1, N, N)`: 0 and -inf for each group of a `WindowPlan`."""
+    """`(groups, 1, N, N)`: 0 and -inf for each group of a `WindowChunk`."""
     n = window * window
     if not shift:
         return torch.zeros(1, 1, n, n)
@@ -73,32 +130,40 @@ class FusedSwinBlock(nn.Module):
     def __init__(self, block: SwinBlock) -> None:
         super().__init__()
         self.norm1, self.qkv, self.proj = block.norm1, block.attn.qkv, block.attn.proj
-        self.norm2, self.fc1, self.fc2 = block.norm2, block.mlp.fc1, block.mlp.fc2
+        self.norm2, self.fc1, self.fc2 = block.norm2, linear_gelu(block.mlp.fc1), block.mlp.fc2
         self.heads = block.attn.heads
         bias = block.attn.bias()
+        self.bias_limit = math.inf if bias.is_meta else float(bias.abs().max())
         masks = window_masks(block.window, block.shift).to(bias)
-        self.bias = nn.Parameter(bias + masks, requires_grad=False)
+        self.bias = nn.Parameter((bias + masks).contiguous(), requires_grad=False)
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """`(B, H * W, C)` to the same."""
-        x.add_(self.proj(self.attend(x, plan)))
-        for part in torch.split(x, CHUNK_TOKENS, 1):
-            part.add_(self.fc2(functional.gelu(self.fc1(self.norm2(part)))))
+        for chunk in plan:
+            part = x if chunk.tokens is None else x.index_select(1, chunk.tokens)
+            part.add_(self.proj(self.attend(self.norm1(part), chunk)))
+            part.add_(self.fc2(self.fc1(self.norm2(part))))
+            if chunk.tokens is not None:
+                x.index_copy_(1, chunk.tokens, part)
         return x
 
-    def attend(self, x: Tensor, plan: WindowPlan) -> Tensor:
+    def attend(self, x: Tensor, chunk: WindowChunk) -> Tensor:
         """Window attention up to the output layer."""
         b, _, c = x.shape
-        # One zero token stands for all padding: zeros after the norm, so that its qkv is the bias.
-        qkv = self.qkv(functional.pad(self.norm1(x), (0, 0, 0, 1))).index_select(1, plan.gather)
+        if chunk.gather is None:
+            qkv = self.qkv(x)
+        else:
+            # A zero token stands for all padding: zeros after the norm, so its qkv is the bias.
+            qkv = self.qkv(functional.pad(x, (0, 0, 0, 1))).index_select(1, chunk.gather)
         n = self.bias.shape[-1]
         qkv = qkv.view(b, -1, n, 3, self.heads, c // self.heads)
         out = []
-        for group, bias in zip(torch.split(qkv, plan.groups, 1), self.bias, strict=True):
-            q, k, v = group.flatten(0, 1).permute(2, 0, 3, 1, 4)
-            y = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-            out.append(y.transpose(1, 2).reshape(b, -1, c))
-        return torch.cat(out, 1).index_select(1, plan.scatter)
+        for group, bias in zip(torch.split(qkv, chunk.groups, 1), self.bias, strict=False):
+            if group.shape[1]:
+                y = window_attention(group.flatten(0, 1), bias, self.bias_limit)
+                out.append(y.view(b, -1, c))
+        y = out[0] if len(out) == 1 else torch.cat(out, 1)
+        return y if chunk.scatter is None else y.index_select(1, chunk.scatter)
 
 
 class FusedSwin(nn.Module):
@@ -124,11 +189,15 @@ class FusedSwin(nn.Module):
 
     def plan(self, h: int, w: int, device: torch.device) -> list[tuple[WindowPlan, WindowPlan]]:
         """For an image of `h` x `w`: the plans without and with shift of each stage."""
+        chunk_tokens = chunk_tokens_of(device)
         plans = []
         h, w = h // 4, w // 4
         for _ in self.stages:
-            whole = window_plan(h, w, self.window, 0, device)
-            plans.append((whole, window_plan(h, w, self.window, self.window // 2, device)))
+            whole, shifted = (
+                window_plan(h, w, self.window, shift, device, chunk_tokens)
+                for shift in (0, self.window // 2)
+            )
+            plans.append((whole, shifted))
             h, w = (h + 1) // 2, (w + 1) // 2
         return plans
 

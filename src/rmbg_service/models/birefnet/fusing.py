@@ -1,21 +1,48 @@
 """From the plain network to the one that serves requests."""
 
+import functools
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rmbg_service.models.birefnet.decoder import BasicDecBlk, LateralBlock, resize
 from rmbg_service.models.birefnet.fused_decoder import FusedBlock, FusedDecoder, like
-from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan
+from rmbg_service.models.birefnet.fused_swin import FusedSwin, WindowPlan, chunk_tokens_of
 from rmbg_service.models.birefnet.modeling import BiRefNet
+from rmbg_service.models.birefnet.packing import can_pack, pack
 
 Plan = list[tuple[WindowPlan, WindowPlan]]
+
+
+def resize_through(x: Tensor, middle: torch.Size, size: torch.Size) -> Tensor:
+    """`resize(resize(x, middle), size)` without making the middle, which may be much larger."""
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+    down = interpolation(x.shape[2], middle[0], size[0], wide, x.device)
+    across = interpolation(x.shape[3], middle[1], size[1], wide, x.device)
+    b, c, h, w = x.shape
+    rows = down @ x.permute(0, 2, 3, 1).reshape(b, h, w * c).to(wide)
+    out: Tensor = across @ rows.view(b, size[0], w, c)
+    return out.permute(0, 3, 1, 2).to(x.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def interpolation(
+    start: int, middle: int, end: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """`(end, start)`: linear interpolation from `start` to `middle` to `end` samples."""
+    steps = torch.eye(start, dtype=torch.float64)[None]
+    for size in (middle, end):
+        steps = functional.interpolate(steps, size=size, mode="linear", align_corners=True)
+    return steps[0].T.contiguous().to(device, dtype)
 
 
 class FusedLateral(nn.Module):
     """`LateralBlock` of `cat(full, resize(half))`, without making that.
 
     A 1 x 1 convolution and an interpolation are both linear and commute: the half-size features
-    go through their part of the convolution before they are enlarged.
+    go through their part of the convolution before they are enlarged. The decoder enlarges them
+    together with its own features, which have the same size.
     """
 
     def __init__(self, lateral: LateralBlock) -> None:
@@ -26,9 +53,9 @@ class FusedLateral(nn.Module):
         self.of_full = like(conv, full, conv.bias)
         self.of_half = like(conv, half, torch.zeros_like(conv.bias))
 
-    def forward(self, full: Tensor, half: Tensor) -> Tensor:
-        """`(B, C, H, W)` and `(B, C, H', W')` to `(B, 2 C, H, W)`."""
-        return resize(self.of_half(half), full.shape[2:]).add_(self.of_full(full))
+    def forward(self, full: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, C, H, W)` and `(B, C, H', W')` to the same with 2 C: parts of one sum."""
+        return self.of_full(full), self.of_half(half)
 
 
 class FusedBiRefNet(nn.Module):
@@ -65,6 +92,13 @@ class FusedBiRefNet(nn.Module):
         """Let `torch.compile` take the network; each new input size then costs a compilation."""
         self.run = torch.compile(self.run, dynamic=False)  # type: ignore[method-assign]
 
+    def pack(self) -> None:
+        """Lay the weights out for this CPU; the network then stays on it and in its dtype."""
+        dtype = self.backbone.embed.proj.weight.dtype
+        if can_pack(dtype):
+            rows = chunk_tokens_of(torch.device("cpu"))
+            pack(self, rows)
+
     def run(self, image: Tensor, full_plan: Plan, half_plan: Plan) -> Tensor:
         """`forward` with the plans given; the part that `torch.compile` may take."""
         out: Tensor = self.decoder(image, *self.encode(image, full_plan, half_plan))
@@ -72,7 +106,7 @@ class FusedBiRefNet(nn.Module):
 
     def encode(
         self, image: Tensor, full_plan: Plan, half_plan: Plan
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The squeezed context, and the laterals of the decoder's levels 4, 3 and 2."""
         h, w = image.shape[2:]
         half = self.backbone(resize(image, (h // 2, w // 2)), half_plan)
@@ -80,7 +114,7 @@ class FusedBiRefNet(nn.Module):
         size = full[3].shape[2:]
         context = []
         for f, g in zip(full, half, strict=True):
-            context += [resize(f, size), resize(resize(g, f.shape[2:]), size)]
+            context += [resize(f, size), resize_through(g, f.shape[2:], size)]
         laterals = [self.laterals[i](full[2 - i], half[2 - i]) for i in range(3)]
         return self.squeeze(torch.cat(context, 1)), laterals
 

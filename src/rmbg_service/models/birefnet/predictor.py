@@ -17,6 +17,7 @@ from rmbg_service.errors import (
     OutOfDeviceMemory,
 )
 from rmbg_service.models.birefnet.checkpoint import read_checkpoint
+from rmbg_service.models.birefnet.cuda import GraphedFunction, use_kernels
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.precision import Precision, choose_precision
@@ -91,6 +92,7 @@ class BiRefNetPredictor:
         self._device = torch.device("cpu")
         self._precision = Precision("fp32", "not loaded")
         self._network: FusedBiRefNet | None = None
+        self._graphed: GraphedFunction | None = None
 
     @property
     def name(self) -> str:
@@ -158,6 +160,10 @@ class BiRefNetPredictor:
         except torch.OutOfMemoryError:
             problem = f"{self.name} does not fit into the memory of {self.device}"
         else:
+            if self._device.type == "cuda":
+                obstacle = use_kernels(network)
+                log.info("Triton kernels: %s", f"not used: {obstacle}" if obstacle else "in use")
+                self._graphed = GraphedFunction(self._forward, self._device)
             if self._compile:
                 network.compile_run()
             scale = torch.tensor(self.spec.std) * 255
@@ -196,7 +202,7 @@ class BiRefNetPredictor:
 
     def close(self) -> None:
         """Drop the network and give its memory back."""
-        self._network = None
+        self._network = self._graphed = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -212,16 +218,20 @@ class BiRefNetPredictor:
         """`(B, H, W, 3)` uint8 to `(B, H, W)` float32."""
         if self._network is None:
             raise InferenceError(f"{self.name} is not loaded")
-        logits = self._network(self._normalise(torch.from_numpy(pixels)))[:, 0].float()
-        finite, matte = torch.isfinite(logits).all(), torch.sigmoid(logits)
+        # A graph belongs to one size: those of a dynamic model would fill the device's memory.
+        if self._graphed is not None and pixels.shape[1:3] == self.input_size:
+            matte, finite = self._graphed(pixels)
+            matte = matte.clone()
+        else:
+            matte, finite = self._forward(torch.from_numpy(pixels).to(self._device))
         if not finite:
             raise InferenceError(f"{self.name} gave a value that is not a number")
         result: Matte = matte.cpu().numpy()
         return result
 
-    def _normalise(self, pixels: Tensor) -> Tensor:
-        """Bytes to the device, then to normalised floats `(B, 3, H, W)`, channels-last."""
-        if self._device.type == "cuda":
-            pixels = pixels.pin_memory()
-        image = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-        return ((image - self._shift) / self._scale).to(self._precision.dtype)
+    def _forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """On the device: `(B, H, W, 3)` uint8 to `(B, H, W)` float32, and whether all is finite."""
+        assert self._network is not None
+        image = (pixels.permute(0, 3, 1, 2) - self._shift) / self._scale
+        logits = self._network(image.to(self._precision.dtype))[:, 0].float()
+        return torch.sigmoid(logits), torch.isfinite(logits).all()
