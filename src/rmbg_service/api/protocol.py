@@ -285,11 +285,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
         All connections share it, so that discarding takes no more than a part of a CPU core.
         """
+        now, duration_s = self.loop.time(), size / DISCARDED_BYTES_PER_S
+        BoundedProtocol._discarding_until = max(now, self._discarding_until) + duration_s
         self.flow.pause_reading()
-        now = self.loop.time()
-        end = max(now, BoundedProtocol._discarding_until) + size / DISCARDED_BYTES_PER_S
-        BoundedProtocol._discarding_until = end
-        self._start("discard", end - now, self.flow.resume_reading)
+        self._start("discard", self._discarding_until - now, self.flow.resume_reading)
 
     def _start(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
         self._stop(name)
