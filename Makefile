@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+TOOLS := $(abspath $(VENV)/tools)
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
@@ -72,7 +73,7 @@ dist: $(READY_DEV) ## Build source and wheel into dist/; with TAG=v1.2.3 the ver
 	$(BIN)/uvx --quiet twine@7.0.0 check --strict dist/*.whl dist/*.tar.gz
 
 sbom: $(READY_DEV) ## List what an installation brings, as CycloneDX in sbom.cdx.json
-	$(BIN)/uv pip compile pyproject.toml --quiet --extra video --constraints constraints.txt --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra video --extra mcp --constraints constraints.txt --no-annotate \
 	  | $(BIN)/uvx --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements - --pyproject pyproject.toml \
 	      --output-reproducible --output-file sbom.cdx.json
 
@@ -87,7 +88,10 @@ $(READY): pyproject.toml constraints.txt scripts/install.sh | $(BIN)/python
 	scripts/install.sh $(BIN)/python
 	touch $@
 
+# The generator of Python clients limits the versions of typer and httpx: it has its own environment.
 $(READY_DEV): pyproject.toml constraints.txt scripts/install.sh tests/package-lock.json | $(BIN)/python
 	scripts/install.sh $(BIN)/python dev
 	! command -v npm >/dev/null || npm ci --prefix tests --silent
+	UV_TOOL_DIR=$(TOOLS) UV_TOOL_BIN_DIR=$(TOOLS)/bin $(BIN)/uv tool install --quiet \
+	  --python $(BIN)/python openapi-python-client==0.29.1
 	touch $(READY) $@

@@ -19,6 +19,7 @@ PACKAGE = "rmbg_service"
 LIBRARIES = {
     "av": "PyAV",
     "fastapi": "FastAPI",
+    "mcp": "MCP SDK",
     "onnxruntime": "ONNX Runtime",
     "ray": "Ray",
     "torch": "PyTorch",

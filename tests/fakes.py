@@ -72,6 +72,22 @@ class FakePredictor:
         assert await asyncio.to_thread(self.entered.acquire, timeout=60)
 
 
+class FakeFetcher(Fetcher):
+    """Gives each URL what it is for."""
+
+    def __init__(self, found: dict[str, bytes | Exception]) -> None:
+        super().__init__()
+        self.found = found
+        self.limits: list[int] = []
+
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        self.limits.append(max_bytes)
+        found = self.found[url]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
 def picture_bytes(size: tuple[int, int] = (64, 48), kind: str = "PNG", **save: Any) -> bytes:
     """A file with a horizontal ramp in red and a vertical one in green."""
     width, height = size

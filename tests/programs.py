@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def npm_file(path: str) -> Path:
     if not file.exists():
         _missing("npm packages are not installed: npm ci --prefix tests")
     return file
+
+
+def python_client_generator() -> str:
+    """The path of openapi-python-client, which `make dev` installs apart from the service."""
+    found = shutil.which("openapi-python-client", path=str(Path(sys.prefix) / "tools" / "bin"))
+    return found or _missing("openapi-python-client is not installed: make dev")
 
 
 def _missing(what: str) -> str:

@@ -28,6 +28,7 @@ FRONTS = {
     "api": "api/test_gate.py",
     "api/body": "api/body/test_bodies.py",
     "api/native": "api/native/test_routes.py",
+    "api/rembg": "api/rembg/test_routes.py",
     "api/removebg": "api/removebg/test_routes.py",
     "batch": "batch/test_run.py",
     "batch/removers": "batch/removers/test_remote.py",

@@ -174,8 +174,8 @@ class Settings(BaseSettings):
     )
     url_fetch: bool = Field(
         False,
-        description="`on` lets the remove.bg API fetch `image_url` and `bg_image_url`, from public "
-        "addresses only.",
+        description="`on` fetches images by URL, for the APIs of remove.bg and rembg and for agents "
+        "(mcp.md), from public addresses only.",
     )
     url_fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

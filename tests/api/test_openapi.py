@@ -1,5 +1,6 @@
 """The committed document, the served one and the service's behaviour agree."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from rmbg_service.api.app import create_app
+from rmbg_service.api.native.request import JsonRemovalRequest
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
 from tests.server import running_server
 
 COMMITTED = Path(__file__).parents[2] / "openapi.yaml"
+IMAGES = JsonRemovalRequest.model_fields.keys() - RemovalOptions.model_fields.keys()
 CONFORMANCE = [
     not_a_server_error,
     status_code_conformance,
@@ -38,20 +41,63 @@ def test_the_committed_document_is_the_served_one() -> None:
     assert yaml.safe_load(COMMITTED.read_text("utf-8")) == served, "run `make openapi`"
 
 
+DOCUMENT = yaml.safe_load(COMMITTED.read_text("utf-8"))
+OPERATIONS = [operation for item in DOCUMENT["paths"].values() for operation in item.values()]
+
+
 def test_the_document_describes_all_forms_options_and_answers() -> None:
-    operation = yaml.safe_load(COMMITTED.read_text("utf-8"))["paths"]["/api/remove-bg"]["post"]
+    operation = DOCUMENT["paths"]["/api/remove-bg"]["post"]
     forms = operation["requestBody"]["content"]
-    assert {"application/json", "multipart/form-data", "image/*"} <= forms.keys()
+    assert list(forms) == ["multipart/form-data", "application/octet-stream", "application/json"]
     queries = {p["name"] for p in operation["parameters"] if p["in"] == "query"}
-    for option in RemovalOptions.model_fields:
-        assert option in forms["application/json"]["schema"]["properties"]
-        assert option in forms["multipart/form-data"]["schema"]["properties"]
-        assert option in queries
+    for form in ("FormRemovalRequest", "JsonRemovalRequest"):
+        schema = DOCUMENT["components"]["schemas"][form]
+        assert schema["properties"].keys() == RemovalOptions.model_fields.keys() | IMAGES
+        assert (next(iter(schema["properties"])), schema["required"]) == ("image", ["image"])
+    assert queries == RemovalOptions.model_fields.keys()
     statuses = {"200", "400", "401", "408", "413", "415", "422", "429", "500", "503", "504"}
     assert operation["responses"].keys() == statuses
     assert "Retry-After" in operation["responses"]["429"]["headers"]
     schemes = {name for form in operation["security"] for name in form}
     assert schemes == {"APIKeyHeader", "HTTPBearer"}
+
+
+def test_operations_have_the_names_of_functions() -> None:
+    ids = [operation["operationId"] for operation in OPERATIONS]
+    assert len(set(ids)) == len(ids)
+    for name in ids:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
+        assert not re.search("api|_(get|post)$", name), "the method and the path are not names"
+    for operation in OPERATIONS:
+        assert 10 < len(operation["summary"]) < 90
+
+
+def test_a_request_has_nothing_that_generators_stumble_over() -> None:
+    """No alternatives, no types with a wildcard, and no defaults, which clients would send."""
+    for operation in OPERATIONS:
+        bodies = operation.get("requestBody", {}).get("content", {})
+        assert not any("*" in media_type for media_type in bodies)
+        parameters = [parameter["schema"] for parameter in operation.get("parameters", [])]
+        for schema in [*parameters, *(body["schema"] for body in bodies.values())]:
+            for part in parts(schema):
+                assert not {"oneOf", "anyOf", "allOf", "default"} & part.keys()
+
+
+def test_every_schema_of_an_object_is_a_component() -> None:
+    for operation in OPERATIONS:
+        described = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for content in (message.get("content", {}) for message in described):
+            for body in content.values():
+                assert "properties" not in body["schema"]
+
+
+def parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schema, those of its properties, and what they refer to."""
+    if "$ref" in schema:
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    yield schema
+    for member in schema.get("properties", {}).values():
+        yield from parts(member)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +109,7 @@ def url() -> Iterator[str]:
 # Every operation of the document; wrong input only where there is input.
 CASES = [
     (path, method, mode)
-    for path, item in yaml.safe_load(COMMITTED.read_text("utf-8"))["paths"].items()
+    for path, item in DOCUMENT["paths"].items()
     for method, operation in item.items()
     for mode in schemathesis.GenerationMode
     if mode is schemathesis.GenerationMode.POSITIVE or "requestBody" in operation

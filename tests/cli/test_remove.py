@@ -192,6 +192,9 @@ def test_stdin_to_stdout_and_to_a_file(tmp_path: Path) -> None:
 def test_the_suffix_of_the_output_is_its_format(photos: Path, tmp_path: Path) -> None:
     assert invoke(photos / "1.png", "-o", tmp_path / "a.jpg").exit_code == 0
     assert (tmp_path / "a.jpg").read_bytes().startswith(b"\xff\xd8")
+    for target in (tmp_path / "b.jpg", tmp_path / "folder"):
+        assert invoke(photos / "1.png", "-o", target, "--format", "jpg").exit_code == 0
+    assert (tmp_path / "folder" / "1.jpg").read_bytes() == (tmp_path / "b.jpg").read_bytes()
 
 
 @pytest.mark.usefixtures("fake_model")

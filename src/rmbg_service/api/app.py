@@ -1,23 +1,29 @@
 """The one place that wires settings, predictor, engine and routes into an app."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from rmbg_service import __version__
 from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.gate import ErrorResponse, Gate
 from rmbg_service.api.guard import GuardedRoutes, endpoint_guard
+from rmbg_service.api.native import description as native
 from rmbg_service.api.native.problems import problem_response
 from rmbg_service.api.native.progress import jobs_router
 from rmbg_service.api.native.routes import remove_bg_router
+from rmbg_service.api.openapi import DocumentedApp, document_router
 from rmbg_service.api.probes import operations_router
+from rmbg_service.api.rembg import description as rembg
+from rmbg_service.api.rembg.errors import error_response as rembg_error
+from rmbg_service.api.rembg.routes import PATH as REMBG_PATH
+from rmbg_service.api.rembg.routes import rembg_router
+from rmbg_service.api.removebg import description as removebg
 from rmbg_service.api.removebg import errors as removebg_errors
 from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
 from rmbg_service.api.removebg.routes import removebg_router
@@ -48,6 +54,7 @@ def create_app(
     settings = settings or load_settings()
     check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
+    fetcher = fetcher or _fetcher(settings)
     parsing = ParsingThread(engine.share)
 
     @asynccontextmanager
@@ -57,27 +64,26 @@ def create_app(
         await engine.stop()
         parsing.close()
 
-    app = FastAPI(
+    app = DocumentedApp(
+        native.COMPONENTS | removebg.COMPONENTS | rembg.COMPONENTS,
         title="rmbg-service",
         summary="Background removal with a bounded queue and real alpha.",
         version=__version__,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
-        openapi_url=None,  # served below, by a route that can be guarded
-        docs_url=None,  # web/ has one that loads nothing from other hosts
-        redoc_url=None,
     )
     app.state.engine = engine
     in_flight: InFlight = {}
     docs_guard = endpoint_guard("docs", settings)
     routers: list[APIRouter] = [
         remove_bg_router(engine, parsing),
-        removebg_router(engine, parsing, fetcher or _fetcher(settings)),
+        removebg_router(engine, parsing, fetcher),
+        rembg_router(engine, parsing, fetcher),
         jobs_router(engine, in_flight),
         operations_router(engine),
         page_router(page=settings.page, docs_dependencies=docs_guard),
-        _document_router(app, docs_guard),
+        document_router(app, docs_guard),
     ]
     for router in routers:
         app.include_router(router)
@@ -106,19 +112,6 @@ def create_app(
     return app
 
 
-def _document_router(app: FastAPI, dependencies: Sequence[Any]) -> APIRouter:
-    """The OpenAPI document, which names the prefix that the app is served under."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.api_route("/openapi.json", methods=["GET", "HEAD"], dependencies=dependencies)
-    async def document(request: Request) -> Response:
-        prefix = request.scope.get("root_path", "").rstrip("/")
-        servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return JSONResponse(app.openapi() | servers)
-
-    return router
-
-
 def _error_response(engine: Engine) -> ErrorResponse:
     """What answers an error in the form of the API that its path belongs to."""
     removebg_error = removebg_errors.error_response(engine)
@@ -127,6 +120,8 @@ def _error_response(engine: Engine) -> ErrorResponse:
         record: RequestRecord = request.state.record
         if record.path.startswith(REMOVEBG_PREFIX):
             return removebg_error(request, error)
+        if record.path == REMBG_PATH:
+            return rembg_error(request, error)
         return problem_response(request, error)
 
     return respond

@@ -10,6 +10,7 @@ from starlette.types import Receive
 
 from rmbg_service.api.exchange import ClientGone
 from rmbg_service.api.request_record import RequestRecord
+from rmbg_service.api.url_fetch import Fetcher, FetchRefused
 from rmbg_service.errors import ClientError, DeadlineExceeded
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.result import Encoded
@@ -61,6 +62,21 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
         raise
     finally:
         job.abandoned = not record.job.done()
+
+
+async def fetch_image(request: Request, fetcher: Fetcher | None, url: str, max_bytes: int) -> bytes:
+    """The bytes behind `url`; fetching stops when the client leaves or its deadline passes.
+
+    The body must have been read. Raises what `Fetcher.fetch` and `while_wanted` do, and
+    `FetchRefused` without a `fetcher`.
+    """
+    if fetcher is None:
+        raise FetchRefused("this service fetches nothing: send the file, or set RMBG_URL_FETCH=on")
+    fetching = asyncio.create_task(fetcher.fetch(url, max_bytes))
+    try:
+        return await while_wanted(request, fetching)
+    finally:
+        fetching.cancel()
 
 
 def _is_ours(error: Exception, record: RequestRecord) -> bool:

@@ -8,6 +8,7 @@ from rmbg_service.imaging.encode import ENCODERS
 
 _MAX_RANGES = 100
 _FILE_TYPES = frozenset(encoder.media_type for encoder in ENCODERS.values())
+_SPELLINGS = {"image/jpg": "image/jpeg"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Accept:
 
 def _media_range(item: str) -> tuple[str, float]:
     media_type, *parameters = (part.strip().lower() for part in item.split(";"))
-    return media_type, _weight(parameters)
+    return _SPELLINGS.get(media_type, media_type), _weight(parameters)
 
 
 def _weight(parameters: list[str]) -> float:

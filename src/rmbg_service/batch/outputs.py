@@ -98,7 +98,7 @@ def target_of(
     if one_file and out.suffix and not is_folder(out):
         if output == "layers" and out.suffix.lower() != f".{LAYERS.extension}":
             raise ConfigurationError(f"{out}: layers are a zip; name a file that ends in .zip")
-        return Target(out, True, _format_of(out, format_))
+        return Target(out, True, format_of(out, format_))
     if out.exists() and not is_folder(out):
         raise ConfigurationError(f"{out} is a file; several cutouts need a folder")
     if any(is_folder(path) and real_path(path) == real_path(out) for path in inputs):
@@ -110,7 +110,11 @@ def _is_pattern(text: str) -> bool:
     return not os.path.lexists(text) and any(mark in text for mark in "*?[")
 
 
-def _format_of(out: Path, format_: str | None) -> str | None:
+def format_of(out: Path, format_: str | None = None) -> str:
+    """The format that the suffix of `out` stands for, or `format_` if that has this suffix.
+
+    Raises `ConfigurationError` for a suffix that no format has, or not this one.
+    """
     suffix = out.suffix.lower().replace(".jpeg", ".jpg")
     fitting = [name for name, row in ENCODERS.items() if f".{row.extension}" == suffix]
     if not fitting:

@@ -8,6 +8,7 @@ import typer
 from rmbg_service import __version__
 from rmbg_service.cli.doctor import doctor
 from rmbg_service.cli.evaluate import evaluate
+from rmbg_service.cli.mcp import mcp
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
 from rmbg_service.cli.remove import remove
@@ -25,6 +26,7 @@ app.command()(remove)
 app.add_typer(models, name="models")
 app.command()(evaluate)
 app.command()(doctor)
+app.command()(mcp)
 app.command()(openapi)
 
 

@@ -89,7 +89,8 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
-    target = target_of(inputs, out, given.get("format"), given.get("output"))
+    named = removal_options(given).format if "format" in given else None
+    target = target_of(inputs, out, named, given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
     batch = Batch(

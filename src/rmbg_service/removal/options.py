@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rmbg_service.matting.plan import Detail
 from rmbg_service.removal.option_values import (
@@ -15,7 +15,8 @@ from rmbg_service.removal.option_values import (
     ScaleOption,
 )
 
-OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "avif", "zip", "auto"]
+OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "auto"]
+"""A format as callers name it; `RemovalOptions.format` holds `jpeg` for `jpg`."""
 
 
 class RemovalOptions(BaseModel):
@@ -32,8 +33,8 @@ class RemovalOptions(BaseModel):
     format: OutputFormat = Field(
         "png",
         description="`png` and `webp` are lossless; `webp-lossy` and `avif` are small and keep "
-        "alpha; `jpeg` has a background, white by default; `zip` contains `color.jpg` and "
-        "`alpha.png`; `auto` is `png` if the result has transparency, else `jpeg`.",
+        "alpha; `jpeg`, or `jpg`, has a background, white by default; `zip` contains `color.jpg` "
+        "and `alpha.png`; `auto` is `png` if the result has transparency, else `jpeg`.",
     )
     quality: int = Field(
         90, ge=1, le=100, description="Quality of `webp-lossy`, `avif`, `jpeg` and `zip`."
@@ -113,6 +114,11 @@ class RemovalOptions(BaseModel):
         description="If nothing is found (the matte is below 0.5 everywhere): an empty cutout, or "
         "the error `no-subject`.",
     )
+
+    @field_validator("format")
+    @classmethod
+    def _canonical(cls, format_: OutputFormat) -> OutputFormat:
+        return "jpeg" if format_ == "jpg" else format_
 
     @property
     def placed(self) -> bool:

@@ -47,6 +47,7 @@ class Blank(FakePredictor):
         ("webp-lossy", "image/webp", "WEBP", "RGBA"),
         ("avif", "image/avif", "AVIF", "RGBA"),
         ("jpeg", "image/jpeg", "JPEG", "RGB"),
+        ("jpg", "image/jpeg", "JPEG", "RGB"),
     ],
 )
 async def test_format(name: str, media_type: str, kind: str, mode: str) -> None:
@@ -72,6 +73,7 @@ async def test_zip_comes_as_zip_or_inside_json() -> None:
     [
         ("image/webp", "image/webp"),
         ("image/jpeg", "image/jpeg"),
+        ("image/jpg", "image/jpeg"),
         ("image/avif,image/webp,*/*;q=0.1", "image/avif"),
         ("image/apng,image/*", "image/png"),
     ],

@@ -182,7 +182,13 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
             400,
             "given twice",
         ),
-        ({"json": {"image": B64, "output": "matte"}, "params": {"output": "matte"}}, 400, "twice"),
+        (
+            {"json": {"image": B64, "output": "matte"}, "params": {"output": "cutout"}},
+            400,
+            "output",
+        ),
+        ({"json": {"image": B64, "crop": True}, "params": {"crop": "0"}}, 400, "another in the"),
+        ({"json": {"image": B64, "hat": 1}, "params": {"hat": 1}}, 400, "unknown option 'hat'"),
         ({"content": PNG, "headers": {"content-type": "multipart/form-data"}}, 400, "boundary"),
         ({"content": MANY_MEMBERS, "headers": JSON_HEADERS}, 400, "too many JSON members"),
         ({"json": {"image": B64, "k" * 5000: 1}}, 400, "unknown option"),
@@ -214,6 +220,17 @@ async def test_what_is_wrong_is_said_and_nothing_is_held(
         assert engine.budget.jobs == engine.budget.pixels == 0
         assert B64[:40] not in answer.text
         assert len(answer.content) < 1000
+
+
+async def test_an_option_may_have_equal_values_in_the_body_and_the_query() -> None:
+    query = {"crop": "1", "background": "#f00", "format": "jpg"}
+    form = {"crop": "true", "background": "red", "format": "jpeg"}
+    async with serving() as (client, _):
+        answer = await client.post(PATH, params=query, files={"image": PNG}, data=form)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["format"] == "jpeg"
+        json_form = {"image": B64, "crop": True, "background": "Red", "format": "jpg"}
+        assert (await client.post(PATH, params=query, json=json_form)).status_code == 200
 
 
 async def test_a_truncated_jpeg_is_422() -> None:

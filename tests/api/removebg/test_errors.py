@@ -8,12 +8,12 @@ import httpx
 import numpy as np
 import pytest
 
-from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
+from rmbg_service.api.url_fetch import FetchFailed, FetchRefused
 from rmbg_service.errors import BodyTooLarge, EmptyImage, InferenceError
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.serving.fair_share import Visit
 from rmbg_service.types import Matte, ModelInput
-from tests.fakes import FakePredictor, picture_bytes, serving
+from tests.fakes import FakeFetcher, FakePredictor, picture_bytes, serving
 
 PATH = "/v1.0/removebg"
 PNG = picture_bytes()
@@ -27,22 +27,6 @@ class Blank(FakePredictor):
 
     def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
         return [np.full(self.input_size, 0.3, np.float32) for _ in batch]
-
-
-class FakeFetcher(Fetcher):
-    """Gives each URL what it is for."""
-
-    def __init__(self, found: dict[str, bytes | Exception]) -> None:
-        super().__init__()
-        self.found = found
-        self.limits: list[int] = []
-
-    async def fetch(self, url: str, max_bytes: int) -> bytes:
-        self.limits.append(max_bytes)
-        found = self.found[url]
-        if isinstance(found, Exception):
-            raise found
-        return found
 
 
 def item(answer: httpx.Response, status: int = 400) -> dict[str, str]:

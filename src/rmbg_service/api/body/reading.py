@@ -12,8 +12,6 @@ from rmbg_service.errors import UnsupportedMediaType
 from rmbg_service.serving.fair_share import FairShare, FairSlots, Visit
 from rmbg_service.system.resources import step_back
 
-BINARY = {"type": "string", "format": "binary"}
-"""OpenAPI's schema of a file."""
 _INLINE_BYTES = 65_536
 _T = TypeVar("_T")
 

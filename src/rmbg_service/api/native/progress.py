@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
+from rmbg_service.api.native.description import problem
 from rmbg_service.api.request_record import InFlight
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.timings import Stage
@@ -33,14 +33,7 @@ def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
     """
     router = APIRouter(tags=["removal"])
     unknown: dict[int | str, dict[str, Any]] = {
-        404: {
-            "description": "No request with this id is in flight.",
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-                }
-            },
-        }
+        404: problem("No request with this id is in flight.")
     }
     # Described by hand: a declared parameter would bring FastAPI's own 422, which never comes.
     parameter = {
@@ -57,7 +50,7 @@ def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
         responses=unknown,
         openapi_extra={"parameters": [parameter]},
     )
-    async def progress(request: Request) -> Response:
+    async def job_progress(request: Request) -> Response:
         """The stage of a request in flight and the number of jobs ahead of it."""
         record = in_flight.get(request.path_params["request_id"])
         if record is None:

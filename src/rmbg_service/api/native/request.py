@@ -14,7 +14,6 @@ from rmbg_service.api.body.fields import (
     RawField,
     base64_value,
     plain_value,
-    shown,
     without_repeats,
 )
 from rmbg_service.api.body.forms import multipart_fields
@@ -34,7 +33,7 @@ _MAX_NAME = 64
 
 
 # As bytes, base64 text takes a byte a character; Python's text may take four.
-Base64Field = Annotated[bytes, WithJsonSchema({"type": "string"})]
+Base64Field = Annotated[bytes, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 
 
 class JsonRemovalRequest(RemovalOptions):
@@ -42,14 +41,9 @@ class JsonRemovalRequest(RemovalOptions):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    image: Base64Field = Field(
-        description="The image file as base64, or as a `data:` URI.",
-        examples=[
-            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
-        ],
-    )
+    image: Base64Field = Field(description="The image file.")
     background_image: Base64Field | None = Field(
-        None, description="An image to put the cutout on, as base64 or `data:` URI."
+        None, description="An image file to put the cutout on."
     )
 
 
@@ -71,7 +65,7 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
     else:
         raise UnsupportedMediaType(
             f"Content-Type is {kind or 'missing'}; send application/json, "
-            "multipart/form-data, or the file itself as image/*"
+            "multipart/form-data, or the file itself as image/* or application/octet-stream"
         )
     body = await read_body(request)
     removal = await parsing.run(request.state.record.visit, parse, body)
@@ -115,15 +109,25 @@ def _removal(
     query: Mapping[str, str],
     background: bytes | None,
 ) -> RemovalRequest:
-    for name in fields.keys() & query.keys():
-        raise MalformedRequest(
-            f"the option {shown(name)} is given twice, in the body and in the query"
-        )
     given = {name: plain_value(name, value) for name, value in fields.items()}
     options = _options(given | dict(query))
+    if given.keys() & query.keys():
+        _require_equal(options, _options(dict(query) | given))
     if background is not None:
         _require_room_for_background(options)
     return RemovalRequest(data, options, background)
+
+
+def _require_equal(query_first: RemovalOptions, body_first: RemovalOptions) -> None:
+    """Raise `MalformedRequest` for an option that the body and the query give different values.
+
+    Equal ones are not refused: many clients send an option both ways.
+    """
+    for name in RemovalOptions.model_fields:
+        if getattr(query_first, name) != getattr(body_first, name):
+            raise MalformedRequest(
+                f"the option {name!r} has one value in the body and another in the query"
+            )
 
 
 def _decoded(name: str, value: object) -> bytes:

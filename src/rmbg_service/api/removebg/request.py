@@ -1,6 +1,5 @@
 """A request of the remove.bg API to `RemovalRequest`."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ from rmbg_service.api.body.fields import Fields, Part, RawField, base64_value, p
 from rmbg_service.api.body.forms import multipart_fields, urlencoded_fields
 from rmbg_service.api.body.json_object import json_fields
 from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
-from rmbg_service.api.execution import RemovalRequest, while_wanted
+from rmbg_service.api.execution import RemovalRequest, fetch_image
 from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
@@ -86,13 +85,13 @@ async def read_request(
     visit: Visit = request.state.record.visit
     parsed = await parsing.run(visit, lambda text: _parse(read_fields(text)), body)
     del body
-    fetch = _Fetch(request, fetcher)
     data, background, parameters = parsed.source, parsed.background, parsed.parameters
     del parsed
     if isinstance(data, _Url):
-        data = await fetch(data, max_body_bytes)
+        data = await _fetch(request, fetcher, data, max_body_bytes)
     if isinstance(background, _Url):
-        background = await fetch(background, max_body_bytes - len(data))  # as in one body
+        left = max_body_bytes - len(data)  # as in one body
+        background = await _fetch(request, fetcher, background, left)
     try:
         options = parameters.options(default_size, has_background=background is not None)
     except ValidationError as error:
@@ -188,25 +187,11 @@ def _image(name: str, value: object) -> bytes | _Url:
     )
 
 
-@dataclass(frozen=True)
-class _Fetch:
-    """Fetches for one request; stops when its client leaves or its deadline passes."""
-
-    request: Request
-    fetcher: Fetcher | None
-
-    async def __call__(self, source: _Url, max_bytes: int) -> bytes:
-        refused, failed = _URL_CODES[source.name]
-        if self.fetcher is None:
-            raise RemoveBgError(
-                refused, "this service fetches nothing: send the file, or set RMBG_URL_FETCH=on"
-            )
-        fetching = asyncio.create_task(self.fetcher.fetch(source.url, max_bytes))
-        try:
-            return await while_wanted(self.request, fetching)
-        except FetchRefused as error:
-            raise RemoveBgError(refused, str(error)) from None
-        except FetchFailed as error:
-            raise RemoveBgError(failed, str(error)) from None
-        finally:
-            fetching.cancel()
+async def _fetch(request: Request, fetcher: Fetcher | None, source: _Url, max_bytes: int) -> bytes:
+    refused, failed = _URL_CODES[source.name]
+    try:
+        return await fetch_image(request, fetcher, source.url, max_bytes)
+    except FetchRefused as error:
+        raise RemoveBgError(refused, str(error)) from None
+    except FetchFailed as error:
+        raise RemoveBgError(failed, str(error)) from None

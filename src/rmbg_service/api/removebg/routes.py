@@ -4,19 +4,17 @@ The contract is remove.bg's public API documentation, version 1.0. docs/migrate-
 lists what differs.
 """
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from rmbg_service.api.body.reading import BINARY, ParsingThread
+from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.negotiation import Accept
 from rmbg_service.api.removebg import request as wire
-from rmbg_service.api.removebg.errors import RemoveBgErrors, rate_headers
-from rmbg_service.api.removebg.parameters import RemoveBgParameters
+from rmbg_service.api.removebg.description import ACCOUNT_RESPONSES, REQUEST_BODY, RESPONSES
+from rmbg_service.api.removebg.errors import rate_headers
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.api.url_fetch import Fetcher
@@ -29,22 +27,6 @@ _REMOVEBG = "/v1.0/removebg"
 _ACCOUNT = "/v1.0/account"
 _NOWHERE = Box(0, 0, 0, 0)
 _SUBJECT_TYPE = "other"  # subjects are not classified
-
-
-class RemoveBgResult(BaseModel):
-    """The image as base64, and where the subject is in the image that was sent, in px."""
-
-    result_b64: str
-    foreground_top: int
-    foreground_left: int
-    foreground_width: int
-    foreground_height: int
-
-
-class RemoveBgResponse(BaseModel):
-    """The result as JSON."""
-
-    data: RemoveBgResult
 
 
 class Credits(BaseModel):
@@ -91,8 +73,8 @@ def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | N
         _REMOVEBG,
         dependencies=guarded(Guard(wait_limit_s=settings.removebg_wait_limit_s)),
         response_class=Response,
-        responses=_responses(),
-        openapi_extra={"requestBody": _request_body()},
+        responses=RESPONSES,
+        openapi_extra={"requestBody": REQUEST_BODY},
     )
     async def removebg(request: Request) -> Response:
         """Remove the background of one image, by the contract of the remove.bg API.
@@ -129,10 +111,8 @@ def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | N
         ]
         return StreamedResponse(parts, headers, "application/json")
 
-    @router.get(
-        _ACCOUNT, dependencies=guarded(Guard(runs_job=False)), responses=_account_responses()
-    )
-    async def account() -> Account:
+    @router.get(_ACCOUNT, dependencies=guarded(Guard(runs_job=False)), responses=ACCOUNT_RESPONSES)
+    async def removebg_account() -> Account:
         """Credits and free calls: there are none, because nothing is charged."""
         return Account()
 
@@ -153,83 +133,3 @@ def _headers(result: Encoded) -> dict[str, str]:
         "X-Foreground-Height": str(box.height),
         "Vary": "Accept",
     }
-
-
-def _request_body() -> dict[str, Any]:
-    parameters = RemoveBgParameters.model_json_schema()["properties"]
-    image_url = {"image_url": {"type": "string", "description": "Where to fetch the image."}}
-    image_b64 = {"image_file_b64": {"type": "string", "description": "The file as base64."}}
-    image_file = {"image_file": BINARY | {"description": "The image as a file."}}
-    bg_url = {"bg_image_url": {"type": "string", "description": "Where to fetch a background."}}
-    bg_file = {"bg_image_file": BINARY | {"description": "A background as a file."}}
-    text = {
-        "type": "object",
-        "properties": image_url | image_b64 | bg_url | parameters,
-        "oneOf": [{"required": ["image_url"]}, {"required": ["image_file_b64"]}],
-    }
-    files = {
-        "type": "object",
-        "properties": image_file | image_url | image_b64 | bg_file | bg_url | parameters,
-        "oneOf": [{"required": [name]} for name in (*image_file, *image_url, *image_b64)],
-    }
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": files},
-            "application/json": {"schema": text},
-            "application/x-www-form-urlencoded": {"schema": text},
-        },
-    }
-
-
-_RATE_HEADERS = {
-    name: {"schema": {"type": "integer"}, "description": description}
-    for name, description in {
-        "X-RateLimit-Limit": "Megapixels that may be sent in a minute.",
-        "X-RateLimit-Remaining": "Those that are left.",
-        "X-RateLimit-Reset": "Unix time in seconds when all of them are available again.",
-    }.items()
-}
-_RESULT_HEADERS = _RATE_HEADERS | {
-    name: {"schema": {"type": "integer"}, "description": description}
-    for name, description in {
-        "X-Width": "Width of the result in px.",
-        "X-Height": "Height of the result in px.",
-        "X-Max-Width": "Width in px that `size=auto` gives.",
-        "X-Max-Height": "Height in px that `size=auto` gives.",
-        "X-Credits-Charged": "Always 0.",
-        "X-Foreground-Top": "Top of the subject in the image that was sent, in px.",
-        "X-Foreground-Left": "Its left side.",
-        "X-Foreground-Width": "Its width.",
-        "X-Foreground-Height": "Its height.",
-    }.items()
-}
-_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
-
-
-def _responses() -> dict[int | str, dict[str, Any]]:
-    media_types = ("image/png", "image/jpeg", "image/webp", "application/zip")
-    subject_type = {"X-Type": {"schema": {"type": "string"}, "description": "Always `other`."}}
-    return {
-        200: {
-            "model": RemoveBgResponse,
-            "description": "The cutout.",
-            "headers": _RESULT_HEADERS | subject_type,
-            "content": {media_type: {"schema": BINARY} for media_type in media_types},
-        },
-        400: _error("The request, a parameter or the image cannot be used; see `code`."),
-        **_account_responses(),
-        408: _error("The body did not arrive in time."),
-        429: _error("Too many megapixels, or overloaded.", _RETRY | _RATE_HEADERS),
-        500: _error("The model failed on this image."),
-        503: _error("Loading, shutting down, failed, or out of device memory."),
-        504: _error("Not finished before the deadline."),
-    }
-
-
-def _account_responses() -> dict[int | str, dict[str, Any]]:
-    return {403: _error("The key is missing or wrong: `auth_failed`.")}
-
-
-def _error(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"model": RemoveBgErrors, "description": description, "headers": headers or {}}

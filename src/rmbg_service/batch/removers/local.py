@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
@@ -43,7 +44,16 @@ class LocalRemover:
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""
-        creating = self.engine.create_job(data, self._background, self._options, deadline=math.inf)
+        removing = self.encode(data, self._options, self._background)
+        del data  # so that the file is freed as soon as it is decoded
+        result = await removing
+        return Removed(result.data, result.box)
+
+    async def encode(
+        self, data: bytes, options: RemovalOptions, background: bytes | None = None
+    ) -> Encoded:
+        """The file that `options` ask for; raises what `Remover.remove` does."""
+        creating = self.engine.create_job(data, background, options, deadline=math.inf)
         del data  # so that the file is freed as soon as it is decoded
         job = await creating  # first: a broken file needs no model
         await self._load()
@@ -51,14 +61,13 @@ class LocalRemover:
         running = self.engine.submit(job)
         reservation.release(after=running)
         try:
-            result = await asyncio.shield(running)
+            return await asyncio.shield(running)
         except asyncio.CancelledError:
             job.abandoned = True  # it ends at its next stage
             raise
         except Exception:
             self._require_alive()
             raise
-        return Removed(result.data, result.box)
 
     async def _load(self) -> None:
         if not self._started:

@@ -1,0 +1,1 @@
+"""Tools for agents and editors, over the Model Context Protocol."""
