@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import tracemalloc
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 
 from rmbg_service.api.app import create_app
 from rmbg_service.api.guard import GuardedRoutes
+from rmbg_service.serving.pacer import Pacer
 from rmbg_service.settings import Settings
 from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
 
@@ -312,3 +314,82 @@ async def test_a_query_has_at_most_100_fields(path: str) -> None:
         answer = await client.get(f"{path}?{'a&' * 99}")
         assert answer.status_code == (405 if path == PATH else 200)
         assert (await client.get(f"{path}?{'a&' * 100}")).status_code == 400
+
+
+class Pause:
+    """Sleeps until `over` is set, once `armed`."""
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.waiting = 0
+        self.over = asyncio.Event()
+
+    async def __call__(self, _: float) -> None:
+        if self.armed:
+            self.waiting += 1
+            await self.over.wait()
+
+
+async def test_a_refusal_that_waits_its_turn_holds_neither_its_body_nor_a_place() -> None:
+    async with serving() as (client, engine):
+        pause = Pause()
+        engine.pacer = Pacer(engine.share, pause)
+        engine.share.expect("192.0.2.1", 600)
+        request = RawRequest(client.app, PNG_HEADERS)
+        task = request.start()
+        await until(lambda: engine.budget.jobs == 1)
+        pause.armed = True
+        tracemalloc.start()
+        try:
+            for _ in range(8):
+                request.send_body(bytes(100_000), more=True)
+            request.send_body(b"")
+            await until(lambda: pause.waiting == 1)
+            pause.armed = False
+            pause.over.set()
+            pause.over = asyncio.Event()
+            pause.armed = True
+            await until(lambda: pause.waiting == 2)
+            assert tracemalloc.get_traced_memory()[0] < 400_000
+        finally:
+            tracemalloc.stop()
+        assert engine.budget.jobs == 0
+        assert request.status is None
+        pause.over.set()
+        await task
+        assert request.status == 422
+
+
+async def test_clients_are_told_apart_by_key_or_address() -> None:
+    for keys, expected in ((None, "127.0.0.1"), ("one,two", "key 1")):
+        async with serving(api_keys=keys or ()) as (client, engine):
+            engine.share._clock = lambda: 0.0
+            headers = PNG_HEADERS | {"x-api-key": "two"}
+            assert (await client.post(PATH, content=PNG, headers=headers)).status_code == 200
+            before = engine.share.used_s(expected)
+            assert before > 0
+            refused = await client.post(PATH, content=b"no image", headers=headers)
+            assert refused.status_code == 422
+            assert engine.share.used_s(expected) > before + 0.2
+
+
+async def test_slow_bodies_of_one_client_do_not_keep_others_out() -> None:
+    async with serving(max_inflight_jobs=3) as (client, engine):
+        slow = [RawRequest(client.app) for _ in range(3)]
+        tasks = [request.start() for request in slow]
+        slow[0].send_body(PNG[:10], more=True)
+        await until(lambda: engine.budget.jobs == 3)
+        transport = httpx.ASGITransport(client.app, client=("192.0.2.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as other:
+            answer = await other.post(PATH, content=PNG, headers=PNG_HEADERS)
+        assert answer.status_code == 200
+        await until(lambda: any(request.status for request in slow))
+        (revoked,) = [request for request in slow if request.status]
+        assert revoked.status == 429
+        assert revoked.headers["connection"] == "close"
+        assert int(revoked.headers["retry-after"]) >= 1
+        assert engine.budget.jobs == 2
+        for request in slow:
+            request.leave()
+        await asyncio.gather(*tasks)
+        assert engine.budget.jobs == 0

@@ -257,7 +257,7 @@ async def test_a_client_that_does_not_read_for_long_is_closed(
 ) -> None:
     monkeypatch.setattr("rmbg_service.api.protocol._GATE_MARGIN_S", 0.0)
     connection = connect(head_timeout_s=0.01)
-    connection._protocol._stop_head_timer()
+    connection._protocol._stop("head")
     connection._protocol.pause_writing()
     await closes(connection)
 
@@ -404,6 +404,27 @@ async def test_a_body_that_ends_after_the_answer_keeps_the_connection(connect: C
     connection.send(PLAIN)
     await connection.answers(2)
     assert connection.open
+
+
+async def test_what_is_left_of_answered_bodies_is_read_at_a_bounded_rate(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmbg_service.api.protocol.DISCARDED_BYTES_PER_S", 1e5)
+    first, second = connect(), connect()
+    for connection in (first, second):
+        connection.send(SIZED)
+        await connection.answers()
+    first.send(b"b" * 999)
+    second.send(b"b" * 999)
+    assert not first.reading
+    first_end, second_end = (
+        connection._protocol._timers["discard"].when() for connection in (first, second)
+    )
+    assert second_end - first_end >= 0.0099  # they share the time
+    await until(lambda: first.reading and second.reading)
+    first.send(b"b")
+    first.send(PLAIN)
+    await first.answers(2)
 
 
 async def test_blank_lines_do_not_keep_a_connection(connect: Connect) -> None:

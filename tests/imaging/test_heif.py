@@ -200,6 +200,21 @@ def test_a_stream_of_many_pictures_is_refused() -> None:
         bitstream.check_hevc(data[start : start + length], configuration, 1000, Parts())
 
 
+SEQUENCE = bytes((0x0A, 7)) + int("000 0 0 0 0 00000 000000000000 00000 0101 0101 111111 111111"
+    .replace(" ", "").ljust(56, "0"), 2).to_bytes(7, "big")  # fmt: skip
+SHOWN, HIDDEN = (bytes((0x32, 1, first)) for first in (0x10, 0x00))
+
+
+def test_frames_that_are_not_shown_are_refused() -> None:
+    bitstream.check_av1(SEQUENCE + SHOWN * 4, 64 * 64, Parts())
+    with pytest.raises(InvalidImage, match="a sequence"):
+        bitstream.check_av1(SEQUENCE + SHOWN * 5, 64 * 64, Parts())
+    with pytest.raises(InvalidImage, match="hidden frames"):
+        bitstream.check_av1(SEQUENCE + HIDDEN + SHOWN, 64 * 64, Parts())
+    with pytest.raises(InvalidImage, match="larger"):
+        bitstream.check_av1(SEQUENCE + SHOWN, 64 * 64 - 1, Parts())
+
+
 def test_alpha_is_read() -> None:
     rgba = ramp(64, 48)
     rgba.putalpha(128)

@@ -212,3 +212,11 @@ def test_a_deep_picture_in_one_large_strip_is_refused() -> None:
         decode(whole := written(pixels, rowsperstrip=2400, **options), probe(whole, 10**7))
     strips = written(pixels, rowsperstrip=64, **options)
     assert decode(strips, probe(strips, 10**7)).rgb.max() == 0
+
+
+def test_a_second_page_that_is_damaged_does_not_matter() -> None:
+    tags = grey_tags(8, 8) | {273: ("I", [8]), 278: ("I", [8]), 279: ("I", [64])}
+    second = len(tiff(tags, bytes(64)))
+    beyond = struct.pack("<HHHIII", 1, 254, 4, 2, 10**6, 0)  # its values are not in the file
+    info = probe(tiff(tags, bytes(64), second) + beyond, 1_000)
+    assert (info.width, info.height, info.animated) == (8, 8, False)

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -8,10 +9,15 @@ from rmbg_service.serving.admission import Budget, ServiceTime
 LONG = 1e9
 
 
-def budget(max_jobs: int = 2, max_pixels: int = 100, job_s: float = 0.0) -> Budget:
+def budget(
+    max_jobs: int = 2,
+    max_pixels: int = 100,
+    job_s: float = 0.0,
+    is_ahead: Callable[[str], bool] = lambda _: False,
+) -> Budget:
     service_time = ServiceTime(codec_threads=2)
     service_time.observe_predict(job_s)
-    return Budget(max_jobs, max_pixels, service_time)
+    return Budget(max_jobs, max_pixels, service_time, is_ahead)
 
 
 def test_takes_jobs_up_to_the_bound_and_not_one_more() -> None:
@@ -101,3 +107,56 @@ def test_the_slower_station_sets_the_pace() -> None:
         pace.observe_codec(3.0)
     assert pace.job_s == pytest.approx(1.5, rel=1e-3)
     assert pace.predict_s == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_client_waits_for_as_many_jobs_of_each_other_client_as_it_has() -> None:
+    bounds = budget(max_jobs=99, job_s=1.0)
+    for _ in range(8):
+        bounds.reserve(LONG, "flood")
+    bounds.reserve(2.0, "photo")  # after one of the flood's
+    with pytest.raises(Overloaded):
+        bounds.reserve(3.0, "photo")
+    bounds.reserve(4.0, "photo")
+    with pytest.raises(Overloaded):
+        bounds.reserve(9.0, "flood")
+
+
+def test_a_client_that_is_ahead_leaves_a_quarter_to_others() -> None:
+    bounds = budget(max_jobs=8, is_ahead=lambda client: client == "flood")
+    for _ in range(6):
+        bounds.reserve(LONG, "flood").grow(10)
+    with pytest.raises(Overloaded) as refused:
+        bounds.reserve(LONG, "flood")
+    assert refused.value.reason == "jobs"
+    other = bounds.reserve(LONG, "photo")
+    other.grow(40)
+    with pytest.raises(Overloaded):
+        other.grow(1)
+    other.release()
+    assert (bounds.jobs, bounds.pixels) == (6, 60)
+
+
+def test_an_image_of_any_size_fits_an_idle_service() -> None:
+    bounds = budget(is_ahead=lambda _: True)
+    bounds.reserve(LONG, "flood").grow(bounds.max_pixels)
+
+
+def test_the_client_with_the_most_gives_up_a_place_whose_body_is_still_to_come() -> None:
+    bounds = budget(max_jobs=4)
+    held = [bounds.reserve(LONG, client) for client in ("slow", "slow", "slow", "other")]
+    told: list[Overloaded] = []
+    with pytest.raises(Overloaded):
+        bounds.reserve(LONG, "photo")  # all bodies are complete
+    held[1].on_revoked = held[3].on_revoked = told.append
+    taken = bounds.reserve(LONG, "photo")
+    assert [error.reason for error in told] == ["jobs"]
+    assert bounds.jobs == 4
+    held[1].release()  # by its owner, who is told too late
+    assert bounds.jobs == 4
+    held[0].on_revoked = held[3].on_revoked = told.append
+    with pytest.raises(Overloaded):
+        bounds.reserve(LONG, "photo")  # the largest has only one more than this client
+    for reservation in (*held, taken):
+        reservation.release()
+    assert bounds.jobs == 0
+    assert not bounds._reservations

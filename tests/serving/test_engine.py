@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
@@ -24,7 +25,7 @@ from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
-from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
+from tests.fakes import PATH, AppClient, FakePredictor, RawRequest, picture_bytes, serving, until
 
 PNG = picture_bytes()
 PNG_HEADERS = {"content-type": "image/png"}
@@ -508,3 +509,73 @@ async def test_a_header_that_takes_too_long_costs_no_more_than_the_deadline(
         assert engine.budget.jobs == 1  # the file is still in memory
         gate.set()
         await until(lambda: engine.budget.jobs == 0)
+
+
+def at(client: AppClient, address: str) -> httpx.AsyncClient:
+    """A client of the same app, at `address`."""
+    transport = httpx.ASGITransport(client.app, client=(address, 1))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+class WatchedPredictor(FakePredictor):
+    """Notes which of its inputs are white."""
+
+    def __init__(self) -> None:
+        super().__init__(gated=True)
+        self.white: list[bool] = []
+
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+        mattes = super().predict(batch)
+        self.white += [bool(item.min() == 255) for item in batch]
+        return mattes
+
+
+@pytest.mark.parametrize("codec_threads", [1, 4])  # they wait for slots, or for the predictor
+async def test_a_client_that_has_used_less_is_served_first(codec_threads: int) -> None:
+    white = np.full((48, 64, 3), 255, np.uint8)
+    photo = cv2.imencode(".png", white)[1].tobytes()
+    predictor = WatchedPredictor()
+    async with (
+        serving(predictor, codec_threads=codec_threads) as (client, engine),
+        at(client, "192.0.2.1") as flood,
+        at(client, "192.0.2.2") as other,
+    ):
+        engine.share.charge("192.0.2.1", 1e6)
+        posts = [
+            asyncio.create_task(flood.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(6)
+        ]
+        queued = engine.settings.max_decoded_images - 1
+        await until(lambda: engine.worker.queue_depth() == queued)
+        await until(lambda: engine.budget.pixels == 6 * 64 * 48)
+        posts.append(asyncio.create_task(other.post(PATH, content=photo, headers=PNG_HEADERS)))
+        await until(lambda: engine.budget.pixels == 7 * 64 * 48)
+        predictor.gate.set()
+        answers = await asyncio.gather(*posts)
+        assert [answer.status_code for answer in answers] == [200] * 7
+        # One was at work and, while this one is decoded, each codec thread may put in another one.
+        assert predictor.white.index(True) <= 1 + queued
+        assert predictor.white.count(True) == 1
+
+
+async def test_the_wait_of_a_client_is_not_that_of_the_jobs_of_another() -> None:
+    predictor = FakePredictor(gated=True)
+    async with (
+        serving(predictor) as (client, engine),
+        at(client, "192.0.2.1") as flood,
+        at(client, "192.0.2.2") as other,
+    ):
+        engine.service_time.predict_s = 4.0
+        posts = [
+            asyncio.create_task(flood.post(PATH, content=PNG, headers=PNG_HEADERS))
+            for _ in range(5)
+        ]
+        await until(lambda: engine.budget.jobs == 5)
+        headers = PNG_HEADERS | {"Prefer": "wait=10"}
+        refused = await flood.post(PATH, content=PNG, headers=headers)
+        assert (refused.status_code, refused.json()["type"]) == (429, "overloaded")
+        posts.append(asyncio.create_task(other.post(PATH, content=PNG, headers=headers)))
+        await until(lambda: engine.budget.jobs == 6)
+        predictor.gate.set()
+        answers = await asyncio.gather(*posts)
+        assert [answer.status_code for answer in answers] == [200] * 6

@@ -55,7 +55,7 @@ def create_app(
     check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
     fetcher = fetcher or _fetcher(settings)
-    parsing = ParsingThread()
+    parsing = ParsingThread(engine.share)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -1,10 +1,12 @@
-"""API keys: who sent a request."""
+"""Who sent a request: an API key, or an address."""
 
 import hmac
+import ipaddress
 from collections.abc import Sequence
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from rmbg_service.errors import Unauthorized
 
@@ -31,3 +33,20 @@ class ApiKeys:
                 "an API key is required: X-API-Key: KEY or Authorization: Bearer KEY"
             )
         return matches.index(True)
+
+
+def client_address(scope: Scope) -> str:
+    """The address that a request came from; of an IPv6 address the network, its first 64 bits.
+
+    A host has a whole such network to choose addresses from (RFC 4291, section 2.5.4). What a
+    proxy says of its client is used if `FORWARDED_ALLOW_IPS`, which uvicorn reads, trusts it.
+    """
+    host = (scope.get("client") or ("", 0))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return str(host)  # the name that a proxy gave, or none at a Unix socket
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    return host

@@ -45,6 +45,7 @@ async def run_job(request: Request, engine: Engine, removal: RemovalRequest) -> 
             removal.options,
             deadline=record.deadline,
             timings=record.timings,
+            visit=record.visit,
         )
     )
     record.job = probing

@@ -6,6 +6,7 @@ framing of a chunked body, its trailers, and what is left of a body after the re
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -18,6 +19,7 @@ MAX_AHEAD_BYTES = 65_536
 MAX_TINY_CHUNKS = 4096
 MIN_CHUNK_BYTES = 64
 """The least average of a body's chunks, from the 4,097th on."""
+DISCARDED_BYTES_PER_S = 3e8  # 0.4 ms of a CPU core for each MB
 _WAKE_BYTES = 16_384
 _WAKE_S = 0.02
 _GATE_MARGIN_S = 1.0
@@ -39,6 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """How long the rest of a body may take to come once its request is answered."""
     max_message_bytes = 2**27
     """Bytes of a request as they come, head, trailers and chunk sizes included."""
+    _discarding_until = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,10 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._ahead = b""
         self._ignoring = False
         self._tail = b""
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._rest_timer: asyncio.TimerHandle | None = None
-        self._wake_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -65,11 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        if self._wake_timer is not None:
-            self._wake_timer.cancel()
-        self._stop_head_timer()
-        self._stop_rest_timer()
-        self._stop_write_timer()
+        self._stop(*self._timers)
         self._ignore_the_rest()
         super().connection_lost(exc)
 
@@ -81,6 +77,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._hold(rest)
                 return
             rest = self._feed(rest)
+        if self._in_body and self.cycle.response_complete:
+            self._pause_discarding(len(data))
         if not self._ignoring and self.cycle is not None and self.cycle.response_complete:
             if self._in_message:
                 self._await_rest()
@@ -196,7 +194,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """From here on the gate watches, until it has answered."""
         if self._ignoring:
             return
-        self._stop_head_timer()
+        self._stop("head")
         super().on_headers_complete()
         self._in_body = True
         self._message_bytes = 0
@@ -224,11 +222,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
         if len(self.cycle.body) >= _WAKE_BYTES:
             self.cycle.message_event.set()
-        elif self._wake_timer is None:
-            self._wake_timer = self.loop.call_later(_WAKE_S, self._wake)
+        elif "wake" not in self._timers:
+            self._start("wake", _WAKE_S, self._wake)
 
     def _wake(self) -> None:
-        self._wake_timer = None
+        self._stop("wake")
         if self.cycle.body:
             self.cycle.message_event.set()
 
@@ -238,25 +236,24 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._in_message = self._in_body = False
         self._message_bytes = 0
-        self._stop_rest_timer()
+        self._stop("rest")
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for what is left of the body."""
         super().on_response_complete()
-        if self._in_message and self._rest_timer is None:
-            self._rest_timer = self.loop.call_later(self.rest_timeout_s, self.transport.abort)
+        if self._in_message and "rest" not in self._timers:
+            self._start("rest", self.rest_timeout_s, self.transport.abort)
         self._go_on()
 
     def pause_writing(self) -> None:
         """Wait for a client that does not read; the gate, which waits as long, comes first."""
         super().pause_writing()
-        delay_s = self.head_timeout_s + _GATE_MARGIN_S
-        self._write_timer = self.loop.call_later(delay_s, self.transport.abort)
+        self._start("write", self.head_timeout_s + _GATE_MARGIN_S, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._stop_write_timer()
+        self._stop("write")
         super().resume_writing()
         self._go_on()
 
@@ -267,11 +264,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.data_received(ahead)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: the gate logs the request, and no library is missing."""
+        """Say nothing: the gate logs the request."""
 
     def _await_head(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.head_timeout_s, self.transport.abort)
+        if "head" not in self._timers:
+            self._start("head", self.head_timeout_s, self.transport.abort)
 
     def _await_rest(self) -> None:
         """Close when nothing more comes: some clients stop to send once they are answered.
@@ -283,17 +280,21 @@ class BoundedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _pause_discarding(self, size: int) -> None:
+        """Read on when the time for `size` bytes of an answered body is over.
 
-    def _stop_rest_timer(self) -> None:
-        if self._rest_timer is not None:
-            self._rest_timer.cancel()
-            self._rest_timer = None
+        All connections share it, so that discarding takes no more than a part of a CPU core.
+        """
+        now, duration_s = self.loop.time(), size / DISCARDED_BYTES_PER_S
+        BoundedProtocol._discarding_until = max(now, self._discarding_until) + duration_s
+        self.flow.pause_reading()
+        self._start("discard", self._discarding_until - now, self.flow.resume_reading)
 
-    def _stop_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
+    def _start(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
+        self._stop(name)
+        self._timers[name] = self.loop.call_later(delay_s, callback)
+
+    def _stop(self, *names: str) -> None:
+        for name in names:
+            if timer := self._timers.pop(name, None):
+                timer.cancel()

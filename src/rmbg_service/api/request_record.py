@@ -11,6 +11,7 @@ from rmbg_service.api.guard import Guard
 from rmbg_service.errors import ClientError, DeadlineExceeded, NotReady, Overloaded, Rejected
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.serving.admission import Reservation
+from rmbg_service.serving.fair_share import Visit
 from rmbg_service.serving.timings import StageTimings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -20,8 +21,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 class RequestRecord:
     """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys.
 
-    `guard` is what the gate applied to it, `client` the index of the API key that was used. Where
-    the key is optional, `has_key` says whether it came. The client waits at most `wait_limit_s`;
+    `visit` counts what the request uses. `guard` is what the gate applied to it, `client` the index
+    of the API key that was used. Where the key is optional, `has_key` says whether it came. The
+    client waits at most `wait_limit_s`;
     the service works for at most `time_limit_s`, which is until `deadline` on `time.monotonic`'s
     clock, once the last byte of the body is in. `job` is the task that reads the header, then the
     job itself; `reservation` is what the request and its job hold together.
@@ -30,6 +32,7 @@ class RequestRecord:
     id: str
     method: str
     path: str
+    visit: Visit
     guard: Guard | None = None
     client: int = 0
     has_key: bool = True

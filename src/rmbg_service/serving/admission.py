@@ -6,6 +6,7 @@
 import asyncio
 import math
 import random
+from collections.abc import Callable
 from typing import Any, Literal
 
 from rmbg_service.errors import ImageTooLarge, Overloaded
@@ -13,6 +14,7 @@ from rmbg_service.errors import ImageTooLarge, Overloaded
 _SMOOTHING = 0.2  # weight of the newest observation in the moving average
 _RETRY_AFTER_S = (1, 60)
 _JITTER = 0.2
+_KEPT_PART = 4
 
 
 class ServiceTime:
@@ -45,13 +47,25 @@ class ServiceTime:
 
 
 class Budget:
-    """Jobs and pixels in flight, and how long a newcomer would wait."""
+    """Jobs and pixels in flight, and how long a newcomer would wait.
 
-    def __init__(self, max_jobs: int, max_pixels: int, service_time: ServiceTime) -> None:
+    No client takes all of it from others: one that `is_ahead` of them leaves a quarter free, and
+    when every place is taken, the client with the most gives one up whose body is still to come.
+    """
+
+    def __init__(
+        self,
+        max_jobs: int,
+        max_pixels: int,
+        service_time: ServiceTime,
+        is_ahead: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.max_jobs = max_jobs
         self.max_pixels = max_pixels
         self.jobs = 0
         self.pixels = 0
+        self._reservations: dict[str, list[Reservation]] = {}  # of each client
+        self._is_ahead = is_ahead
         self._service_time = service_time
 
     @property
@@ -70,22 +84,50 @@ class Budget:
         wait = min(max(math.ceil(self.estimated_wait_s / 2), least), most)
         return math.ceil(wait * random.uniform(1.0, 1.0 + _JITTER)) if wait > least else wait
 
-    def reserve(self, wait_limit_s: float) -> "Reservation":
-        """Take one place, or raise `Overloaded` without having taken anything.
+    def reserve(self, wait_limit_s: float, client: str = "") -> "Reservation":
+        """Take one place for `client`, or raise `Overloaded` without having taken anything.
 
         `wait_limit_s` is how long the client is willing to wait, its own job included; an idle
-        service takes every one.
+        service takes every one. Clients take turns (see `fair_share`), so it does not wait for all
+        jobs of the others, only for as many of each as it has itself.
         """
-        if self.jobs >= self.max_jobs:
+        if self.jobs >= self._limit(self.max_jobs, client) and not self._make_room(client):
             raise self._overloaded("jobs", f"{self.jobs} jobs are in flight, as many as allowed")
-        wait_s = self.estimated_wait_s + self._service_time.job_s
+        wait_s = (self._jobs_before_next(client) + 1) * self._service_time.job_s
         if self.jobs and wait_s > wait_limit_s:
             raise self._overloaded(
                 "deadline",
                 f"the wait would be about {wait_s:.0f} s, more than the {wait_limit_s:g} s allowed",
             )
         self.jobs += 1
-        return Reservation(self)
+        reservation = Reservation(self, client)
+        self._reservations.setdefault(client, []).append(reservation)
+        return reservation
+
+    def _jobs_before_next(self, client: str) -> int:
+        """Jobs that come before a further one of `client`: its own, and as many of each other."""
+        own = len(self._reservations.get(client, []))
+        others = [held for other, held in self._reservations.items() if other != client]
+        return own + sum(min(len(held), own + 1) for held in others)
+
+    def _limit(self, most: int, client: str) -> int:
+        return most - most // _KEPT_PART if self._is_ahead(client) else most
+
+    def _make_room(self, client: str) -> bool:
+        """Revoke a reservation of the client with the most, if it has two more than `client`."""
+        own = len(self._reservations.get(client, []))
+        revocable = {
+            other: reservation
+            for other, held in self._reservations.items()
+            for reservation in held
+            if len(held) > own + 1 and reservation.on_revoked is not None
+        }
+        if not revocable:
+            return False
+        largest = max(revocable, key=lambda other: len(self._reservations[other]))
+        detail = "another client with fewer requests needed the place of this one"
+        revocable[largest]._revoke(self._overloaded("jobs", detail))
+        return True
 
     def hold_pixels(self, pixels: int, until: "asyncio.Future[Any]") -> None:
         """Count `pixels` until a future is done: a thread still uses them that nobody waits for."""
@@ -96,14 +138,22 @@ class Budget:
         self.pixels += pixels
         until.add_done_callback(give_back)
 
-    def _take_pixels(self, pixels: int) -> None:
-        if self.pixels + pixels > self.max_pixels:
+    def _take_pixels(self, pixels: int, client: str) -> None:
+        if self.pixels and self.pixels + pixels > self._limit(self.max_pixels, client):
             raise self._overloaded(
                 "pixels",
                 f"{self.pixels} pixels are in flight; {pixels} more would exceed the limit of "
                 f"{self.max_pixels}",
             )
         self.pixels += pixels
+
+    def _give_back(self, reservation: "Reservation") -> None:
+        self.jobs -= 1
+        self.pixels -= reservation.pixels
+        held = self._reservations[reservation.client]
+        held.remove(reservation)
+        if not held:
+            del self._reservations[reservation.client]
 
     def _overloaded(self, reason: Literal["jobs", "pixels", "deadline"], detail: str) -> Overloaded:
         return Overloaded(detail, self.retry_after_s, reason)
@@ -112,12 +162,16 @@ class Budget:
 class Reservation:
     """A request's share of the budget: one job, and the `pixels` of its images.
 
-    It has one owner, who releases it once.
+    It has one owner, who releases it. While `on_revoked` is set, the budget may take it back: it
+    calls `on_revoked` with the error that the owner's client is to be told.
     """
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, client: str) -> None:
         self._budget = budget
+        self._released = False
+        self.client = client
         self.pixels = 0
+        self.on_revoked: Callable[[Overloaded], None] | None = None
 
     def grow(self, pixels: int) -> None:
         """Add the pixels of a picture.
@@ -129,7 +183,7 @@ class Reservation:
                 f"this request needs memory for {self.pixels + pixels} pixels; the limit for all "
                 f"requests together is {self._budget.max_pixels}"
             )
-        self._budget._take_pixels(pixels)
+        self._budget._take_pixels(pixels, self.client)
         self.pixels += pixels
 
     def release(self, after: "asyncio.Task[Any] | None" = None) -> None:
@@ -137,5 +191,11 @@ class Reservation:
         if after is not None and not after.done():
             after.add_done_callback(lambda _: self.release())
             return
-        self._budget.pixels -= self.pixels
-        self._budget.jobs -= 1
+        if not self._released:
+            self._released = True
+            self._budget._give_back(self)
+
+    def _revoke(self, error: Overloaded) -> None:
+        assert self.on_revoked is not None
+        self.release()
+        self.on_revoked(error)

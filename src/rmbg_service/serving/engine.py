@@ -25,11 +25,14 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes
 from rmbg_service.removal.result import Encoded, require_accepted_canvas, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
+from rmbg_service.serving.fair_pool import FairPool
+from rmbg_service.serving.fair_share import FairShare, FairSlots, Visit
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
+from rmbg_service.serving.pacer import Pacer
 from rmbg_service.serving.rate_limit import RateLimit
 from rmbg_service.serving.state import State
-from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
+from rmbg_service.serving.thread_pool import StuckThread
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
@@ -57,20 +60,20 @@ class Engine:
         self.on_ready: Callable[[], None] | None = None
         self.on_failure: Callable[[], None] | None = None
         self.service_time = ServiceTime(settings.codec_threads)
+        self.share = FairShare()
         self.budget = Budget(
-            settings.max_inflight_jobs, settings.max_inflight_pixels, self.service_time
+            settings.max_inflight_jobs,
+            settings.max_inflight_pixels,
+            self.service_time,
+            self.share.is_ahead,
         )
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
-        self.worker = Worker(predictor, settings, metrics, self.service_time)
-        self._decoded_slots = asyncio.Semaphore(settings.max_decoded_images)
-        self._codec_pool = ThreadPool(
-            "codec",
-            settings.codec_threads,
-            settings.codec_timeout_s,
-            self._fail,
-            low_priority=True,
-        )
-        self._probe_pool = ThreadPool("probe", _PROBE_THREADS, settings.codec_timeout_s, self._fail)
+        self.pacer = Pacer(self.share)
+        self.worker = Worker(predictor, settings, metrics, self.service_time, self.share)
+        self._decoded_slots = FairSlots(self.share, settings.max_decoded_images, at_most_half=True)
+        limits = settings.codec_timeout_s, self._fail
+        self._codec_pool = FairPool(self.share, "codec", settings.codec_threads, *limits)
+        self._probe_pool = FairPool(self.share, "probe", _PROBE_THREADS, *limits)
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
         self._stopping = False
@@ -192,10 +195,10 @@ class Engine:
         }.get(self.state, "the service has failed and must be restarted")
         return NotReady(detail, _RETRY_AFTER_RESTART_S)
 
-    async def probe(self, data: bytes) -> ImageInfo:
+    async def probe(self, data: bytes, visit: Visit) -> ImageInfo:
         """Read the picture's header off the event loop; see `imaging.probe`."""
         pixels, side = self.settings.max_image_pixels, self.settings.max_image_side
-        return await self._probe_pool.run(lambda: probe(data, pixels, side))
+        return await self._probe_pool.run_for(visit, lambda: probe(data, pixels, side))
 
     async def create_job(
         self,
@@ -205,17 +208,19 @@ class Engine:
         *,
         deadline: float,
         timings: StageTimings | None = None,
+        visit: Visit | None = None,
     ) -> Job:
         """A job for a picture and the `files` that come with it, their headers read.
 
         Raises `InvalidImage` or `ImageTooLarge`, also for the canvas of the result.
         """
         require_accepted_canvas(options, self.settings.max_image_pixels)
-        info = await self.probe(data)
+        visit = visit or Visit(self.share, "")
+        info = await self.probe(data, visit)
         attachments = {}
         for name, file in files.items():
             try:
-                attachments[name] = Attachment(file, await self.probe(file))
+                attachments[name] = Attachment(file, await self.probe(file, visit))
                 require_shape(name, attachments[name].info, info)
             except (InvalidImage, ImageTooLarge) as error:
                 raise named(name, error) from None
@@ -224,6 +229,7 @@ class Engine:
             info=info,
             options=options,
             deadline=deadline,
+            visit=visit,
             attachments=attachments,
             timings=timings or StageTimings(),
         )
@@ -255,11 +261,12 @@ class Engine:
             task.exception()  # retrieved, so that asyncio does not report an abandoned job's error
 
     async def _process(self, job: Job) -> Encoded:
-        waiting_since = time.perf_counter()
+        waiting_since, client = time.perf_counter(), job.visit.client
         job.timings.stage = "queue"
-        async with self._decoded_slots:
-            job.timings.add("queue", time.perf_counter() - waiting_since)
-            result = await self._drive(job)
+        with self.share.at_work(client):
+            async with self._decoded_slots.slot(client):
+                job.timings.add("queue", time.perf_counter() - waiting_since)
+                result = await self._drive(job)
         stages = job.timings.seconds
         if job.needs_prediction:
             self.service_time.observe_predict(job.predictor_s)
@@ -272,7 +279,8 @@ class Engine:
         mattes: list[Matte] | None = None
         while True:
             try:
-                step = await self._codec_pool.run(partial(_advance, passes, mattes))
+                work = partial(_advance, passes, mattes)
+                step = await self._codec_pool.run_for(job.visit, work)
             except StuckThread as stuck:
                 self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
                 raise

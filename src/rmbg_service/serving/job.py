@@ -15,6 +15,7 @@ from rmbg_service.removal.guidance import Guidance, prediction_of, read_matte, r
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Passes, Prediction, predict_passes
 from rmbg_service.removal.result import Encoded, background_pixels, encode
+from rmbg_service.serving.fair_share import Visit
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.types import RgbImage
 
@@ -29,16 +30,18 @@ class Abandoned(Cancelled):
 class Job:
     """A picture and what to do with it.
 
-    `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
-    checked between the stages. `predictor_s` is the job's own share of the predictor's time. `data`
-    is empty once it is decoded, and so is that of each attachment. `further` options make
-    further files of the same prediction: they differ from `options` only in what `encode` uses.
+    `deadline` is on `time.monotonic`'s clock, `visit` the request that the job belongs to. A client
+    that leaves only sets `abandoned`, which is checked between the stages. `predictor_s` is the
+    job's own share of the predictor's time. `data` is empty once it is decoded, and so is that of
+    each attachment. `further` options make further files of the same prediction: they differ from
+    `options` only in what `encode` uses.
     """
 
     data: bytes
     info: ImageInfo
     options: RemovalOptions
     deadline: float
+    visit: Visit
     attachments: dict[AttachmentName, Attachment] = field(default_factory=dict)
     timings: StageTimings = field(default_factory=StageTimings)
     abandoned: bool = False

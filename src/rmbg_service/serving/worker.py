@@ -20,6 +20,7 @@ from rmbg_service.errors import (
 )
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.serving.admission import ServiceTime
+from rmbg_service.serving.fair_share import FairQueue, FairShare
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings
@@ -59,13 +60,14 @@ class Worker:
         settings: Settings,
         metrics: Metrics,
         service_time: ServiceTime,
+        share: FairShare,
     ) -> None:
         self._predictor = predictor
         self._settings = settings
         self._metrics = metrics
         self._service_time = service_time
         self._thread = ThreadPoolExecutor(1, "predictor", step_back)
-        self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
+        self._queue: FairQueue[_Entry] = FairQueue(share)
         self._unanswered: set[_Entry] = set()
         self._refusal: RmbgError | None = None
         self._oom_in_a_row = 0
@@ -74,7 +76,7 @@ class Worker:
 
     def queue_depth(self) -> int:
         """Jobs decoded and waiting to be predicted."""
-        return self._queue.qsize()
+        return len(self._queue)
 
     async def load(self) -> None:
         """Load and warm up; the second, warm prediction is the first estimate of the pace.
@@ -110,7 +112,7 @@ class Worker:
         entry = _Entry(job, model_input, promise, time.perf_counter())
         job.timings.stage = "queue"
         self._unanswered.add(entry)
-        self._queue.put_nowait(entry)
+        self._queue.put_nowait(job.visit.client, entry)
         try:
             return await promise
         finally:
@@ -130,7 +132,7 @@ class Worker:
         """
         while True:
             batch = [await self._queue.get()]
-            while len(batch) < self._settings.max_batch_size and not self._queue.empty():
+            while len(batch) < self._settings.max_batch_size and len(self._queue):
                 batch.append(self._queue.get_nowait())
             wanted = [entry for entry in batch if _still_wanted(entry)]
             if wanted:
@@ -182,6 +184,7 @@ class Worker:
             return InferenceError("the model failed on this image")
         for entry in batch:
             entry.job.predictor_s += seconds / len(batch)
+            entry.job.visit.charge(seconds / len(batch) * self._settings.codec_threads)
         return mattes
 
     def _predict(self, inputs: Sequence[ModelInput]) -> Sequence[Matte]:

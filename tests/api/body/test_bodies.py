@@ -18,6 +18,7 @@ from rmbg_service.api.body.fields import Fields
 from rmbg_service.api.body.forms import multipart_fields
 from rmbg_service.api.body.reading import ParsingThread, read_body
 from rmbg_service.errors import MalformedRequest
+from rmbg_service.serving.fair_share import FairShare, Visit
 from tests.fakes import PATH as NATIVE
 from tests.fakes import picture_bytes, serving, until
 
@@ -31,7 +32,7 @@ def part(name: str, value: bytes, boundary: str = "x") -> bytes:
 
 
 def read(*parts: bytes, content_type: str) -> Fields:
-    return multipart_fields(bytearray(b"".join(parts)), content_type)
+    return multipart_fields(b"".join(parts), content_type)
 
 
 @pytest.mark.parametrize(
@@ -121,17 +122,20 @@ async def test_an_option_that_does_not_exist_is_named_as_the_client_wrote_it() -
     assert "unknown option 'größe'" in answer.json()["detail"]
 
 
+VISIT = Visit(FairShare(), "")
+
+
 class Parsing(ParsingThread):
     """Remembers the threads that it parses in; waits in `gate`."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(FairShare())
         self.gate = threading.Event()
         self.at_work = 0
         self.most_at_work = 0
         self.threads: set[str] = set()
 
-    def parse(self, body: bytearray) -> int:
+    def parse(self, body: bytes) -> int:
         self.at_work += 1
         self.most_at_work = max(self.at_work, self.most_at_work)
         self.threads.add(threading.current_thread().name)
@@ -142,13 +146,15 @@ class Parsing(ParsingThread):
 
 async def test_large_bodies_are_parsed_one_at_a_time_off_the_event_loop() -> None:
     parsing = Parsing()
-    running = [asyncio.create_task(parsing.run(parsing.parse, bytearray(65_537))) for _ in range(5)]
+    running = [
+        asyncio.create_task(parsing.run(VISIT, parsing.parse, bytes(65_537))) for _ in range(5)
+    ]
     await until(lambda: parsing.at_work == 1)
     parsing.gate.set()
     assert await asyncio.gather(*running) == [65_537] * 5
     assert parsing.most_at_work == 1
     assert parsing.threads == {"parser_0"}
-    assert await parsing.run(parsing.parse, bytearray(65_536)) == 65_536
+    assert await parsing.run(VISIT, parsing.parse, bytes(65_536)) == 65_536
     assert parsing.threads == {"parser_0", "MainThread"}
     parsing.close()
 

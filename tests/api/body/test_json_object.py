@@ -15,7 +15,7 @@ B64 = base64.b64encode(RAW).decode()
 
 
 def read(text: str | bytes) -> list[tuple[str, Any]]:
-    return json_fields(bytearray(text if isinstance(text, bytes) else text.encode()))
+    return json_fields(text if isinstance(text, bytes) else text.encode())
 
 
 def test_short_values_are_parsed_and_long_ones_stay_raw() -> None:

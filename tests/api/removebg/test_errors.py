@@ -11,6 +11,7 @@ import pytest
 from rmbg_service.api.url_fetch import FetchFailed, FetchRefused
 from rmbg_service.errors import BodyTooLarge, EmptyImage, InferenceError
 from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.serving.fair_share import Visit
 from rmbg_service.types import Matte, ModelInput
 from tests.fakes import FakeFetcher, FakePredictor, picture_bytes, serving
 
@@ -112,7 +113,7 @@ async def test_too_many_bytes_or_pixels() -> None:
 async def test_a_picture_without_pixels() -> None:
     async with serving() as (client, engine):
 
-        async def probe(data: bytes) -> ImageInfo:
+        async def probe(data: bytes, visit: Visit) -> ImageInfo:
             raise EmptyImage("the image has no pixels")
 
         engine.probe = probe  # type: ignore[method-assign]

@@ -11,7 +11,7 @@ _STEP_BYTES = 1 << 18
 _MAX_CONTENT_TYPE = 1000
 
 
-def multipart_fields(text: bytearray, content_type: str) -> Fields:
+def multipart_fields(text: bytes, content_type: str) -> Fields:
     """The parts of a multipart body; `content_type` is the header, which names its boundary.
 
     Raises `MalformedRequest`.
@@ -28,7 +28,7 @@ def multipart_fields(text: bytearray, content_type: str) -> Fields:
         raise MalformedRequest(f"the multipart body cannot be read: {error}") from None
 
 
-def _read_parts(text: bytearray, boundary: bytes) -> Fields:
+def _read_parts(text: bytes, boundary: bytes) -> Fields:
     """The parts, names and values read as bytes whatever charset the client names."""
     fields: Fields = []
     chunks: list[bytes] = []
@@ -58,7 +58,7 @@ def _has_file_name(segment: MultipartSegment) -> bool:
     return segment.filename is not None or "filename*=" in disposition.lower()
 
 
-def urlencoded_fields(text: bytearray) -> Fields:
+def urlencoded_fields(text: bytes) -> Fields:
     """The fields of an urlencoded body; raises `MalformedRequest` if there are too many."""
     if text.count(b"&") >= MAX_FIELDS:
         raise MalformedRequest(f"a form has at most {MAX_FIELDS} fields")

@@ -22,14 +22,13 @@ class _Pairs(list[tuple[str, Any]]):
     """The members of an object, repeated ones included."""
 
 
-def json_fields(text: bytearray) -> Fields:
+def json_fields(text: bytes) -> Fields:
     """The members of the JSON object `text`; strings of more than `MAX_TEXT` bytes stay raw.
 
     Raises `MalformedRequest` for anything else, and for an object of very many members.
     """
-    if text.startswith(codecs.BOM_UTF8):  # may be ignored (RFC 8259, section 8.1)
-        del text[: len(codecs.BOM_UTF8)]
-    short, long_strings = _cut(text)
+    has_bom = text.startswith(codecs.BOM_UTF8)  # may be ignored (RFC 8259, section 8.1)
+    short, long_strings = _cut(text, len(codecs.BOM_UTF8) if has_bom else 0)
     if any(short.count(mark) > _MAX_MARKS for mark in b'",:[{'):
         raise MalformedRequest("too many JSON members for a request")
     try:
@@ -54,11 +53,11 @@ def json_fields(text: bytearray) -> Fields:
     return [(name, _restored(value, long_strings)) for name, value in members]
 
 
-def _cut(text: bytearray) -> tuple[bytearray, list[LongJsonString]]:
-    """`text` with a placeholder for each long string, and those strings."""
+def _cut(text: bytes, position: int) -> tuple[bytearray, list[LongJsonString]]:
+    """`text` from `position` on, with a placeholder for each long string, and those strings."""
     view, short = memoryview(text), bytearray()
     long_strings: list[LongJsonString] = []
-    position, quotes = 0, 0
+    quotes = 0
     while (start := text.find(b'"', position)) >= 0:
         end, escaped = _end_of_string(text, start)
         quotes += 2 + escaped
@@ -78,7 +77,7 @@ def _cut(text: bytearray) -> tuple[bytearray, list[LongJsonString]]:
     return short + view[position:], long_strings
 
 
-def _end_of_string(text: bytearray, start: int) -> tuple[int, int]:
+def _end_of_string(text: bytes, start: int) -> tuple[int, int]:
     """The closing quotation mark of the string that opens at `start`; the escaped ones before."""
     end, escaped = text.find(b'"', start + 1), 0
     while end >= 0:

@@ -61,7 +61,7 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
     """
     kind = content_type(request)
     query = without_repeats(request.query_params.multi_items(), "query")
-    parse: Callable[[bytearray], RemovalRequest]
+    parse: Callable[[bytes], RemovalRequest]
     if kind == "application/json":
         parse = partial(_from_json, query=query)
     elif kind == "multipart/form-data":
@@ -73,15 +73,16 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
             f"Content-Type is {kind or 'missing'}; send application/json, "
             "multipart/form-data, or the file itself as image/* or application/octet-stream"
         )
-    removal = await parsing.run(parse, await read_body(request))
+    body = await read_body(request)
+    removal = await parsing.run(request.state.record.visit, parse, body)
     return replace(removal, options=_with_accepted_format(removal.options, accept))
 
 
-def _from_image(data: bytearray, query: Mapping[str, str]) -> RemovalRequest:
+def _from_image(data: bytes, query: Mapping[str, str]) -> RemovalRequest:
     return RemovalRequest(_not_empty(data), _options(query))
 
 
-def _from_json(text: bytearray, query: Mapping[str, str]) -> RemovalRequest:
+def _from_json(text: bytes, query: Mapping[str, str]) -> RemovalRequest:
     members = dict(without_repeats(json_fields(text), "JSON object"))
     if "image" not in members:
         raise MalformedRequest("image: Field required")
@@ -95,7 +96,7 @@ def _from_json(text: bytearray, query: Mapping[str, str]) -> RemovalRequest:
     return _removal(data, optional, query, files)
 
 
-def _from_form(text: bytearray, content_type: str, query: Mapping[str, str]) -> RemovalRequest:
+def _from_form(text: bytes, content_type: str, query: Mapping[str, str]) -> RemovalRequest:
     fields = dict(without_repeats(multipart_fields(text, content_type), "form"))
     sources = [name for name in (*_FILE_FIELDS, _BASE64_FIELD) if name in fields]
     if len(sources) != 1:
@@ -172,10 +173,10 @@ def _options(given: Mapping[str, Any]) -> RemovalOptions:
         raise MalformedRequest(_explain(error)) from None
 
 
-def _not_empty(data: bytes | bytearray | memoryview) -> bytes:
+def _not_empty(data: bytes) -> bytes:
     if not data:
         raise MalformedRequest("the image is empty")
-    return bytes(data)
+    return data
 
 
 def _explain(error: ValidationError) -> str:

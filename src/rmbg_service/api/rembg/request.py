@@ -38,7 +38,8 @@ async def read_file_request(
         query=_query(request),
         loaded_model=loaded_model,
     )
-    return await parsing.run(parse, await read_body(request))
+    body = await read_body(request)
+    return await parsing.run(request.state.record.visit, parse, body)
 
 
 async def read_url_request(
@@ -62,7 +63,7 @@ def _query(request: Request) -> Mapping[str, str]:
 
 
 def _from_form(
-    text: bytearray, content_type: str, query: Mapping[str, str], loaded_model: str
+    text: bytes, content_type: str, query: Mapping[str, str], loaded_model: str
 ) -> RemovalRequest:
     fields = without_repeats(multipart_fields(text, content_type), "form")
     file = fields.get(_FILE)

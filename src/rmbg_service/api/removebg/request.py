@@ -18,6 +18,7 @@ from rmbg_service.api.removebg.parameters import RemoveBgParameters
 from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.removal.attachments import Files
+from rmbg_service.serving.fair_share import Visit
 from rmbg_service.settings import RemoveBgSize
 from rmbg_service.validation import in_words
 
@@ -70,7 +71,7 @@ async def read_request(
     Raises `RemoveBgError` with the API's code, `MalformedRequest` or `UnsupportedMediaType`.
     """
     kind = content_type(request)
-    read_fields: Callable[[bytearray], Fields]
+    read_fields: Callable[[bytes], Fields]
     if kind == "application/json":
         read_fields = json_fields
     elif kind == "application/x-www-form-urlencoded":
@@ -82,7 +83,10 @@ async def read_request(
             f"Content-Type is {kind or 'missing'}; send multipart/form-data, "
             "application/x-www-form-urlencoded or application/json"
         )
-    parsed = await parsing.run(lambda body: _parse(read_fields(body)), await read_body(request))
+    body = await read_body(request)
+    visit: Visit = request.state.record.visit
+    parsed = await parsing.run(visit, lambda text: _parse(read_fields(text)), body)
+    del body
     data, background, parameters = parsed.source, parsed.background, parsed.parameters
     del parsed
     if isinstance(data, _Url):

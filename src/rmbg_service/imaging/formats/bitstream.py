@@ -9,7 +9,7 @@ from rmbg_service.imaging.formats.header import Parts
 
 MAX_UNITS = 32_768
 """Units of all the streams of a file."""
-_MAX_PICTURES = 8  # of an AV1 stream: a still has one, a layered one up to four
+_MAX_LAYERS = 4  # of an AV1 image: one frame each
 
 # HEVC (ITU-T H.265)
 _SPS = 33
@@ -106,18 +106,28 @@ def _sps_size(unit: bytes) -> tuple[int, int]:
 
 # AV1 (AV1 Bitstream & Decoding Process Specification)
 _SEQUENCE_HEADER, _FRAME_HEADER, _FRAME = 1, 3, 6
+_REDUCED_HEADER = 0x08  # of the first byte of a sequence header: every frame is shown
+_SHOW_EXISTING_FRAME, _SHOW_FRAME = 0x80, 0x10  # of the first byte of a frame header
 
 
 def check_av1(stream: bytes, pixels: int, parts: Parts) -> None:
-    """As `check_hevc`, for the data of an AV1 item."""
-    pictures = 0
+    """As `check_hevc`, for the data of an AV1 item.
+
+    A frame that is not shown is as much work as one that is, and an image has none.
+    """
+    frames = 0
+    all_shown = False
     for kind, unit in _obus(stream, parts):
         if kind == _SEQUENCE_HEADER:
             width, height = _sequence_size(unit)
             if width * height > pixels:
                 raise InvalidImage("the coded image is larger than the file says")
-        pictures += kind in (_FRAME_HEADER, _FRAME)
-    if pictures > _MAX_PICTURES:
+            all_shown = bool(unit[0] & _REDUCED_HEADER)
+        elif kind in (_FRAME_HEADER, _FRAME):
+            frames += 1
+            if not (all_shown or unit[0] & (_SHOW_EXISTING_FRAME | _SHOW_FRAME)):
+                raise InvalidImage("a coded image in the file has hidden frames")
+    if frames > _MAX_LAYERS:
         raise InvalidImage("a coded image in the file is a sequence")
 
 

@@ -189,10 +189,11 @@ def _has_more_pages(data: bytes, order: str, big: bool, directory: _Directory) -
     while (position := directory.next) and tags <= _MAX_TAGS:
         try:
             directory = _Directory(data, order, big, position)
-        except (struct.error, InvalidImage):
+            kind = directory.number(_SUBFILE, 0)
+        except (struct.error, EOFError, InvalidImage):  # the first page is complete all the same
             return False
         tags += 1 + directory.count
-        if not directory.number(_SUBFILE, 0) & _NOT_A_PAGE:
+        if not kind & _NOT_A_PAGE:
             return True
     return False
 

@@ -1,0 +1,51 @@
+import asyncio
+
+import pytest
+
+from rmbg_service.serving.fair_share import FairShare, Visit
+from rmbg_service.serving.pacer import Pacer
+
+
+class Sleep:
+    """Notes how long it was asked to sleep, and how many do so at a time."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.sleeping = 0
+
+    async def __call__(self, seconds: float) -> None:
+        assert self.sleeping == 0
+        self.sleeping += 1
+        await asyncio.sleep(0)
+        self.sleeping -= 1
+        self.seconds.append(seconds)
+
+
+async def test_a_client_that_is_alone_does_not_wait() -> None:
+    share, sleep = FairShare(), Sleep()
+    share.expect("a", 600)
+    pacer, visit = Pacer(share, sleep), Visit(share, "a")
+    await pacer.pace(visit, 0.5)
+    await pacer.pace_refused(visit)
+    assert sleep.seconds == []
+    assert share.used_s("a") > 0.5
+
+
+async def test_a_client_that_is_ahead_passes_at_the_rate_of_an_eighth_of_a_core() -> None:
+    share, sleep = FairShare(), Sleep()
+    share.expect("photo", 600)
+    pacer = Pacer(share, sleep)
+    await asyncio.gather(*(pacer.pace(Visit(share, "flood"), 0.01) for _ in range(3)))
+    assert sleep.seconds == [pytest.approx(0.08)] * 3
+    await pacer.pace(Visit(share, "photo"), 0.01)
+    assert len(sleep.seconds) == 3
+
+
+async def test_a_refused_request_waits_for_what_threads_have_done_for_it() -> None:
+    share, sleep = FairShare(), Sleep()
+    share.expect("photo", 600)
+    pacer, visit = Pacer(share, sleep), Visit(share, "flood")
+    await pacer.pace(visit, 0.01)
+    visit.charge(0.05)
+    await pacer.pace_refused(visit)
+    assert sleep.seconds == [pytest.approx(0.08), pytest.approx(0.4)]
