@@ -20,12 +20,12 @@ def documented() -> Iterator[tuple[str, str]]:
         yield match["name"], branch[depth - 1] if depth else "Exception"
 
 
-def exceptions() -> Iterator[type[BaseException]]:
-    """Every exception that a module of the package defines."""
+def exceptions() -> Iterator[type[Exception]]:
+    """Every exception that a module of the package defines; a signal is none."""
     for module in pkgutil.walk_packages(rmbg_service.__path__, "rmbg_service."):
         if module.name != "rmbg_service.__main__":
             for found in vars(importlib.import_module(module.name)).values():
-                is_exception = isinstance(found, type) and issubclass(found, BaseException)
+                is_exception = isinstance(found, type) and issubclass(found, Exception)
                 if is_exception and found.__module__ == module.name:
                     yield found
 

@@ -45,6 +45,9 @@ _SHOWN = {
     "roi": OptionHelp(
         SUBJECT, "'X1 Y1 X2 Y2'", "Look for the subject only there, in px or %.", rare=True
     ),
+    "strokes_mode": OptionHelp(
+        SUBJECT, "", "A stroke means the thing under it, or only its pixels [smart].", rare=True
+    ),
     "semitransparency": OptionHelp(SUBJECT, "", "Keep glass transparent [yes].", rare=True),
     "decontaminate": OptionHelp(SUBJECT, "", "Clean the colours of soft edges [yes].", rare=True),
     "on_empty": OptionHelp(SUBJECT, "", "What to do if there is no subject.", rare=True),
@@ -61,7 +64,7 @@ def option_help(name: str, field: FieldInfo) -> OptionHelp:
     """What is shown of a field of `RemovalOptions`."""
     shown = _SHOWN.get(name)
     if shown is None:
-        first_sentence = (field.description or "").split(". ")[0].rstrip(".").replace("`", "")
+        first_sentence = (field.description or "").split(". ")[0].rstrip(".").replace("`", "") + "."
         shown = OptionHelp(_OTHER, "", first_sentence, rare=True)
     if shown.metavar:
         return shown
