@@ -72,7 +72,6 @@ def _layers(rgb: RgbImage, alpha: Alpha, soft: Sequence[Tile]) -> tuple[Planes, 
     skip = max(1, round(max(alpha.shape) / WORKING_SIDE_PX))
     sampled = tuple(slice(min(skip // 2, side - 1), None, skip) for side in alpha.shape)
     mixed, share = rgb[sampled], alpha[sampled]
-    layers = np.zeros((2, *share.shape, 4), np.float32)
     around = tuple(
         slice(
             max(0, min(part[axis].start for part in soft) // skip - REACH_PX),
@@ -81,6 +80,7 @@ def _layers(rgb: RgbImage, alpha: Alpha, soft: Sequence[Tile]) -> tuple[Planes, 
         for axis in (0, 1)
     )
     back, front = _blur_fusion(mixed[around], share[around] * UNIT)
+    layers = np.zeros((2, *share.shape, 4), np.float32)
     for layer, planes in zip(layers, (back, front), strict=True):
         layer[around] = merge([*planes, planes[0]])
     return layers[0], layers[1]
