@@ -1,15 +1,14 @@
-"""BiRefNet as it serves requests against its plain form, in one run: time, memory, agreement.
+"""BiRefNet on a CPU, as it serves requests and in its plain form: time, memory, agreement.
 
     python bench/models.py                                      # both backbones, 1024, this CPU
     python bench/models.py --backbone swin_v1_l --forms fused:fp32 fused:bf16 --rounds 3
-    python bench/models.py --device cuda --dtype fp16 bf16 --batch 1 2 4 --compile
 
 The weights are random (speed does not depend on them), so nothing is downloaded. The forms take
 turns within each round, and the figures are medians of rounds. On a busy machine, read the ratio of
-CPU times with `--threads 1`: threads that wait for one another suffer most. On a CPU every form
+CPU times with `--threads 1`: threads that wait for one another suffer most. Every form
 runs in a process of its own, whose peak resident memory is that of loading and running it, and
 ratios and errors are against the first form. bfloat16 is measured if the CPU has instructions for
-it.
+it. For GPUs there is bench/gpu.py.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
-from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
+from rmbg_service.models.birefnet.fusing import fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.precision import cpu_computes_bf16
 
@@ -35,18 +34,15 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Form(NamedTuple):
-    """What is measured: which network, in which number format, on how many pictures at a time."""
+    """What is measured: which network, in which number format."""
 
     fused: bool
     dtype: str = "fp32"
-    batch: int = 1
-    compiled: bool = False
 
     @property
     def label(self) -> str:
         """Its name in the tables."""
-        name = "fused" if self.fused else "plain"
-        return f"{name}{' compiled' * self.compiled} {self.dtype} x{self.batch}"
+        return f"{'fused' if self.fused else 'plain'} {self.dtype}"
 
 
 def random_network(backbone: str) -> BiRefNet:
@@ -67,44 +63,35 @@ def random_network(backbone: str) -> BiRefNet:
     return model
 
 
-def prepare(form: Form, backbone: str, device: str) -> nn.Module:
+def prepare(form: Form, backbone: str) -> nn.Module:
     """The network of a form, ready to be called."""
-    model: nn.Module = random_network(backbone)
-    if form.fused:
-        assert isinstance(model, BiRefNet)
-        model = fuse(model)
-        if form.compiled:
-            model.compile_run()
-    model = model.to(torch.device(device), DTYPES[form.dtype])
-    if isinstance(model, FusedBiRefNet) and device == "cpu":
-        model.pack()
-    return model
+    plain = random_network(backbone)
+    if not form.fused:
+        return nn.Module.to(plain, DTYPES[form.dtype])
+    network = fuse(plain).to(DTYPES[form.dtype])
+    network.pack()
+    return network
 
 
-def picture(form: Form, size: int, device: str) -> Tensor:
-    """The same smooth random input for every form, repeated to its batch."""
+def picture(form: Form, size: int) -> Tensor:
+    """The same smooth random input for every form."""
     small = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    x = nn.functional.interpolate(small, size=(size, size), mode="bilinear")
-    x = x.repeat(form.batch, 1, 1, 1).to(device, DTYPES[form.dtype])
+    x = nn.functional.interpolate(small, size=(size, size), mode="bilinear").to(DTYPES[form.dtype])
     return x.contiguous(memory_format=torch.channels_last) if form.fused else x
 
 
 @torch.inference_mode()
 def timed(model: nn.Module, x: Tensor) -> tuple[float, Tensor]:
-    """Seconds of one call, and the first picture's matte."""
-    if x.device.type == "cuda":
-        torch.cuda.synchronize()
+    """Seconds of one call, and the matte."""
     start = time.perf_counter()
     logits = model.logits(x) if isinstance(model, BiRefNet) else model(x)
-    if x.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start, logits[0, 0].float().sigmoid().cpu()
+    return time.perf_counter() - start, logits[0, 0].float().sigmoid()
 
 
 def serve(pipe: Connection, form: Form, backbone: str, size: int, threads: int) -> None:
     """In a process of its own: time a call for each message, then send the peak memory."""
     torch.set_num_threads(threads)
-    model, x = prepare(form, backbone, "cpu"), picture(form, size, "cpu")
+    model, x = prepare(form, backbone), picture(form, size)
     while pipe.recv():
         start = time.process_time()
         seconds, matte = timed(model, x)
@@ -143,7 +130,7 @@ class Served:
         self.process.join()
 
 
-def on_cpu(forms: list[Form], backbone: str, size: int, rounds: int, threads: int) -> None:
+def compare(forms: list[Form], backbone: str, size: int, rounds: int, threads: int) -> None:
     """Compare forms on this CPU."""
     served = [Served(form, backbone, size, threads) for form in forms]
     for turn in range(rounds + 1):  # the first round warms up
@@ -179,38 +166,6 @@ def ratio(first: list[float], other: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(first, other, strict=True))
 
 
-def on_cuda(args: argparse.Namespace, backbone: str) -> None:
-    """Number formats, batches and compilation on a GPU, against the fused float32 form."""
-    forms = [Form(fused=False), Form(fused=True)]
-    for dtype in args.dtype:
-        forms += [Form(True, dtype, batch) for batch in args.batch]
-        if args.compile:
-            forms += [Form(True, dtype, batch, compiled=True) for batch in args.batch]
-    print(f"\n{backbone}, {args.size} x {args.size}, {torch.cuda.get_device_name()}")
-    print("| form | ms per image | peak GiB | matmul peak | mean error | worst error |")
-    print("|---|---|---|---|---|---|")
-    truth: Tensor | None = None
-    for form in forms:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        model, x = prepare(form, backbone, "cuda"), picture(form, args.size, "cuda")
-        timed(model, x)
-        timed(model, x)
-        runs = [timed(model, x) for _ in range(args.rounds)]
-        took = statistics.median(seconds for seconds, _ in runs) / form.batch
-        matte = runs[-1][1]
-        truth = matte if truth is None else truth
-        flops = count_flops(form, backbone, args.size)
-        share = flops / took / matmul_peak("cuda", DTYPES[form.dtype])
-        error = (matte - truth).abs()
-        print(
-            f"| {form.label} | {took * 1e3:.1f} | {torch.cuda.max_memory_allocated() / 2**30:.2f} |"
-            f" {share:.0%} | {error.mean():.1e} | {error.max():.1e} |",
-            flush=True,
-        )
-        del model, x, runs
-
-
 def count_flops(form: Form, backbone: str, size: int) -> float:
     """Floating-point operations of the convolutions and matrix products for one picture."""
     with torch.device("meta"):
@@ -238,7 +193,7 @@ def repeat(call: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def cpu_form(text: str) -> Form:
+def form_of(text: str) -> Form:
     """`plain:fp32` and the like."""
     name, _, dtype = text.partition(":")
     if name not in ("plain", "fused") or dtype not in ("fp32", "bf16"):
@@ -256,28 +211,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--backbone", nargs="+", default=["swin_v1_t", "swin_v1_l"])
     parser.add_argument(
         "--forms",
         nargs="+",
-        type=cpu_form,
+        type=form_of,
         metavar="FORM",
-        help="on a CPU: plain:fp32, fused:fp32, fused:bf16 (by default all that it computes)",
+        help="plain:fp32, fused:fp32, fused:bf16 (by default all that this CPU computes)",
     )
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=["fp16", "bf16"])
-    parser.add_argument("--batch", nargs="+", type=int, default=[1, 2, 4])
-    parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     for backbone in args.backbone:
-        if args.device == "cuda":
-            on_cuda(args, backbone)
-        else:
-            forms = args.forms or default_forms()
-            on_cpu(forms, backbone, args.size, args.rounds, args.threads)
+        compare(args.forms or default_forms(), backbone, args.size, args.rounds, args.threads)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,46 @@ POD = DEPLOYMENT["spec"]["template"]["spec"]
 CONTAINER = POD["containers"][0]
 ALERTS: dict[str, Any] = yaml.safe_load((DEPLOY / "prometheus/alerts.yaml").read_text("utf-8"))
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/rmbg-service.json").read_text("utf-8"))
+
+
+UNIT = DEPLOY / "systemd/rmbg-service.service"
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit of systemd with a program that exists here."""
+    text, count = re.subn(
+        r"(?<=^ExecStart=)\S+", sys.executable, UNIT.read_text("utf-8"), flags=re.M
+    )
+    assert count == 1
+    copied = tmp_path / UNIT.name
+    copied.write_text(text, "utf-8")
+    return copied
+
+
+def systemd_analyze(*arguments: str | Path) -> str:
+    """What it prints; it must be content."""
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd is not installed")
+    command = [program, "--no-pager", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
+    assert systemd_analyze("verify", unit) == ""
+
+
+def test_the_unit_exposes_little(unit: Path) -> None:
+    """15 of 100, where 92 is a unit without any protection."""
+    systemd_analyze("security", "--offline=true", "--threshold=15", unit)
+
+
+def test_the_unit_waits_as_long_as_the_process_may_take() -> None:
+    (stop,) = re.findall(r"^TimeoutStopSec=(\d+)$", UNIT.read_text("utf-8"), re.M)
+    assert int(stop) >= Settings().request_timeout_s + 10
 
 
 def queries() -> list[str]:

@@ -447,7 +447,7 @@ async def test_an_upgrade_is_answered_like_any_request(app: App, connect: Connec
 async def test_a_client_that_sends_no_more_once_it_is_answered_is_closed_soon(
     connect: Connect,
 ) -> None:
-    connection = connect(timeout_keep_alive=0.05)
+    connection = connect(head_timeout_s=0.05)
     connection.send(SIZED)
     await connection.answers()
     connection.send(b"a")  # Node's clients stop here, and wait for the server to close

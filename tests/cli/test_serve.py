@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 
@@ -182,6 +183,17 @@ def test_connections_that_never_become_a_request_are_closed() -> None:
                 connection.sendall(b"\r\n")
             assert b" 200 " not in response_until_closed(connection)
         assert httpx.get(f"{url}/livez").status_code == 200
+
+
+def test_an_idle_connection_outlives_the_patience_of_clients() -> None:
+    with started(["-m", "rmbg_service", *SERVE]) as (_, url):
+        connection = HTTPConnection(url.removeprefix("http://"))
+        connection.request("GET", "/livez")
+        connection.getresponse().read()
+        connection.sock.settimeout(6)
+        with pytest.raises(TimeoutError):  # uvicorn's own patience is 5 s, as httpx's is
+            connection.sock.recv(1)
+        connection.close()
 
 
 def limited(resource: str, value: int) -> list[str]:

@@ -273,11 +273,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _await_rest(self) -> None:
         """Close when nothing more comes: some clients stop to send once they are answered.
 
-        By uvicorn's own patience with a silent connection, which what has just come has ended.
+        By uvicorn's timer for silent connections, which what has just come has ended.
         """
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
+            self.head_timeout_s, self.timeout_keep_alive_handler
         )
 
     def _pause_discarding(self, size: int) -> None:

@@ -26,6 +26,10 @@ FAILED = 1
 WORK_LEFT = 3
 """Exit status: the time for the shutdown ran out before all work had ended."""
 
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open: longer than reverse proxies (60 s) and clients (5 s with
+httpx) keep theirs, so that they close it. A request that crosses the server's close is lost."""
+
 _DRAIN_MARGIN_S = 5
 _EXIT_S = 2
 _UPLOAD_MARGIN_S = 5  # the gate's answer to a slow upload comes first
@@ -64,6 +68,7 @@ def _run(settings: Settings) -> Engine:
         ws="none",  # a WebSocket would bypass the gate
         log_config=None,
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=drain_s,
         server_header=False,
     )

@@ -61,12 +61,8 @@ class Engine:
         self.on_failure: Callable[[], None] | None = None
         self.service_time = ServiceTime(settings.codec_threads)
         self.share = FairShare()
-        self.budget = Budget(
-            settings.max_inflight_jobs,
-            settings.max_inflight_pixels,
-            self.service_time,
-            self.share.is_ahead,
-        )
+        bounds = settings.max_inflight_jobs, settings.max_inflight_pixels
+        self.budget = Budget(*bounds, self.service_time, self.share.is_ahead)
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
         self.pacer = Pacer(self.share)
         self.worker = Worker(predictor, settings, metrics, self.service_time, self.share)
@@ -99,8 +95,8 @@ class Engine:
     @property
     def alive(self) -> bool:
         """Whether the worker runs and nothing has failed; what livez shows."""
-        running = self._supervisor is not None and not self._supervisor.done()
-        return running and self.state is not State.FAILED
+        supervised = self._supervisor is not None and not self._supervisor.done()
+        return supervised and self.state is not State.FAILED
 
     @property
     def stuck_threads(self) -> int:

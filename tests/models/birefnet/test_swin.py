@@ -6,7 +6,12 @@ from rmbg_service.models.birefnet.configuration import BACKBONES, SwinVariant
 from rmbg_service.models.birefnet.fused_swin import FusedSwin, window_plan
 from rmbg_service.models.birefnet.fusing import fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.swin import SwinTransformer, partition, unpartition
+from rmbg_service.models.birefnet.swin import (
+    SwinTransformer,
+    partition,
+    relative_position_index,
+    unpartition,
+)
 
 
 @pytest.mark.parametrize("shift", [0, 3])
@@ -84,6 +89,12 @@ def test_pictures_of_a_batch_do_not_mix(tiny: BiRefNet) -> None:
     with torch.inference_mode():
         both, second = network(x), network(x[1:])
     torch.testing.assert_close(both[1:], second, atol=2e-3, rtol=1e-3)
+
+
+def test_the_position_index_is_on_the_cpu_wherever_it_is_first_asked_for() -> None:
+    relative_position_index.cache_clear()
+    with torch.device("meta"):
+        assert relative_position_index(3).device.type == "cpu"
 
 
 def test_the_network_can_be_traced_whole(tiny: BiRefNet) -> None:

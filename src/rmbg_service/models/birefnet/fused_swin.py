@@ -191,15 +191,21 @@ class FusedSwin(nn.Module):
         """For an image of `h` x `w`: the plans without and with shift of each stage."""
         chunk_tokens = chunk_tokens_of(device)
         plans = []
-        h, w = h // 4, w // 4
-        for _ in self.stages:
+        for size in self.sizes(h, w):
             whole, shifted = (
-                window_plan(h, w, self.window, shift, device, chunk_tokens)
+                window_plan(*size, self.window, shift, device, chunk_tokens)
                 for shift in (0, self.window // 2)
             )
             plans.append((whole, shifted))
-            h, w = (h + 1) // 2, (w + 1) // 2
         return plans
+
+    def sizes(self, h: int, w: int) -> list[tuple[int, int]]:
+        """`(h, w)` of each stage's features for an image of `h` x `w`."""
+        sizes = [(h // 4, w // 4)]
+        for _ in self.merges:
+            h, w = sizes[-1]
+            sizes.append(((h + 1) // 2, (w + 1) // 2))
+        return sizes
 
     def forward(self, x: Tensor, plans: list[tuple[WindowPlan, WindowPlan]]) -> list[Tensor]:
         """`(B, 3, H, W)` normalised RGB to four `(B, C_i, H_i, W_i)`, channels-last."""

@@ -1,6 +1,6 @@
 """From the plain network to the one that serves requests."""
 
-import functools
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,26 +15,35 @@ from rmbg_service.models.birefnet.packing import can_pack, pack
 Plan = list[tuple[WindowPlan, WindowPlan]]
 
 
-def resize_through(x: Tensor, middle: torch.Size, size: torch.Size) -> Tensor:
-    """`resize(resize(x, middle), size)` without making the middle, which may be much larger."""
-    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    down = interpolation(x.shape[2], middle[0], size[0], wide, x.device)
-    across = interpolation(x.shape[3], middle[1], size[1], wide, x.device)
+class Plans(NamedTuple):
+    """What depends only on the size of the image.
+
+    The windows of the image and of the image at half the size, and for each stage the matrices
+    that bring the rows and the columns of the latter's features to the size of the last stage.
+    """
+
+    full: Plan
+    half: Plan
+    shrinking: list[tuple[Tensor, Tensor]]
+
+
+def resize_by(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """`(B, C, h, w)` to `(B, C, H, W)` by matrices `(H, h)` and `(W, w)`."""
     b, c, h, w = x.shape
-    rows = down @ x.permute(0, 2, 3, 1).reshape(b, h, w * c).to(wide)
-    out: Tensor = across @ rows.view(b, size[0], w, c)
+    tall = rows @ x.permute(0, 2, 3, 1).reshape(b, h, w * c).to(rows.dtype)
+    out: Tensor = columns @ tall.view(b, len(rows), w, c)
     return out.permute(0, 3, 1, 2).to(x.dtype)
 
 
-@functools.lru_cache(maxsize=64)
-def interpolation(
-    start: int, middle: int, end: int, dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """`(end, start)`: linear interpolation from `start` to `middle` to `end` samples."""
+def interpolation(start: int, middle: int, end: int) -> Tensor:
+    """`(end, start)`: linear interpolation from `start` to `middle` to `end` samples.
+
+    The result in the middle, which may be much larger, is never made.
+    """
     steps = torch.eye(start, dtype=torch.float64)[None]
     for size in (middle, end):
         steps = functional.interpolate(steps, size=size, mode="linear", align_corners=True)
-    return steps[0].T.contiguous().to(device, dtype)
+    return steps[0].T.contiguous()
 
 
 class FusedLateral(nn.Module):
@@ -73,19 +82,31 @@ class FusedBiRefNet(nn.Module):
             assert isinstance(lateral, LateralBlock)
             self.laterals.append(FusedLateral(lateral))
         self.decoder = FusedDecoder(model.decoder)
-        self._plans: dict[tuple[int, int, torch.device], tuple[Plan, Plan]] = {}
+        self._plans: dict[tuple[int, int, torch.device, torch.dtype], Plans] = {}
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Normalised RGB `(B, 3, H, W)`, H and W multiples of 32, to logits `(B, 1, H, W)`."""
-        h, w = pixel_values.shape[2:]
-        return self.run(pixel_values, *self.plans(h, w, pixel_values.device))
+        return self.run(pixel_values, self.plans(pixel_values))
 
-    def plans(self, h: int, w: int, device: torch.device) -> tuple[Plan, Plan]:
-        """Window plans of the image and of the image at half the size; made once a size."""
-        key = (h, w, device)
+    def plans(self, image: Tensor) -> Plans:
+        """The plans for images like this one; made once for a size."""
+        h, w = image.shape[2:]
+        # Interpolation is exact enough in float32; in 16 bits its weights would not be.
+        wide = torch.float64 if image.dtype == torch.float64 else torch.float32
+        key = (h, w, image.device, wide)
         if key not in self._plans:
-            half = self.backbone.plan(h // 2, w // 2, device)
-            self._plans[key] = (self.backbone.plan(h, w, device), half)
+            full, half = self.backbone.sizes(h, w), self.backbone.sizes(h // 2, w // 2)
+            shrinking = []
+            for small, large in zip(half, full, strict=True):
+                rows, columns = (
+                    interpolation(*sizes).to(image.device, wide)
+                    for sizes in zip(small, large, full[-1], strict=True)
+                )
+                shrinking.append((rows, columns))
+            plan = self.backbone.plan
+            self._plans[key] = Plans(
+                plan(h, w, image.device), plan(h // 2, w // 2, image.device), shrinking
+            )
         return self._plans[key]
 
     def compile_run(self) -> None:
@@ -99,22 +120,20 @@ class FusedBiRefNet(nn.Module):
             rows = chunk_tokens_of(torch.device("cpu"))
             pack(self, rows)
 
-    def run(self, image: Tensor, full_plan: Plan, half_plan: Plan) -> Tensor:
+    def run(self, image: Tensor, plans: Plans) -> Tensor:
         """`forward` with the plans given; the part that `torch.compile` may take."""
-        out: Tensor = self.decoder(image, *self.encode(image, full_plan, half_plan))
+        out: Tensor = self.decoder(image, *self.encode(image, plans))
         return out
 
-    def encode(
-        self, image: Tensor, full_plan: Plan, half_plan: Plan
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    def encode(self, image: Tensor, plans: Plans) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """The squeezed context, and the laterals of the decoder's levels 4, 3 and 2."""
         h, w = image.shape[2:]
-        half = self.backbone(resize(image, (h // 2, w // 2)), half_plan)
-        full = self.backbone(image, full_plan)
+        half = self.backbone(resize(image, (h // 2, w // 2)), plans.half)
+        full = self.backbone(image, plans.full)
         size = full[3].shape[2:]
         context = []
-        for f, g in zip(full, half, strict=True):
-            context += [resize(f, size), resize_through(g, f.shape[2:], size)]
+        for f, g, matrices in zip(full, half, plans.shrinking, strict=True):
+            context += [resize(f, size), resize_by(g, *matrices)]
         laterals = [self.laterals[i](full[2 - i], half[2 - i]) for i in range(3)]
         return self.squeeze(torch.cat(context, 1)), laterals
 

@@ -21,7 +21,8 @@ def relative_position_index(window: int) -> Tensor:
     Section 3.2 of the paper: the offset between two positions of a window lies in
     [-window + 1, window - 1] along each axis, so that the table has (2 * window - 1)^2 rows.
     """
-    y, x = torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")
+    places = torch.arange(window, device="cpu")  # it is cached: no other default device
+    y, x = torch.meshgrid(places, places, indexing="ij")
     dy = y.flatten()[:, None] - y.flatten()[None, :] + window - 1
     dx = x.flatten()[:, None] - x.flatten()[None, :] + window - 1
     return dy * (2 * window - 1) + dx

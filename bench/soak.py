@@ -1,0 +1,322 @@
+"""Many mixed requests against a real server, and what is left of them afterwards.
+
+    python -m bench.soak --requests 10000              # the embedded model
+    python -m bench.soak --requests 60000 --instant    # a predictor that takes no time
+
+Clients of several kinds work side by side, each kind from an address of its own: good ones with all
+sorts of options over the three APIs, broken files, files that declare too much, slow uploads,
+clients that leave, and pages that poll. At the end it is checked that
+
+- every request got one answer of those that its kind may get, and the service had no error,
+- the metrics count as many requests as the clients sent,
+- no job, pixel or thread is in use, and open files are as many as before,
+- resident memory is within 5% of what it was after the first tenth.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from io import BytesIO
+from multiprocessing.connection import Connection
+
+import httpx
+import numpy as np
+import psutil
+import uvicorn
+from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
+from tests.fakes import FakePredictor
+
+from rmbg_service.api.app import create_app
+from rmbg_service.api.protocol import BoundedProtocol
+from rmbg_service.cli.serve import KEEP_ALIVE_S
+from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.select import select_predictor
+from rmbg_service.settings import Settings
+
+NATIVE, REMOVE_BG, REMBG = "/api/remove-bg", "/v1.0/removebg", "/api/remove"
+BUSY = {429}
+RAW = {"Content-Type": "application/octet-stream"}
+OPTIONS: list[dict[str, str]] = [
+    {},
+    {"format": "webp", "crop": "true"},
+    {"format": "jpeg", "background": "#ffffff"},
+    {"format": "zip", "output": "layers"},
+    {"output": "matte"},
+    {"detail": "off", "decontaminate": "false"},
+    {"detail": "guided", "canvas": "1:1"},
+    {"preset": "amazon"},
+    {"shadow": "drop", "crop": "true"},
+    {"on_empty": "error"},
+]
+WEIGHTS = {"good": 10, "broken": 3, "huge": 1, "slow": 1, "leaving": 2, "polling": 3}
+
+
+def photo(rng: np.random.Generator, kind: str) -> bytes:
+    """A disc on noise, with sides of 40 to 300 px."""
+    h, w = rng.integers(40, 300, 2)
+    pixels = rng.integers(0, 90, (h, w, 3), np.uint8)
+    y, x = np.mgrid[0:h, 0:w]
+    pixels[np.hypot((y - h / 2) / h, (x - w / 2) / w) < 0.3] += 150
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+class Clients:
+    """Sends requests of every kind and notes each answer."""
+
+    def __init__(self, url: str, seed: int) -> None:
+        self.random = random.Random(seed)
+        rng = np.random.default_rng(seed)
+        kinds = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+        self.photos = [photo(rng, kinds[i % len(kinds)]) for i in range(60)]
+        self.url = url
+        self.host, _, port = url.removeprefix("http://").partition(":")
+        self.port = int(port)
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.wrong: list[str] = []
+        self.removals = 0
+        """Removal requests of which the service has seen the head and the whole body."""
+        self.https = {
+            kind: httpx.AsyncClient(
+                base_url=url,
+                timeout=120,
+                transport=httpx.AsyncHTTPTransport(
+                    local_address=f"127.0.0.{2 + i}", limits=httpx.Limits(max_connections=64)
+                ),
+            )
+            for i, kind in enumerate(WEIGHTS)
+        }
+
+    async def one(self) -> None:
+        """One request of a kind by chance."""
+        (kind,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        kinds: dict[str, Callable[[], Awaitable[None]]] = {
+            "good": self.good,
+            "broken": self.broken,
+            "huge": self.huge,
+            "slow": self.slow,
+            "leaving": self.leaving,
+            "polling": self.polling,
+        }
+        await kinds[kind]()
+
+    def note(self, kind: str, status: int, allowed: set[int], what: str) -> None:
+        """Count an answer, and complain of one that is not `allowed`."""
+        self.answers[kind, status] += 1
+        if status not in allowed:
+            self.wrong.append(f"{kind}: {status} for {what}")
+
+    async def post(self, kind: str, allowed: set[int], path: str, **request: object) -> None:
+        """Send a removal request."""
+        self.removals += 1
+        try:
+            answer = await self.https[kind].post(path, **request)  # type: ignore[arg-type]
+        except httpx.TransportError as error:
+            self.note(kind, 0, set(), f"{path}: {error!r}")
+            return
+        self.note(kind, answer.status_code, allowed, f"{path}: {answer.text[:200]}")
+
+    async def good(self) -> None:
+        """An ordinary request, over one of the APIs."""
+        data, options = self.random.choice(self.photos), self.random.choice(OPTIONS)
+        allowed = {200} | BUSY | ({422} if "on_empty" in options else set())
+        match self.random.randrange(5):
+            case 0:
+                await self.post("good", allowed, NATIVE, content=data, params=options, headers=RAW)
+            case 1:
+                await self.post("good", allowed, NATIVE, files={"image": data}, data=options)
+            case 2:
+                headers = RAW | {"Accept": "image/png"}
+                await self.post("good", {200} | BUSY, NATIVE, content=data, headers=headers)
+            case 3:
+                # remove.bg answers 400 where no subject is found.
+                await self.post("good", {200, 400} | BUSY, REMOVE_BG, files={"image_file": data})
+            case _:
+                await self.post("good", {200} | BUSY, REMBG, files={"file": data})
+
+    async def broken(self) -> None:
+        """A file cut off, with a flipped byte, of noise, or none."""
+        data = bytearray(self.random.choice(self.photos))
+        match self.random.randrange(4):
+            case 0:
+                del data[self.random.randrange(1, len(data)) :]
+            case 1:
+                data[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
+            case 2:
+                data = bytearray(self.random.randbytes(500))
+            case _:
+                data = bytearray()
+        # A flipped bit may leave an image, or declare a size that is not accepted.
+        await self.post(
+            "broken", {200, 400, 413, 422} | BUSY, NATIVE, content=bytes(data), headers=RAW
+        )
+
+    async def huge(self) -> None:
+        """A file that declares more pixels than are accepted."""
+        buffer = BytesIO()
+        Image.new("1", (30_000, 30_000)).save(buffer, "TIFF", compression="group4")
+        await self.post("huge", {413, 422} | BUSY, NATIVE, content=buffer.getvalue(), headers=RAW)
+
+    def request_of(self, data: bytes) -> bytes:
+        """A request as it goes over the wire."""
+        head = (
+            f"POST {NATIVE} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: image/png\r\n"
+            f"Connection: close\r\nContent-Length: {len(data)}\r\n\r\n"
+        )
+        return head.encode() + data
+
+    async def slow(self) -> None:
+        """An upload in small pieces."""
+        self.removals += 1
+        local = ("127.0.0.20", 0)
+        reader, writer = await asyncio.open_connection(self.host, self.port, local_addr=local)
+        answer = asyncio.create_task(reader.read())
+        request = self.request_of(self.random.choice(self.photos))
+        size = len(request) // 8 + 1
+        for first in range(0, len(request), size):
+            if answer.done():  # refused before the body is there
+                break
+            writer.write(request[first : first + size])
+            await asyncio.sleep(0.05)
+        try:
+            head = (await answer).split(b" ", 2)
+        except ConnectionError:
+            head = []
+        self.note("slow", int(head[1]) if head[1:] else 0, {200} | BUSY, "an upload in pieces")
+        writer.close()
+
+    async def leaving(self) -> None:
+        """A client that does not wait for its answer."""
+        self.removals += 1
+        local = ("127.0.0.21", 0)
+        _, writer = await asyncio.open_connection(self.host, self.port, local_addr=local)
+        writer.write(self.request_of(self.random.choice(self.photos)))
+        await writer.drain()
+        await asyncio.sleep(self.random.random() / 20)
+        writer.close()
+        self.answers["leaving", 0] += 1
+
+    async def polling(self) -> None:
+        """What pages, probes and scrapers ask for."""
+        path = self.random.choice(["/livez", "/readyz", "/health", "/metrics", "/api/info", "/"])
+        answer = await self.https["polling"].get(path)
+        self.note("polling", answer.status_code, {200}, path)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for http in self.https.values():
+            await http.aclose()
+
+
+def serve(pipe: Connection, instant: bool) -> None:
+    """In a process of its own: the service, with the embedded model or none."""
+    settings = Settings(port=0, log_format="json")
+    predictor: Predictor = FakePredictor() if instant else select_predictor(settings)
+    app = create_app(settings, predictor)
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    server = uvicorn.Server(config)
+
+    def ready() -> None:
+        pipe.send(server.servers[0].sockets[0].getsockname()[1])
+
+    app.state.engine.on_ready = ready
+    server.run()
+
+
+def metrics(url: str) -> dict[str, float]:
+    """Sums over all labels."""
+    values: dict[str, float] = {}
+    for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text):
+        for sample in family.samples:
+            values[sample.name] = values.get(sample.name, 0.0) + sample.value
+    return values
+
+
+async def soak(clients: Clients, requests: int, at_once: int, process: psutil.Process) -> int:
+    """Send all requests; resident bytes after the first tenth."""
+    started, after_a_tenth = time.monotonic(), 0
+    left = iter(range(requests))
+
+    async def client() -> None:
+        nonlocal after_a_tenth
+        for number in left:
+            await clients.one()
+            if number == requests // 10:
+                after_a_tenth = process.memory_info().rss
+            if number % 1000 == 999:
+                rate = number / (time.monotonic() - started)
+                print(f"{number + 1} requests, {rate:.0f}/s", file=sys.stderr, flush=True)
+
+    await asyncio.gather(*(client() for _ in range(at_once)))
+    await clients.close()
+    return after_a_tenth
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--clients", type=int, default=24, help="at a time")
+    parser.add_argument("--instant", action="store_true", help="a predictor that takes no time")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    child = context.Process(target=serve, args=(theirs, args.instant), daemon=True)
+    child.start()
+    url = f"http://127.0.0.1:{ours.recv()}"
+    process = psutil.Process(child.pid)
+    clients = Clients(url, args.seed)
+    files_before = process.num_fds()
+    started = time.monotonic()
+    after_a_tenth = asyncio.run(soak(clients, args.requests, args.clients, process))
+    seconds = time.monotonic() - started
+    for _ in range(100):  # what clients that left have started comes to its end
+        after = metrics(url)
+        if not after["rmbg_inflight_jobs"]:
+            break
+        time.sleep(0.1)
+    resident, files = process.memory_info().rss, process.num_fds()
+    child.terminate()
+    child.join(60)
+
+    print(f"{args.requests} requests in {seconds:.0f} s, {args.requests / seconds:.0f}/s")
+    print("| kind | status | answers |\n|---|---|---|")
+    for (kind, status), count in sorted(clients.answers.items()):
+        print(f"| {kind} | {status or 'none'} | {count} |")
+    checks = {
+        "answers of another kind": len(clients.wrong),
+        "requests without an answer": args.requests - clients.answers.total(),
+        "removal requests not counted": clients.removals - int(after["rmbg_requests_total"]),
+        "jobs in flight": int(after["rmbg_inflight_jobs"]),
+        "pixels in flight": int(after["rmbg_inflight_pixels"]),
+        "stuck threads": int(after["rmbg_stuck_threads"]),
+        "open files more than before": max(0, files - files_before),
+    }
+    for what, count in checks.items():
+        print(f"{what}: {count}")
+    growth = resident / after_a_tenth - 1
+    print(f"memory: {after_a_tenth / 2**20:.0f} MiB after a tenth, {growth:+.1%} at the end")
+    for line in clients.wrong[:10]:
+        print(line)
+    return int(any(checks.values()) or growth > 0.05)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
