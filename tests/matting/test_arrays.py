@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from rmbg_service.imaging.tiling import tiles
-from rmbg_service.matting.arrays import merge, resize, split, touched_tiles, window
+from rmbg_service.matting.arrays import merge, resize, split, touched_part, touched_tiles, window
 
 SIZE = (300, 400)
 
@@ -26,6 +26,14 @@ def test_only_tiles_that_the_band_reaches_are_touched() -> None:
     assert list(touched_tiles(band, SIZE)) == [(slice(0, 128), slice(0, 128))]
     assert not list(touched_tiles(np.zeros_like(band), SIZE))
     assert list(touched_tiles(np.ones_like(band), SIZE)) == list(tiles(SIZE))
+
+
+def test_the_touched_part_of_a_tile_has_a_margin_of_a_pixel_inside_the_plane() -> None:
+    band = np.zeros((200, 300), np.float32)
+    band[5:8, 40] = band[0, 130] = 1
+    first, second, *_ = tiles(band.shape)
+    assert touched_part(band, first) == (slice(4, 9), slice(39, 42))
+    assert touched_part(band, second) == (slice(0, 2), slice(129, 132))
 
 
 @pytest.mark.parametrize("size", [(10, 10), (40, 90), (20, 30)])

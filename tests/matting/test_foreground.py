@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from rmbg_service.matting import foreground
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.types import Matte, RgbImage
 
@@ -74,6 +75,20 @@ def test_float_and_uint8_alpha_mean_the_same() -> None:
     picture = mixed(alpha, plain(300, HAIR), plain(300, SKY))
     from_levels = estimate_foreground(picture, np.round(alpha * 255).astype(np.uint8))
     assert (estimate_foreground(picture, alpha) == from_levels).all()
+
+
+def test_colours_are_worked_out_around_the_soft_band_as_in_the_whole_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alpha = np.zeros((400, 600), np.float32)
+    alpha[180:240, 290:350] = soft_disc(60, 24)
+    stripes = np.random.default_rng(2).integers(0, 256, (1, 100, 3)).astype(np.uint8)
+    picture = np.tile(stripes.repeat(6, axis=1), (400, 1, 1))
+    colours = estimate_foreground(picture, alpha).astype(int)
+    monkeypatch.setattr(foreground, "REACH_PX", 600)
+    assert np.abs(colours - estimate_foreground(picture, alpha)).max() <= 1
+    monkeypatch.setattr(foreground, "REACH_PX", 2)
+    assert np.abs(colours - estimate_foreground(picture, alpha)).max() > 1
 
 
 @pytest.mark.parametrize(

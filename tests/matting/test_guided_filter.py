@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rmbg_service.matting.guided_filter import apply, fit
+from rmbg_service.matting.guided_filter import apply, fit, fit_part
 from rmbg_service.types import Matte, Planes
 
 SIDE = 60
@@ -37,3 +37,20 @@ def test_a_plain_guide_gives_the_mean() -> None:
     grey = np.full((SIDE, SIDE, 3), 0.5, np.float32)
     model, _ = fit(grey, np.full((SIDE, SIDE), 0.3, np.float32), 4)
     assert apply(model, grey) == pytest.approx(np.full((SIDE, SIDE), 0.3), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        (slice(20, 31), slice(27, 33)),
+        (slice(0, 1), slice(0, SIDE)),
+        (slice(50, SIDE), slice(SIDE - 1, SIDE)),
+    ],
+)
+def test_a_part_is_fitted_as_in_the_whole(part: tuple[slice, slice]) -> None:
+    rng = np.random.default_rng(4)
+    noisy = rng.random((SIDE, SIDE, 3), np.float32)
+    matte = np.asarray(0.5 * noisy[..., 0] + 0.5 * soft_matte(SIDE / 2), np.float32)
+    whole, alone = fit(noisy, matte, 5), fit_part(noisy, matte, 5, part)
+    assert alone.model == pytest.approx(whole.model[part], abs=1e-4)
+    assert alone.trust == pytest.approx(whole.trust[part], abs=1e-4)

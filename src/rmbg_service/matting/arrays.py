@@ -58,12 +58,25 @@ def window(planes: AnyArray, size: tuple[int, ...], tile: Tile) -> AnyArray:
 
 
 def touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[Tile]:
-    """The tiles of a picture of `size` that `band > 0`, a smaller plane, may reach."""
+    """The tiles of a picture of `size` that `band > 0`, a plane of at most that size, may reach."""
+    touched = (band > 0).astype(np.uint8)
     down, across = band.shape[0] / size[0], band.shape[1] / size[1]
-    for tile in tiles(size):
-        rows, columns = (
-            slice(max(0, int(part.start * factor) - 1), int(part.stop * factor) + 2)
-            for part, factor in zip(tile, (down, across), strict=True)
-        )
-        if band[rows, columns].any():
-            yield tile
+    for rows, columns in tiles(size):
+        top, left = max(0, int(rows.start * down) - 1), max(0, int(columns.start * across) - 1)
+        bottom, right = int(rows.stop * down) + 2, int(columns.stop * across) + 2
+        if cv2.hasNonZero(touched[top:bottom, left:right]):
+            yield rows, columns
+
+
+def touched_part(band: Matte, tile: Tile) -> Tile:
+    """The rectangle around `band > 0` in a tile of `band`, and a pixel more on each side.
+
+    `tile` must hold some of the band or lie beside it.
+    """
+    rows, columns = (slice(max(0, part.start - 1), part.stop + 1) for part in tile)
+    left, top, width, height = cv2.boundingRect((band[rows, columns] > 0).astype(np.uint8))
+    left, top = columns.start + left, rows.start + top
+    return (
+        slice(max(0, top - 1), min(top + height + 1, band.shape[0])),
+        slice(max(0, left - 1), min(left + width + 1, band.shape[1])),
+    )

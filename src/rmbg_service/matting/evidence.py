@@ -80,11 +80,16 @@ def ramp_width(matte: Matte) -> Matte:
     kernel = np.ones(window_px, np.uint8)
     across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
-    length = cv2.magnitude(across, down)
-    slope = cv2.blur(cv2.multiply(length, length), window_px) / (cv2.blur(length, window_px) + FLAT)
+    length = cv2.magnitude(across, down, across)
+    squares = cv2.multiply(length, length, dst=down)
+    slope = np.asarray(cv2.blur(squares, window_px), np.float32)
+    slope /= cv2.blur(length, window_px) + FLAT
+    slope += np.float32(FLAT)
     levels = (matte * 255).astype(np.uint8)  # several times faster to dilate than float32
     reach = cv2.subtract(cv2.dilate(levels, kernel), cv2.erode(levels, kernel))
-    return np.asarray(reach * np.float32(1 / 255) / (slope + FLAT), np.float32)
+    width = reach * np.float32(1 / 255)
+    width /= slope
+    return np.asarray(width, np.float32)
 
 
 def _ramp(values: Matte, low: float, high: float) -> Matte:

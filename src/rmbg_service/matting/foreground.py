@@ -7,17 +7,22 @@ Two things differ from the paper: more and narrower steps, and averages weighted
 the alpha, so that purer pixels count more.
 """
 
+from collections.abc import Iterator, Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.imaging.tiling import tiles
+from rmbg_service.imaging.tiling import Tile, tiles
 from rmbg_service.matting.arrays import UNIT, merge, window
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 WORKING_SIDE_PX = 640
 RADII_PX = (30, 10, 3, 1)
 """Blur radii at the working size, one step each."""
+
+REACH_PX = sum(RADII_PX) + 2
+"""Distance at the working size from which on nothing matters to a pixel's estimate."""
 
 NOTHING = np.float32(1e-5)
 """Weight of a pixel's own estimate, which stays where the layer is not seen in the window."""
@@ -34,45 +39,100 @@ def estimate_foreground(rgb: RgbImage, alpha: NDArray[np.uint8] | NDArray[np.flo
     else:
         levels = np.round(np.clip(np.asarray(alpha, np.float32), 0, 1) * 255).astype(np.uint8)
     colours = rgb.copy()
-    soft = [tile for tile in tiles(levels.shape) if cv2.inRange(levels[tile], 1, 254).any()]
+    soft = list(_soft_parts(levels))
     if not soft:
         return colours
-    back, front = _layers(rgb, levels)
-    for tile in soft:
-        share = merge([levels[tile] * UNIT] * 3)
-        behind = window(back, levels.shape, tile)
-        before = window(front, levels.shape, tile)
-        rest = rgb[tile] - behind - share * (before - behind)
-        unmixed = cv2.add(before, share * rest, dtype=cv2.CV_8U)
-        cv2.copyTo(unmixed, cv2.inRange(levels[tile], 1, 254), colours[tile])
+    back, front = _layers(rgb, levels, soft)
+    for part in soft:
+        share = merge([levels[part] * UNIT] * 4)
+        behind = window(back, levels.shape, part)
+        before = window(front, levels.shape, part)
+        seen = np.asarray(cv2.cvtColor(rgb[part], cv2.COLOR_RGB2RGBA), np.uint8)
+        rest = _unexplained(seen, before, behind, share)
+        rest *= share
+        unmixed = cv2.cvtColor(cv2.add(before, rest, dtype=cv2.CV_8U), cv2.COLOR_RGBA2RGB)
+        cv2.copyTo(unmixed, cv2.inRange(levels[part], 1, 254), colours[part])
     return colours
 
 
-def _layers(rgb: RgbImage, alpha: Alpha) -> tuple[Planes, Planes]:
-    """Background and foreground estimates `(h, w, 3)` in [0, 255] at the working size."""
+def _soft_parts(alpha: Alpha) -> Iterator[Tile]:
+    """In each tile, the rectangle around its pixels of `0 < alpha < 255`."""
+    for rows, columns in tiles(alpha.shape):
+        left, top, width, height = cv2.boundingRect(cv2.inRange(alpha[rows, columns], 1, 254))
+        if width:
+            left, top = columns.start + left, rows.start + top
+            yield slice(top, top + height), slice(left, left + width)
+
+
+def _layers(rgb: RgbImage, alpha: Alpha, soft: Sequence[Tile]) -> tuple[Planes, Planes]:
+    """Background and foreground estimates `(h, w, 4)` in [0, 255] at the working size.
+
+    They are RGB and an unused plane, which makes them faster to enlarge; 0 away from `soft`.
+    """
     skip = max(1, round(max(alpha.shape) / WORKING_SIDE_PX))
-    height, width = alpha.shape
-    sampled = (
-        slice(min(skip // 2, height - 1), None, skip),
-        slice(min(skip // 2, width - 1), None, skip),
+    sampled = tuple(slice(min(skip // 2, side - 1), None, skip) for side in alpha.shape)
+    mixed, share = rgb[sampled], alpha[sampled]
+    around = tuple(
+        slice(
+            max(0, min(part[axis].start for part in soft) // skip - REACH_PX),
+            max(part[axis].stop for part in soft) // skip + REACH_PX,
+        )
+        for axis in (0, 1)
     )
-    mixed = rgb[sampled].astype(np.float32)
-    share = alpha[sampled] * UNIT
-    shares = merge([share] * 3)
-    back = front = mixed
-    for radius in RADII_PX:
-        front, back = _mean(front, share**2, radius), _mean(back, (1 - share) ** 2, radius)
-        if radius != RADII_PX[-1]:
-            rest = mixed - back - shares * (front - back)
-            front = np.clip(front + shares * rest, 0, 255)
-            back = np.clip(back + rest - shares * rest, 0, 255)
+    back, front = _blur_fusion(mixed[around], share[around] * UNIT)
+    layers = np.zeros((2, *share.shape, 4), np.float32)
+    for layer, planes in zip(layers, (back, front), strict=True):
+        layer[around] = merge([*planes, planes[0]])
+    return layers[0], layers[1]
+
+
+def _blur_fusion(mixed: RgbImage, share: Matte) -> tuple[list[Matte], list[Matte]]:
+    """Background and foreground of a small picture and its alpha in [0, 1], a plane a colour."""
+    back_weights, front_weights = (1 - share) ** 2, share**2
+    back_totals, front_totals = (
+        [_blurred(weights, radius) + NOTHING for radius in RADII_PX]
+        for weights in (back_weights, front_weights)
+    )
+    back, front = [], []
+    for colour in cv2.split(mixed):
+        seen = colour.astype(np.float32)
+        behind, before = seen.copy(), seen.copy()
+        for radius, back_total, front_total in zip(
+            RADII_PX, back_totals, front_totals, strict=True
+        ):
+            _average(behind, back_weights, back_total, radius)
+            _average(before, front_weights, front_total, radius)
+            if radius != RADII_PX[-1]:
+                rest = _unexplained(seen, before, behind, share)
+                behind += rest
+                rest *= share
+                before += rest
+                behind -= rest
+                np.clip(before, 0, 255, out=before)
+                np.clip(behind, 0, 255, out=behind)
+        back.append(behind)
+        front.append(before)
     return back, front
 
 
-def _mean(colours: Planes, weights: Matte, radius: int) -> Planes:
-    def sums(plane: Planes | Matte) -> Planes:
-        size = (2 * radius + 1, 2 * radius + 1)
-        return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT))
+def _unexplained(
+    colours: NDArray[np.uint8] | Planes, before: Planes, behind: Planes, share: Matte
+) -> Planes:
+    """What the mixture of two layers leaves of the colours that were seen."""
+    rest: Planes = before - behind
+    rest *= share
+    rest += behind
+    return np.subtract(colours, rest, out=rest)
 
-    total = sums(colours * merge([weights] * 3)) + NOTHING * colours
-    return np.divide(total, merge([sums(weights) + NOTHING] * 3), dtype=np.float32)
+
+def _average(plane: Matte, weights: Matte, total: Matte, radius: int) -> None:
+    """Turn a plane into its weighted mean around each pixel; `total` is the blurred weights."""
+    mean = _blurred(plane * weights, radius)
+    plane *= NOTHING
+    plane += mean
+    plane /= total
+
+
+def _blurred(plane: Matte, radius: int) -> Matte:
+    size = (2 * radius + 1, 2 * radius + 1)
+    return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT), np.float32)

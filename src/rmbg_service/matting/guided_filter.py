@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from rmbg_service.imaging.tiling import Tile
 from rmbg_service.matting.arrays import merge, split
 from rmbg_service.types import Matte, Planes
 
@@ -30,9 +31,9 @@ class Fit(NamedTuple):
 def fit(guide: Planes, matte: Matte, radius: int) -> Fit:
     """Fit `matte` `(h, w)` to `guide` `(h, w, 3)`, RGB float32 in [0, 1], in windows of 2r + 1."""
 
-    def mean(plane: Matte) -> Matte:
+    def mean(planes: Planes) -> Planes:
         size = (2 * radius + 1, 2 * radius + 1)
-        return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT))
+        return np.asarray(cv2.blur(planes, size, borderType=cv2.BORDER_REFLECT), np.float32)
 
     r, g, b = channels = split(guide)
     mean_r, mean_g, mean_b = means = [mean(c) for c in channels]
@@ -58,14 +59,27 @@ def fit(guide: Planes, matte: Matte, radius: int) -> Fit:
     explained /= mean(matte * matte) - mean_m * mean_m + EPSILON
     trust = (explained - NOTHING_EXPLAINED) / (ALL_EXPLAINED - NOTHING_EXPLAINED)
     return Fit(
-        model=merge([mean(p) for p in (slope_r, slope_g, slope_b, offset)]),
+        model=mean(merge([slope_r, slope_g, slope_b, offset])),
         trust=mean(np.clip(trust, 0, 1)),
     )
 
 
+def fit_part(guide: Planes, matte: Matte, radius: int, part: Tile) -> Fit:
+    """The part `part` of `fit(guide, matte, radius)`, without working out the rest."""
+    reach = 2 * radius  # a window of windows
+    around = tuple(slice(max(0, each.start - reach), each.stop + reach) for each in part)
+    inside = tuple(
+        slice(each.start - wider.start, each.stop - wider.start)
+        for each, wider in zip(part, around, strict=True)
+    )
+    model, trust = fit(guide[around], matte[around], radius)
+    return Fit(model[inside], trust[inside])
+
+
 def apply(model: Planes, guide: Planes) -> Matte:
     """The matte that `model` `(h, w, 4)` predicts from `guide` `(h, w, 3)`, clipped to [0, 1]."""
-    slope_r, slope_g, slope_b, offset = split(model)
-    r, g, b = split(guide)
-    matte = slope_r * r + slope_g * g + slope_b * b + offset
-    return np.asarray(np.clip(matte, 0, 1))
+    matte = model[..., 0] * guide[..., 0]
+    matte += model[..., 1] * guide[..., 1]
+    matte += model[..., 2] * guide[..., 2]
+    matte += model[..., 3]
+    return np.asarray(np.clip(matte, 0, 1, out=matte))

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting import evidence, guided_filter
-from rmbg_service.matting.arrays import UNIT, merge, resize, split, touched_tiles, window
+from rmbg_service.matting.arrays import UNIT, merge, resize, touched_part, touched_tiles, window
 from rmbg_service.matting.evidence import Evidence
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
@@ -27,10 +27,9 @@ in those parts of the band in which there is evidence that this helps."""
 
 WORKING_SIDE_PX = 640
 COARSE_SIDE_PX = 320
-LOOSE_RADII = (32, 16)
-STEPS = ((COARSE_SIDE_PX, 8), (COARSE_SIDE_PX, 4), (WORKING_SIDE_PX, 2))
-"""Working size (long side in px) and filter radius (in 1/320 of the long side), in order. The radii
-for loose edges come before them, at the coarse size."""
+LOOSE_RADII, COARSE_RADII, FINE_RADIUS = (32, 16), (8, 4), 2
+"""Filter radii in 1/320 of the long side, in order: those for loose edges only, the others at the
+coarse size, and the last one at the working size."""
 
 FIRM_WIDTH, LOOSE_WIDTH = 3, 6
 """Widths of the matte's edge, in 1/320 of the long side, up to which an edge is firm and from which
@@ -66,11 +65,22 @@ RIM = 0.004
 """Width of the rim that keeps its softness, as a part of the picture's diagonal."""
 
 
+class _Scale(NamedTuple):
+    """The picture, the network's matte, the band and the evidence at one working size `(h, w)`."""
+
+    guide: Planes
+    matte: Matte
+    band: Matte
+    fitted: Matte
+    loose: Matte
+    changed: Matte
+
+
 class _Plan(NamedTuple):
-    """What the last step would do, at its working size, to be carried out on the full picture.
+    """What a step would do, at its working size.
 
     `model` `(h, w, 4)` predicts the matte from a colour; `mix` `(h, w, 2)` is the share of that
-    prediction and what is added besides. Both parts of `mix` are 0 where the network was sure.
+    prediction and what is added besides. Both parts of `mix` are 0 where nothing changes.
     """
 
     model: Planes
@@ -104,10 +114,9 @@ def refine(rgb: RgbImage, matte: Matte, *, selective: bool = False) -> Alpha:
     band = cv2.dilate(unsure, np.ones((3, 3), np.uint8)).astype(np.float32)
     plan, changed = _plan(rgb, np.clip(matte, 0, 1), band, selective)
     for tile in touched_tiles(changed, (height, width)):
-        guide = rgb[tile] * UNIT
         model, mix = (window(planes, (height, width), tile) for planes in plan)
-        share, added = split(mix)
-        change = (share * guided_filter.apply(model, guide) + added) * 255
+        change = _change(model, mix, rgb[tile] * UNIT)
+        change *= 255
         cv2.add(alpha[tile], change, dst=alpha[tile], dtype=cv2.CV_8U)
     return alpha
 
@@ -150,20 +159,16 @@ def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_P
     shrunk = resize(rgb[rows], _working_size(rgb, WORKING_SIDE_PX))
     steepening = SELECTIVE if selective else EVERYWHERE
     weights = _weights(rgb, shrunk, matte, selective)
-    refined = _widely_fitted(shrunk, matte, band, weights.loose, steepening)
-    for side, radius in STEPS:
-        size = _working_size(rgb, side)
-        guide = resize(shrunk, size) * UNIT
-        coarse, refined = resize(matte, size), resize(refined, size)
-        here, fitted, changed = (
-            resize(plane, size, cv2.INTER_LINEAR)
-            for plane in (band, weights.fitted, weights.changed)
-        )
-        model, trust = _fit(guide, refined, radius, weights.loose, steepening)
-        share, here = trust * here * fitted, here * changed
-        added = (here - share) * _steepen(refined, steepening.unfitted) - here * coarse
-        refined = np.clip(coarse + share * guided_filter.apply(model, guide) + added, 0, 1)
-    return _Plan(model, merge([share, added])), here
+    wide = coarse = _scale(shrunk, matte, band, weights, _working_size(shrunk, COARSE_SIDE_PX))
+    if wide.matte.shape != (size := _working_size(rgb, COARSE_SIDE_PX)):  # rounded twice
+        coarse = _scale(shrunk, matte, band, weights, size)
+    refined = resize(_widely_fitted(wide, steepening), size)
+    for radius in COARSE_RADII:
+        model, mix = _step(coarse, refined, radius, steepening)
+        refined = np.clip(coarse.matte + _change(model, mix, coarse.guide), 0, 1)
+    fine = _scale(shrunk, matte, band, weights, (shrunk.shape[0], shrunk.shape[1]))
+    refined = resize(refined, (shrunk.shape[0], shrunk.shape[1]))
+    return _step(fine, refined, FINE_RADIUS, steepening), fine.changed
 
 
 def _weights(rgb: RgbImage, shrunk: RgbImage, matte: Matte, selective: bool) -> Evidence:
@@ -178,27 +183,56 @@ def _weights(rgb: RgbImage, shrunk: RgbImage, matte: Matte, selective: bool) -> 
     return Evidence(everywhere, loose, everywhere)
 
 
-def _widely_fitted(
-    shrunk: RgbImage, matte: Matte, band: Matte, loose: Matte, steepening: Steepening
-) -> Matte:
-    """The matte at the coarse size, drawn by wide filters to the colours where it is loose."""
-    size = _working_size(shrunk, COARSE_SIDE_PX)
+def _scale(
+    shrunk: RgbImage, matte: Matte, band: Matte, weights: Evidence, size: tuple[int, int]
+) -> _Scale:
+    band, fitted, loose, changed = (
+        resize(plane, size, cv2.INTER_LINEAR) for plane in (band, *weights)
+    )
     guide = resize(shrunk, size) * UNIT
-    touched = resize(loose, size, cv2.INTER_LINEAR) * resize(band, size, cv2.INTER_LINEAR)
-    refined = resize(matte, size)
+    return _Scale(guide, resize(matte, size), band, band * fitted, loose, band * changed)
+
+
+def _widely_fitted(scale: _Scale, steepening: Steepening) -> Matte:
+    """The matte, drawn by wide filters to the colours where it is loose."""
+    touched = scale.loose * scale.band
+    refined = scale.matte
     for radius in LOOSE_RADII if touched.any() else ():
-        model, trust = _fit(guide, refined, radius, loose, steepening)
-        refined = refined + touched * trust * (guided_filter.apply(model, guide) - refined)
+        steep, radius_px = _fit_input(scale, refined, radius, steepening)
+        model, trust = guided_filter.fit(scale.guide, steep, radius_px)
+        refined = refined + touched * trust * (guided_filter.apply(model, scale.guide) - refined)
     return refined
 
 
-def _fit(
-    guide: Planes, matte: Matte, radius: int, loose: Matte, steepening: Steepening
-) -> guided_filter.Fit:
-    loose = resize(loose, (matte.shape[0], matte.shape[1]), cv2.INTER_LINEAR)
-    factor = steepening.firm - (steepening.firm - steepening.loose) * loose
-    radius_px = max(1, round(radius * max(matte.shape) / COARSE_SIDE_PX))
-    return guided_filter.fit(guide, _steepen(matte, factor), radius_px)
+def _step(scale: _Scale, refined: Matte, radius: int, steepening: Steepening) -> _Plan:
+    """Fit what is `refined` so far to the colours, where the matte may change."""
+    size = refined.shape[0], refined.shape[1]
+    plan = _Plan(np.zeros((*size, 4), np.float32), np.zeros((*size, 2), np.float32))
+    steep, radius_px = _fit_input(scale, refined, radius, steepening)
+    for tile in touched_tiles(scale.changed, size):
+        part = touched_part(scale.changed, tile)
+        plan.model[part], trust = guided_filter.fit_part(scale.guide, steep, radius_px, part)
+        share, here = trust * scale.fitted[part], scale.changed[part]
+        added = (here - share) * _steepen(refined[part], steepening.unfitted)
+        plan.mix[part] = merge([share, added - here * scale.matte[part]])
+    return plan
+
+
+def _change(model: Planes, mix: Planes, guide: Planes) -> Matte:
+    """What a step adds to the matte of a `guide` `(h, w, 3)`; see `_Plan`."""
+    change = guided_filter.apply(model, guide)
+    change *= mix[..., 0]
+    change += mix[..., 1]
+    return change
+
+
+def _fit_input(
+    scale: _Scale, refined: Matte, radius: int, steepening: Steepening
+) -> tuple[Matte, int]:
+    """The matte to fit, and the radius in px."""
+    factor = steepening.firm - (steepening.firm - steepening.loose) * scale.loose
+    radius_px = max(1, round(radius * max(refined.shape) / COARSE_SIDE_PX))
+    return _steepen(refined, factor), radius_px
 
 
 def _working_size(rgb: RgbImage, side_px: int) -> tuple[int, int]:
