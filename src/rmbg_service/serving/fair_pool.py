@@ -10,7 +10,11 @@ _T = TypeVar("_T")
 
 
 class FairPool(ThreadPool):
-    """A `ThreadPool` whose next free thread goes to the client that has used the least."""
+    """A `ThreadPool` whose next free thread goes to the client that has used the least.
+
+    A client that is ahead of others has no more than half of the threads, so that the others need
+    not wait until one of its calls has ended.
+    """
 
     def __init__(
         self,
@@ -21,7 +25,7 @@ class FairPool(ThreadPool):
         on_exhausted: Callable[[str], None],
     ) -> None:
         super().__init__(name, threads, timeout_s, on_exhausted, low_priority=True)
-        self._slots = FairSlots(share, threads)
+        self._slots = FairSlots(share, threads, at_most_half=True)
 
     async def run_for(self, visit: Visit, work: Callable[[], _T]) -> _T:
         """Wait for a turn, run `work` as `run` does, and charge its time."""
