@@ -179,6 +179,19 @@ async def test_the_head_of_a_second_request_is_bounded_like_that_of_the_first(
         assert not connection.open
 
 
+@pytest.mark.parametrize("first", [30, 30_000])
+async def test_a_head_with_far_too_many_headers_is_refused_before_it_is_parsed(
+    connect: Connect, first: int
+) -> None:
+    connection = connect()
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:b\r\n" * 9_000 + b"\r\n"
+    connection.send(head[:first])
+    if first < 100:
+        connection.send(head[first:])
+    assert b" 431 " in connection.received
+    assert connection._protocol._header_count <= 1
+
+
 @pytest.mark.parametrize("count", [MAX_HEADERS, MAX_HEADERS + 1])
 async def test_a_head_has_at_most_100_headers(app: App, connect: Connect, count: int) -> None:
     connection = connect()

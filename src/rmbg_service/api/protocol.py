@@ -24,6 +24,7 @@ _WAKE_BYTES = 16_384
 _WAKE_S = 0.02
 _GATE_MARGIN_S = 1.0
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
+_LINE = re.compile(rb"\n[^\r\n]")  # the beginning of a header, or of a request after blank lines
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -49,6 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = False
         self._message_bytes = 0
         self._head_bytes = 0
+        self._head_lines = 0
         self._header_count = 0
         self._body_bytes = 0
         self._body_left = 0  # 0 also if only the parser knows
@@ -100,11 +102,16 @@ class BoundedProtocol(HttpToolsProtocol):
             end = _END_OF_HEAD.search(window)
             if end is not None:
                 size = end.end() - len(self._tail)
+            # Counted here, too: the parser would call `on_header` for all of them.
+            known = len(self._tail)
+            self._head_lines += len(_LINE.findall(window, max(0, known - 1), known + size))
             self._tail = b"" if end is not None else window[-2:]
         elif self._body_left:
             size = min(size, self._body_left)
         self._message_bytes += size
-        if not self._in_body and self._message_bytes > MAX_HEAD_BYTES:
+        if not self._in_body and (
+            self._message_bytes > MAX_HEAD_BYTES or self._head_lines > MAX_HEADERS + 1
+        ):
             self._refuse_head()
         elif self._message_bytes > self.max_message_bytes:
             self._ignore_the_rest()
@@ -197,7 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop("head")
         super().on_headers_complete()
         self._in_body = True
-        self._message_bytes = 0
+        self._message_bytes = self._head_lines = 0
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False  # to no protocol; the parser reads nothing after it
 
