@@ -12,12 +12,11 @@ from uvicorn.server import ServerState
 
 from rmbg_service.api.protocol import (
     MAX_AHEAD_BYTES,
-    MAX_HEAD_BYTES,
-    MAX_HEADERS,
     MAX_TINY_CHUNKS,
     MIN_CHUNK_BYTES,
     BoundedProtocol,
 )
+from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS
 from tests.fakes import until
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -36,6 +35,7 @@ class Connection(asyncio.Transport):
         self._protocol = protocol
         self.received = b""
         self.open = True
+        self.ended = False
         self.reading = True
         protocol.connection_made(self)
 
@@ -55,6 +55,9 @@ class Connection(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return not self.open
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -270,7 +273,7 @@ async def test_a_client_that_does_not_read_for_long_is_closed(
 ) -> None:
     monkeypatch.setattr("rmbg_service.api.protocol._GATE_MARGIN_S", 0.0)
     connection = connect(head_timeout_s=0.01)
-    connection._protocol._stop("head")
+    connection._protocol._timers.stop("head")
     connection._protocol.pause_writing()
     await closes(connection)
 
@@ -431,7 +434,7 @@ async def test_what_is_left_of_answered_bodies_is_read_at_a_bounded_rate(
     second.send(b"b" * 999)
     assert not first.reading
     first_end, second_end = (
-        connection._protocol._timers["discard"].when() for connection in (first, second)
+        connection._protocol._timers._running["discard"].when() for connection in (first, second)
     )
     assert second_end - first_end >= 0.0099  # they share the time
     await until(lambda: first.reading and second.reading)
@@ -454,6 +457,18 @@ async def test_an_upgrade_is_answered_like_any_request(app: App, connect: Connec
     await connection.answers()
     assert app.scopes[0]["type"] == "http"
     assert b"connection: close" in connection.received
+    assert not connection.open
+
+
+async def test_a_client_that_asks_to_close_may_send_its_body_to_the_end(connect: Connect) -> None:
+    connection = connect()
+    connection.send(SIZED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    await connection.answers()
+    assert connection.ended
+    assert connection.open
+    connection.send(b"b" * 999)
+    assert connection.open
+    connection.send(b"b")
     assert not connection.open
 
 

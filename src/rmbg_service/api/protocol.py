@@ -5,15 +5,14 @@ framing of a chunked body, its trailers, and what is left of a body after the re
 """
 
 import asyncio
-import re
-from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-MAX_HEAD_BYTES = 65_536
-MAX_HEADERS = 100
+from rmbg_service.api.connection import Timers, UnhurriedTransport
+from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner
+
 MAX_AHEAD_BYTES = 65_536
 """Bytes of further requests that are held until the response to the first one has left."""
 MAX_TINY_CHUNKS = 4096
@@ -23,8 +22,6 @@ DISCARDED_BYTES_PER_S = 3e8  # 0.4 ms of a CPU core for each MB
 _WAKE_BYTES = 16_384
 _WAKE_S = 0.02
 _GATE_MARGIN_S = 1.0
-_END_OF_HEAD = re.compile(rb"\n\r?\n")
-_LINE = re.compile(rb"\n[^\r\n]")  # the beginning of a header, or of a request after blank lines
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -50,15 +47,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = False
         self._message_bytes = 0
         self._head_bytes = 0
-        self._head_lines = 0
         self._header_count = 0
         self._body_bytes = 0
         self._body_left = 0  # 0 also if only the parser knows
         self._chunk_count = 0
         self._ahead = b""
         self._ignoring = False
-        self._tail = b""
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._head = HeadScanner()
+        self._timers = Timers(self.loop)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -67,7 +63,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        self._stop(*self._timers)
+        self._timers.stop_all()
         self._ignore_the_rest()
         super().connection_lost(exc)
 
@@ -98,20 +94,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse as far as the request may go; return the rest."""
         size = len(data)
         if not self._in_body:
-            window = self._tail + data[: MAX_HEAD_BYTES + 1]
-            end = _END_OF_HEAD.search(window)
-            if end is not None:
-                size = end.end() - len(self._tail)
-            # Counted here, too: the parser would call `on_header` for all of them.
-            known = len(self._tail)
-            self._head_lines += len(_LINE.findall(window, max(0, known - 1), known + size))
-            self._tail = b"" if end is not None else window[-2:]
+            size = self._head.scan(data)
         elif self._body_left:
             size = min(size, self._body_left)
         self._message_bytes += size
-        if not self._in_body and (
-            self._message_bytes > MAX_HEAD_BYTES or self._head_lines > MAX_HEADERS + 1
-        ):
+        if not self._in_body and (self._message_bytes > MAX_HEAD_BYTES or self._head.too_many):
             self._refuse_head()
         elif self._message_bytes > self.max_message_bytes:
             self._ignore_the_rest()
@@ -201,10 +188,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """From here on the gate watches, until it has answered."""
         if self._ignoring:
             return
-        self._stop("head")
+        self._timers.stop("head")
         super().on_headers_complete()
+        self._unhurried = UnhurriedTransport(self.transport, lambda: self._in_message)
+        self.cycle.transport = self._unhurried  # type: ignore[assignment]
         self._in_body = True
-        self._message_bytes = self._head_lines = 0
+        self._message_bytes = 0
+        self._head.restart()
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False  # to no protocol; the parser reads nothing after it
 
@@ -230,10 +220,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.cycle.body) >= _WAKE_BYTES:
             self.cycle.message_event.set()
         elif "wake" not in self._timers:
-            self._start("wake", _WAKE_S, self._wake)
+            self._timers.start("wake", _WAKE_S, self._wake)
 
     def _wake(self) -> None:
-        self._stop("wake")
+        self._timers.stop("wake")
         if self.cycle.body:
             self.cycle.message_event.set()
 
@@ -243,24 +233,27 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._in_message = self._in_body = False
         self._message_bytes = 0
-        self._stop("rest")
+        self._timers.stop("rest")
         super().on_message_complete()
+        if self._unhurried.closes_when_read:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for what is left of the body."""
         super().on_response_complete()
         if self._in_message and "rest" not in self._timers:
-            self._start("rest", self.rest_timeout_s, self.transport.abort)
+            self._timers.start("rest", self.rest_timeout_s, self.transport.abort)
+            self._await_rest()
         self._go_on()
 
     def pause_writing(self) -> None:
         """Wait for a client that does not read; the gate, which waits as long, comes first."""
         super().pause_writing()
-        self._start("write", self.head_timeout_s + _GATE_MARGIN_S, self.transport.abort)
+        self._timers.start("write", self.head_timeout_s + _GATE_MARGIN_S, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._stop("write")
+        self._timers.stop("write")
         super().resume_writing()
         self._go_on()
 
@@ -275,7 +268,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         if "head" not in self._timers:
-            self._start("head", self.head_timeout_s, self.transport.abort)
+            self._timers.start("head", self.head_timeout_s, self.transport.abort)
 
     def _await_rest(self) -> None:
         """Close when nothing more comes: some clients stop to send once they are answered.
@@ -295,13 +288,4 @@ class BoundedProtocol(HttpToolsProtocol):
         now, duration_s = self.loop.time(), size / DISCARDED_BYTES_PER_S
         BoundedProtocol._discarding_until = max(now, self._discarding_until) + duration_s
         self.flow.pause_reading()
-        self._start("discard", self._discarding_until - now, self.flow.resume_reading)
-
-    def _start(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
-        self._stop(name)
-        self._timers[name] = self.loop.call_later(delay_s, callback)
-
-    def _stop(self, *names: str) -> None:
-        for name in names:
-            if timer := self._timers.pop(name, None):
-                timer.cancel()
+        self._timers.start("discard", self._discarding_until - now, self.flow.resume_reading)

@@ -113,7 +113,8 @@ class _Server(uvicorn.Server):
 
 def _protocol(settings: Settings) -> "type[BoundedProtocol]":
     """The HTTP protocol with the limits of `settings`."""
-    from rmbg_service.api.protocol import MAX_HEAD_BYTES, BoundedProtocol
+    from rmbg_service.api.protocol import BoundedProtocol
+    from rmbg_service.api.request_head import MAX_HEAD_BYTES
 
     class Protocol(BoundedProtocol):
         head_timeout_s = settings.client_idle_timeout_s
