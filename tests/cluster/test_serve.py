@@ -67,6 +67,11 @@ def statuses(client: Client, count: int) -> list[tuple[int, int]]:
         return [*threads.map(one, range(count))]
 
 
+def replicas() -> set[int]:
+    """The process ids of the replicas."""
+    return {process.pid for process in workers(REPLICA)}
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     for _ in range(1200):
         if condition():
@@ -101,16 +106,14 @@ def test_two_replicas_refuse_by_their_gates_and_survive_a_kill_and_an_update(
         assert {status for status, _ in burst} == {200, 429}
         assert all(retry_after > 0 for status, retry_after in burst if status == 429)
 
-        before = {process.pid for process in workers(REPLICA)}
+        before = replicas()
         os.kill(min(before), signal.SIGKILL)
-        answered = 0
-        while len({process.pid for process in workers(REPLICA)}) < 2:
+        wait_until(lambda: min(before) not in replicas())
+        assert statuses(client, 1) == [(200, 0)]
+        while len(replicas()) < 2:
             assert statuses(client, 1) == [(200, 0)]
-            answered += 1
-        assert answered > 0
-        wait_until(lambda: len({process.pid for process in workers(REPLICA)} - before) == 1)
 
-        before = {process.pid for process in workers(REPLICA)}
+        before = replicas()
         stop, seen = threading.Event(), Counter[int]()
 
         def keep_asking() -> None:
@@ -121,7 +124,7 @@ def test_two_replicas_refuse_by_their_gates_and_survive_a_kill_and_an_update(
         for thread in asking:
             thread.start()
         deploy(cluster.address, tmp_path, config(port, **small, max_image_side=9000))
-        wait_until(lambda: not before & {process.pid for process in workers(REPLICA)})
+        wait_until(lambda: not before & replicas())
         stop.set()
         for thread in asking:
             thread.join()
