@@ -53,6 +53,15 @@ def fail() -> None:
     raise RemoverFailed("the device is lost")
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As at a terminal: a background job of a shell ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("end", "status"),
     [
