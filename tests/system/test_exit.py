@@ -65,9 +65,9 @@ def test_a_second_interrupt_ends_a_process_whose_main_thread_hangs_in_c() -> Non
         libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
         libc.pthread_mutex_lock(mutex)
         with second_interrupt_exits():
-            print("ready", flush=True)
             while True:
                 try:
+                    print("ready", flush=True)
                     libc.pthread_mutex_lock(mutex)  # a deadlock, which no signal ends
                 except KeyboardInterrupt:
                     pass  # it came before the call
