@@ -158,3 +158,14 @@ async def test_a_client_that_is_alone_gets_every_slot() -> None:
         held.enter_context(share.at_work("one"))
         for _ in range(3):
             await held.enter_async_context(slots.slot("one"))
+
+
+def test_only_so_many_clients_are_expected_and_those_the_soonest() -> None:
+    share = FairShare(lambda: 0.0)
+    share.expect("soon", 1.0)
+    for number in range(5_000):
+        share.expect(str(number), 60.0)
+    assert len(share._expected) <= 1_000
+    share.charge("busy", 1.0)
+    assert share.is_ahead("busy")
+    assert "soon" in share._expected

@@ -21,7 +21,7 @@ class HeadScanner:
 
     @property
     def too_many(self) -> bool:
-        """Whether the head has more than `MAX_HEADERS` headers."""
+        """Whether the head has more lines than `MAX_HEADERS` headers and a request line."""
         return self._lines > MAX_HEADERS + 1
 
     def scan(self, data: memoryview) -> int:

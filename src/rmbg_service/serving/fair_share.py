@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from itertools import chain
 from typing import Generic, TypeVar
 
 _HALF_LIFE_S = 2.0
@@ -57,15 +58,21 @@ class FairShare:
 
     def expect(self, client: str, seconds: float) -> None:
         """Count on a further job of `client` within `seconds`."""
-        self._expected[client] = self._clock() + seconds
+        now = self._clock()
+        if client not in self._expected and len(self._expected) >= _MANY_ACCOUNTS:
+            soonest = sorted(self._expected.items(), key=lambda item: item[1])
+            still = [(name, until) for name, until in soonest if until >= now]
+            self._expected = dict(still[: _MANY_ACCOUNTS // 2])
+        self._expected[client] = now + seconds
 
     def is_ahead(self, client: str) -> bool:
         """Whether `client` has used more than another one that has a job at work or is expected."""
-        now = self._clock()
-        self._expected = {name: until for name, until in self._expected.items() if until >= now}
-        others = (self._at_work.keys() | self._expected.keys()) - {client}
-        used_s = self.used_s(client)
-        return any(self.used_s(other) < used_s for other in others)
+        now, used_s = self._clock(), self.used_s(client)
+        expected = (name for name, until in self._expected.items() if until >= now)
+        return any(
+            other != client and self.used_s(other) < used_s
+            for other in chain(self._at_work, expected)
+        )
 
     def _forget(self) -> None:
         """Drop the accounts that have decayed; if all are in use, the smaller half of them."""
