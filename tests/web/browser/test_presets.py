@@ -10,7 +10,15 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.server import running_server
-from tests.web.browser.actions import choose, downloaded, file, go_text, opened, process
+from tests.web.browser.actions import (
+    choose,
+    downloaded,
+    file,
+    go_text,
+    opened,
+    process,
+    wait_until_done,
+)
 from tests.web.browser.conftest import OpenPage
 
 PHOTO = file("mug.png", picture_bytes((400, 300)), "image/png")
@@ -79,7 +87,9 @@ def test_touching_up_shows_the_whole_picture_and_then_frames_it_again(
     page.keyboard.press("Space")
     expect(page.locator("#brush-busy")).to_be_hidden()
     expect(page.locator("#brush-undo")).to_be_enabled()
-    page.locator("#brush-done").click()
+    with page.expect_response(lambda response: "preset=amazon" in response.url):
+        page.locator("#brush-done").click()
+    wait_until_done(page)
     expect(page.locator("#result-facts")).to_have_text("1000 × 1000")
     assert "strokes_mode=smart" in sent[-1]
     assert "preset=amazon" in sent[-1]
