@@ -273,7 +273,9 @@ class Settings(BaseSettings):
     @property
     def peak_job_bytes(self) -> int:
         """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
-        largest = 3 * self.max_image_pixels  # some formats count double, with a border around
+        largest = (
+            3 * self.max_image_pixels
+        )  # the most that any format counts, see `reserved_pixels`
         decoded = min(self.max_inflight_pixels, self.max_decoded_images * largest)
         images = decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL
         bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rmbg_service.batch.folders import FolderSource, Watching
 from rmbg_service.batch.journal import options_fingerprint
 from rmbg_service.batch.objects import Made, ObjectSource
-from rmbg_service.batch.outputs import DEFAULT_NAME, Target, Variant, encoder_of
+from rmbg_service.batch.outputs import DEFAULT_NAME, Target, Variant
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remote import KEY_VARIABLE, RemoteRemover, remote_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
@@ -21,6 +21,7 @@ from rmbg_service.models.catalog import find
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import encoder_of
 from rmbg_service.settings import Settings, load_settings
 
 

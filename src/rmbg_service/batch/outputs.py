@@ -10,8 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from rmbg_service.batch.inputs import InputImage
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.imaging.encode import ENCODERS, LAYERS, Encoder
-from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.system.files import absolute_path, is_folder, real_path
 
 DEFAULT_FOLDER = Path("cutouts")
@@ -125,11 +124,6 @@ class OutputPaths:
     def _is_file(self, name: Path) -> bool:
         path = self._out / name
         return _key(name) in self._taken or (os.path.lexists(path) and not is_folder(path))
-
-
-def encoder_of(options: RemovalOptions) -> Encoder:
-    """The encoder of the outputs, which gives their suffix and media type."""
-    return LAYERS if options.output == "layers" else ENCODERS[options.format]
 
 
 def target_of(
