@@ -282,7 +282,7 @@ class Engine:
                 raise
             if isinstance(step, Encoded):
                 return step
-            mattes = [await self.worker.predict(job, model_input) for model_input in step]
+            mattes = await self.worker.predict(job, step)
 
 
 def _advance(
