@@ -132,9 +132,9 @@ async def run_batch(batch: Batch) -> Ending:
             remover_failed = False
             with Report(source.total, as_json=batch.as_json) as report:
 
-                def add(result: Result) -> None:
+                async def add(result: Result) -> None:
                     report.add(result)
-                    source.ended(result)
+                    await source.ended(result)
 
                 run = Run(remover, stop.event, add)
                 if source.total == 0:

@@ -1,8 +1,9 @@
 """The items of a batch on object stores, and the manifest beside the outputs."""
 
+import asyncio
 import platform
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rmbg_service.batch.manifest import Manifest, Row
@@ -38,17 +39,21 @@ class ObjectSource:
         """How many inputs there are."""
         return len(self.plan.todo) + len(self.plan.skipped) + len(self.plan.failed)
 
-    async def items(self, report: Callable[[Result], None]) -> AsyncIterator[Item]:
+    async def items(self, report: Callable[[Result], Awaitable[None]]) -> AsyncIterator[Item]:
         """The objects that remain to be done; all others go to `report`."""
         for result in (*self.plan.failed, *self.plan.skipped):
-            report(result)
+            await report(result)
         for planned in self.plan.todo:
             yield ObjectItem(planned, self.out, self.made, self.manifest)
 
-    def ended(self, result: Result) -> None:
-        """Record a failure."""
+    async def ended(self, result: Result) -> None:
+        """Record a failure, in a thread: the manifest may be written to the store."""
         if result.status is Status.FAILED:
-            self.manifest.add(failed_row(str(result.source), result.error, self.made))
+            await asyncio.to_thread(self.record_failure, result)
+
+    def record_failure(self, result: Result) -> None:
+        """Add the row of a result that is a failure."""
+        self.manifest.add(failed_row(str(result.source), result.error, self.made))
 
     def close(self) -> None:
         """Write the last rows."""
@@ -71,9 +76,9 @@ class ObjectItem:
         return self._planned.input
 
     @property
-    def output(self) -> str:
-        """See `Item.output`."""
-        return self._out.name_of(self._planned.output)
+    def outputs(self) -> Sequence[str]:
+        """See `Item.outputs`."""
+        return [self._out.name_of(self._planned.output)]
 
     def read(self, max_bytes: int) -> bytes:
         """See `Item.read`."""
@@ -88,11 +93,9 @@ class ObjectItem:
         """See `Item.store`."""
         self._out.write(self._planned.output, removed.data)
         seconds = time.perf_counter() - self._started
-        found = self._planned.found
+        found, output = self._planned.found, self.outputs[0]
         self._manifest.add(
-            done_row(
-                self.source, found.version, found.size, self.output, removed, self._made, seconds
-            )
+            done_row(self.source, found.version, found.size, output, removed, self._made, seconds)
         )
 
 

@@ -144,8 +144,7 @@ def target_of(
     if format_ == "auto":
         raise ConfigurationError("--format auto is for the API: choose png or jpeg")
     out = DEFAULT_FOLDER if out is None else out
-    one_file = len(inputs) == 1 and not is_folder(inputs[0]) and not _is_pattern(inputs[0])
-    if one_file and out.suffix and not is_folder(out):
+    if is_one_file(inputs) and out.suffix and not is_folder(out):
         if output == "layers" and out.suffix.lower() != f".{LAYERS.extension}":
             raise ConfigurationError(f"{out}: layers are a zip; name a file that ends in .zip")
         return Target(out, True, format_of(out, format_))
@@ -154,6 +153,11 @@ def target_of(
     if any(is_folder(path) and real_path(path) == real_path(out) for path in inputs):
         raise ConfigurationError(f"{out} is an input; name another folder with -o")
     return Target(out, False)
+
+
+def is_one_file(inputs: Sequence[str]) -> bool:
+    """Whether the inputs, which are not objects, can be one image only."""
+    return len(inputs) == 1 and not is_folder(inputs[0]) and not _is_pattern(inputs[0])
 
 
 def object_target(out: str | None, format_: str | None) -> Target:

@@ -60,7 +60,7 @@ class Plan:
             output = out.name_of(planned.output)
             made = Done(planned.input, each.version, fingerprint, sizes.get(planned.output, -1))
             if not force and done.get(output) == made:
-                self.skipped.append(Result(planned.input, output, Status.SKIPPED))
+                self.skipped.append(Result(planned.input, [output], Status.SKIPPED))
             else:
                 self.todo.append(planned)
 
@@ -126,7 +126,7 @@ class OutputKeys:
 
 
 def _failed(source: str, error: str) -> Result:
-    return Result(source, None, Status.FAILED, error=error)
+    return Result(source, (), Status.FAILED, error=error)
 
 
 def _name(store: Store, found: StoredObject, several: bool) -> PurePosixPath:

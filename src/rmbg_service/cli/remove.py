@@ -12,6 +12,7 @@ from rmbg_service.batch.outputs import (
     DEFAULT_NAME,
     SEVERAL_NAME,
     check_name,
+    is_one_file,
     object_target,
     target_of,
 )
@@ -208,7 +209,7 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
-    if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
+    if (matte or strokes) and (objects or not is_one_file(inputs)):
         raise typer.BadParameter("--matte and --strokes are for one image")
     named = removal_options({"format": given["format"]}).format if "format" in given else None
     if objects:

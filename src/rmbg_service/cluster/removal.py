@@ -91,12 +91,10 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
 
 
 def _process(batch: Batch, source: ObjectSource, pool: Pool, report: Report) -> None:
-    def add(result: Result) -> None:
-        report.add(result)
-        source.ended(result)
-
+    for result in source.plan.failed:
+        source.record_failure(result)
     for result in (*source.plan.failed, *source.plan.skipped):
-        add(result)
+        report.add(result)
     if not source.plan.todo:
         return
     for row in _rows(batch, source, pool):
@@ -201,7 +199,7 @@ def _result(row: Row) -> Result:
     box = Box(row.box_left, row.box_top, row.box_right, row.box_bottom)
     return Result(
         row.input,
-        row.output or None,
+        [row.output] if row.output else [],
         Status(row.status),
         row.ms / 1e3,
         None if row.box_left < 0 else box,

@@ -24,7 +24,6 @@ PATH = "/api/remove"
 def rembg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["rembg"])
-    loaded_model = engine.predictor.name
 
     @router.get(
         PATH,
@@ -38,7 +37,7 @@ def rembg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None
         record: RequestRecord = request.state.record
         with record.timings.measure("read"):
             removal = await wire.read_url_request(
-                request, fetcher, loaded_model, engine.settings.max_body_bytes
+                request, fetcher, engine.predictor.name, engine.settings.max_body_bytes
             )
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
@@ -55,7 +54,7 @@ def rembg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None
         """Remove the background of the image in the form, as rembg does."""
         record: RequestRecord = request.state.record
         with record.timings.measure("read"):
-            removal = await wire.read_file_request(request, parsing, loaded_model)
+            removal = await wire.read_file_request(request, parsing, engine.predictor.name)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         return _respond(await running)
