@@ -255,3 +255,25 @@ async def test_a_manifest_that_cannot_be_written_is_written_later(
     assert threading.main_thread() not in threads
     rows = [row.status for row in Manifest(Store(out)).rows()]
     assert sorted(rows) == ["done", "done", "done", "failed"]
+
+
+async def test_names_are_those_of_a_folder_also_with_a_template(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    for name in ("forest.jpg", "forest.png/b.jpg", "sea/a.jpg"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture_bytes(kind="JPEG"))
+    inputs, out = [str(tmp_path / "in")], tmp_path / "out"
+    for _ in range(2):
+        assert (await run_batch(batch(inputs, str(out)))).status == 0
+        assert written(out) == {"forest.png", "forest.png-2/b.png", "sea/a.png"}
+    assert len(predictor.predicted) == 3
+    out = tmp_path / "named"
+    assert (await run_batch(batch(inputs, str(out), name="{stem}_cut.{ext}"))).status == 0
+    assert written(out) == {"forest_cut.png", "forest.png/b_cut.png", "sea/a_cut.png"}
+
+
+def written(folder: Path) -> set[str]:
+    found = (path.relative_to(folder) for path in folder.rglob("*.png") if path.is_file())
+    return {path.as_posix() for path in found}

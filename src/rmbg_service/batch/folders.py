@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
 from rmbg_service.batch.journal import Journal
-from rmbg_service.batch.outputs import DEFAULT_NAME, OutputPaths, Target, Variant
+from rmbg_service.batch.names import DEFAULT_NAME, OutputPaths, Variant
+from rmbg_service.batch.outputs import Target
 from rmbg_service.batch.removers.remover import Removed
 from rmbg_service.batch.run import Finished, Item, Result, Status
 from rmbg_service.batch.watch import changes, watched_images
@@ -109,9 +110,7 @@ class FolderSource:
         if not target.is_file:
             self._journal = Journal(target.path, skip=not force)
             paths = [found.path for found in self._found]
-            self._paths = OutputPaths(
-                target.path, variants[0].suffix, self._journal.owners, paths, name
-            )
+            self._paths = OutputPaths(target.path, self._journal.owners, paths, name)
 
     @property
     def total(self) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rmbg_service.batch.manifest import Manifest, Row
+from rmbg_service.batch.names import DEFAULT_NAME, Variant
 from rmbg_service.batch.plan import Plan, Planned
 from rmbg_service.batch.removers.remover import Removed
 from rmbg_service.batch.run import Finished, Item, Result, Status
@@ -15,8 +16,8 @@ from rmbg_service.system.files import digest
 
 
 @dataclass(frozen=True)
-class Made:
-    """What an output is made of besides its input."""
+class Provenance:
+    """What an output was made with: fingerprint of the options, name and revision of the model."""
 
     fingerprint: str
     model: str
@@ -27,12 +28,19 @@ class ObjectSource:
     """The items of a plan; every result becomes a row of the manifest."""
 
     def __init__(
-        self, inputs: Sequence[str], out: str, suffix: str, made: Made, *, force: bool
+        self,
+        inputs: Sequence[str],
+        out: str,
+        variant: Variant,
+        provenance: Provenance,
+        *,
+        name: str = DEFAULT_NAME,
+        force: bool,
     ) -> None:
         self.out = Store(out)
-        self.made = made
+        self.provenance = provenance
         self.manifest = Manifest(self.out)
-        self.plan = Plan(inputs, self.out, suffix, made.fingerprint, self.manifest, force=force)
+        self.plan = Plan(inputs, self.out, variant, self.manifest, name=name, force=force)
 
     @property
     def total(self) -> int | None:
@@ -44,7 +52,7 @@ class ObjectSource:
         for result in (*self.plan.failed, *self.plan.skipped):
             await report(result)
         for planned in self.plan.todo:
-            yield ObjectItem(planned, self.out, self.made, self.manifest)
+            yield ObjectItem(planned, self.out, self.provenance, self.manifest)
 
     async def ended(self, result: Result) -> None:
         """Record a failure, in a thread: the manifest may be written to the store."""
@@ -53,7 +61,7 @@ class ObjectSource:
 
     def record_failure(self, result: Result) -> None:
         """Add the row of a result that is a failure."""
-        self.manifest.add(failed_row(str(result.source), result.error, self.made))
+        self.manifest.add(failed_row(str(result.source), result.error, self.provenance))
 
     def close(self) -> None:
         """Write the last rows."""
@@ -63,10 +71,12 @@ class ObjectSource:
 class ObjectItem:
     """An object and its cutout."""
 
-    def __init__(self, planned: Planned, out: Store, made: Made, manifest: Manifest) -> None:
+    def __init__(
+        self, planned: Planned, out: Store, provenance: Provenance, manifest: Manifest
+    ) -> None:
         self._planned = planned
         self._out = out
-        self._made = made
+        self._provenance = provenance
         self._manifest = manifest
         self._started = time.perf_counter()
 
@@ -95,7 +105,9 @@ class ObjectItem:
         seconds = time.perf_counter() - self._started
         found, output = self._planned.found, self.outputs[0]
         self._manifest.add(
-            done_row(self.source, found.version, found.size, output, removed, self._made, seconds)
+            done_row(
+                self.source, found.version, found.size, output, removed, self._provenance, seconds
+            )
         )
 
 
@@ -105,7 +117,7 @@ def done_row(
     size: int,
     output: str,
     removed: Removed,
-    made: Made,
+    provenance: Provenance,
     seconds: float,
 ) -> Row:
     """The row of an output that has been written."""
@@ -119,9 +131,9 @@ def done_row(
         input_bytes=size,
         output_bytes=len(removed.data),
         output_sha256=digest(removed.data),
-        fingerprint=made.fingerprint,
-        model=made.model,
-        revision=made.revision,
+        fingerprint=provenance.fingerprint,
+        model=provenance.model,
+        revision=provenance.revision,
         ms=round(seconds * 1e3, 1),
         box_left=left,
         box_top=top,
@@ -131,7 +143,7 @@ def done_row(
     )
 
 
-def failed_row(source: str, error: str, made: Made) -> Row:
+def failed_row(source: str, error: str, provenance: Provenance) -> Row:
     """The row of an input that has no output."""
     return Row(
         input=source,
@@ -142,9 +154,9 @@ def failed_row(source: str, error: str, made: Made) -> Row:
         input_bytes=0,
         output_bytes=0,
         output_sha256="",
-        fingerprint=made.fingerprint,
-        model=made.model,
-        revision=made.revision,
+        fingerprint=provenance.fingerprint,
+        model=provenance.model,
+        revision=provenance.revision,
         ms=0.0,
         node=platform.node(),
     )

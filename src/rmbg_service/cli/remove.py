@@ -8,10 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from rmbg_service.batch.names import DEFAULT_NAME, SEVERAL_NAME, check_name
 from rmbg_service.batch.outputs import (
-    DEFAULT_NAME,
-    SEVERAL_NAME,
-    check_name,
     is_one_file,
     object_target,
     target_of,
@@ -231,7 +229,7 @@ def remove(
     options, *further = preset_options(given)
     if further and (objects or target.is_file or _STDIO in inputs):
         raise typer.BadParameter("several presets need files or folders, and -o a folder")
-    if name is not None and (objects or target.is_file or _STDIO in inputs):
+    if name is not None and (target.is_file or _STDIO in inputs):
         raise typer.BadParameter("--name is for the files in an output folder")
     name = name or (SEVERAL_NAME if further else DEFAULT_NAME)
     check_name(name, 1 + len(further))

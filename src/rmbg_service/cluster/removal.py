@@ -65,11 +65,7 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
     It is that of `run_batch`, but a signal drops what is in flight: Ray's workers end with the
     connection.
     """
-    assert batch.target.url is not None
-    model = select_predictor(load_settings(**batch.settings)).name
-    source = ObjectSource(
-        batch.inputs, batch.target.url, batch.suffix, batch.made(model), force=batch.force
-    )
+    source = batch.object_source(select_predictor(load_settings(**batch.settings)).name)
     status = 0
     connection = connected(address) if source.plan.todo else nullcontext()
     report = Report(source.total, as_json=batch.as_json)
@@ -118,7 +114,7 @@ def _rows(batch: Batch, source: ObjectSource, pool: Pool) -> Iterator[Row]:
         settings.model_copy(update=threads),
         batch.options,
         batch.files,
-        source.made,
+        source.provenance,
         source.out,
         ClusterAttempts(),
     )
