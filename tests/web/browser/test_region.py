@@ -205,11 +205,11 @@ def test_a_finger_draws_and_two_zoom(open_page: OpenPage, quick_url: str) -> Non
     choose(page, PHOTO)
     page.get_by_role("button", name="Region", exact=True).tap()
     page.locator("#original").scroll_into_view_if_needed()
-    box = page.locator("#original > .layer").bounding_box()
-    assert box is not None
     fingers = page.context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
+        box = page.locator("#original > .layer").bounding_box()
+        assert box is not None
         at: list[dict[str, Any]] = [
             {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points
         ]
@@ -224,8 +224,6 @@ def test_a_finger_draws_and_two_zoom(open_page: OpenPage, quick_url: str) -> Non
     assert region(page) == offered
     page.locator("#zoom-fit").tap()
     page.locator("#original").scroll_into_view_if_needed()
-    box = page.locator("#original > .layer").bounding_box()
-    assert box is not None
     touch("touchStart", (0.25, 0.25))
     touch("touchMove", (0.75, 0.75))
     touch("touchEnd")
