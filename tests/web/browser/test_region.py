@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import FloatRect, Page, Request, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.fakes import PATH
 from tests.web.browser.actions import (
@@ -36,15 +36,10 @@ def apply(page: Page) -> None:
     wait_until_done(page)
 
 
-def original(page: Page) -> FloatRect:
-    box = page.locator("#original > .layer").bounding_box()
-    assert box is not None
-    return box
-
-
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Drag over the original, from and to shares of its width and height."""
-    box = original(page)
+    box = page.locator("#original > .layer").bounding_box()
+    assert box is not None
     places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
     page.mouse.move(*places[0])
     page.mouse.down()
@@ -213,13 +208,14 @@ def test_a_finger_draws_and_two_zoom(open_page: OpenPage, quick_url: str) -> Non
     fingers = page.context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
+        box = page.locator("#original > .layer").bounding_box()
+        assert box is not None
         at: list[dict[str, Any]] = [
             {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points
         ]
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
 
     offered = region(page)
-    box = original(page)
     touch("touchStart", (0.3, 0.5))
     touch("touchStart", (0.3, 0.5), (0.7, 0.5))
     touch("touchMove", (0.2, 0.5), (0.8, 0.5))
@@ -228,7 +224,6 @@ def test_a_finger_draws_and_two_zoom(open_page: OpenPage, quick_url: str) -> Non
     assert region(page) == offered
     page.locator("#zoom-fit").tap()
     page.locator("#original").scroll_into_view_if_needed()
-    box = original(page)
     touch("touchStart", (0.25, 0.25))
     touch("touchMove", (0.75, 0.75))
     touch("touchEnd")
