@@ -118,7 +118,7 @@ async def test_a_url_is_fetched_only_if_that_is_allowed(folder: Path) -> None:
         ({"destination": "photo.png"}, "photo.png exists; name another file or set overwrite"),
         ({"destination": "a.txt"}, "an output file ends in one of .avif"),
         ({"margin": "5px"}, "margin needs crop=true"),
-        ({"background": "no colour"}, "unknown color specifier"),
+        ({"background": "no colour"}, "expected a CSS colour"),
         ({"output": "hat"}, "'cutout' or 'matte'"),
     ],
 )

@@ -161,7 +161,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        reasons = (in_words(item["msg"]) for item in error.errors())
+        reasons = (str(in_words(item)) for item in error.errors())
         raise ToolError("; ".join(reasons)) from None
     except RmbgError as error:
         raise ToolError(str(error)) from None
