@@ -34,12 +34,11 @@ _MAX_OOM_IN_A_ROW = 3
 
 @dataclass(eq=False)
 class _Entry:
-    """A job's place in the queue and the promise of its matte."""
+    """The place of one of a job's inputs in the queue, and the promise of its matte."""
 
     job: Job
     model_input: ModelInput
     matte: asyncio.Future[Matte]
-    queued_at: float
 
     def answer(self, outcome: Matte | Exception) -> None:
         """Keep the promise, unless it was answered before."""
@@ -104,19 +103,32 @@ class Worker:
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def predict(self, job: Job, model_input: ModelInput) -> Matte:
-        """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""
+    async def predict(self, job: Job, inputs: Sequence[ModelInput]) -> list[Matte]:
+        """Queue the job's `inputs` and wait for their mattes.
+
+        They wait together: no other client's job comes between them while the job's own client
+        has used the least, and they are predicted as one batch where batches are allowed. Raises
+        what the prediction of one of them raises; the rest is then not predicted any more. After
+        `refuse_all`, raises its error at once.
+        """
         if self._refusal is not None:
             raise self._refusal
-        promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
-        entry = _Entry(job, model_input, promise, time.perf_counter())
-        job.timings.stage = "queue"
-        self._unanswered.add(entry)
-        self._queue.put_nowait(job.visit.client, entry)
+        loop = asyncio.get_running_loop()
+        entries = [_Entry(job, model_input, loop.create_future()) for model_input in inputs]
+        timings = job.timings
+        timings.stage = "queue"
+        started, predicted_before_s = time.perf_counter(), timings.seconds.get("predict", 0.0)
+        self._unanswered.update(entries)
+        for entry in entries:
+            self._queue.put_nowait(job.visit.client, entry)
         try:
-            return await promise
+            return [await entry.matte for entry in entries]
         finally:
-            self._unanswered.discard(entry)
+            self._unanswered.difference_update(entries)
+            for entry in entries:
+                entry.matte.cancel()
+            predicted_s = timings.seconds.get("predict", 0.0) - predicted_before_s
+            timings.add("queue", time.perf_counter() - started - predicted_s)
 
     def refuse_all(self, error: RmbgError) -> None:
         """Answer every waiting job with `error`, and every later one."""
@@ -137,6 +149,7 @@ class Worker:
             wanted = [entry for entry in batch if _still_wanted(entry)]
             if wanted:
                 await self._predict_batch(wanted)
+                await asyncio.sleep(0)  # after a failure, the job withdraws its other inputs
 
     async def _predict_batch(self, batch: list[_Entry]) -> None:
         outcome = await self._attempt(batch)
@@ -165,8 +178,8 @@ class Worker:
             limit = self._settings.predict_timeout_s
             raise TimeoutError(f"a prediction took longer than {limit:g} s")
         seconds = time.perf_counter() - started
-        for entry in batch:
-            entry.job.timings.add("predict", seconds)
+        for job in {entry.job for entry in batch}:
+            job.timings.add("predict", seconds)
         try:
             mattes = call.result()
         except DeviceFailure as error:
@@ -246,10 +259,8 @@ def require_matte(matte: object, size: tuple[int, int]) -> None:
 
 def _still_wanted(entry: _Entry) -> bool:
     """Whether to predict it; otherwise its promise is answered with the reason."""
-    entry.job.timings.add("queue", time.perf_counter() - entry.queued_at)
     try:
         entry.job.check()
     except RmbgError as error:
         entry.answer(error)
-        return False
-    return True
+    return not entry.matte.done()
