@@ -1,8 +1,9 @@
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 import rmbg_service
 from rmbg_service.removal.options import RemovalOptions
@@ -29,3 +30,28 @@ def test_pydantics_messages_are_put_into_words_in_one_place() -> None:
     package = Path(rmbg_service.__file__).parent
     using = [path for path in package.rglob("*.py") if "Input should" in path.read_text("utf-8")]
     assert [path.name for path in using] == ["validation.py"]
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Choices(BaseModel):
+    one: Literal["a"] = "a"
+    two: Literal["a", "b"] = "a"
+    colour: Colour = Colour.RED
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"one": "c"}, "one: must be 'a'"),
+        ({"two": "c"}, "two: must be 'a' or 'b'"),
+        ({"colour": "green"}, "colour: must be 'red' or 'blue'"),
+    ],
+)
+def test_the_choices_are_named(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Choices.model_validate(given)
+    assert explained(caught.value) == says

@@ -43,7 +43,7 @@
     |  |- RunStopped              the user has stopped the batch; batch/removers/
 
 `status` is the HTTP status each maps to; `type` is its stable, machine-readable name. `message` is
-what to tell, in any language; in Python it is English. A raise writes it as a `Message` is written:
+what to tell the caller, in English or another language. A raise gives its template and values:
 
     raise InvalidImage("the {format} file has no image", format="gif")
 """

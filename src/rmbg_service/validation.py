@@ -1,6 +1,5 @@
 """What pydantic says of a wrong value, in the words of this project."""
 
-import re
 from collections.abc import Iterable
 from functools import reduce
 
@@ -13,7 +12,6 @@ from rmbg_service.messages import Message
 TEMPLATES = {
     "missing": "must be given",
     "extra_forbidden": "is unknown",
-    "literal_error": "must be {others} or {last}",
     "greater_than_equal": "must be greater than or equal to {ge}",
     "less_than_equal": "must be less than or equal to {le}",
     "int_type": "must be a whole number",
@@ -29,8 +27,6 @@ TEMPLATES = {
 }
 """Texts by the type that pydantic gives an error, with its names for the values."""
 
-_CHOICES = re.compile(r"(?P<others>.+) or (?P<last>.+)")  # 'off', 'keep' or 'drop'
-
 
 def in_words(item: ErrorDetails) -> Message:
     """What is wrong with one value, without the value and pydantic's vocabulary."""
@@ -40,12 +36,14 @@ def in_words(item: ErrorDetails) -> Message:
         return raised.message
     if isinstance(raised, ValueError):
         return Message(str(raised))
-    choices = _CHOICES.fullmatch(str(context.get("expected", "")))
-    if choices is not None:
-        context = choices.groupdict()
-    elif item["type"] not in TEMPLATES or "expected" in context:
-        return Message(item["msg"].replace("Input should be", "must be", 1))
-    return Message(TEMPLATES[item["type"]], **context)
+    if item["type"] == "literal_error":
+        *others, last = context["expected"].rsplit(" or ", 1)  # 'off', 'keep' or 'drop'
+        if others:
+            return Message("must be {others} or {last}", others=others[0], last=last)
+        return Message("must be {last}", last=last)
+    if item["type"] in TEMPLATES:
+        return Message(TEMPLATES[item["type"]], **context)
+    return Message(item["msg"].replace("Input should be", "must be", 1))
 
 
 def with_name(item: ErrorDetails) -> Message:

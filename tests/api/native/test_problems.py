@@ -104,7 +104,7 @@ async def test_a_missing_key_and_a_failed_model_are_told_in_chinese() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "detail"),
     [
-        ("GET", "/api/jobs/none", 404, "GET /api/jobs/none：没有使用此编号的进行中请求"),
+        ("GET", "/api/jobs/none", 404, "GET /api/jobs/none：找不到此编号对应的进行中请求"),
         ("GET", "/nowhere", 404, "GET /nowhere：未找到"),
         ("GET", PATH, 405, f"GET {PATH}：不支持该请求方法"),
     ],
