@@ -22,6 +22,7 @@ from rmbg_service.errors import (
 )
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
@@ -579,3 +580,13 @@ async def test_the_wait_of_a_client_is_not_that_of_the_jobs_of_another() -> None
         predictor.gate.set()
         answers = await asyncio.gather(*posts)
         assert [answer.status_code for answer in answers] == [200] * 6
+
+
+async def test_an_error_of_whoever_waits_for_the_start_is_named() -> None:
+    engine = Engine(FakePredictor(), settings := Settings(), Metrics())
+    failed = asyncio.Event()
+    engine.on_ready, engine.on_failure = lambda: 1 // 0, failed.set
+    engine.start()
+    await asyncio.wait_for(failed.wait(), settings.request_timeout_s)
+    assert engine.failure == "the worker ended: integer division or modulo by zero"
+    await engine.stop()
