@@ -4,8 +4,9 @@
     python -m bench.soak --requests 60000 --instant    # a predictor that takes no time
 
 Clients of several kinds work side by side, each kind from an address of its own: good ones with all
-sorts of options over the three APIs, broken files, files that declare too much, slow uploads,
-clients that leave, and pages that poll. At the end it is checked that
+sorts of options over the three APIs, which wait after a 429, others with broken files or files that
+declare too much, which do not, slow uploads, clients that leave, and pages that poll. At the end it
+is checked that
 
 - every request got one answer of those that its kind may get, and the service had no error,
 - the metrics count as many requests as the clients sent,
@@ -17,6 +18,7 @@ import argparse
 import asyncio
 import multiprocessing
 import random
+import socket
 import sys
 import time
 from collections import Counter
@@ -41,6 +43,9 @@ from rmbg_service.settings import Settings
 
 NATIVE, REMOVE_BG, REMBG = "/api/remove-bg", "/v1.0/removebg", "/api/remove"
 BUSY = {429}
+MAX_PAUSE_S = 2.0
+TIMEOUT_S = 200.0
+"""Of a job, so that on a busy machine none is late."""
 RAW = {"Content-Type": "application/octet-stream"}
 OPTIONS: list[dict[str, str]] = [
     {},
@@ -68,6 +73,13 @@ def photo(rng: np.random.Generator, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def oversized() -> bytes:
+    """A small file that declares 900 megapixels."""
+    buffer = BytesIO()
+    Image.new("1", (30_000, 30_000)).save(buffer, "TIFF", compression="group4")
+    return buffer.getvalue()
+
+
 class Clients:
     """Sends requests of every kind and notes each answer."""
 
@@ -76,6 +88,7 @@ class Clients:
         rng = np.random.default_rng(seed)
         kinds = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
         self.photos = [photo(rng, kinds[i % len(kinds)]) for i in range(60)]
+        self.oversized = oversized()  # made once: a client that is late loses its connection
         self.url = url
         self.host, _, port = url.removeprefix("http://").partition(":")
         self.port = int(port)
@@ -86,7 +99,7 @@ class Clients:
         self.https = {
             kind: httpx.AsyncClient(
                 base_url=url,
-                timeout=120,
+                timeout=2 * TIMEOUT_S,
                 transport=httpx.AsyncHTTPTransport(
                     local_address=f"127.0.0.{2 + i}", limits=httpx.Limits(max_connections=64)
                 ),
@@ -105,7 +118,10 @@ class Clients:
             "leaving": self.leaving,
             "polling": self.polling,
         }
-        await kinds[kind]()
+        try:
+            await kinds[kind]()
+        except (OSError, httpx.TransportError) as error:
+            self.note(kind, 0, set(), f"no response: {error!r}")
 
     def note(self, kind: str, status: int, allowed: set[int], what: str) -> None:
         """Count an answer, and complain of one that is not `allowed`."""
@@ -116,12 +132,10 @@ class Clients:
     async def post(self, kind: str, allowed: set[int], path: str, **request: object) -> None:
         """Send a removal request."""
         self.removals += 1
-        try:
-            answer = await self.https[kind].post(path, **request)  # type: ignore[arg-type]
-        except httpx.TransportError as error:
-            self.note(kind, 0, set(), f"{path}: {error!r}")
-            return
+        answer = await self.https[kind].post(path, **request)  # type: ignore[arg-type]
         self.note(kind, answer.status_code, allowed, f"{path}: {answer.text[:200]}")
+        if kind == "good" and answer.status_code == 429:
+            await asyncio.sleep(min(float(answer.headers["retry-after"]), MAX_PAUSE_S))
 
     async def good(self) -> None:
         """An ordinary request, over one of the APIs."""
@@ -160,9 +174,7 @@ class Clients:
 
     async def huge(self) -> None:
         """A file that declares more pixels than are accepted."""
-        buffer = BytesIO()
-        Image.new("1", (30_000, 30_000)).save(buffer, "TIFF", compression="group4")
-        await self.post("huge", {413, 422} | BUSY, NATIVE, content=buffer.getvalue(), headers=RAW)
+        await self.post("huge", {413, 422} | BUSY, NATIVE, content=self.oversized, headers=RAW)
 
     def request_of(self, data: bytes) -> bytes:
         """A request as it goes over the wire."""
@@ -217,25 +229,19 @@ class Clients:
 
 def serve(pipe: Connection, instant: bool) -> None:
     """In a process of its own: the service, with the embedded model or none."""
-    settings = Settings(port=0, log_format="json")
+    settings = Settings(port=0, log_format="json", request_timeout_s=TIMEOUT_S)
     predictor: Predictor = FakePredictor() if instant else select_predictor(settings)
     app = create_app(settings, predictor)
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
-        host="127.0.0.1",
-        port=0,
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    server = uvicorn.Server(config)
-
-    def ready() -> None:
-        pipe.send(server.servers[0].sockets[0].getsockname()[1])
-
-    app.state.engine.on_ready = ready
-    server.run()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app.state.engine.on_ready = lambda: pipe.send(listener.getsockname()[1])
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def metrics(url: str) -> dict[str, float]:
@@ -287,12 +293,12 @@ def main() -> int:
     started = time.monotonic()
     after_a_tenth = asyncio.run(soak(clients, args.requests, args.clients, process))
     seconds = time.monotonic() - started
-    for _ in range(100):  # what clients that left have started comes to its end
-        after = metrics(url)
-        if not after["rmbg_inflight_jobs"]:
+    for _ in range(300):  # what clients that left have started comes to its end
+        after, files = metrics(url), process.num_fds()
+        if not after["rmbg_inflight_jobs"] and files <= files_before:
             break
         time.sleep(0.1)
-    resident, files = process.memory_info().rss, process.num_fds()
+    resident = process.memory_info().rss
     child.terminate()
     child.join(60)
 
