@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import logging
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,16 +32,16 @@ from rmbg_service.types import Matte, ModelInput
 log = logging.getLogger(__name__)
 
 _MAX_OOM_IN_A_ROW = 3
+_ANTICIPATION = 0.5  # of what a job takes of the predictor
 
 
 @dataclass(eq=False)
 class _Entry:
-    """A job's place in the queue and the promise of its matte."""
+    """The place of one of a job's inputs in the queue, and the promise of its matte."""
 
     job: Job
     model_input: ModelInput
     matte: asyncio.Future[Matte]
-    queued_at: float
 
     def answer(self, outcome: Matte | Exception) -> None:
         """Keep the promise, unless it was answered before."""
@@ -67,7 +69,10 @@ class Worker:
         self._metrics = metrics
         self._service_time = service_time
         self._thread = ThreadPoolExecutor(1, "predictor", step_back)
+        self._share = share
         self._queue: FairQueue[_Entry] = FairQueue(share)
+        self._expected: dict[Job, float] = {}  # and since when
+        self._arrived = asyncio.Event()
         self._unanswered: set[_Entry] = set()
         self._refusal: RmbgError | None = None
         self._oom_in_a_row = 0
@@ -104,19 +109,59 @@ class Worker:
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def predict(self, job: Job, model_input: ModelInput) -> Matte:
-        """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""
+    @contextmanager
+    def expecting(self, job: Job) -> Iterator[None]:
+        """During the block, a step of `job` is at work after which it may ask for a prediction."""
+        self._expected[job] = time.perf_counter()
+        try:
+            yield
+        finally:
+            del self._expected[job]
+            self._arrived.set()
+
+    def _anticipation_s(self) -> float:
+        """How long to wait for a job of a client that has used less than all those in the queue.
+
+        A client that sends one image after the other never waits here when a prediction ends.
+        Unless the predictor waited a moment for it, each of its predictions would come after one
+        of a client with many requests (Iyer and Druschel, Anticipatory scheduling: a disk
+        scheduling framework to overcome deceptive idleness in synchronous I/O, SOSP 2001).
+        """
+        used_s = self._share.used_s(self._queue.clients()[0])
+        begun = (
+            begun
+            for job, begun in self._expected.items()
+            if self._share.used_s(job.visit.client) < used_s
+        )
+        until = max(begun, default=-math.inf) + _ANTICIPATION * self._service_time.predict_s
+        return until - time.perf_counter()
+
+    async def predict(self, job: Job, inputs: Sequence[ModelInput]) -> list[Matte]:
+        """Queue the job's `inputs` and wait for their mattes.
+
+        They wait together: no other client's job comes between them while the job's own client
+        has used the least, and they are predicted as one batch where batches are allowed. Raises
+        what the prediction of one of them raises; the rest is then not predicted any more. After
+        `refuse_all`, raises its error at once.
+        """
         if self._refusal is not None:
             raise self._refusal
-        promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
-        entry = _Entry(job, model_input, promise, time.perf_counter())
-        job.timings.stage = "queue"
-        self._unanswered.add(entry)
-        self._queue.put_nowait(job.visit.client, entry)
+        loop = asyncio.get_running_loop()
+        entries = [_Entry(job, model_input, loop.create_future()) for model_input in inputs]
+        timings = job.timings
+        timings.stage = "queue"
+        started, predicted_before_s = time.perf_counter(), timings.seconds.get("predict", 0.0)
+        self._unanswered.update(entries)
+        for entry in entries:
+            self._queue.put_nowait(job.visit.client, entry)
         try:
-            return await promise
+            return [await entry.matte for entry in entries]
         finally:
-            self._unanswered.discard(entry)
+            self._unanswered.difference_update(entries)
+            for entry in entries:
+                entry.matte.cancel()
+            predicted_s = timings.seconds.get("predict", 0.0) - predicted_before_s
+            timings.add("queue", time.perf_counter() - started - predicted_s)
 
     def refuse_all(self, error: RmbgError) -> None:
         """Answer every waiting job with `error`, and every later one."""
@@ -131,12 +176,18 @@ class Worker:
         `TimeoutError` when a prediction hangs; the caller then refuses what still waits.
         """
         while True:
-            batch = [await self._queue.get()]
+            await self._queue.wait_until_filled()
+            while (wait_s := self._anticipation_s()) > 0:
+                self._arrived.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), wait_s)
+            batch = [self._queue.get_nowait()]
             while len(batch) < self._settings.max_batch_size and len(self._queue):
                 batch.append(self._queue.get_nowait())
             wanted = [entry for entry in batch if _still_wanted(entry)]
             if wanted:
                 await self._predict_batch(wanted)
+                await asyncio.sleep(0)  # after a failure, the job withdraws its other inputs
 
     async def _predict_batch(self, batch: list[_Entry]) -> None:
         outcome = await self._attempt(batch)
@@ -167,8 +218,8 @@ class Worker:
         if not call.done():
             raise TimeoutError(f"a prediction took longer than {limit_s:g} s")
         seconds = time.perf_counter() - started
-        for entry in batch:
-            entry.job.timings.add("predict", seconds)
+        for job in {entry.job for entry in batch}:
+            job.timings.add("predict", seconds)
         try:
             mattes = call.result()
         except DeviceFailure as error:
@@ -235,10 +286,8 @@ def require_matte(matte: object, size: tuple[int, int]) -> None:
 
 def _still_wanted(entry: _Entry) -> bool:
     """Whether to predict it; otherwise its promise is answered with the reason."""
-    entry.job.timings.add("queue", time.perf_counter() - entry.queued_at)
     try:
         entry.job.check()
     except RmbgError as error:
         entry.answer(error)
-        return False
-    return True
+    return not entry.matte.done()
