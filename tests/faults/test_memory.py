@@ -29,7 +29,7 @@ LIMITS = {
     "RMBG_MAX_INFLIGHT_PIXELS": "1000000",
     "RMBG_MAX_BODY_BYTES": "1000000",
 }
-"""Those of a small container; with the default ones, the service refuses to start in it."""
+"""Small enough for 600 MiB."""
 ENTER = """
 import os, pathlib, runpy, sys
 pathlib.Path({procs!r}).write_text(str(os.getpid()))
@@ -97,26 +97,22 @@ def test_a_process_above_the_limit_of_its_cgroup_is_killed_and_started_again(
         assert service.statuses == [-signal.SIGKILL]
 
 
-def test_a_service_whose_limits_just_fit_its_cgroup_stays_alive_under_load(
+def test_the_default_limits_of_a_small_container_keep_it_alive_under_load(
     cgroup: MemoryCgroup,
 ) -> None:
-    limits = LIMITS | {
-        "RMBG_MAX_IMAGE_PIXELS": "12000000",
-        "RMBG_MAX_INFLIGHT_PIXELS": "48000000",
-        "RMBG_MAX_BODY_BYTES": "8000000",
-        "RMBG_REQUEST_TIMEOUT_S": "100",
-    }
-    cgroup.limit(1536 * MIB)  # the service refuses to start with 1400
+    cgroup.limit(2048 * MIB)
     command = cgroup.entering(["-m", "rmbg_service", *SERVE])
-    with started(command, **limits) as (process, url), ThreadPoolExecutor(8) as pool:
+    with (
+        started(command, RMBG_REQUEST_TIMEOUT_S="100") as (process, url),
+        ThreadPoolExecutor(8) as pool,
+    ):
+        body = photo(4000, 3000)
         posts = [
-            pool.submit(
-                httpx.post, url + PATH, content=photo(4000, 3000), headers=JPEG, timeout=110
-            )
+            pool.submit(httpx.post, url + PATH, content=body, headers=JPEG, timeout=110)
             for _ in range(8)
         ]
         statuses = [post.result().status_code for post in posts]
-        assert statuses.count(200) >= 4
+        assert 200 in statuses
         assert set(statuses) <= {200, 429}
         assert process.poll() is None
 
