@@ -47,7 +47,7 @@ def test_serving_does_not_depend_on_stdout() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
-def test_a_batch_goes_on_if_its_lines_of_json_cannot_be_written(tmp_path: Path) -> None:
+def test_a_batch_whose_lines_of_json_cannot_be_written_ends_with_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(picture_bytes())
     command = [sys.executable, "-m", "rmbg_service", "remove", f"{tmp_path}/a.png", "--json"]
     with Path("/dev/full").open("w") as full:
@@ -55,9 +55,9 @@ def test_a_batch_goes_on_if_its_lines_of_json_cannot_be_written(tmp_path: Path) 
             [*command, "-o", f"{tmp_path}/b.png"],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-    assert done.returncode == 0
-    assert "stdout fails: No space left on device: no more lines of JSON" in done.stderr
-    assert (tmp_path / "b.png").exists()
+    assert done.returncode == 1
+    assert "error: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import json
 import math
 import threading
@@ -585,8 +586,12 @@ async def test_the_wait_of_a_client_is_not_that_of_the_jobs_of_another() -> None
 async def test_an_error_of_whoever_waits_for_the_start_is_named() -> None:
     engine = Engine(FakePredictor(), settings := Settings(), Metrics())
     failed = asyncio.Event()
-    engine.on_ready, engine.on_failure = lambda: 1 // 0, failed.set
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    engine.on_ready, engine.on_failure = refuse, failed.set
     engine.start()
     await asyncio.wait_for(failed.wait(), settings.request_timeout_s)
-    assert engine.failure == "the worker ended: integer division or modulo by zero"
+    assert engine.failure == "the worker ended: [Errno 28] No space left on device"
     await engine.stop()

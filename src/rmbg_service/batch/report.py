@@ -32,9 +32,9 @@ class Report:
 
     The bar is on stderr, only if that is a terminal. It counts files, or parts of one file that
     `unit` names, each reported by `advance`. With `as_json`, every result is also a line on stdout:
-    `input`, `output` (the first of `outputs`), `outputs`, `status`, `ms`, `box`, `error`. If stdout
-    is closed or its disk is full, the lines end and the run goes on. Only the last result of an
-    input counts: a later success replaces a failure.
+    `input`, `output` (the first of `outputs`), `outputs`, `status`, `ms`, `box`, `error`. If the
+    reader closes stdout, the lines end and the run goes on; other errors of stdout are raised. Only
+    the last result of an input counts: a later success replaces a failure.
     """
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
@@ -109,12 +109,11 @@ class Report:
 
     def _write(self, line: str) -> None:
         error = try_to_write(self._stdout, line)
-        if error is not None:
+        if isinstance(error, BrokenPipeError):
             self._as_json = False
-            reason = (
-                "was closed" if isinstance(error, BrokenPipeError) else f"fails: {error.strerror}"
-            )
-            self.say(f"stdout {reason}: no more lines of JSON; the run goes on")
+            self.say("stdout was closed: no more lines of JSON; the run goes on")
+        elif error is not None:
+            raise error
 
     def summarise(self) -> None:
         """Print the final table, or for the parts of one file a line."""

@@ -154,7 +154,7 @@ class Run:
         try:
             await asyncio.to_thread(item.store, removed)
         except OSError as error:
-            reason = f"cannot write {item.output}: {error.strerror or error}"
+            reason = f"cannot write {item.outputs[0]}: {error.strerror or error}"
             raise OSError(error.errno, reason) from error
         return Status.DONE, removed.box
 
