@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from rmbg_service.diagnostics.quality import Quality, measure_quality, require_quality
 from rmbg_service.errors import (
     DeviceFailure,
@@ -20,7 +18,7 @@ from rmbg_service.errors import (
     OutOfMemory,
     RmbgError,
 )
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.predictor import Predictor, require_matte
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.fair_share import FairQueue, FairShare
 from rmbg_service.serving.job import Job
@@ -211,10 +209,12 @@ class Worker:
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._thread, self._predict, inputs)
-        done, _ = await asyncio.wait({call}, timeout=self._settings.predict_timeout_s)
-        if not done:
-            limit = self._settings.predict_timeout_s
-            raise TimeoutError(f"a prediction took longer than {limit:g} s")
+        limit_s = self._settings.predict_timeout_s
+        await asyncio.wait({call}, timeout=limit_s / 2)
+        if not call.done():  # while the process is suspended, no more than one half can pass
+            await asyncio.wait({call}, timeout=limit_s / 2)
+        if not call.done():
+            raise TimeoutError(f"a prediction took longer than {limit_s:g} s")
         seconds = time.perf_counter() - started
         for job in {entry.job for entry in batch}:
             job.timings.add("predict", seconds)
@@ -229,7 +229,7 @@ class Worker:
         except RmbgError as error:
             return error.with_traceback(None)
         except MemoryError:
-            return OutOfMemory("the service has no memory left for this picture: try again later")
+            return OutOfMemory("the service has no memory left for this image: try again later")
         except Exception:
             log.exception("the predictor failed")
             return InferenceError("the model failed on this image")
@@ -251,7 +251,9 @@ class Worker:
         except BaseException as error:
             raise RuntimeError(f"the predictor raised {type(error).__name__}") from error
         if len(mattes) != len(inputs):
-            raise InferenceError(f"expected {len(inputs)} mattes, got {len(mattes)}")
+            raise InferenceError(
+                "expected {count} mattes, got {found}", count=len(inputs), found=len(mattes)
+            )
         for matte in mattes:
             require_matte(matte, self._predictor.input_size)
         return mattes
@@ -268,18 +270,9 @@ class Worker:
             return
         self._oom_in_a_row += 1
         if self._oom_in_a_row >= _MAX_OOM_IN_A_ROW:
-            raise DeviceFailure(f"{_MAX_OOM_IN_A_ROW} jobs in a row ran out of device memory")
-
-
-def require_matte(matte: object, size: tuple[int, int]) -> None:
-    """Raise `InferenceError` unless `matte` is an array `size` of float32 in [0, 1]."""
-    if not isinstance(matte, np.ndarray):
-        raise InferenceError(f"expected a matte, got {type(matte).__name__}")
-    if matte.shape != size or matte.dtype != np.float32:
-        raise InferenceError(f"expected a matte {size} float32, got {matte.shape} {matte.dtype}")
-    low, high = float(matte.min()), float(matte.max())
-    if not (low >= 0 and high <= 1):  # also false for NaN
-        raise InferenceError(f"expected a matte in [0, 1], got values from {low:.3g} to {high:.3g}")
+            raise DeviceFailure(
+                "{count} jobs in a row ran out of device memory", count=_MAX_OOM_IN_A_ROW
+            )
 
 
 def _still_wanted(entry: _Entry) -> bool:
