@@ -167,7 +167,7 @@ def test_every_command_on_models_in_the_documents_exists(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     blocks = "\n".join(re.findall(r"```(?:sh|dockerfile)\n(.+?)```", text, re.DOTALL))
     lines = re.findall(r"rmbg-service models (\w+)(.*?)(?:&&|$)", blocks, re.MULTILINE)
-    assert {command for command, _ in lines} >= {"pull", "show", "check", "export", "import"}
+    assert {command for command, _ in lines} >= {"pull", "show", "export", "import"}
     for command, arguments in lines:
         assert CliRunner().invoke(commands, ["models", command, "--help"]).exit_code == 0
         for name in re.findall(r" ((?:RMBG|BiRefNet)\S*)", arguments):

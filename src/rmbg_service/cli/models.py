@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from rmbg_service.cli.doctor import JsonOption, doctor
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import bundle, catalog
 from rmbg_service.models.download import Progress as Report
@@ -122,12 +121,6 @@ def _progress_bar(name: str) -> Iterator[Report]:
             bar.update(task, completed=done, total=total, visible=True)
 
         yield report
-
-
-@models.command()
-def check(name: Name, as_json: JsonOption = False) -> None:
-    """Examine one model as `rmbg-service doctor` does the configured one."""
-    doctor(model=name, as_json=as_json)
 
 
 def _find(name: str) -> ModelSpec:

@@ -1,7 +1,6 @@
 """`rmbg-service remove -`: one image from stdin to stdout or a file."""
 
 import asyncio
-import signal
 import sys
 
 import typer
@@ -10,7 +9,7 @@ from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
 from rmbg_service.system.atomic import atomic_write
-from rmbg_service.system.exit import exit_now
+from rmbg_service.system.exit import INTERRUPTED, exit_now
 
 
 def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
@@ -35,7 +34,7 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     except RemoverFailed as error:
         raise ConfigurationError(str(error)) from None
     except KeyboardInterrupt:
-        exit_now(128 + signal.SIGINT)
+        exit_now(INTERRUPTED)
     if to_stdout:
         sys.stdout.buffer.write(result)
         sys.stdout.buffer.flush()

@@ -22,6 +22,7 @@ from rmbg_service.cluster.connection import connected
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import load_settings
+from rmbg_service.system.exit import INTERRUPTED, TERMINATED
 from rmbg_service.types import Box
 
 BLOCK_PHOTOS = 8
@@ -78,7 +79,7 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
             report.say(f"error: {error}")
             status = 1
         except (KeyboardInterrupt, _Terminated) as stopped:
-            status = 128 + (signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else 15)
+            status = INTERRUPTED if isinstance(stopped, KeyboardInterrupt) else TERMINATED
         finally:
             signal.signal(signal.SIGTERM, before)
             source.close()

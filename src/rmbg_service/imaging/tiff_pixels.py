@@ -1,6 +1,5 @@
 """The pixels of a TIFF: by libtiff or tifffile, and only of layouts that have been checked."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
@@ -17,8 +16,6 @@ from rmbg_service.imaging.formats.jpeg import JpegWork, read_jpeg
 from rmbg_service.imaging.formats.tiff import Layout, read_layout
 from rmbg_service.imaging.formats.webp import read_webp
 from rmbg_service.imaging.pillow_pixels import Samples, samples_of
-
-logging.getLogger("tifffile").disabled = True  # it would tell of every odd file
 
 Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
