@@ -14,8 +14,6 @@ from rmbg_service.system.exit import INTERRUPTED, exit_now
 
 def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     """Process one image from stdin to stdout or the output file."""
-    if len(batch.inputs) > 1 or batch.watch or batch.as_json:
-        raise typer.BadParameter("- must be the only input, without --watch and --json")
     if to_stdout and sys.stdout.isatty():
         raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
     if not to_stdout and not batch.target.is_file:
