@@ -9,7 +9,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from rmbg_service import __version__
-from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.gate import ErrorResponse, Gate
 from rmbg_service.api.guard import GuardedRoutes, endpoint_guard
 from rmbg_service.api.native import description as native
@@ -49,14 +48,12 @@ def create_app(
     settings = settings or load_settings()
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
     fetcher = fetcher or _fetcher(settings)
-    parsing = ParsingThread(engine.share)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
         await engine.stop()
-        parsing.close()
 
     app = DocumentedApp(
         native.COMPONENTS | removebg.COMPONENTS | rembg.COMPONENTS,
@@ -71,9 +68,9 @@ def create_app(
     in_flight: InFlight = {}
     docs_guard = endpoint_guard("docs", settings)
     routers: list[APIRouter] = [
-        remove_bg_router(engine, parsing),
-        removebg_router(engine, parsing, fetcher),
-        rembg_router(engine, parsing, fetcher),
+        remove_bg_router(engine),
+        removebg_router(engine, fetcher),
+        rembg_router(engine, fetcher),
         jobs_router(engine, in_flight),
         operations_router(engine),
         page_router(page=settings.page, docs_dependencies=docs_guard),

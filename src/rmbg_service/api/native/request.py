@@ -18,7 +18,7 @@ from rmbg_service.api.body.fields import (
 )
 from rmbg_service.api.body.forms import multipart_fields
 from rmbg_service.api.body.json_object import json_fields
-from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
+from rmbg_service.api.body.reading import content_type, parse_body, read_body
 from rmbg_service.api.execution import RemovalRequest
 from rmbg_service.api.negotiation import Accept
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
@@ -30,6 +30,7 @@ from rmbg_service.removal.attachments import (
     require_consistent,
 )
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.validation import in_words
 
 _FILE_FIELDS = ("image", "file")
@@ -53,7 +54,7 @@ class JsonRemovalRequest(RemovalOptions):
     strokes: Base64Field | None = Field(None, description=DESCRIPTIONS["strokes"])
 
 
-async def read_request(request: Request, accept: Accept, parsing: ParsingThread) -> RemovalRequest:
+async def read_request(request: Request, accept: Accept, parser: FairPool) -> RemovalRequest:
     """Read the body once and understand it; `accept` chooses the format if no option does.
 
     Raises `UnsupportedMediaType` for a Content-Type that is not accepted and `MalformedRequest`,
@@ -74,7 +75,7 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
             "multipart/form-data, or the file itself as image/* or application/octet-stream"
         )
     body = await read_body(request)
-    removal = await parsing.run(request.state.record.visit, parse, body)
+    removal = await parse_body(request, parser, parse, body)
     return replace(removal, options=_with_accepted_format(removal.options, accept))
 
 

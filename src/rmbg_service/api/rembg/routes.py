@@ -7,7 +7,6 @@ differs.
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.rembg import request as wire
@@ -21,7 +20,7 @@ from rmbg_service.serving.engine import Engine
 PATH = "/api/remove"
 
 
-def rembg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
+def rembg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["rembg"])
 
@@ -54,7 +53,7 @@ def rembg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None
         """Remove the background of the image in the form, as rembg does."""
         record: RequestRecord = request.state.record
         with record.timings.measure("read"):
-            removal = await wire.read_file_request(request, parsing, engine.predictor.name)
+            removal = await wire.read_file_request(request, engine.parser, engine.predictor.name)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         return _respond(await running)

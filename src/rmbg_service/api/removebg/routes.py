@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.negotiation import Accept
@@ -64,7 +63,7 @@ class Account(BaseModel):
     data: AccountData = AccountData()
 
 
-def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
+def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["remove.bg"])
     settings = engine.settings
@@ -86,7 +85,7 @@ def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | N
         with record.timings.measure("read"):
             parsed = await wire.read_request(
                 request,
-                parsing,
+                engine.parser,
                 fetcher,
                 settings.removebg_default_size,
                 settings.max_body_bytes,
