@@ -16,6 +16,7 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_replace
 from rmbg_service.system.exit import INTERRUPTED
+from rmbg_service.system.extras import missing_extra
 from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_folder
 from rmbg_service.video.sequence import FrameNames, is_numbered
 
@@ -91,7 +92,7 @@ def remove_video(
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise
-        raise ConfigurationError("video needs PyAV: pip install -e '.[video]'") from None
+        raise missing_extra("video", "video") from None
     started = time.perf_counter()
     predictor = select_predictor(settings)
     with Report(None, as_json=as_json, unit="frames") as report:
