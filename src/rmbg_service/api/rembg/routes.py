@@ -13,9 +13,9 @@ from rmbg_service.api.rembg import request as wire
 from rmbg_service.api.rembg.description import PARAMETERS, REQUEST_BODY, RESPONSES
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import StreamedResponse
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
+from rmbg_service.url_fetch import Fetcher
 
 PATH = "/api/remove"
 
