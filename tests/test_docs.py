@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rmbg_service.api.app import create_app
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
+from tests.chinese import HAN, flaws, prose
 from tests.fakes import FakePredictor
 
 ROOT = Path(__file__).parents[1]
@@ -134,3 +136,12 @@ def test_the_changelog_keeps_its_form() -> None:
     assert headings[0] == "[Unreleased]"
     kinds = set(re.findall(r"^### (.+)$", text("CHANGELOG.md"), re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if "zh" in name])
+def test_the_chinese_pages_are_set_as_chinese_is(name: str) -> None:
+    shown = prose(text(name))
+    assert flaws(shown) == []
+    for line, after in pairwise(shown.splitlines()):
+        both = HAN.match(line[-1:]) and HAN.match(after)
+        assert not both, f"a line break in a paragraph is shown as a space: {after}"

@@ -296,5 +296,5 @@ def load_settings(**overrides: object) -> Settings:
         lines = []
         for item in error.errors():
             name = ENV_PREFIX + str(item["loc"][0]).upper() if item["loc"] else ""
-            lines.append(f"{name} {in_words(item['msg'])}".strip())
+            lines.append(f"{name} {in_words(item)}".strip())
         raise ConfigurationError("; ".join(lines)) from None

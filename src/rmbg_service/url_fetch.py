@@ -161,7 +161,7 @@ async def _read(response: httpcore.Response, max_bytes: int) -> bytes:
     async for chunk in response.aiter_stream():
         data += chunk
         if len(data) > max_bytes:
-            raise BodyTooLarge(f"the image has more than {max_bytes} bytes")
+            raise BodyTooLarge("the image has more than {most:,} bytes", most=max_bytes)
     return bytes(data)
 
 

@@ -156,7 +156,7 @@ async def test_a_url_is_fetched_only_if_that_is_allowed(folder: Path) -> None:
         ({"destination": "photo.png"}, "photo.png exists; name another file or set overwrite"),
         ({"destination": "a.txt"}, "an output file ends in one of .avif"),
         ({"margin": "5px"}, "margin needs crop=true"),
-        ({"background": "no colour"}, "background: unknown color specifier"),
+        ({"background": "no colour"}, "background: expected a CSS colour"),
         ({"max_side": 0}, "max_side: must be greater than or equal to 1"),
         ({"output": "hat"}, "'cutout' or 'matte'"),
     ],

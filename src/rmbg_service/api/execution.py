@@ -102,7 +102,7 @@ async def while_wanted(request: Request, work: "asyncio.Task[_T]") -> _T:
             return work.result()
         if gone.done():
             raise ClientGone
-        raise DeadlineExceeded(f"not finished within {record.time_limit_s:g} s")
+        raise DeadlineExceeded("not finished within {limit:g} s", limit=record.time_limit_s)
     finally:
         gone.cancel()
 

@@ -44,7 +44,9 @@ def decode(
     """
     header = read_header(data)
     if header.width * header.height > info.pixels:
-        raise InvalidImage(f"the {header.format} file holds more pixels than its header says")
+        raise InvalidImage(
+            "the {format} file holds more pixels than its header says", format=header.format
+        )
     with declared_errors(header.format):
         samples = _DECODERS[header.format](header.bare(), header)
         colour = None if as_values else header.colour
@@ -55,7 +57,9 @@ def decode(
             alpha = turn_upright(alpha, header.orientation)
     height, width = rgb.shape[:2]
     if (width, height) != (info.width, info.height):
-        raise InvalidImage(f"the {header.format} file's image does not have the size in its header")
+        raise InvalidImage(
+            "the {format} file's image does not have the size in its header", format=header.format
+        )
     return SourceImage(info, rgb, alpha, icc)
 
 

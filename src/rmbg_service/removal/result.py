@@ -14,6 +14,7 @@ from rmbg_service.imaging.layout import Frame, crop_layout, fit, frame_layout, w
 from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.probe import require_accepted_size
 from rmbg_service.imaging.source import ImageInfo, SourceImage
+from rmbg_service.messages import Message
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.shadows.painted import with_shadow
 from rmbg_service.types import Box, RgbImage
@@ -77,8 +78,12 @@ def encode(
         encoder = ENCODERS[name]
         if max(flat.size) > encoder.max_side:
             raise BeyondFormat(
-                f"{name} has at most {encoder.max_side} px a side, the result has {width} x "
-                f"{height}: choose another format or a smaller size"
+                "{format} has at most {most} px a side, the result has {width} x {height}: choose "
+                "another format or a smaller size",
+                format=name,
+                most=encoder.max_side,
+                width=width,
+                height=height,
             )
         data = encoder.write(flat, options.quality)
         if options.max_bytes is not None and len(data) > options.max_bytes:
@@ -104,8 +109,10 @@ def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_byte
     """
     if not encoder.lossy:
         raise TooManyBytes(
-            f"expected at most {max_bytes} bytes, but this image takes more as {name}, which is "
-            "lossless: choose jpeg, webp-lossy or avif, or a smaller size"
+            "expected at most {most:,} bytes, but this image takes more as {format}, which is "
+            "lossless: choose jpeg, webp-lossy or avif, or a smaller size",
+            most=max_bytes,
+            format=name,
         )
     best = None
     low, high = 1, quality - 1
@@ -118,8 +125,10 @@ def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_byte
             high = middle - 1
     if best is None:
         raise TooManyBytes(
-            f"expected at most {max_bytes} bytes, but this image takes more as {name} even at "
-            "quality 1: choose a smaller size"
+            "expected at most {most:,} bytes, but this image takes more as {format} even at "
+            "quality 1: choose a smaller size",
+            most=max_bytes,
+            format=name,
         )
     return best
 
@@ -210,7 +219,7 @@ def require_accepted_canvas(options: RemovalOptions, max_pixels: int) -> None:
     canvas = options.canvas.value
     if canvas is not None and not canvas.relative:
         size = int(canvas.width), int(canvas.height)
-        require_accepted_size(size, max_pixels, what="the canvas")
+        require_accepted_size(size, max_pixels, what=Message("the canvas"))
 
 
 def _largest_size(info: ImageInfo, options: RemovalOptions, max_pixels: int) -> tuple[int, int]:

@@ -185,11 +185,11 @@ class Engine:
 
     def not_ready(self) -> NotReady:
         """The error that says in which state the service is."""
-        detail = {
-            State.LOADING: "the model is still loading",
-            State.DRAINING: "the service is shutting down",
-        }.get(self.state, "the service has failed and must be restarted")
-        return NotReady(detail, _RETRY_AFTER_RESTART_S)
+        if self.state is State.LOADING:
+            return NotReady("the model is still loading", _RETRY_AFTER_RESTART_S)
+        if self.state is State.DRAINING:
+            return NotReady("the service is shutting down", _RETRY_AFTER_RESTART_S)
+        return NotReady("the service has failed and must be restarted", _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes, visit: Visit) -> ImageInfo:
         """Read the picture's header off the event loop; see `imaging.probe`."""

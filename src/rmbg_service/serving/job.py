@@ -146,4 +146,4 @@ def advance(
         return result
     except MemoryError:
         pass  # raised below, outside this block: the exception holds the frames with the arrays
-    raise OutOfMemory("the service has no memory left for this picture: try again later")
+    raise OutOfMemory("the service has no memory left for this image: try again later")

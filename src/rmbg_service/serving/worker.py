@@ -229,7 +229,7 @@ class Worker:
         except RmbgError as error:
             return error.with_traceback(None)
         except MemoryError:
-            return OutOfMemory("the service has no memory left for this picture: try again later")
+            return OutOfMemory("the service has no memory left for this image: try again later")
         except Exception:
             log.exception("the predictor failed")
             return InferenceError("the model failed on this image")
@@ -251,7 +251,9 @@ class Worker:
         except BaseException as error:
             raise RuntimeError(f"the predictor raised {type(error).__name__}") from error
         if len(mattes) != len(inputs):
-            raise InferenceError(f"expected {len(inputs)} mattes, got {len(mattes)}")
+            raise InferenceError(
+                "expected {count} mattes, got {found}", count=len(inputs), found=len(mattes)
+            )
         for matte in mattes:
             require_matte(matte, self._predictor.input_size)
         return mattes
@@ -268,18 +270,29 @@ class Worker:
             return
         self._oom_in_a_row += 1
         if self._oom_in_a_row >= _MAX_OOM_IN_A_ROW:
-            raise DeviceFailure(f"{_MAX_OOM_IN_A_ROW} jobs in a row ran out of device memory")
+            raise DeviceFailure(
+                "{count} jobs in a row ran out of device memory", count=_MAX_OOM_IN_A_ROW
+            )
 
 
 def require_matte(matte: object, size: tuple[int, int]) -> None:
     """Raise `InferenceError` unless `matte` is an array `size` of float32 in [0, 1]."""
     if not isinstance(matte, np.ndarray):
-        raise InferenceError(f"expected a matte, got {type(matte).__name__}")
+        raise InferenceError("expected a matte, got {found}", found=type(matte).__name__)
     if matte.shape != size or matte.dtype != np.float32:
-        raise InferenceError(f"expected a matte {size} float32, got {matte.shape} {matte.dtype}")
+        raise InferenceError(
+            "expected a matte {size} float32, got {shape} {dtype}",
+            size=size,
+            shape=matte.shape,
+            dtype=matte.dtype,
+        )
     low, high = float(matte.min()), float(matte.max())
     if not (low >= 0 and high <= 1):  # also false for NaN
-        raise InferenceError(f"expected a matte in [0, 1], got values from {low:.3g} to {high:.3g}")
+        raise InferenceError(
+            "expected a matte in [0, 1], got values from {low:.3g} to {high:.3g}",
+            low=low,
+            high=high,
+        )
 
 
 def _still_wanted(entry: _Entry) -> bool:

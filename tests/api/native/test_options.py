@@ -105,7 +105,7 @@ async def test_accept_may_come_in_several_lines() -> None:
         ({"scale": "9%"}, "scale: scale is between 10% and 100%"),
         ({"margin": "5px"}, "margin needs crop=true"),
         ({"canvas": "2000"}, "canvas: expected a canvas such as 2000x2000, 4:5 or original"),
-        ({"canvas": "0x5"}, "canvas: a canvas has no side of 0"),
+        ({"canvas": "0x5"}, "canvas: a side of a canvas is at least 1"),
         ({"canvas": "1:21"}, "canvas: the ratio of a canvas is between 1:20 and 20:1"),
         ({"upscale": "true"}, "upscale needs canvas or scale"),
         ({"min_side": 9, "canvas": "1:1", "scale": "50%"}, "min_side needs scale and a canvas in"),

@@ -158,7 +158,7 @@ FORM = {"file": ("photo.png", PNG)}
         ({"files": {"file": b""}}, 422, "file: send the image"),
         ({"data": {"file": "x"}}, 415, "Content-Type is application/x-www-form-urlencoded"),
         ({"files": FORM, "data": {"af": "256"}}, 422, "af: must be less than or equal"),
-        ({"files": FORM, "data": {"om": "perhaps"}}, 422, "om: must be a valid boolean"),
+        ({"files": FORM, "data": {"om": "perhaps"}}, 422, "om: must be true or false"),
         ({"files": FORM, "data": {"bgc": "red"}}, 422, "bgc: expected red,green,blue,alpha"),
         ({"files": FORM, "data": {"bgc": "0,0,0,256"}}, 422, "each from 0 to 255"),
         ({"files": FORM | {"bgc": PNG}}, 422, "unexpected file"),

@@ -91,11 +91,11 @@ def plain_value(name: str, value: object) -> object:
     if not isinstance(value, RawField):
         return value
     if isinstance(value, Part) and value.is_file:
-        raise MalformedRequest(f"unexpected file in the field {shown(name)}")
+        raise MalformedRequest("unexpected file in the field {name}", name=shown(name))
     try:
         return value.text()
     except MalformedRequest:
-        raise MalformedRequest(f"the value of {shown(name)} is too long") from None
+        raise MalformedRequest("the value of {name} is too long", name=shown(name)) from None
 
 
 def shown(name: str) -> str:
@@ -105,7 +105,11 @@ def shown(name: str) -> str:
 
 def without_repeats(fields: Fields, where: str) -> Mapping[str, Any]:
     """The fields by name; raises `MalformedRequest` if one is given twice."""
-    values = dict(fields)
-    if len(values) < len(fields):
-        raise MalformedRequest(f"a field is given twice in the {where}")
+    values: dict[str, Any] = {}
+    for name, value in fields:
+        if name in values:
+            raise MalformedRequest(
+                "the field {name} is given twice in the {where}", name=shown(name), where=where
+            )
+        values[name] = value
     return values

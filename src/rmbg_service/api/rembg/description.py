@@ -28,7 +28,9 @@ REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {"multipart/form-data": {"schema": ref("RembgForm")}},
 }
-PARAMETERS: list[dict[str, Any]] = [
+QUERY = query_parameters(_PROPERTIES, _LISTS)
+"""The parameters of both routes; those of a form come before those of the query."""
+URL_QUERY: list[dict[str, Any]] = [
     {
         "name": "url",
         "in": "query",
@@ -36,7 +38,7 @@ PARAMETERS: list[dict[str, Any]] = [
         "schema": {"type": "string"},
         "description": "Where to fetch the image; only with `RMBG_URL_FETCH=on`.",
     },
-    *query_parameters(_PROPERTIES, _LISTS),
+    *QUERY,
 ]
 _error = partial(error, RembgError)
 

@@ -15,7 +15,7 @@ from rmbg_service.api.rembg.parameters import RembgParameters
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.url_fetch import Fetcher
-from rmbg_service.validation import in_words
+from rmbg_service.validation import with_name
 
 _FILE = "file"
 _URL = "url"
@@ -82,8 +82,7 @@ def _parameters(given: Mapping[str, Any], loaded_model: str) -> RembgParameters:
     try:
         parameters = RembgParameters.model_validate(named)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        reason = in_words(first["msg"])
-        raise MalformedRequest(f"{first['loc'][0]}: {reason}") from None
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise MalformedRequest(str(with_name(first))) from None
     parameters.require_model(loaded_model)
     return parameters

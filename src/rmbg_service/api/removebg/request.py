@@ -159,8 +159,8 @@ def _parameters(fields: dict[str, Any]) -> RemoveBgParameters:
 
 
 def _invalid(error: ValidationError) -> RemoveBgError | MalformedRequest:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    reason = in_words(first["msg"])
+    first = error.errors(include_input=False, include_url=False)[0]
+    reason = str(in_words(first))
     if not first["loc"]:
         return MalformedRequest(reason[:_MAX_DETAIL])
     name = str(first["loc"][0])

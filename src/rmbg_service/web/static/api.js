@@ -1,5 +1,6 @@
 /** The service's API, as far as the page needs it. */
 
+import { locale } from "./i18n.js";
 import { Problem, readProblem } from "./problems.js";
 
 /**
@@ -48,7 +49,7 @@ const BUSY_TRIES = 5;
  * @returns {Promise<Info>}
  */
 export async function fetchInfo(key) {
-  const answer = await fetch("api/info", { headers: key ? { "X-API-Key": key } : {} });
+  const answer = await fetch("api/info", { headers: commonHeaders(key) });
   if (!answer.ok) throw readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
   return answer.json();
 }
@@ -158,8 +159,7 @@ async function fetchFile(file, options, guidance, key, type) {
  * @param {Guidance | null} guidance
  */
 function requestOf(file, options, key, guidance) {
-  /** @type {Record<string, string>} */
-  const headers = key ? { "X-API-Key": key } : {};
+  const headers = commonHeaders(key);
   const query = new URLSearchParams(options);
   const url = () => `api/remove-bg?${query}`;
   if (!guidance) {
@@ -176,6 +176,15 @@ function requestOf(file, options, key, guidance) {
     query.set("strokes_mode", guidance.mode);
   }
   return { url: url(), body, headers };
+}
+
+/**
+ * The key, and the page's language for what the service says.
+ * @param {string} key
+ * @returns {Record<string, string>}
+ */
+function commonHeaders(key) {
+  return { "Accept-Language": locale(), ...(key && { "X-API-Key": key }) };
 }
 
 /**

@@ -157,7 +157,7 @@ export class Brush extends EventTarget {
     } catch (error) {
       if (request.signal.aborted) return;
       this.painting.settle();
-      this.#problem(error instanceof Problem ? `${error.title}. ${error.detail}` : String(error));
+      this.#problem(error instanceof Problem ? error.text : String(error));
     }
     if (this.#request === request) this.#busy = false;
   }

@@ -165,8 +165,7 @@ export class Save {
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") return; // a share called off
       const reason = error instanceof Error ? error.message : String(error);
-      const text =
-        error instanceof Problem ? `${error.title}. ${error.detail}` : `${t("save.failed")} (${reason})`;
+      const text = error instanceof Problem ? error.text : t("save.failed", { reason });
       for (const place of places) place.textContent = text;
     }
   }
