@@ -1,6 +1,7 @@
 """What the documents say is there, is there; what is there, they say."""
 
 import re
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -114,6 +115,20 @@ def test_the_version_is_the_same_wherever_it_is_shown() -> None:
     assert yaml.safe_load(text("openapi.yaml"))["info"]["version"] == __version__
     released = re.findall(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", text("CHANGELOG.md"), re.MULTILINE)
     assert released[0] == __version__
+
+
+def test_every_library_is_named_with_its_licence() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    extras = project["optional-dependencies"]
+    installed = [
+        *project["dependencies"],
+        *(each for name in extras for each in extras[name] if name != "dev"),
+    ]
+    rows = re.findall(r"^\| (.+) \| .+ \|$", text("THIRD_PARTY.md"), re.MULTILINE)
+    named = {
+        name for row in rows for name in re.sub(r"\(.*\)", "", row).replace(" ", "").split(",")
+    }
+    assert {re.split(r"[^\w.-]", each)[0] for each in installed} <= named
 
 
 def test_the_changelog_keeps_its_form() -> None:

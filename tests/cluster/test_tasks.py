@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from rmbg_service.batch.objects import Made
+from rmbg_service.batch.objects import Provenance
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.batch.stores import Store
 from rmbg_service.cluster.attempts import MAX_ATTEMPTS, LocalAttempts
@@ -44,7 +44,7 @@ def work(folder: Path, model: str = "u2netp") -> Work:
         Settings(),
         RemovalOptions(detail="off"),
         {},
-        Made("fingerprint", model, "revision"),
+        Provenance("fingerprint", model, "revision"),
         Store(str(folder / "out")),
         LocalAttempts(),
     )

@@ -6,7 +6,7 @@ import pytest
 
 from rmbg_service.imaging import compose, layout
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.settings import BYTES_PER_PIXEL
+from rmbg_service.system.memory_budget import BYTES_PER_PIXEL
 from rmbg_service.types import Box, Colour, Length, Margin, Position
 
 

@@ -10,7 +10,7 @@ from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.result import background_pixels, encode, reserved_pixels
-from rmbg_service.settings import BYTES_PER_PIXEL, WORKING_BYTES
+from rmbg_service.system.memory_budget import BYTES_PER_PIXEL, WORKING_BYTES
 from rmbg_service.types import Box
 
 LIMIT = 10**9

@@ -1,4 +1,4 @@
-"""The inputs of one job wait together."""
+"""The inputs of one job wait together, and the predictor for those who have used little."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -43,11 +43,12 @@ def marked(*marks: int) -> list[ModelInput]:
 
 @asynccontextmanager
 async def working(
-    predictor: Predictor, **settings: Any
+    predictor: Predictor, predict_s: float = 0.0, **settings: Any
 ) -> AsyncIterator[tuple[Worker, Callable[[str], Job]]]:
     """A worker that runs, and what makes a job of a client."""
-    share = FairShare()
-    worker = Worker(predictor, Settings(**settings), Metrics(), ServiceTime(2), share)
+    share, service_time = FairShare(), ServiceTime(2)
+    service_time.predict_s = predict_s
+    worker = Worker(predictor, Settings(**settings), Metrics(), service_time, share)
     task = asyncio.create_task(worker.run())
 
     def job(client: str) -> Job:
@@ -98,3 +99,33 @@ async def test_after_a_view_has_failed_the_others_are_not_predicted() -> None:
         assert len(await worker.predict(job("photo"), marked(7))) == 1
         assert predictor.predicted == [1, 1]
         assert predictor.batches == [[7]]
+
+
+async def test_the_predictor_waits_a_moment_for_a_client_that_has_used_less() -> None:
+    predictor = MarkedPredictor()
+    predictor.gate.set()
+    async with working(predictor, predict_s=1e6) as (worker, job):
+        flood, photo = job("flood"), job("photo")
+        flood.visit.charge(1e6)
+        with worker.expecting(photo):
+            waiting = asyncio.create_task(worker.predict(flood, marked(9)))
+            await until(lambda: worker.queue_depth() == 1)
+        await worker.predict(photo, marked(1))
+        await waiting
+        assert predictor.batches == [[1], [9]]
+
+
+async def test_it_waits_for_nobody_who_has_used_more_and_not_for_long() -> None:
+    predictor = MarkedPredictor()
+    predictor.gate.set()
+    async with working(predictor, predict_s=1e6) as (worker, job):
+        flood, photo = job("flood"), job("photo")
+        flood.visit.charge(1e6)
+        with worker.expecting(flood), worker.expecting(photo):
+            await worker.predict(photo, marked(1))
+    async with working(predictor, predict_s=0.02) as (worker, job):
+        flood, photo = job("flood"), job("photo")
+        flood.visit.charge(1e6)
+        with worker.expecting(photo):
+            await worker.predict(flood, marked(9))  # while the other step goes on and on
+    assert predictor.batches == [[1], [9]]

@@ -1,6 +1,5 @@
 """The one place that wires settings, predictor, engine and routes into an app."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,16 +27,12 @@ from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
 from rmbg_service.api.removebg.routes import removebg_router
 from rmbg_service.api.request_record import InFlight, RequestRecord
 from rmbg_service.api.url_fetch import Fetcher
-from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings, load_settings
-from rmbg_service.system.resources import memory_limit_bytes, resident_bytes
 from rmbg_service.web.page import page_router
-
-log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -51,7 +46,6 @@ def create_app(
     is the engine. Raises `ConfigurationError` for settings that cannot work.
     """
     settings = settings or load_settings()
-    check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
     fetcher = fetcher or _fetcher(settings)
 
@@ -129,20 +123,3 @@ def _fetcher(settings: Settings) -> Fetcher | None:
         return None
     at_once = max(1, settings.max_inflight_jobs // 4)  # a slow host holds up no more than these
     return Fetcher(settings.url_fetch_hosts, settings.url_fetch_timeout_s, at_once)
-
-
-def check_memory(settings: Settings, limit_bytes: int | None) -> None:
-    """Log what the bounds add up to; raise `ConfigurationError` when it does not fit."""
-    base, jobs = resident_bytes(), settings.peak_job_bytes
-    log.info(
-        "memory: %d MB now + %d MB for the jobs in flight, of %s MB",
-        base / 1e6,
-        jobs / 1e6,
-        "unknown" if limit_bytes is None else limit_bytes // 1_000_000,
-    )
-    if limit_bytes is not None and base + jobs > limit_bytes:
-        raise ConfigurationError(
-            f"the bounds allow {(base + jobs) / 1e9:.1f} GB but only {limit_bytes / 1e9:.1f} GB of "
-            "memory are available: lower RMBG_MAX_INFLIGHT_PIXELS, RMBG_MAX_IMAGE_PIXELS, "
-            "RMBG_MAX_INFLIGHT_JOBS or RMBG_MAX_BODY_BYTES"
-        )

@@ -31,9 +31,9 @@ class Report:
 
     The bar is on stderr, only if that is a terminal. It counts files, or parts of one file that
     `unit` names, each reported by `advance`. With `as_json`,
-    every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`. If the
-    reader closes stdout, the lines end and the run goes on. Only the last result of an input
-    counts: a later success replaces a failure.
+    every result is also a line on stdout: `input`, `output` (the first of `outputs`), `outputs`,
+    `status`, `ms`, `box`, `error`. If the reader closes stdout, the lines end and the run goes on.
+    Only the last result of an input counts: a later success replaces a failure.
     """
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
@@ -146,9 +146,11 @@ class _Rate(ProgressColumn):
 
 def _members(result: Result) -> dict[str, object]:
     box = result.box
+    outputs = [str(output) for output in result.outputs]
     return {
         "input": str(result.source),
-        "output": None if result.output is None else str(result.output),
+        "output": outputs[0] if outputs else None,
+        "outputs": outputs,
         "status": result.status.value,
         "ms": round(result.seconds * 1e3, 1),
         "box": box and {"left": box.left, "top": box.top, "width": box.width, "height": box.height},

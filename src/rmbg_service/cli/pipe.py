@@ -9,7 +9,6 @@ import typer
 from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
-from rmbg_service.settings import load_settings
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.exit import exit_now
 
@@ -22,11 +21,11 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
         raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
     if not to_stdout and not batch.target.is_file:
         raise typer.BadParameter("the output of - is one file: give -o a name with a suffix")
-    data = sys.stdin.buffer.read(load_settings(**batch.settings).max_body_bytes + 1)
 
     async def removed() -> bytes:
         stop = asyncio.Event()
         async with batch.remover(stop) as remover:
+            data = await asyncio.to_thread(sys.stdin.buffer.read, remover.max_bytes + 1)
             if len(data) > remover.max_bytes:
                 raise ImageTooLarge(f"more than the {remover.max_bytes} bytes that are accepted")
             return (await remover.remove(data)).data

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from rmbg_service.batch.names import DEFAULT_NAME, SEVERAL_NAME, check_name
 from rmbg_service.batch.outputs import (
-    DEFAULT_NAME,
-    SEVERAL_NAME,
-    check_name,
+    is_one_file,
     object_target,
     target_of,
 )
@@ -208,7 +207,7 @@ def remove(
                 source, path, kind, options, settings, force=force, as_json=as_json
             )
         raise typer.Exit(status)
-    if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
+    if (matte or strokes) and (objects or not is_one_file(inputs)):
         raise typer.BadParameter("--matte and --strokes are for one image")
     named = removal_options({"format": given["format"]}).format if "format" in given else None
     if objects:
@@ -230,7 +229,7 @@ def remove(
     options, *further = preset_options(given)
     if further and (objects or target.is_file or _STDIO in inputs):
         raise typer.BadParameter("several presets need files or folders, and -o a folder")
-    if name is not None and (objects or target.is_file or _STDIO in inputs):
+    if name is not None and (target.is_file or _STDIO in inputs):
         raise typer.BadParameter("--name is for the files in an output folder")
     name = name or (SEVERAL_NAME if further else DEFAULT_NAME)
     check_name(name, 1 + len(further))

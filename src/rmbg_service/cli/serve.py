@@ -11,6 +11,7 @@ import typer
 import uvicorn
 
 from rmbg_service.cli.options import LicenseOption, ModelOption
+from rmbg_service.diagnostics.memory import check_memory
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.serving.engine import STOP_S, Engine
 from rmbg_service.serving.logs import logging_to_stderr
@@ -58,6 +59,7 @@ def _run(settings: Settings) -> Engine:
     """Serve until the end; the engine says how it ended."""
     from rmbg_service.api.app import create_app
 
+    check_memory(settings)
     app = create_app(settings)
     engine: Engine = app.state.engine
     listener = _listen(settings)

@@ -108,9 +108,9 @@ def remove_video(
         except KeyboardInterrupt:
             return _CTRL_C
         except (RmbgError, OSError) as error:
-            result = Result(source, None, Status.FAILED, error=_explain(error))
+            result = Result(source, (), Status.FAILED, error=_explain(error))
         else:
-            result = Result(source, out, Status.DONE, time.perf_counter() - started)
+            result = Result(source, [out], Status.DONE, time.perf_counter() - started)
         report.add(result)
     report.summarise()
     return int(report.failed)

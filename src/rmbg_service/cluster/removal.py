@@ -65,11 +65,7 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
     It is that of `run_batch`, but a signal drops what is in flight: Ray's workers end with the
     connection.
     """
-    assert batch.target.url is not None
-    model = select_predictor(load_settings(**batch.settings)).name
-    source = ObjectSource(
-        batch.inputs, batch.target.url, batch.suffix, batch.made(model), force=batch.force
-    )
+    source = batch.object_source(select_predictor(load_settings(**batch.settings)).name)
     status = 0
     connection = connected(address) if source.plan.todo else nullcontext()
     report = Report(source.total, as_json=batch.as_json)
@@ -91,12 +87,10 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
 
 
 def _process(batch: Batch, source: ObjectSource, pool: Pool, report: Report) -> None:
-    def add(result: Result) -> None:
-        report.add(result)
-        source.ended(result)
-
+    for result in source.plan.failed:
+        source.record_failure(result)
     for result in (*source.plan.failed, *source.plan.skipped):
-        add(result)
+        report.add(result)
     if not source.plan.todo:
         return
     for row in _rows(batch, source, pool):
@@ -120,7 +114,7 @@ def _rows(batch: Batch, source: ObjectSource, pool: Pool) -> Iterator[Row]:
         settings.model_copy(update=threads),
         batch.options,
         batch.files,
-        source.made,
+        source.provenance,
         source.out,
         ClusterAttempts(),
     )
@@ -201,7 +195,7 @@ def _result(row: Row) -> Result:
     box = Box(row.box_left, row.box_top, row.box_right, row.box_bottom)
     return Result(
         row.input,
-        row.output or None,
+        [row.output] if row.output else [],
         Status(row.status),
         row.ms / 1e3,
         None if row.box_left < 0 else box,

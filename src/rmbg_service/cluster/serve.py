@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 
 from rmbg_service.api.app import create_app
+from rmbg_service.diagnostics.memory import check_memory
 from rmbg_service.errors import RmbgError
 from rmbg_service.serving.engine import STOP_S, Engine
 from rmbg_service.serving.state import State
@@ -65,6 +66,7 @@ class Service:
 
 def _builder(settings: Settings) -> Callable[[], FastAPI]:
     def app_of_replica() -> FastAPI:  # called in the replica: an engine cannot be sent
+        check_memory(settings)
         app = create_app(settings)
         app.router.lifespan_context = _until_ready(app)
         return app

@@ -23,6 +23,15 @@ OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip"
 """A format as callers name it; `RemovalOptions.format` holds `jpeg` for `jpg`."""
 
 
+_PAINTED = ("drop", "auto")
+_SHADOW_OPTIONS = {
+    "shadow_opacity": ("keep", *_PAINTED),
+    "shadow_angle": _PAINTED,
+    "shadow_softness": _PAINTED,
+}
+"""Options that have an effect with some kinds of `shadow` only."""
+
+
 class RemovalOptions(BaseModel):
     """Options of one removal; the same in the API, the command line and Python."""
 
@@ -201,6 +210,9 @@ class RemovalOptions(BaseModel):
             raise InvalidOption("layers are PNG files in a zip: leave out background and format")
         if self.output == "matte" and self.shadow != "off":
             raise InvalidOption("a matte has no shadow: leave out shadow")
-        if self.shadow == "off" and self.shadow_opacity != 1:
-            raise InvalidOption("shadow_opacity needs shadow")
+        for name, kinds in _SHADOW_OPTIONS.items():
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default and self.shadow not in kinds:
+                needed = "|".join(kinds)
+                raise InvalidOption("{name} needs shadow={needed}", name=name, needed=needed)
         return self

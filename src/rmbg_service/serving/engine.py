@@ -276,7 +276,8 @@ class Engine:
         while True:
             try:
                 work = partial(advance, passes, mattes)
-                step = await self._codec_pool.run_for(job.visit, work)
+                with self.worker.expecting(job):
+                    step = await self._codec_pool.run_for(job.visit, work)
             except StuckThread as stuck:
                 self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
                 raise

@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import logging
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +32,7 @@ from rmbg_service.types import Matte, ModelInput
 log = logging.getLogger(__name__)
 
 _MAX_OOM_IN_A_ROW = 3
+_ANTICIPATION = 0.5  # of what a job takes of the predictor
 
 
 @dataclass(eq=False)
@@ -66,7 +69,10 @@ class Worker:
         self._metrics = metrics
         self._service_time = service_time
         self._thread = ThreadPoolExecutor(1, "predictor", step_back)
+        self._share = share
         self._queue: FairQueue[_Entry] = FairQueue(share)
+        self._expected: dict[Job, float] = {}  # and since when
+        self._arrived = asyncio.Event()
         self._unanswered: set[_Entry] = set()
         self._refusal: RmbgError | None = None
         self._oom_in_a_row = 0
@@ -102,6 +108,33 @@ class Worker:
             await loop.run_in_executor(self._thread, self._predictor.close)
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def expecting(self, job: Job) -> Iterator[None]:
+        """During the block, a step of `job` is at work after which it may ask for a prediction."""
+        self._expected[job] = time.perf_counter()
+        try:
+            yield
+        finally:
+            del self._expected[job]
+            self._arrived.set()
+
+    def _anticipation_s(self) -> float:
+        """How long to wait for a job of a client that has used less than all those in the queue.
+
+        A client that sends one image after the other never waits here when a prediction ends.
+        Unless the predictor waited a moment for it, each of its predictions would come after one
+        of a client with many requests (Iyer and Druschel, Anticipatory scheduling: a disk
+        scheduling framework to overcome deceptive idleness in synchronous I/O, SOSP 2001).
+        """
+        used_s = self._share.used_s(self._queue.clients()[0])
+        begun = (
+            begun
+            for job, begun in self._expected.items()
+            if self._share.used_s(job.visit.client) < used_s
+        )
+        until = max(begun, default=-math.inf) + _ANTICIPATION * self._service_time.predict_s
+        return until - time.perf_counter()
 
     async def predict(self, job: Job, inputs: Sequence[ModelInput]) -> list[Matte]:
         """Queue the job's `inputs` and wait for their mattes.
@@ -143,7 +176,12 @@ class Worker:
         `TimeoutError` when a prediction hangs; the caller then refuses what still waits.
         """
         while True:
-            batch = [await self._queue.get()]
+            await self._queue.wait_until_filled()
+            while (wait_s := self._anticipation_s()) > 0:
+                self._arrived.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), wait_s)
+            batch = [self._queue.get_nowait()]
             while len(batch) < self._settings.max_batch_size and len(self._queue):
                 batch.append(self._queue.get_nowait())
             wanted = [entry for entry in batch if _still_wanted(entry)]

@@ -1,9 +1,11 @@
 """Cutouts to a video: with alpha in WebM, QuickTime, WebP and GIF, or opaque in MP4."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import av
 import cv2
@@ -26,16 +28,28 @@ BLOCK_PX = 16
 
 
 class Writer(Protocol):
-    """Takes cutouts and audio packets in the order of the clip; `close` completes the file."""
+    """Takes cutouts and audio packets in the order of the clip.
+
+    A context manager: the end of the block completes the output. After an error the file is only
+    closed, so that it can be deleted.
+    """
+
+    def __enter__(self) -> Self:
+        """The writer."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Complete the output, or close it after an error."""
 
     def write(self, cutout: Cutout, pts: int) -> None:
         """Add a frame that is shown from `pts` on, in the clip's time base."""
 
     def pass_audio(self, packet: AudioPacket) -> None:
         """Add a packet of the clip's audio."""
-
-    def close(self) -> None:
-        """Complete the file."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +138,26 @@ class FileWriter:
             made = CopiedAudio if copied else EncodedAudio
             self._audio = made(self._container, audio, kind.audio)
 
+    def __enter__(self) -> Self:
+        """See `Writer`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See `Writer`."""
+        if error is not None:
+            with suppress(av.FFmpegError, OSError):  # such as a full disk, once more
+                self._container.close()
+            return
+        with self._container:
+            self._container.mux(self._video.encode())
+            if self._audio is not None:
+                self._container.mux(self._audio.end())
+
     def write(self, cutout: Cutout, pts: int) -> None:
         """See `Writer.write`."""
         frame = self._reformatted(self._pixels(cutout))
@@ -157,13 +191,6 @@ class FileWriter:
         """See `Writer.pass_audio`."""
         if self._audio is not None:
             self._container.mux(self._audio.take(packet))
-
-    def close(self) -> None:
-        """See `Writer.close`."""
-        self._container.mux(self._video.encode())
-        if self._audio is not None:
-            self._container.mux(self._audio.end())
-        self._container.close()
 
 
 def extend_colours(rgb: RgbImage, alpha: Alpha) -> RgbImage:

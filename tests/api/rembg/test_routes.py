@@ -218,3 +218,16 @@ async def test_a_failure_says_nothing_of_itself() -> None:
     predictor = FakePredictor([InferenceError("the model failed on this image")] * 2)
     assert detail(await post(predictor), 500) == "the model failed on this image"
     assert detail(await post(FakePredictor([ValueError("secret")] * 2)), 500).find("secret") < 0
+
+
+async def test_the_model_is_the_one_that_was_loaded() -> None:
+    class Copy(FakePredictor):
+        """A copy of RMBG-2.0, which is known as that once its weights are read."""
+
+        name = "copy"
+
+        def load(self) -> None:
+            self.name = "RMBG-2.0"
+
+    answer = await post(Copy(), model="bria-rmbg")
+    assert answer.status_code == 200, answer.text

@@ -23,7 +23,6 @@ PATH = "/api/remove"
 def rembg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["rembg"])
-    loaded_model = engine.predictor.name
 
     @router.get(
         PATH,
@@ -37,7 +36,7 @@ def rembg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         record: RequestRecord = request.state.record
         with record.timings.measure("read"):
             removal = await wire.read_url_request(
-                request, fetcher, loaded_model, engine.settings.max_body_bytes
+                request, fetcher, engine.predictor.name, engine.settings.max_body_bytes
             )
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
@@ -54,7 +53,7 @@ def rembg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         """Remove the background of the image in the form, as rembg does."""
         record: RequestRecord = request.state.record
         with record.timings.measure("read"):
-            removal = await wire.read_file_request(request, engine.parser, loaded_model)
+            removal = await wire.read_file_request(request, engine.parser, engine.predictor.name)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         return _respond(await running)

@@ -170,6 +170,7 @@ function requestOf(file, options, key, guidance) {
   body.append("image", file);
   body.append("matte", guidance.matte);
   query.set("detail", "off"); // its edges are refined already
+  query.delete("roi"); // and it is empty outside of the region
   if (guidance.strokes) {
     body.append("strokes", guidance.strokes);
     query.set("strokes_mode", guidance.mode);

@@ -12,10 +12,10 @@ import { queryOf } from "./runner.js";
 /** @typedef {import("./api.js").Cutout} Cutout */
 
 /** The options that what is painted on depends on: it is neither cropped nor placed, and has no shadow. */
-const PLAIN = ["output", "format", "detail", "decontaminate"];
+const PLAIN = ["output", "format", "detail", "decontaminate", "roi"];
 const SIZE_STEP = 1.15;
 
-/** Tells with `made` that a picture has another result. */
+/** Tells with `begin` that somebody paints, with `made` that a picture has another result. */
 export class Brush extends EventTarget {
   #button = byId("touch-up", HTMLButtonElement);
   #tools = byId("brush-tools", HTMLElement);
@@ -81,6 +81,7 @@ export class Brush extends EventTarget {
   async start() {
     const picture = this.album.shown;
     if (!picture?.cutout || picture.busy || this.#picture) return;
+    this.dispatchEvent(new Event("begin"));
     this.#picture = picture;
     this.#results.clear();
     this.painting.on = true;
