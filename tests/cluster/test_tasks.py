@@ -67,7 +67,7 @@ def test_what_cannot_be_read_is_a_row_with_an_error(photos: pa.Table, tmp_path: 
     found = read(photos, tmp_path).to_pylist()
     assert [row["error"] for row in found] == [
         "No such file or directory",
-        "the file is larger than the 1000000 bytes that are accepted",
+        "the file is larger than the 1,000,000 bytes that are accepted",
         "",
     ]
     assert [row["data"] for row in found[:2]] == [None, None]
