@@ -59,6 +59,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "webp out": ("PNG RGBA", {"format": "webp"}),
     "webp-lossy out": ("PNG RGBA", {"format": "webp-lossy"}),
     "avif out": ("PNG RGBA", {"format": "avif"}),
+    "psd out, shadow, on a colour": (
+        "PNG RGBA",
+        {"format": "psd", "shadow": "drop", "background": "red"},
+    ),
     "webp in": ("WEBP RGBA", {}),
     "tiff in, keep shadow": ("TIFF RGBA", {"shadow": "keep"}),
     "cmyk in": ("JPEG CMYK", {}),

@@ -49,7 +49,7 @@ FRONTS = {
     "shadows": "shadows/test_cast.py",
     "video": "video/test_convert.py",
 }
-TESTS_OF_NO_PACKAGE = {"clients", "fuzz", "hostile", "web/browser"}
+TESTS_OF_NO_PACKAGE = {"clients", "faults", "fuzz", "hostile", "prometheus", "web/browser"}
 
 
 @pytest.fixture(scope="module")

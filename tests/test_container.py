@@ -1,4 +1,4 @@
-"""No container engine runs here; so what Dockerfile and compose name is checked to exist."""
+"""What Dockerfile and compose name exists; `make image-test` builds the image and runs it."""
 
 import json
 import re

@@ -10,6 +10,7 @@ def test_a_name_with_a_suffix_is_a_file_and_says_the_format(tmp_path: Path) -> N
     assert target_of(["a.jpg"], Path("b.png"), None) == Target(Path("b.png"), True, "png")
     assert target_of(["a.jpg"], Path("b.JPEG"), None).format == "jpeg"
     assert target_of(["-"], Path("b.zip"), None).format == "zip"
+    assert target_of(["-"], Path("b.psd"), None).format == "psd"
     assert target_of(["a.jpg"], Path("b.webp"), "webp-lossy").format == "webp-lossy"
 
 

@@ -11,7 +11,7 @@ from rmbg_service.batch.folders import FolderSource, Watching
 from rmbg_service.batch.journal import options_fingerprint
 from rmbg_service.batch.names import DEFAULT_NAME, Variant
 from rmbg_service.batch.objects import ObjectSource, Provenance
-from rmbg_service.batch.outputs import Target, encoder_of
+from rmbg_service.batch.outputs import Target
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remote import KEY_VARIABLE, RemoteRemover, remote_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
@@ -22,6 +22,7 @@ from rmbg_service.models.catalog import find
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import encoder_of
 from rmbg_service.settings import Settings, load_settings
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.imaging.encode import ENCODERS, LAYERS, Encoder
-from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.imaging.encode import ENCODERS, LAYERS
 from rmbg_service.system.files import is_folder, real_path
 
 DEFAULT_FOLDER = Path("cutouts")
@@ -24,11 +23,6 @@ class Target:
     is_file: bool
     format: str | None = None
     url: str | None = None
-
-
-def encoder_of(options: RemovalOptions) -> Encoder:
-    """The encoder of the outputs, which gives their suffix and media type."""
-    return LAYERS if options.output == "layers" else ENCODERS[options.format]
 
 
 def target_of(

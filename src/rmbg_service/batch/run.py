@@ -151,7 +151,11 @@ class Run:
         removing = self._remover.remove(data)
         del data  # so that nothing but the job holds the file
         removed = await removing
-        await asyncio.to_thread(item.store, removed)
+        try:
+            await asyncio.to_thread(item.store, removed)
+        except OSError as error:
+            reason = f"cannot write {item.outputs[0]}: {error.strerror or error}"
+            raise OSError(error.errno, reason) from error
         return Status.DONE, removed.box
 
 

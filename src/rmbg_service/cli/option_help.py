@@ -22,7 +22,7 @@ class OptionHelp(NamedTuple):
 
 _SHOWN = {
     "output": OptionHelp(RESULT, "", "The image with alpha, the matte alone, or layers in a zip."),
-    "format": OptionHelp(RESULT, "FORMAT", "One of png, webp, webp-lossy, jpeg, avif or zip."),
+    "format": OptionHelp(RESULT, "FORMAT", "One of png, webp, webp-lossy, jpeg, avif, zip or psd."),
     "quality": OptionHelp(RESULT, "1-100", "Quality of lossy formats [90]."),
     "max_bytes": OptionHelp(RESULT, "N", "Lower the quality until the file fits.", rare=True),
     "color_profile": OptionHelp(RESULT, "", "Convert to sRGB, or keep the profile.", rare=True),

@@ -25,7 +25,8 @@ class Encoder:
 
     A `lossy` one gets smaller with less quality. `max_side` is the longest side in px that the
     format can have. `memory` is how much its writer needs, as a multiple of what a picture
-    reserves, with `border_px` around each picture.
+    reserves, with `border_px` around each picture. A `layered` one writes shadow and background as
+    layers; the others have only one, into which those are merged before.
     """
 
     media_type: str
@@ -36,6 +37,7 @@ class Encoder:
     max_side: int = 2**31 - 1
     memory: int = 1
     border_px: int = 0
+    layered: bool = False
 
 
 def _png(cutout: Cutout, _: int) -> bytes:
@@ -80,6 +82,12 @@ def _layers(cutout: Cutout, _: int) -> bytes:
     )
 
 
+def _psd(cutout: Cutout, _: int) -> bytes:
+    from rmbg_service.imaging.psd import write_psd  # 0.1 s, and seldom needed
+
+    return write_psd(_spread(cutout))
+
+
 def _archive(files: dict[str, bytes]) -> bytes:
     """A zip of them without a time, so that equal cutouts are equal files."""
     buffer = BytesIO()
@@ -89,7 +97,7 @@ def _archive(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-LAYERS = Encoder("application/zip", "zip", True, _layers)
+LAYERS = Encoder("application/zip", "zip", True, _layers, memory=2)
 
 ENCODERS = {
     "png": Encoder("image/png", "png", True, _png),
@@ -98,6 +106,9 @@ ENCODERS = {
     "avif": Encoder("image/avif", "avif", True, _avif, True, 65_536, memory=2, border_px=160),
     "jpeg": Encoder("image/jpeg", "jpg", False, _jpeg, True, 65_500),
     "zip": Encoder("application/zip", "zip", True, _zip, True, 65_500),
+    "psd": Encoder(
+        "image/vnd.adobe.photoshop", "psd", True, _psd, max_side=30_000, memory=3, layered=True
+    ),
 }
 
 

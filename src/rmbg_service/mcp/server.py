@@ -93,7 +93,8 @@ def cutout_server(remover: LocalRemover, folders: Folders, fetcher: Fetcher | No
             str,
             Field(
                 description="The file to write, in one of the folders. Its suffix is its format: "
-                ".png, .webp or .avif with transparency, .jpg without, .zip for both layers."
+                ".png, .webp or .avif with transparency, .jpg without, .zip for colour and alpha, "
+                ".psd for layers."
             ),
         ],
         overwrite: Annotated[bool, Field(description="Replace an existing file.")] = False,

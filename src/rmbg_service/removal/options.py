@@ -19,7 +19,7 @@ from rmbg_service.removal.option_values import (
 )
 from rmbg_service.removal.presets import PRESETS, PresetName
 
-OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "auto"]
+OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "psd", "auto"]
 """A format as callers name it; `RemovalOptions.format` holds `jpeg` for `jpg`."""
 
 
@@ -47,7 +47,8 @@ class RemovalOptions(BaseModel):
         "png",
         description="`png` and `webp` are lossless; `webp-lossy` and `avif` are small and keep "
         "alpha; `jpeg`, or `jpg`, has a background, white by default; `zip` contains `color.jpg` "
-        "and `alpha.png`; `auto` is `png` if the result has transparency, else `jpeg`.",
+        "and `alpha.png`; `psd` has the layers Background, Shadow and Subject; "
+        "`auto` is `png` if the result has transparency, else `jpeg`.",
     )
     quality: int = Field(
         90, ge=1, le=100, description="Quality of `webp-lossy`, `avif`, `jpeg` and `zip`."
@@ -202,8 +203,10 @@ class RemovalOptions(BaseModel):
             raise InvalidOption("layers are lossless: leave out max_bytes")
         if self.margin.text != "0" and not self.crop:
             raise InvalidOption("margin needs crop=true")
-        if self.output == "matte" and (self.background is not None or self.format == "zip"):
-            raise InvalidOption("a matte has no colours: leave out background and zip")
+        if self.output == "matte" and (
+            self.background is not None or self.format in ("zip", "psd")
+        ):
+            raise InvalidOption("a matte has no colours: leave out background, zip and psd")
         if self.output == "layers" and (
             self.background is not None or self.format not in ("png", "zip")
         ):

@@ -153,11 +153,11 @@ class Engine:
             log.exception("the model does not load")
             return self._fail(f"the model does not load: {error}")
         self.metrics.name_model(name=self.predictor.name, device=self.device, licence=self.licence)
-        if self.state is State.LOADING:
-            self.state = State.READY
-            if self.on_ready is not None:
-                self.on_ready()
         try:
+            if self.state is State.LOADING:
+                self.state = State.READY
+                if self.on_ready is not None:
+                    self.on_ready()
             await self.worker.run()
         except (RmbgError, TimeoutError) as error:
             return self._fail(str(error))

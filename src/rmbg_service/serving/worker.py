@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-import numpy as np
-
 from rmbg_service.diagnostics.quality import Quality, measure_quality, require_quality
 from rmbg_service.errors import (
     DeviceFailure,
@@ -20,7 +18,7 @@ from rmbg_service.errors import (
     OutOfMemory,
     RmbgError,
 )
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.predictor import Predictor, require_matte
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.fair_share import FairQueue, FairShare
 from rmbg_service.serving.job import Job
@@ -211,10 +209,12 @@ class Worker:
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._thread, self._predict, inputs)
-        done, _ = await asyncio.wait({call}, timeout=self._settings.predict_timeout_s)
-        if not done:
-            limit = self._settings.predict_timeout_s
-            raise TimeoutError(f"a prediction took longer than {limit:g} s")
+        limit_s = self._settings.predict_timeout_s
+        await asyncio.wait({call}, timeout=limit_s / 2)
+        if not call.done():  # while the process is suspended, no more than one half can pass
+            await asyncio.wait({call}, timeout=limit_s / 2)
+        if not call.done():
+            raise TimeoutError(f"a prediction took longer than {limit_s:g} s")
         seconds = time.perf_counter() - started
         for job in {entry.job for entry in batch}:
             job.timings.add("predict", seconds)
@@ -273,26 +273,6 @@ class Worker:
             raise DeviceFailure(
                 "{count} jobs in a row ran out of device memory", count=_MAX_OOM_IN_A_ROW
             )
-
-
-def require_matte(matte: object, size: tuple[int, int]) -> None:
-    """Raise `InferenceError` unless `matte` is an array `size` of float32 in [0, 1]."""
-    if not isinstance(matte, np.ndarray):
-        raise InferenceError("expected a matte, got {found}", found=type(matte).__name__)
-    if matte.shape != size or matte.dtype != np.float32:
-        raise InferenceError(
-            "expected a matte {size} float32, got {shape} {dtype}",
-            size=size,
-            shape=matte.shape,
-            dtype=matte.dtype,
-        )
-    low, high = float(matte.min()), float(matte.max())
-    if not (low >= 0 and high <= 1):  # also false for NaN
-        raise InferenceError(
-            "expected a matte in [0, 1], got values from {low:.3g} to {high:.3g}",
-            low=low,
-            high=high,
-        )
 
 
 def _still_wanted(entry: _Entry) -> bool:

@@ -14,7 +14,7 @@ BODY_BYTES = 40_000_000
 """The default limit of a request body."""
 
 _PARSING_COPIES = 3  # of a body: base64 without escapes, without blanks, what it decodes to
-_PIXEL_FACTOR = 3  # some formats count double, with a border around
+_PIXEL_FACTOR = 3  # a PSD; others count double, some with a border around
 _PROCESS_BYTES = 600_000_000  # the process with the embedded model, and the system around it
 _BODIES_SHARE = 0.25  # of the memory for jobs
 _MIN_PIXELS = 12_000_000  # a photo of a phone

@@ -108,6 +108,7 @@ export class Brush extends EventTarget {
     this.painting.on = false;
     this.viewer.edit(null);
     this.draw();
+    this.album.changed(); // the tools of the result are back
     if (picture.madeWith === "") this.runner.start([picture]);
   }
 

@@ -166,6 +166,7 @@ export default {
   "format.png": "lossless",
   "format.webp": "small, slightly lossy",
   "format.jpeg": "smallest, without transparency",
+  "format.psd": "layers and a mask, for Photoshop",
   "format.matte-name": "Matte",
   "format.matte": "the alpha channel in grey",
   "format.layers-name": "Layers",

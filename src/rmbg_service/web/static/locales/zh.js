@@ -153,6 +153,7 @@ export default {
   "format.png": "无损",
   "format.webp": "体积小，画质略有损失",
   "format.jpeg": "体积最小，不支持透明",
+  "format.psd": "分层，主体带蒙版，可用 Photoshop 编辑",
   "format.matte-name": "蒙版",
   "format.matte": "透明通道的灰度图",
   "format.layers-name": "图层",
