@@ -7,8 +7,8 @@
     |  |- MalformedRequest        400
     |  |  |- InvalidOption              (also a ValueError: pydantic collects them)
     |  |- RemoveBgError           400  (of the remove.bg API only; api/removebg/errors.py)
-    |  |- FetchRefused            400  (the URL; api/url_fetch.py)
-    |  |- FetchFailed             400  (what is behind the URL; api/url_fetch.py)
+    |  |- FetchRefused            400  (the URL; url_fetch.py)
+    |  |- FetchFailed             400  (what is behind the URL; url_fetch.py)
     |  |- PathRefused                  (outside the folders of an agent; mcp/folders.py)
     |  |- Unauthorized            401
     |  |- NotFound                404

@@ -241,6 +241,8 @@ def test_a_matte_and_strokes_of_ones_own(photos: Path, tmp_path: Path) -> None:
         (["-", "-o", "folder"], "name with a suffix"),
         (["a.png", "--watch"], "--watch is for folders"),
         (["a.png", "--poll"], "--poll is for --watch"),
+        (["a.mp4", "-o", "b.webm", "--poll"], "--poll is for --watch"),
+        (["none.png", "--background-image", "none.png", "--actors", "2"], "are for --ray"),
         (["a.png", "--quality", "0"], "--quality"),
         (["a.png", "--parallel", "3"], "--parallel is for --server"),
         (["a.png", "--server", "http://x", "--model", "u2netp"], "--model"),

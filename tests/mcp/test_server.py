@@ -15,7 +15,6 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 from PIL import Image
 
-from rmbg_service.api.url_fetch import Fetcher, FetchRefused
 from rmbg_service.batch.removers.local import local_remover
 from rmbg_service.errors import ConfigurationError, InferenceError
 from rmbg_service.mcp.folders import Folders
@@ -23,6 +22,7 @@ from rmbg_service.mcp.server import cutout_server
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
+from rmbg_service.url_fetch import Fetcher, FetchRefused
 from tests.fakes import FakeFetcher, FakePredictor, picture_bytes
 
 URL = "https://pictures.example/a.png"

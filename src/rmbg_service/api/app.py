@@ -26,12 +26,12 @@ from rmbg_service.api.removebg import errors as removebg_errors
 from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
 from rmbg_service.api.removebg.routes import removebg_router
 from rmbg_service.api.request_record import InFlight, RequestRecord
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings, load_settings
+from rmbg_service.url_fetch import Fetcher
 from rmbg_service.web.page import page_router
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.system.extras import missing_extra
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,7 @@ class Manifest:
 
     def __init__(self, store: Store) -> None:
         if find_spec("pyarrow") is None:
-            raise ConfigurationError(
-                "the manifest needs pyarrow: pip install 'rmbg-service[cloud]'"
-            )
+            raise missing_extra("cloud", "the manifest")
         self._store = store
         self._lock = threading.Lock()
         self._rows: list[Row] = []

@@ -1,7 +1,6 @@
 """`rmbg-service remove -`: one image from stdin to stdout or a file."""
 
 import asyncio
-import signal
 import sys
 
 import typer
@@ -10,13 +9,11 @@ from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
 from rmbg_service.system.atomic import atomic_write
-from rmbg_service.system.exit import exit_now
+from rmbg_service.system.exit import INTERRUPTED, exit_now
 
 
 def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     """Process one image from stdin to stdout or the output file."""
-    if len(batch.inputs) > 1 or batch.watch or batch.as_json:
-        raise typer.BadParameter("- must be the only input, without --watch and --json")
     if to_stdout and sys.stdout.isatty():
         raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
     if not to_stdout and not batch.target.is_file:
@@ -35,7 +32,7 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     except RemoverFailed as error:
         raise ConfigurationError(str(error)) from None
     except KeyboardInterrupt:
-        exit_now(128 + signal.SIGINT)
+        exit_now(INTERRUPTED)
     if to_stdout:
         sys.stdout.buffer.write(result)
         sys.stdout.buffer.flush()

@@ -21,6 +21,7 @@ from rmbg_service.cluster.attempts import MAX_ATTEMPTS, Attempts
 from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.serving.logs import silence_libraries
 from rmbg_service.settings import Settings
 
 _READERS = 8
@@ -77,6 +78,7 @@ class RemovalActor:
     """
 
     def __init__(self, work: Work) -> None:
+        silence_libraries()
         self._work = work
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

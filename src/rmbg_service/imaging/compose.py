@@ -21,10 +21,11 @@ _Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
 def draw(cutout: Cutout, layout: Layout) -> Cutout:
-    """The cutout on the canvas of `layout`; what lies outside the picture is transparent.
+    """The cutout on the canvas of `layout`; what lies outside the image is transparent.
 
-    A painted shadow is drawn beside it, also beyond the picture. Without a change of size the
-    pixels stay as they are. Only what comes to lie on the canvas is resized.
+    The subject's own shadow moves with it, in a layer of its own. A painted one is drawn here, also
+    beyond the image. Without a change of size the pixels stay as they are. Only what comes to lie
+    on the canvas is resized.
     """
     width, height, factor = layout.width, layout.height, layout.factor
     seen = cutout.visible or Box(0, 0, *cutout.size)  # the faint end of a shadow is beyond its box
@@ -89,7 +90,10 @@ def paste_back(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:
 
 
 def on_colour(cutout: Cutout, colour: Colour) -> Cutout:
-    """The cutout and its shadow over a plain colour in sRGB, which may be transparent itself."""
+    """The cutout over its shadow over a plain colour in sRGB: one layer, without a shadow.
+
+    If the colour is transparent itself, so is the result where there is no subject or shadow.
+    """
     return over(cutout, plain_backdrop(cutout, colour))
 
 

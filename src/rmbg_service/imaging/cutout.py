@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -172,8 +171,18 @@ class Cutout:
         Path(path).write_bytes(self.png())
 
     def to_pil(self) -> Image.Image:
-        """The cutout as a Pillow image of mode RGBA, RGB 0 where alpha is 0."""
-        return Image.open(BytesIO(self.png()))
+        """The cutout, on its shadow, as a Pillow image of mode RGBA, RGB 0 where alpha is 0."""
+        flat = self.with_shadow()
+        image = Image.fromarray(flat.rgba())
+        if flat.icc is not None:
+            image.info["icc_profile"] = flat.icc
+        return image
+
+    def rgba(self) -> NDArray[np.uint8]:
+        """The subject alone, `(H, W, 4)` uint8 with straight alpha; RGB is 0 where alpha is 0."""
+        rgba = np.dstack([self.rgb, self.alpha])
+        rgba.view(np.uint32)[self.alpha == 0] = 0
+        return rgba
 
 
 def box_of(alpha: NDArray[np.uint8], threshold: int) -> Box | None:

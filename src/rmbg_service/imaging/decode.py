@@ -29,9 +29,6 @@ from rmbg_service.imaging.probe import read_header
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.imaging.tiff_pixels import decode_tiff
 
-# Or OpenCV would write to stderr about every broken file.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
 _PNG_DEPTH = 24  # where a PNG says how many bits a sample has
 
 

@@ -1,6 +1,5 @@
 """The pixels of a TIFF: by libtiff or tifffile, and only of layouts that have been checked."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
@@ -18,8 +17,6 @@ from rmbg_service.imaging.formats.tiff import Layout, read_layout
 from rmbg_service.imaging.formats.webp import read_webp
 from rmbg_service.imaging.pillow_pixels import Samples, samples_of
 from rmbg_service.messages import Message
-
-logging.getLogger("tifffile").disabled = True  # it would tell of every odd file
 
 Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
 

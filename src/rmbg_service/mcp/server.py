@@ -13,7 +13,6 @@ from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from rmbg_service import __version__
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.batch.outputs import format_of
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.errors import ClientError, RmbgError
@@ -23,6 +22,7 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import read_bounded
+from rmbg_service.url_fetch import Fetcher
 from rmbg_service.validation import explained
 
 _MAX_IMAGES = 200

@@ -20,7 +20,7 @@ from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import Matte, ModelInput
 
 # Read when the library is loaded; without it ONNX Runtime reports its use to Microsoft.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import av
-import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -18,13 +17,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
+from rmbg_service.imaging.bleed import extend_colours
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.types import Alpha, RgbImage
 from rmbg_service.video.audio import CopiedAudio, EncodedAudio
 from rmbg_service.video.reader import AudioPacket, Clip
-
-BLOCK_PX = 16
-"""How far a block of a codec reaches over the edge of the subject."""
 
 
 class Writer(Protocol):
@@ -191,20 +187,6 @@ class FileWriter:
         """See `Writer.pass_audio`."""
         if self._audio is not None:
             self._container.mux(self._audio.take(packet))
-
-
-def extend_colours(rgb: RgbImage, alpha: Alpha) -> RgbImage:
-    """`rgb` `(H, W, 3)` uint8 with the subject's colours extended into the transparent area.
-
-    Video codecs store colour in blocks and at half resolution, so a hard step to black at alpha 0
-    would darken the edge of the subject. The extension is a mean weighted by alpha, `BLOCK_PX` px
-    wide and black beyond: it holds nothing of the old background.
-    """
-    weight = alpha.astype(np.float32)
-    size = (2 * BLOCK_PX + 1, 2 * BLOCK_PX + 1)
-    total = cv2.boxFilter(weight, -1, size, normalize=False)[..., None]
-    near = cv2.boxFilter(rgb * weight[..., None], -1, size, normalize=False) / np.maximum(total, 1)
-    return np.where((alpha == 0)[..., None], near, rgb).astype(np.uint8)
 
 
 class _Palette:

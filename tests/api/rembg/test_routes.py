@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from rmbg_service.api.rembg.parameters import SAME_MODELS, RembgParameters
-from rmbg_service.api.url_fetch import FetchFailed, FetchRefused
 from rmbg_service.errors import BodyTooLarge, InferenceError
 from rmbg_service.models.catalog import find
+from rmbg_service.url_fetch import FetchFailed, FetchRefused
 from tests.fakes import FakeFetcher, FakePredictor, picture_bytes, serving
 
 PATH = "/api/remove"

@@ -8,6 +8,7 @@ from rmbg_service.api.native.response import RemovalResponse
 from rmbg_service.api.schemas import (
     BINARY,
     EXAMPLE_IMAGE,
+    RETRY_AFTER,
     Schema,
     Schemas,
     model_schema,
@@ -109,12 +110,6 @@ _LANGUAGE = {
         "description": "The language of `title` and `detail`.",
     }
 }
-_RETRY = {
-    "Retry-After": {
-        "schema": {"type": "integer", "minimum": 1},
-        "description": "Seconds after which to try again.",
-    }
-}
 _RESULT_HEADERS = {
     "Server-Timing": "Milliseconds in each stage.",
     "X-RMBG-Box": "left,top,width,height of the subject, in px.",
@@ -159,7 +154,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {encoder.media_type: {"schema": BINARY} for encoder in ENCODERS.values()},
     },
     **{
-        status: problem(description, _RETRY if status in (429, 503) else None)
+        status: problem(description, RETRY_AFTER if status in (429, 503) else None)
         for status, description in _ERRORS.items()
     },
 }

@@ -12,9 +12,9 @@ from rmbg_service.api.body.forms import multipart_fields
 from rmbg_service.api.body.reading import content_type, parse_body, read_body
 from rmbg_service.api.execution import RemovalRequest, fetch_image
 from rmbg_service.api.rembg.parameters import RembgParameters
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.serving.fair_pool import FairPool
+from rmbg_service.url_fetch import Fetcher
 from rmbg_service.validation import with_name
 
 _FILE = "file"

@@ -10,12 +10,12 @@ from starlette.responses import Response
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.rembg import request as wire
-from rmbg_service.api.rembg.description import PARAMETERS, REQUEST_BODY, RESPONSES
+from rmbg_service.api.rembg.description import QUERY, REQUEST_BODY, RESPONSES, URL_QUERY
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import StreamedResponse
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
+from rmbg_service.url_fetch import Fetcher
 
 PATH = "/api/remove"
 
@@ -29,7 +29,7 @@ def rembg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         dependencies=guarded(Guard()),
         response_class=Response,
         responses=RESPONSES,
-        openapi_extra={"parameters": PARAMETERS},
+        openapi_extra={"parameters": URL_QUERY},
     )
     async def rembg_url(request: Request) -> Response:
         """Remove the background of the image behind a URL, as rembg does."""
@@ -47,7 +47,7 @@ def rembg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         dependencies=guarded(Guard()),
         response_class=Response,
         responses=RESPONSES,
-        openapi_extra={"requestBody": REQUEST_BODY},
+        openapi_extra={"parameters": QUERY, "requestBody": REQUEST_BODY},
     )
     async def rembg_file(request: Request) -> Response:
         """Remove the background of the image in the form, as rembg does."""

@@ -15,11 +15,11 @@ from rmbg_service.api.body.reading import content_type, parse_body, read_body
 from rmbg_service.api.execution import RemovalRequest, fetch_image
 from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
-from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.removal.attachments import Files
 from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.settings import RemoveBgSize
+from rmbg_service.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.validation import in_words
 
 _SOURCES = ("image_file", "image_file_b64", "image_url")

@@ -16,10 +16,10 @@ from rmbg_service.api.removebg.description import ACCOUNT_RESPONSES, REQUEST_BOD
 from rmbg_service.api.removebg.errors import rate_headers
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import Base64Text, StreamedResponse
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.types import Box
+from rmbg_service.url_fetch import Fetcher
 
 PREFIX = "/v1.0/"
 _REMOVEBG = "/v1.0/removebg"

@@ -1,4 +1,4 @@
-"""Pictures by URL, without letting anyone use the service to reach what only it can reach.
+"""Images by URL, without letting anyone use the service to reach what only it can reach.
 
 The defence against server-side request forgery (CWE-918): a host is resolved once, every address it
 has must be a public one, and the connection goes to the very addresses that were checked, so that a
