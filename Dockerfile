@@ -34,7 +34,7 @@ COPY --from=requirements /build/requirements.txt ./
 RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt \
     && /opt/venv/bin/pip uninstall --yes pip
 
-# ONNX files run on the GPU, too: the two builds of ONNX Runtime share files, so this one alone.
+# With RMBG_ONNX_PROVIDER=cuda, ONNX files run on the GPU. The two builds of ONNX Runtime share files.
 FROM torch-cuda AS dependencies-cuda
 COPY --from=requirements /build/requirements.txt ./
 RUN sed -i 's/^onnxruntime>/onnxruntime-gpu>/' requirements.txt \

@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
 
-.PHONY: help serve test fuzz hostile check lint format openapi picture bench lock hooks dev dist sbom clean
+.PHONY: help serve test fuzz hostile check lint format openapi picture bench lock hooks dev dist sbom image-test clean
 
 help: ## List these targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -72,10 +72,14 @@ dist: $(READY_DEV) ## Build source and wheel into dist/; with TAG=v1.2.3 the ver
 	$(BIN)/uv build --quiet --out-dir dist
 	$(BIN)/uvx --quiet twine@7.0.0 check --strict dist/*.whl dist/*.tar.gz
 
-sbom: $(READY_DEV) ## List what an installation brings, as CycloneDX in sbom.cdx.json
+sbom: $(READY_DEV) ## List what an installation brings, the model included, as CycloneDX in sbom.cdx.json
 	$(BIN)/uv pip compile pyproject.toml --quiet --extra video --extra mcp --constraints constraints.txt --no-annotate \
 	  | $(BIN)/uvx --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements - --pyproject pyproject.toml \
 	      --output-reproducible --output-file sbom.cdx.json
+	$(BIN)/python scripts/sbom.py sbom.cdx.json
+
+image-test: $(READY_DEV) ## Build the CPU image and try it; as root, with podman, in 5 minutes
+	$(BIN)/pytest -s tests/container_image.py
 
 clean: ## Remove .venv and what the tools leave behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist sbom.cdx.json \

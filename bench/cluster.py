@@ -6,7 +6,8 @@
 Everything runs on this machine, on the loopback interface: moto's server, the cluster, the command.
 `faults` exits with 1 if a good photo is not in the output exactly once, as the local run makes it,
 or if the failures are not the broken photos. `speed` counts from the start of the command and, for
-the steady rate, from the first finished photo.
+the steady rate, from the first finished photo; CPU seconds are those of the command and the
+cluster, without the S3 server.
 """
 
 import argparse
@@ -15,11 +16,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, Self
 
+import psutil
 from tests.ray_cluster import running_cluster, workers
 from tests.s3 import running_s3
 
@@ -123,24 +126,65 @@ def faults() -> int:
     return 0 if fine else 1
 
 
+class CpuSeconds:
+    """CPU seconds of this process's children and theirs, those that have ended included."""
+
+    def __init__(self) -> None:
+        self._seen: dict[psutil.Process, float] = {}
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Begin to count."""
+        self._sample()
+        self._before = self._sum()
+        self._sampling = threading.Thread(target=self._go_on)
+        self._sampling.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, and set `used`."""
+        self._stopped.set()
+        self._sampling.join()
+        self._sample()
+        self.used = self._sum() - self._before
+
+    def _go_on(self) -> None:
+        while not self._stopped.wait(0.5):
+            self._sample()
+
+    def _sample(self) -> None:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                self._seen[process] = sum(process.cpu_times()[:2])
+
+    def _sum(self) -> float:
+        return sum(self._seen.values())
+
+
+def timed(name: str, count: int, *arguments: str) -> None:
+    """Print the row of a run."""
+    started = time.monotonic()
+    with CpuSeconds() as cpu, command(*arguments) as process:
+        times = [time.monotonic() for _ in lines(process)]
+        process.wait()
+    assert len(times) == count
+    total, steady = times[-1] - started, (count - 1) / (times[-1] - times[0])
+    print(f"| {name} | {count} | {total:.1f} | {steady:.2f} | {cpu.used:.0f} |", flush=True)
+
+
 def speed(count: int, size: tuple[int, int]) -> int:
     photo = picture(*size)
-    print("| | photos | seconds in all | photos/s after the first |")
-    print("|---|---|---|---|", flush=True)
-    with running_s3("photos", "here", "one", "two") as files, running_cluster(NODES) as cluster:
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    print("| | photos | seconds in all | photos/s after the first | CPU seconds |")
+    print("|---|---|---|---|---|", flush=True)
+    with running_s3("photos", "here", "one", "two") as files:
         for number in range(count):
             files.pipe_file(f"photos/{number}.jpg", photo)
-        ray = ["--ray", cluster.address, "--actors"]
-        for name, bucket, more in [
-            ("local", "here", []),
-            ("Ray, 1 actor", "one", [*ray, "1"]),
-            ("Ray, 2 actors", "two", [*ray, "2"]),
-        ]:
-            started = time.monotonic()
-            with command("s3://photos", "-o", f"s3://{bucket}", *more) as process:
-                times = [time.monotonic() for _ in lines(process)]
-            total, steady = times[-1] - started, (count - 1) / (times[-1] - times[0])
-            print(f"| {name} | {count} | {total:.1f} | {steady:.2f} |", flush=True)
+        timed("local", count, "s3://photos", "-o", "s3://here")
+        with running_cluster(NODES) as cluster:
+            ray = ["--ray", cluster.address, "--actors"]
+            timed("Ray, 1 actor", count, "s3://photos", "-o", "s3://one", *ray, "1")
+            timed("Ray, 2 actors", count, "s3://photos", "-o", "s3://two", *ray, "2")
     return 0
 
 

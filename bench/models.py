@@ -3,12 +3,15 @@
     python bench/models.py                                      # both backbones, 1024, this CPU
     python bench/models.py --backbone swin_v1_l --forms fused:fp32 fused:bf16 --rounds 3
 
+    python bench/models.py --backbone swin_v1_t --forms fused:fp32 fused:bf16 --onnx swin_t.onnx
+
 The weights are random (speed does not depend on them), so nothing is downloaded. The forms take
 turns within each round, and the figures are medians of rounds. On a busy machine, read the ratio of
 CPU times with `--threads 1`: threads that wait for one another suffer most. Every form
 runs in a process of its own, whose peak resident memory is that of loading and running it, and
 ratios and errors are against the first form. bfloat16 is measured if the CPU has instructions for
-it. For GPUs there is bench/gpu.py.
+it. For GPUs there is bench/gpu.py. Graphs from bench/export_onnx.py run on ONNX Runtime, whose
+threads do not spin while they wait, as in the service.
 """
 
 import argparse
@@ -19,8 +22,10 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple
 
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -34,15 +39,35 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Form(NamedTuple):
-    """What is measured: which network, in which number format."""
+    """What is measured: a network in a number format, or an ONNX graph of the plain one."""
 
     fused: bool
     dtype: str = "fp32"
+    onnx: Path | None = None
 
     @property
     def label(self) -> str:
         """Its name in the tables."""
+        if self.onnx is not None:
+            return self.onnx.stem
         return f"{'fused' if self.fused else 'plain'} {self.dtype}"
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX graph on the CPU as a module."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        super().__init__()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers = ["CPUExecutionProvider"]
+        self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised RGB `(1, 3, H, W)` to logits `(1, 1, H, W)`."""
+        (logits,) = self.session.run(None, {"image": image.numpy()})
+        return torch.from_numpy(logits)
 
 
 def random_network(backbone: str) -> BiRefNet:
@@ -63,8 +88,10 @@ def random_network(backbone: str) -> BiRefNet:
     return model
 
 
-def prepare(form: Form, backbone: str) -> nn.Module:
+def prepare(form: Form, backbone: str, threads: int) -> nn.Module:
     """The network of a form, ready to be called."""
+    if form.onnx is not None:
+        return OnnxNetwork(form.onnx, threads)
     plain = random_network(backbone)
     if not form.fused:
         return nn.Module.to(plain, DTYPES[form.dtype])
@@ -91,7 +118,7 @@ def timed(model: nn.Module, x: Tensor) -> tuple[float, Tensor]:
 def serve(pipe: Connection, form: Form, backbone: str, size: int, threads: int) -> None:
     """In a process of its own: time a call for each message, then send the peak memory."""
     torch.set_num_threads(threads)
-    model, x = prepare(form, backbone), picture(form, size)
+    model, x = prepare(form, backbone, threads), picture(form, size)
     while pipe.recv():
         start = time.process_time()
         seconds, matte = timed(model, x)
@@ -219,12 +246,17 @@ def main() -> None:
         metavar="FORM",
         help="plain:fp32, fused:fp32, fused:bf16 (by default all that this CPU computes)",
     )
+    parser.add_argument(
+        "--onnx", nargs="*", default=[], type=Path, help="graphs of the backbone and size, too"
+    )
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
+    graphs = [Form(fused=False, onnx=path) for path in args.onnx]
     for backbone in args.backbone:
-        compare(args.forms or default_forms(), backbone, args.size, args.rounds, args.threads)
+        forms = [*(args.forms or default_forms()), *graphs]
+        compare(forms, backbone, args.size, args.rounds, args.threads)
 
 
 if __name__ == "__main__":

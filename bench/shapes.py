@@ -32,7 +32,7 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict_passes
 from rmbg_service.removal.pipeline import cut_out, restrict
 from rmbg_service.removal.result import encode, reserved_pixels
-from rmbg_service.settings import BYTES_PER_PIXEL
+from rmbg_service.system.memory_budget import BYTES_PER_PIXEL
 from rmbg_service.system.resources import resident_bytes
 
 MAX_SIDE = 65_500
@@ -59,6 +59,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "webp out": ("PNG RGBA", {"format": "webp"}),
     "webp-lossy out": ("PNG RGBA", {"format": "webp-lossy"}),
     "avif out": ("PNG RGBA", {"format": "avif"}),
+    "psd out, shadow, on a colour": (
+        "PNG RGBA",
+        {"format": "psd", "shadow": "drop", "background": "red"},
+    ),
     "webp in": ("WEBP RGBA", {}),
     "tiff in, keep shadow": ("TIFF RGBA", {"shadow": "keep"}),
     "cmyk in": ("JPEG CMYK", {}),

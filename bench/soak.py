@@ -2,27 +2,33 @@
 
     python -m bench.soak --requests 10000              # the embedded model
     python -m bench.soak --requests 60000 --instant    # a predictor that takes no time
+    python -m bench.soak --requests 1000000 --minutes 480
 
 Clients of several kinds work side by side, each kind from an address of its own: good ones with all
-sorts of options over the three APIs, broken files, files that declare too much, slow uploads,
-clients that leave, and pages that poll. At the end it is checked that
+sorts of options over the three APIs, which wait after a 429, others with broken files or files that
+declare too much, which do not, slow uploads, clients that leave, and pages that poll. At the end it
+is checked that
 
 - every request got one answer of those that its kind may get, and the service had no error,
 - the metrics count as many requests as the clients sent,
-- no job, pixel or thread is in use, and open files are as many as before,
+- no job, pixel or thread is in use, and there are no more open files and threads than before,
 - resident memory is within 5% of what it was after the first tenth.
 """
 
 import argparse
 import asyncio
+import math
 import multiprocessing
 import random
+import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from io import BytesIO
+from itertools import takewhile
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 import httpx
 import numpy as np
@@ -41,6 +47,9 @@ from rmbg_service.settings import Settings
 
 NATIVE, REMOVE_BG, REMBG = "/api/remove-bg", "/v1.0/removebg", "/api/remove"
 BUSY = {429}
+MAX_PAUSE_S = 2.0
+TIMEOUT_S = 200.0
+"""Of a job, so that on a busy machine none is late."""
 RAW = {"Content-Type": "application/octet-stream"}
 OPTIONS: list[dict[str, str]] = [
     {},
@@ -68,6 +77,13 @@ def photo(rng: np.random.Generator, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def oversized() -> bytes:
+    """A small file that declares 900 megapixels."""
+    buffer = BytesIO()
+    Image.new("1", (30_000, 30_000)).save(buffer, "TIFF", compression="group4")
+    return buffer.getvalue()
+
+
 class Clients:
     """Sends requests of every kind and notes each answer."""
 
@@ -76,9 +92,11 @@ class Clients:
         rng = np.random.default_rng(seed)
         kinds = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
         self.photos = [photo(rng, kinds[i % len(kinds)]) for i in range(60)]
+        self.oversized = oversized()  # made once: a client that is late loses its connection
         self.url = url
         self.host, _, port = url.removeprefix("http://").partition(":")
         self.port = int(port)
+        self.sent = 0
         self.answers: Counter[tuple[str, int]] = Counter()
         self.wrong: list[str] = []
         self.removals = 0
@@ -86,7 +104,7 @@ class Clients:
         self.https = {
             kind: httpx.AsyncClient(
                 base_url=url,
-                timeout=120,
+                timeout=2 * TIMEOUT_S,
                 transport=httpx.AsyncHTTPTransport(
                     local_address=f"127.0.0.{2 + i}", limits=httpx.Limits(max_connections=64)
                 ),
@@ -105,7 +123,11 @@ class Clients:
             "leaving": self.leaving,
             "polling": self.polling,
         }
-        await kinds[kind]()
+        self.sent += 1
+        try:
+            await kinds[kind]()
+        except (OSError, httpx.TransportError) as error:
+            self.note(kind, 0, set(), f"no response: {error!r}")
 
     def note(self, kind: str, status: int, allowed: set[int], what: str) -> None:
         """Count an answer, and complain of one that is not `allowed`."""
@@ -116,12 +138,10 @@ class Clients:
     async def post(self, kind: str, allowed: set[int], path: str, **request: object) -> None:
         """Send a removal request."""
         self.removals += 1
-        try:
-            answer = await self.https[kind].post(path, **request)  # type: ignore[arg-type]
-        except httpx.TransportError as error:
-            self.note(kind, 0, set(), f"{path}: {error!r}")
-            return
+        answer = await self.https[kind].post(path, **request)  # type: ignore[arg-type]
         self.note(kind, answer.status_code, allowed, f"{path}: {answer.text[:200]}")
+        if kind == "good" and answer.status_code == 429:
+            await asyncio.sleep(min(float(answer.headers["retry-after"]), MAX_PAUSE_S))
 
     async def good(self) -> None:
         """An ordinary request, over one of the APIs."""
@@ -160,9 +180,7 @@ class Clients:
 
     async def huge(self) -> None:
         """A file that declares more pixels than are accepted."""
-        buffer = BytesIO()
-        Image.new("1", (30_000, 30_000)).save(buffer, "TIFF", compression="group4")
-        await self.post("huge", {413, 422} | BUSY, NATIVE, content=buffer.getvalue(), headers=RAW)
+        await self.post("huge", {413, 422} | BUSY, NATIVE, content=self.oversized, headers=RAW)
 
     def request_of(self, data: bytes) -> bytes:
         """A request as it goes over the wire."""
@@ -217,25 +235,32 @@ class Clients:
 
 def serve(pipe: Connection, instant: bool) -> None:
     """In a process of its own: the service, with the embedded model or none."""
-    settings = Settings(port=0, log_format="json")
+    settings = Settings(port=0, log_format="json", request_timeout_s=TIMEOUT_S)
     predictor: Predictor = FakePredictor() if instant else select_predictor(settings)
     app = create_app(settings, predictor)
     config = uvicorn.Config(
         app,
         http=BoundedProtocol,
-        host="127.0.0.1",
-        port=0,
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app.state.engine.on_ready = lambda: pipe.send(listener.getsockname()[1])
+        uvicorn.Server(config).run(sockets=[listener])
 
-    def ready() -> None:
-        pipe.send(server.servers[0].sockets[0].getsockname()[1])
 
-    app.state.engine.on_ready = ready
-    server.run()
+class Footprint(NamedTuple):
+    """What a process holds."""
+
+    resident_bytes: int
+    files: int
+    threads: int
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> "Footprint":
+        """That of a process now."""
+        return cls(process.memory_info().rss, process.num_fds(), process.num_threads())
 
 
 def metrics(url: str) -> dict[str, float]:
@@ -247,24 +272,28 @@ def metrics(url: str) -> dict[str, float]:
     return values
 
 
-async def soak(clients: Clients, requests: int, at_once: int, process: psutil.Process) -> int:
-    """Send all requests; resident bytes after the first tenth."""
-    started, after_a_tenth = time.monotonic(), 0
-    left = iter(range(requests))
+async def soak(
+    clients: Clients, requests: int, limit_s: float, at_once: int, process: psutil.Process
+) -> Footprint:
+    """Send all requests, or as many as the time allows; the footprint after the first tenth."""
+    started = time.monotonic()
+    early: Footprint | None = None
+    numbers = takewhile(lambda _: time.monotonic() < started + limit_s, range(requests))
 
     async def client() -> None:
-        nonlocal after_a_tenth
-        for number in left:
+        nonlocal early
+        for number in numbers:
             await clients.one()
-            if number == requests // 10:
-                after_a_tenth = process.memory_info().rss
+            seconds = time.monotonic() - started
+            if early is None and (number >= requests // 10 or seconds >= limit_s / 10):
+                early = Footprint.of(process)
             if number % 1000 == 999:
-                rate = number / (time.monotonic() - started)
+                rate = number / seconds
                 print(f"{number + 1} requests, {rate:.0f}/s", file=sys.stderr, flush=True)
 
     await asyncio.gather(*(client() for _ in range(at_once)))
     await clients.close()
-    return after_a_tenth
+    return early or Footprint.of(process)
 
 
 def main() -> int:
@@ -272,6 +301,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="end after so many")
     parser.add_argument("--clients", type=int, default=24, help="at a time")
     parser.add_argument("--instant", action="store_true", help="a predictor that takes no time")
     parser.add_argument("--seed", type=int, default=0)
@@ -283,36 +313,38 @@ def main() -> int:
     url = f"http://127.0.0.1:{ours.recv()}"
     process = psutil.Process(child.pid)
     clients = Clients(url, args.seed)
-    files_before = process.num_fds()
+    before = Footprint.of(process)
     started = time.monotonic()
-    after_a_tenth = asyncio.run(soak(clients, args.requests, args.clients, process))
+    early = asyncio.run(soak(clients, args.requests, args.minutes * 60, args.clients, process))
     seconds = time.monotonic() - started
-    for _ in range(100):  # what clients that left have started comes to its end
-        after = metrics(url)
-        if not after["rmbg_inflight_jobs"]:
+    for _ in range(300):  # what clients that left have started comes to its end
+        counted, after = metrics(url), Footprint.of(process)
+        if not counted["rmbg_inflight_jobs"] and after.files <= before.files:
             break
         time.sleep(0.1)
-    resident, files = process.memory_info().rss, process.num_fds()
+    cpu_s = sum(process.cpu_times()[:2])
     child.terminate()
     child.join(60)
 
-    print(f"{args.requests} requests in {seconds:.0f} s, {args.requests / seconds:.0f}/s")
+    sent = clients.sent
+    print(f"{sent} requests in {seconds:.0f} s, {sent / seconds:.0f}/s; {cpu_s:.0f} CPU s")
     print("| kind | status | answers |\n|---|---|---|")
     for (kind, status), count in sorted(clients.answers.items()):
         print(f"| {kind} | {status or 'none'} | {count} |")
     checks = {
         "answers of another kind": len(clients.wrong),
-        "requests without an answer": args.requests - clients.answers.total(),
-        "removal requests not counted": clients.removals - int(after["rmbg_requests_total"]),
-        "jobs in flight": int(after["rmbg_inflight_jobs"]),
-        "pixels in flight": int(after["rmbg_inflight_pixels"]),
-        "stuck threads": int(after["rmbg_stuck_threads"]),
-        "open files more than before": max(0, files - files_before),
+        "requests without an answer": sent - clients.answers.total(),
+        "removal requests not counted": clients.removals - int(counted["rmbg_requests_total"]),
+        "jobs in flight": int(counted["rmbg_inflight_jobs"]),
+        "pixels in flight": int(counted["rmbg_inflight_pixels"]),
+        "stuck threads": int(counted["rmbg_stuck_threads"]),
+        "threads more than after a tenth": max(0, after.threads - early.threads),
+        "open files more than before": max(0, after.files - before.files),
     }
     for what, count in checks.items():
         print(f"{what}: {count}")
-    growth = resident / after_a_tenth - 1
-    print(f"memory: {after_a_tenth / 2**20:.0f} MiB after a tenth, {growth:+.1%} at the end")
+    growth = after.resident_bytes / early.resident_bytes - 1
+    print(f"memory: {early.resident_bytes / 2**20:.0f} MiB after a tenth, {growth:+.1%} at the end")
     for line in clients.wrong[:10]:
         print(line)
     return int(any(checks.values()) or growth > 0.05)

@@ -15,11 +15,11 @@ from PIL import Image
 from starlette.types import ASGIApp, Message
 
 from rmbg_service.api.app import create_app
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
+from rmbg_service.url_fetch import Fetcher
 
 pillow_heif.register_heif_opener()  # for tests that write HEIF through Pillow
 

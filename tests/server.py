@@ -1,7 +1,8 @@
 """A real server in a thread of this process, on a free port of the loopback interface."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,3 +44,11 @@ def running_server(predictor: Predictor, **settings: Any) -> Iterator[str]:
             predictor.gate.set()
         server.should_exit = True
         thread.join(30)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds, which is asked again and again."""
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)

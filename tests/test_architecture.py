@@ -1,6 +1,5 @@
 """The shape of the source: what `lint-imports` cannot say about modules and their tests."""
 
-import ast
 import re
 import runpy
 from graphlib import TopologicalSorter
@@ -20,7 +19,6 @@ MODULES = sorted(
 
 MAX_LINES = 300
 NEURAL_NETWORKS = "models/birefnet/"
-MIN_LINES = 30
 
 # A module has a test module of its own, or is tested through the front of its package.
 FRONTS = {
@@ -49,16 +47,12 @@ FRONTS = {
     "shadows": "shadows/test_cast.py",
     "video": "video/test_convert.py",
 }
-TESTS_OF_NO_PACKAGE = {"clients", "fuzz", "hostile", "web/browser"}
+TESTS_OF_NO_PACKAGE = {"clients", "faults", "fuzz", "hostile", "prometheus", "web/browser"}
 
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
     return grimp.build_graph("rmbg_service", cache_dir=None)
-
-
-def dotted(module: Path) -> str:
-    return ".".join(("rmbg_service", *module.with_suffix("").parts))
 
 
 def test_no_modules_import_each_other_in_a_circle(graph: grimp.ImportGraph) -> None:
@@ -70,18 +64,6 @@ def test_no_modules_import_each_other_in_a_circle(graph: grimp.ImportGraph) -> N
 def test_a_module_can_be_read_in_one_sitting(module: Path) -> None:
     lines = len((SOURCE / module).read_text("utf-8").splitlines())
     assert lines <= MAX_LINES or module.as_posix().startswith(NEURAL_NETWORKS)
-
-
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_module_is_more_than_one_small_function_used_once(
-    graph: grimp.ImportGraph, module: Path
-) -> None:
-    text = (SOURCE / module).read_text("utf-8")
-    functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
-    small = len(text.splitlines()) < MIN_LINES and len(functions) == 1
-    # A command has a module of its own, and so has what is tested on its own.
-    if small and module.parts[0] != "cli" and not has_own_tests(module):
-        assert len(graph.find_modules_that_directly_import(dotted(module))) > 1
 
 
 def has_own_tests(module: Path) -> bool:

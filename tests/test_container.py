@@ -1,4 +1,4 @@
-"""No container engine runs here; so what Dockerfile and compose name is checked to exist."""
+"""What Dockerfile and compose name exists; `make image-test` builds the image and runs it."""
 
 import json
 import re
@@ -44,21 +44,6 @@ def test_every_copied_path_exists_and_is_let_through() -> None:
         for source in line.split():
             assert (ROOT / source).exists()
             assert f"!{source}" in let_through.splitlines()
-
-
-def test_the_code_is_copied_after_everything_that_changes_less_often() -> None:
-    for target, base in (("cpu", "runtime"), ("cuda", "runtime-cuda")):
-        (stage,) = re.findall(rf"^FROM {base} AS {target}\n((?:COPY .+\n?)+)", DOCKERFILE, re.M)
-        assert re.findall(r"--from=(\S+)", stage) == [f"dependencies-{target}", "package"]
-    before_package = DOCKERFILE.partition(" AS package")[0]
-    assert "COPY src" not in before_package
-
-
-def test_every_installation_is_constrained() -> None:
-    installations = re.findall(r"pip install (.+?)(?:&&|\n(?! ))", DOCKERFILE, re.DOTALL)
-    assert len(installations) == 5
-    for options in installations:
-        assert "--constraint constraints.txt" in options or "--no-deps --prefix" in options
 
 
 def test_the_cuda_image_has_the_gpu_build_of_onnx_runtime_and_no_other() -> None:
@@ -167,7 +152,7 @@ def test_every_command_on_models_in_the_documents_exists(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     blocks = "\n".join(re.findall(r"```(?:sh|dockerfile)\n(.+?)```", text, re.DOTALL))
     lines = re.findall(r"rmbg-service models (\w+)(.*?)(?:&&|$)", blocks, re.MULTILINE)
-    assert {command for command, _ in lines} >= {"pull", "show", "check", "export", "import"}
+    assert {command for command, _ in lines} >= {"pull", "show", "export", "import"}
     for command, arguments in lines:
         assert CliRunner().invoke(commands, ["models", command, "--help"]).exit_code == 0
         for name in re.findall(r" ((?:RMBG|BiRefNet)\S*)", arguments):

@@ -161,6 +161,7 @@ def test_pods_are_probed_where_the_service_answers_and_may_finish() -> None:
     threads = min(4, int(CONTAINER["resources"]["limits"]["cpu"]))
     assert Settings(codec_threads=threads).peak_job_bytes + 1_000_000_000 < limit
     assert POD["enableServiceLinks"] is False  # RMBG_PORT=tcp://... stops the start
+    assert POD["shareProcessNamespace"] is True  # process 1 has no SIGTERM before its handler
 
 
 def test_prometheus_finds_the_pods_and_the_alerts() -> None:

@@ -1,6 +1,8 @@
 """What the documents say is there, is there; what is there, they say."""
 
 import re
+import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from rmbg_service.api.app import create_app
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
+from tests.chinese import HAN, flaws, prose
 from tests.fakes import FakePredictor
 
 ROOT = Path(__file__).parents[1]
@@ -114,8 +117,31 @@ def test_the_version_is_the_same_wherever_it_is_shown() -> None:
     assert released[0] == __version__
 
 
+def test_every_library_is_named_with_its_licence() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    extras = project["optional-dependencies"]
+    installed = [
+        *project["dependencies"],
+        *(each for name in extras for each in extras[name] if name != "dev"),
+    ]
+    rows = re.findall(r"^\| (.+) \| .+ \|$", text("THIRD_PARTY.md"), re.MULTILINE)
+    named = {
+        name for row in rows for name in re.sub(r"\(.*\)", "", row).replace(" ", "").split(",")
+    }
+    assert {re.split(r"[^\w.-]", each)[0] for each in installed} <= named
+
+
 def test_the_changelog_keeps_its_form() -> None:
     headings = re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.MULTILINE)
     assert headings[0] == "[Unreleased]"
     kinds = set(re.findall(r"^### (.+)$", text("CHANGELOG.md"), re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if "zh" in name])
+def test_the_chinese_pages_are_set_as_chinese_is(name: str) -> None:
+    shown = prose(text(name))
+    assert flaws(shown) == []
+    for line, after in pairwise(shown.splitlines()):
+        both = HAN.match(line[-1:]) and HAN.match(after)
+        assert not both, f"a line break in a paragraph is shown as a space: {after}"

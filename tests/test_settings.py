@@ -2,15 +2,10 @@ from typing import Any
 
 import pytest
 
-from rmbg_service.api.app import check_memory
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.settings import (
-    BYTES_PER_PIXEL,
-    RESULT_BYTES_PER_PIXEL,
-    WORKING_BYTES,
-    Settings,
-    load_settings,
-)
+from rmbg_service.settings import Settings, load_settings
+from rmbg_service.system import memory_budget
+from rmbg_service.system.memory_budget import LIMITS
 
 
 def test_the_environment_sets_lists_numbers_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,16 +48,33 @@ def test_a_misspelt_setting_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> N
         load_settings()
 
 
-def test_bounds_that_do_not_fit_into_memory_stop_the_start(
+@pytest.mark.parametrize(
+    ("gigabytes", "cpus", "limits"),
+    [
+        (2, 2, (5, 36_000_000, 36_000_000)),
+        (3.9, 4, (16, 89_000_000, 50_000_000)),
+        (5, 4, LIMITS),
+        (1000, 64, LIMITS),
+        (None, 4, LIMITS),
+    ],
+)
+def test_the_default_limits_fit_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+    gigabytes: float | None,
+    cpus: int,
+    limits: tuple[int, int, int],
+) -> None:
+    memory = None if gigabytes is None else int(gigabytes * 1e9)
+    monkeypatch.setattr(memory_budget, "memory_limit_bytes", lambda: memory)
+    monkeypatch.setattr(memory_budget, "cpu_count", lambda: cpus)
+    made = Settings()
+    assert (made.max_inflight_jobs, made.max_inflight_pixels, made.max_image_pixels) == limits
+    assert memory is None or made.peak_job_bytes + 500_000_000 < memory
+
+
+def test_below_what_can_work_the_default_limits_stay_useful(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # What this process holds depends on the tests that ran before.
-    monkeypatch.setattr("rmbg_service.api.app.resident_bytes", lambda: 100_000_000)
-    settings = Settings(max_inflight_pixels=60_000_000, max_inflight_jobs=2, max_body_bytes=10_000)
-    per_pixel = BYTES_PER_PIXEL + RESULT_BYTES_PER_PIXEL
-    arrays = settings.codec_threads * WORKING_BYTES
-    assert settings.peak_job_bytes == 60_000_000 * per_pixel + arrays + 5 * 10_000
-    check_memory(settings, None)
-    check_memory(settings, 4_000_000_000)
-    with pytest.raises(ConfigurationError, match="RMBG_MAX_INFLIGHT_PIXELS"):
-        check_memory(settings, 900_000_000)
+    monkeypatch.setattr(memory_budget, "memory_limit_bytes", lambda: 10**8)
+    made = Settings()
+    assert (made.max_inflight_jobs, made.max_image_pixels) == (1, 12_000_000)

@@ -5,9 +5,10 @@
     |  |- NoSpace                 (on the disk, for a model; models/download.py)
     |- ClientError                the request is at fault
     |  |- MalformedRequest        400
+    |  |  |- InvalidOption              (also a ValueError: pydantic collects them)
     |  |- RemoveBgError           400  (of the remove.bg API only; api/removebg/errors.py)
-    |  |- FetchRefused            400  (the URL; api/url_fetch.py)
-    |  |- FetchFailed             400  (what is behind the URL; api/url_fetch.py)
+    |  |- FetchRefused            400  (the URL; url_fetch.py)
+    |  |- FetchFailed             400  (what is behind the URL; url_fetch.py)
     |  |- PathRefused                  (outside the folders of an agent; mcp/folders.py)
     |  |- Unauthorized            401
     |  |- NotFound                404
@@ -41,10 +42,15 @@
     |  |- ClientGone              the client of a request has left; api/exchange.py
     |  |- RunStopped              the user has stopped the batch; batch/removers/
 
-`status` is the HTTP status each maps to; `type` is its stable, machine-readable name.
+`status` is the HTTP status each maps to; `type` is its stable, machine-readable name. `message` is
+what to tell the caller, in English or another language. A raise gives its template and values:
+
+    raise InvalidImage("the {format} file has no image", format="gif")
 """
 
 from typing import ClassVar, Literal
+
+from rmbg_service.messages import Message
 
 
 class RmbgError(Exception):
@@ -53,6 +59,12 @@ class RmbgError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"
+
+    def __init__(self, template: str | Message = "", /, **values: object) -> None:
+        self.message: Message = (
+            template if isinstance(template, Message) else Message(template, **values)
+        )
+        super().__init__(str(self.message))
 
 
 class ConfigurationError(RmbgError):
@@ -75,6 +87,10 @@ class MalformedRequest(ClientError):
 
     type = "malformed-request"
     title = "Malformed request"
+
+
+class InvalidOption(MalformedRequest, ValueError):
+    """The value of an option cannot be understood, or does not go with another option."""
 
 
 class Unauthorized(ClientError):
@@ -150,8 +166,10 @@ class InvalidRegion(ClientError):
     type = "invalid-region"
     title = "Invalid region"
 
-    def __init__(self, detail: str, reason: Literal["exceeds", "empty"]) -> None:
-        super().__init__(detail)
+    def __init__(
+        self, template: str, /, reason: Literal["exceeds", "empty"], **values: object
+    ) -> None:
+        super().__init__(template, **values)
         self.reason = reason
 
 
@@ -184,8 +202,8 @@ class Rejected(RmbgError):
 
     status = 503
 
-    def __init__(self, detail: str, retry_after_s: int) -> None:
-        super().__init__(detail)
+    def __init__(self, template: str, /, retry_after_s: int, **values: object) -> None:
+        super().__init__(template, **values)
         self.retry_after_s = retry_after_s
 
 
@@ -199,8 +217,10 @@ class Overloaded(Rejected):
     type = "overloaded"
     title = "Overloaded"
 
-    def __init__(self, detail: str, retry_after_s: int, reason: RejectionReason) -> None:
-        super().__init__(detail, retry_after_s)
+    def __init__(
+        self, template: str, /, retry_after_s: int, reason: RejectionReason, **values: object
+    ) -> None:
+        super().__init__(template, retry_after_s, **values)
         self.reason = reason
 
 

@@ -9,15 +9,11 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.system import memory_budget
 from rmbg_service.system.resources import cpu_count
 from rmbg_service.validation import in_words
 
 ENV_PREFIX = "RMBG_"
-BYTES_PER_PIXEL = 20
-"""Peak memory of a job for each pixel of its picture, all stages; see docs/operations.md."""
-WORKING_BYTES = 100_000_000  # arrays of fixed size that a codec thread works on
-RESULT_BYTES_PER_PIXEL = 4  # a result that waits for its client: RGBA that does not compress
-_PARSING_COPIES = 3  # of a body: base64 without escapes, without blanks, what it decodes to
 
 PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
@@ -107,28 +103,35 @@ class Settings(BaseSettings):
     )
 
     max_inflight_jobs: int = Field(
-        16, ge=1, le=10_000, description="Requests admitted at once; the next one gets 429."
+        default_factory=lambda: memory_budget.default_limits().jobs,
+        ge=1,
+        le=10_000,
+        description="Requests admitted at once; then 429. Default: 16, fewer below 4 GB of memory.",
     )
     max_inflight_pixels: int = Field(
-        120_000_000, ge=1, description="Pixels of all admitted images together; then 429."
+        default_factory=lambda: memory_budget.default_limits().pixels,
+        ge=1,
+        description="Pixels of all admitted images together; then 429. Default: 120000000, or as "
+        "many as fit into the memory.",
     )
     max_image_pixels: int = Field(
-        50_000_000,
+        default_factory=lambda: memory_budget.default_limits().image_pixels,
         ge=1,
         le=170_000_000,
-        description="Width x height of one image; larger ones get 413 from their header alone.",
+        description="Width x height of one image; larger ones get 413 from their header alone. "
+        "Default: 50000000, or as many as fit into the memory.",
     )
     max_image_side: int = Field(
         65_500, ge=1, description="Width and height of one image at most; longer ones get 413."
     )
     max_body_bytes: int = Field(
-        40_000_000, ge=1, description="Bytes of a request body; larger ones get 413."
+        memory_budget.BODY_BYTES, ge=1, description="Bytes of a request body; then 413."
     )
     max_batch_size: int = Field(
         1, ge=1, le=64, description="Images in one prediction; the worker never waits for more."
     )
     codec_threads: int = Field(
-        default_factory=lambda: min(4, cpu_count()),
+        default_factory=memory_budget.default_codec_threads,
         ge=1,
         le=64,
         description="Threads that decode and encode. Default: the CPUs, at most 4.",
@@ -267,17 +270,16 @@ class Settings(BaseSettings):
 
     @property
     def max_decoded_images(self) -> int:
-        """Pictures held decoded at once: those at the predictor and one for each codec thread."""
+        """Images held decoded at once: those at the predictor and one for each codec thread."""
         return self.codec_threads + self.max_batch_size
 
     @property
     def peak_job_bytes(self) -> int:
         """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
-        largest = 3 * self.max_image_pixels  # some formats count double, with a border around
-        decoded = min(self.max_inflight_pixels, self.max_decoded_images * largest)
-        images = decoded * BYTES_PER_PIXEL + self.max_inflight_pixels * RESULT_BYTES_PER_PIXEL
-        bodies = (self.max_inflight_jobs + _PARSING_COPIES) * self.max_body_bytes
-        return images + self.codec_threads * WORKING_BYTES + bodies
+        pixels = self.max_inflight_pixels, self.max_image_pixels
+        limits = memory_budget.JobLimits(self.max_inflight_jobs, *pixels)
+        sizes = self.max_decoded_images, self.codec_threads, self.max_body_bytes
+        return memory_budget.peak_bytes(limits, *sizes)
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -294,5 +296,5 @@ def load_settings(**overrides: object) -> Settings:
         lines = []
         for item in error.errors():
             name = ENV_PREFIX + str(item["loc"][0]).upper() if item["loc"] else ""
-            lines.append(f"{name} {in_words(item['msg'])}".strip())
+            lines.append(f"{name} {in_words(item)}".strip())
         raise ConfigurationError("; ".join(lines)) from None

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.errors import InferenceError
+from rmbg_service.url_fetch import Fetcher
 from tests.fakes import PATH as NATIVE
 from tests.fakes import FakePredictor, picture_bytes, serving, until
 

@@ -16,6 +16,7 @@ from rmbg_service.batch.batch import Batch, run_batch
 from rmbg_service.batch.outputs import Target
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
 from rmbg_service.batch.watch import RETRY_AFTER_S, watched_images
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
@@ -152,7 +153,7 @@ async def test_a_broken_file_is_told_and_makes_the_status_1(
         "b.png": "failed",
         "none.png": "failed",
     }
-    assert told["a.png"].keys() == {"input", "output", "status", "ms", "box", "error"}
+    assert told["a.png"].keys() == {"input", "output", "outputs", "status", "ms", "box", "error"}
     assert "failed:" in err
     assert "no such file or folder" in err
     assert list(cutouts(tmp_path / "out")) == ["a.png"]
@@ -253,3 +254,16 @@ async def test_one_file_goes_where_it_is_told_and_leaves_no_journal(
         assert (await run_batch(batch)).status == 0
         assert len(predictor.predicted) == times
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
+
+
+async def test_watching_that_cannot_begin_is_one_clear_error(
+    tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def awatch(*_: object, **__: object) -> AsyncIterator[set[object]]:
+        raise OSError("OS file watch limit reached.")
+
+    monkeypatch.setattr("rmbg_service.batch.watch.awatch", awatch)
+    target = Target(tmp_path / "out", False)
+    batch = Batch([str(tmp_path)], target, RemovalOptions(), watch=True)
+    with pytest.raises(ConfigurationError, match="try --poll"):
+        await run_batch(batch)

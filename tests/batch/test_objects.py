@@ -1,7 +1,9 @@
 """Object stores through the whole command, against a real S3 protocol server."""
 
 import asyncio
+import errno
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import fsspec
 import pytest
 
 from rmbg_service.batch.batch import Batch, run_batch
+from rmbg_service.batch.manifest import FOLDER as MANIFEST
 from rmbg_service.batch.manifest import Manifest
 from rmbg_service.batch.outputs import Target, object_target
 from rmbg_service.batch.stores import Store
@@ -108,7 +111,7 @@ async def test_odd_names_broken_objects_and_what_is_no_image(
         "s3://photos/empty.png",
         "s3://photos/big.png",
     }
-    assert "larger than the 1000000 bytes" in lines["s3://photos/big.png"]["error"]
+    assert "larger than the 1,000,000 bytes" in lines["s3://photos/big.png"]["error"]
     assert {*outputs(s3)} == {f"{name.rpartition('.')[0]}.png" for name in ODD_NAMES}
     rows = [*Manifest(Store("s3://cutouts")).rows()]
     assert sorted(row.status for row in rows) == ["done"] * 5 + ["failed"] * 3
@@ -227,3 +230,50 @@ async def test_a_missing_bucket_fails(
 ) -> None:
     assert (await run_batch(batch(["s3://missing/a"], "s3://cutouts"))).status == 1
     assert told(capsys)["s3://missing/a"]["error"] == "no such object or folder"
+
+
+async def test_a_manifest_that_cannot_be_written_is_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, predictor: FakePredictor
+) -> None:
+    def write(store: Store, path: str, data: bytes) -> None:
+        if MANIFEST in path:
+            threads.append(threading.current_thread())
+            if len(threads) < 4:
+                raise OSError(errno.EIO, "the bucket does not answer")
+        written(store, path, data)
+
+    threads: list[threading.Thread] = []
+    written = Store.write
+    monkeypatch.setattr(Store, "write", write)
+    monkeypatch.setattr("rmbg_service.batch.manifest.FLUSH_S", -1)
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / f"{number}.png").write_bytes(picture_bytes())
+    (tmp_path / "in" / "broken.png").write_bytes(b"no image")
+    out = str(tmp_path / "out")
+    assert (await run_batch(batch([str(tmp_path / "in")], out))).status == 1
+    assert threading.main_thread() not in threads
+    rows = [row.status for row in Manifest(Store(out)).rows()]
+    assert sorted(rows) == ["done", "done", "done", "failed"]
+
+
+async def test_names_are_those_of_a_folder_also_with_a_template(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    for name in ("forest.jpg", "forest.png/b.jpg", "sea/a.jpg"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture_bytes(kind="JPEG"))
+    inputs, out = [str(tmp_path / "in")], tmp_path / "out"
+    for _ in range(2):
+        assert (await run_batch(batch(inputs, str(out)))).status == 0
+        assert written(out) == {"forest.png", "forest.png-2/b.png", "sea/a.png"}
+    assert len(predictor.predicted) == 3
+    out = tmp_path / "named"
+    assert (await run_batch(batch(inputs, str(out), name="{stem}_cut.{ext}"))).status == 0
+    assert written(out) == {"forest_cut.png", "forest.png/b_cut.png", "sea/a_cut.png"}
+
+
+def written(folder: Path) -> set[str]:
+    found = (path.relative_to(folder) for path in folder.rglob("*.png") if path.is_file())
+    return {path.as_posix() for path in found}

@@ -8,8 +8,9 @@ from rmbg_service.batch.report import Report
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.types import Box
 
-DONE = Result(Path("a.jpg"), Path("out/a.png"), Status.DONE, 0.1234, Box(1, 2, 4, 6))
-FAILED = Result(Path("b.jpg"), None, Status.FAILED, error="not an [image]")
+OUTPUTS = [Path("out/a-jd.jpg"), Path("out/a-ebay.jpg")]
+DONE = Result(Path("a.jpg"), OUTPUTS, Status.DONE, 0.1234, Box(1, 2, 4, 6))
+FAILED = Result(Path("b.jpg"), (), Status.FAILED, error="not an [image]")
 
 
 def test_each_result_is_a_line_of_json_and_only_that_is_on_stdout(
@@ -23,7 +24,8 @@ def test_each_result_is_a_line_of_json_and_only_that_is_on_stdout(
     assert [json.loads(line) for line in out.splitlines()] == [
         {
             "input": "a.jpg",
-            "output": "out/a.png",
+            "output": "out/a-jd.jpg",
+            "outputs": ["out/a-jd.jpg", "out/a-ebay.jpg"],
             "status": "done",
             "ms": 123.4,
             "box": {"left": 1, "top": 2, "width": 3, "height": 4},
@@ -32,6 +34,7 @@ def test_each_result_is_a_line_of_json_and_only_that_is_on_stdout(
         {
             "input": "b.jpg",
             "output": None,
+            "outputs": [],
             "status": "failed",
             "ms": 0.0,
             "box": None,
@@ -52,7 +55,7 @@ def test_a_later_success_of_the_same_input_undoes_its_failure(
         assert report.failed
         report.add(DONE)
         assert report.failed
-        report.add(Result(FAILED.source, Path("out/b.png"), Status.DONE))
+        report.add(Result(FAILED.source, [Path("out/b.png")], Status.DONE))
     report.summarise()
     assert not report.failed
     assert capsys.readouterr().err.splitlines()[-1].split()[:3] == ["2", "0", "0"]
@@ -86,7 +89,7 @@ def test_names_that_are_no_text_are_shown_and_come_through_json(
 ) -> None:
     name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
     with Report(1, as_json=True) as report:
-        report.add(Result(Path(name), None, Status.FAILED, error="no"))
+        report.add(Result(Path(name), (), Status.FAILED, error="no"))
     out, err = capsys.readouterr()
     assert json.loads(out)["input"] == name
     assert "caf\ufffd.jpg" in err

@@ -1,7 +1,9 @@
 """The run, with a remover whose gate the tests hold."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from rmbg_service.batch.journal import Journal
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.batch.run import Result, Run, Status
 from rmbg_service.client import ServiceUnavailable
-from rmbg_service.errors import InvalidImage, OutOfDeviceMemory
+from rmbg_service.errors import ConfigurationError, InvalidImage, OutOfDeviceMemory
 from rmbg_service.types import Box
 from tests.fakes import until
 
@@ -56,13 +58,20 @@ async def each(items: list[FileItem]) -> AsyncIterator[FileItem]:
         yield item
 
 
+def told(results: list[Result]) -> Callable[[Result], Awaitable[None]]:
+    async def report(result: Result) -> None:
+        results.append(result)
+
+    return report
+
+
 async def run(
     folder: Path, items: list[FileItem], remover: FakeRemover, *, journal: bool = True
 ) -> list[Result]:
     results: list[Result] = []
     book = Journal(folder / "out") if journal else None
     items = [replace(item, journal=book, fingerprint="fingerprint") for item in items]
-    await Run(remover, asyncio.Event(), results.append).over(each(items))
+    await Run(remover, asyncio.Event(), told(results)).over(each(items))
     return sorted(results, key=lambda result: str(result.source))
 
 
@@ -107,7 +116,7 @@ async def test_a_file_that_cannot_be_read_removed_or_written_fails_alone(tmp_pat
     assert "a bug" in reasons[2]
     assert "100 bytes" in reasons[3]
     assert "directory" in reasons[4]
-    assert [result.output for result in results[:5]] == [None] * 5
+    assert [result.outputs for result in results[:5]] == [()] * 5
     assert [result.retryable for result in results] == [True, False, False, False, True, False]
 
 
@@ -146,7 +155,7 @@ async def test_after_the_stop_what_is_in_flight_is_finished_and_nothing_begun(
     tmp_path: Path,
 ) -> None:
     remover, stop, results = FakeRemover(gated=True), asyncio.Event(), list[Result]()
-    run = Run(remover, stop, results.append)
+    run = Run(remover, stop, told(results))
     running = asyncio.create_task(run.over(each(pictures(tmp_path, 9))))
     await until(lambda: len(remover.seen) == 3)
     stop.set()
@@ -177,3 +186,38 @@ async def test_when_going_on_is_in_vain_it_ends(tmp_path: Path) -> None:
     with pytest.raises(RemoverFailed, match="device"):
         await run(tmp_path, pictures(tmp_path, 50), remover)
     assert len(remover.seen) < 10
+
+
+async def test_when_the_items_end_with_an_error_what_is_in_flight_is_finished(
+    tmp_path: Path,
+) -> None:
+    async def failing() -> AsyncIterator[FileItem]:
+        for item in pictures(tmp_path, 2):
+            yield item
+        raise ConfigurationError("cannot watch")
+
+    remover, results = FakeRemover(gated=True), list[Result]()
+    running = asyncio.create_task(Run(remover, asyncio.Event(), told(results)).over(failing()))
+    await until(lambda: len(remover.seen) == 2)
+    remover.gate.set()
+    with pytest.raises(ConfigurationError, match="cannot watch"):
+        await running
+    assert statuses(results) == ["done", "done"]
+
+
+async def test_a_report_that_fails_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
+    async def full(_: Result) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = Run(FakeRemover(), asyncio.Event(), full)
+    with pytest.raises(OSError, match="No space left"):
+        await run.over(each(pictures(tmp_path, 9)))
+
+
+async def test_outputs_that_are_finished_are_forgotten(tmp_path: Path) -> None:
+    results: list[Result] = []
+    run = Run(FakeRemover(), asyncio.Event(), told(results))
+    await run.over(each(pictures(tmp_path, 5)))
+    gc.collect()
+    assert statuses(results) == ["done"] * 5
+    assert not run._locks

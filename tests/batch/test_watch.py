@@ -34,6 +34,10 @@ class Clock:
         return self.now
 
 
+async def ignored(_: UnreadableInput) -> None:
+    pass
+
+
 async def taken(
     folder: Path, clock: Clock, failed: set[Path] | None = None, failing: str = ""
 ) -> list[tuple[float, str]]:
@@ -41,7 +45,7 @@ async def taken(
     failed = set() if failed is None else failed
     found: list[tuple[float, str]] = []
     inputs, out = [str(folder)], folder / "out"
-    async for image in watched_images(inputs, out, clock.ticks(), print, failed, clock):
+    async for image in watched_images(inputs, out, clock.ticks(), ignored, failed, clock):
         found.append((clock.now, image.path.name))
         if image.path.name == failing and len(found) < 4:
             failed.add(image.path)
@@ -104,10 +108,13 @@ async def test_what_failed_for_a_passing_reason_comes_again_after_a_pause(tmp_pa
 
 
 async def test_a_missing_folder_is_reported_once(tmp_path: Path) -> None:
+    async def report(found: UnreadableInput) -> None:
+        reported.append(found)
+
     reported: list[UnreadableInput] = []
     clock = Clock([(float(second), lambda: None) for second in range(3)])
     gone = str(tmp_path / "gone")
-    watching = watched_images([gone], tmp_path, clock.ticks(), reported.append, set(), clock)
+    watching = watched_images([gone], tmp_path, clock.ticks(), report, set(), clock)
     assert [image async for image in watching] == []
     assert [found.path for found in reported] == [Path(gone)]
 

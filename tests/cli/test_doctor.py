@@ -1,7 +1,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from rmbg_service.cli import app
@@ -9,11 +8,8 @@ from rmbg_service.errors import ConfigurationError
 from tests.diagnostics.test_quality import noise_network
 
 
-@pytest.mark.parametrize(
-    "command", [["doctor", "--model", "u2netp"], ["models", "check", "u2netp"]]
-)
-def test_a_model_that_works_exits_with_0(command: list[str]) -> None:
-    result = CliRunner().invoke(app, command)
+def test_a_model_that_works_exits_with_0() -> None:
+    result = CliRunner().invoke(app, ["doctor", "--model", "u2netp"])
     assert result.exit_code == 0, result.output
     assert result.output.endswith("all is well\n")
 
@@ -30,5 +26,5 @@ def test_json_has_the_figures_and_a_model_that_does_not_work_exits_with_1(tmp_pa
 
 
 def test_an_unknown_model_is_an_error() -> None:
-    result = CliRunner().invoke(app, ["models", "check", "nonsense"])
+    result = CliRunner().invoke(app, ["doctor", "--model", "nonsense"])
     assert isinstance(result.exception, ConfigurationError)

@@ -17,7 +17,7 @@ def test_without_the_extra_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "mcp", None)  # as if it were not installed
     result = CliRunner().invoke(app, ["mcp", str(tmp_path)])
     assert isinstance(result.exception, ConfigurationError)
-    assert "pip install 'rmbg-service[mcp]'" in str(result.exception)
+    assert "pip install -c constraints.txt -e '.[mcp]'" in str(result.exception)
 
 
 def test_a_folder_must_be_named(tmp_path: Path) -> None:

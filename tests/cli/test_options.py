@@ -56,3 +56,25 @@ def test_every_option_of_the_api_is_one_of_the_command(name: str) -> None:
 def test_wrong_values_are_named(given: dict[str, Any], says: str) -> None:
     with pytest.raises(typer.BadParameter, match=says):
         removal_options(given)
+
+
+def test_the_help_follows_the_fields() -> None:
+    shown = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["remove", "--help-all"]).output
+    for name, field in RemovalOptions.model_fields.items():
+        (line,) = re.findall(
+            rf"^  --{name.replace('_', '-')} .*(?:\n {{36}}.*)*$", shown, re.MULTILINE
+        )
+        text = " ".join(line.split())
+        if isinstance(field.default, int | float | str) and field.default is not False:
+            shown_default = (
+                "yes" if field.default is True else f"{field.default}".removesuffix(".0")
+            )
+            assert f"[{shown_default}]" in text
+        values = {*json_values(name)} - ({"auto", "jpg"} if name == "format" else set())
+        assert all(value in text for value in values), name
+
+
+def json_values(name: str) -> list[str]:
+    schema = RemovalOptions.model_json_schema()["properties"][name]
+    choices = [schema, *schema.get("anyOf", [])]
+    return [value for choice in choices for value in choice.get("enum", [])]

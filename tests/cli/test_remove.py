@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from rmbg_service.cli import app, main
 from tests.evaluation.data import make_dataset
 from tests.fakes import FakePredictor, picture_bytes
+from tests.server import running_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -231,6 +232,8 @@ def test_a_matte_and_strokes_of_ones_own(photos: Path, tmp_path: Path) -> None:
     [
         (["a.png", "b.png", "--matte", "m.png"], "are for one image"),
         ([".", "--strokes", "s.png"], "are for one image"),
+        (["*.png", "--matte", "m.png"], "are for one image"),
+        (["s3://bucket/photos", "--matte", "m.png"], "are for one image"),
         (["a.png", "--strokes-mode", "exact"], "--strokes-mode needs --strokes"),
         (["a.mp4", "-o", "b.webm", "--matte", "m.png"], "not available for a video"),
         (["-", "a.png"], "must be the only input"),
@@ -238,6 +241,8 @@ def test_a_matte_and_strokes_of_ones_own(photos: Path, tmp_path: Path) -> None:
         (["-", "-o", "folder"], "name with a suffix"),
         (["a.png", "--watch"], "--watch is for folders"),
         (["a.png", "--poll"], "--poll is for --watch"),
+        (["a.mp4", "-o", "b.webm", "--poll"], "--poll is for --watch"),
+        (["none.png", "--background-image", "none.png", "--actors", "2"], "are for --ray"),
         (["a.png", "--quality", "0"], "--quality"),
         (["a.png", "--parallel", "3"], "--parallel is for --server"),
         (["a.png", "--server", "http://x", "--model", "u2netp"], "--model"),
@@ -326,3 +331,24 @@ def test_presets_and_names_that_cannot_be_are_refused(
     assert result.exit_code != 0
     told = " ".join(result.stderr.replace("│", " ").split()) + str(result.exception)
     assert says in told
+
+
+def test_stdin_is_read_up_to_the_limit_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMBG_MAX_BODY_BYTES", "100")
+    photo = picture_bytes()
+    with running_server(FakePredictor(), max_body_bytes=len(photo)) as url:
+        piped = invoke("-", "--server", url, stdin=photo)
+        too_large = invoke("-", "--server", url, stdin=photo + b"x")
+    assert piped.exit_code == 0, piped.output
+    assert piped.stdout_bytes.startswith(b"\x89PNG")
+    assert f"more than the {len(photo):,} bytes" in str(too_large.exception)
+
+
+def test_several_presets_are_all_told(photos: Path, tmp_path: Path, fake_model: None) -> None:
+    out = tmp_path / "out"
+    arguments = [str(photos / "1.png"), "-o", str(out), "--preset", "jd", "--preset", "ebay"]
+    made = json.loads(invoke(*arguments, "--json").stdout)
+    assert made["output"] == str(out / "1-jd.jpg")
+    assert made["outputs"] == [str(out / "1-jd.jpg"), str(out / "1-ebay.jpg")]
+    again = json.loads(invoke(*arguments, "--json").stdout)
+    assert (again["status"], again["outputs"]) == ("skipped", made["outputs"])

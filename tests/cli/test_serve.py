@@ -2,15 +2,13 @@
 
 import base64
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
@@ -22,45 +20,15 @@ from PIL import Image
 
 from rmbg_service.cli.serve import WORK_LEFT
 from tests.fakes import PATH, picture_bytes
-
-ROOT = Path(__file__).parents[2]
-SERVE = ["serve", "--port", "0"]
-
-
-@contextmanager
-def launched(
-    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
-) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"} | environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-
-
-@contextmanager
-def started(
-    command: list[str], stderr: int = subprocess.DEVNULL, /, **environment: str
-) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """The process and its base URL, once it says where it listens."""
-    with launched(command, stderr, **environment) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+", first)
-        assert address is not None, first
-        yield process, address[0]
+from tests.processes import (
+    GATED,
+    SERVE,
+    connect,
+    launched,
+    open_gate,
+    response_until_closed,
+    started,
+)
 
 
 def test_a_12_megapixel_photo_comes_back_full_size_from_all_three_forms() -> None:
@@ -89,7 +57,7 @@ def test_a_12_megapixel_photo_comes_back_full_size_from_all_three_forms() -> Non
 
 def test_sigterm_answers_the_running_and_the_queued_and_exits_0() -> None:
     environment = {"RMBG_CODEC_THREADS": "2"}
-    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
+    with started(GATED, **environment) as (process, url):
         headers = {"Content-Type": "image/png"}
         with ThreadPoolExecutor(3) as pool:
             posts = [
@@ -102,16 +70,14 @@ def test_sigterm_answers_the_running_and_the_queued_and_exits_0() -> None:
             while queue["waiting"] < 2:
                 queue = httpx.get(f"{url}/health").json()["queue"]
             process.send_signal(signal.SIGTERM)
-            assert process.stdin is not None
-            process.stdin.write("\n\n\n")
-            process.stdin.flush()
+            open_gate(process, 3)
             assert [post.result().status_code for post in posts] == [200, 200, 200]
         assert process.wait(30) == 0
 
 
 def test_a_hung_prediction_ends_the_process_with_an_error() -> None:
     environment = {"RMBG_PREDICT_TIMEOUT_S": "0.2"}
-    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
+    with started(GATED, **environment) as (process, url):
         headers = {"Content-Type": "image/png"}
         answer = httpx.post(url + PATH, content=picture_bytes(), headers=headers, timeout=60)
         assert answer.status_code == 503
@@ -142,7 +108,7 @@ def test_sigterm_ends_a_process_whose_model_hangs_while_it_is_loaded() -> None:
 
 def test_refusals_reach_a_client_that_is_still_sending() -> None:
     environment = {"RMBG_MAX_INFLIGHT_JOBS": "1"}
-    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (_, url):
+    with started(GATED, **environment) as (_, url):
         port = int(url.rpartition(":")[2])
         head = b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
         with socket.create_connection(("127.0.0.1", port)) as holder:
@@ -156,21 +122,9 @@ def test_refusals_reach_a_client_that_is_still_sending() -> None:
                 assert int(answer.headers["retry-after"]) >= 1
 
 
-def connect(url: str) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=30)
-
-
-def response_until_closed(connection: socket.socket) -> bytes:
-    response = b""
-    with suppress(ConnectionError):
-        while part := connection.recv(65_536):
-            response += part
-    return response
-
-
 def test_connections_that_never_become_a_request_are_closed() -> None:
     environment = {"RMBG_CLIENT_IDLE_TIMEOUT_S": "0.5"}
-    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (_, url):
+    with started(GATED, **environment) as (_, url):
         for beginning in (b"", b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nX-Long: "):
             with connect(url) as connection:
                 connection.sendall(beginning)
@@ -194,36 +148,6 @@ def test_an_idle_connection_outlives_the_patience_of_clients() -> None:
         with pytest.raises(TimeoutError):  # uvicorn's own patience is 5 s, as httpx's is
             connection.sock.recv(1)
         connection.close()
-
-
-def limited(resource: str, value: int) -> list[str]:
-    """A command that serves with a limit of the operating system."""
-    script = f"""
-import resource, runpy
-resource.setrlimit(resource.{resource}, ({value}, {value}))
-runpy.run_module("rmbg_service", run_name="__main__")
-"""
-    return ["-c", script, *SERVE]
-
-
-def test_without_file_descriptors_it_goes_on_and_accepts_again_later() -> None:
-    with started(limited("RLIMIT_NOFILE", 64)) as (_, url), httpx.Client() as client:
-        assert client.get(f"{url}/livez").status_code == 200
-        connections = [connect(url) for _ in range(100)]  # more than it can accept
-        assert client.get(f"{url}/livez").status_code == 200  # on the open connection
-        for connection in connections:
-            connection.close()
-        assert httpx.get(f"{url}/livez", timeout=30).status_code == 200
-
-
-def test_a_full_disk_hinders_nothing() -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
-    buffer = BytesIO()
-    Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
-    with started(limited("RLIMIT_FSIZE", 0)) as (_, url):
-        files = {"image": buffer.getvalue(), "background_image": picture_bytes()}
-        answer = httpx.post(url + PATH, files=files, timeout=60)
-        assert answer.status_code == 200
 
 
 def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
@@ -250,10 +174,8 @@ def test_a_reader_that_stops_reading_is_cut_off_and_does_not_hold_up_the_end() -
     Image.fromarray(noise).save(buffer, "PNG", compress_level=0)
     body = buffer.getvalue()
     environment = {"RMBG_CLIENT_IDLE_TIMEOUT_S": "1"}
-    with started(["tests/cli/gated_server.py", *SERVE], **environment) as (process, url):
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    with started(GATED, **environment) as (process, url):
+        open_gate(process, 1)
         with connect(url) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             head = "POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\n"

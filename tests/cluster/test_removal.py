@@ -81,7 +81,9 @@ def test_however_a_run_ends_its_rows_are_kept(
     def rows(_: Batch, source: ObjectSource, __: Pool) -> Iterator[Row]:
         print("Ray prints this")
         (planned,) = source.plan.todo
-        yield done_row(planned.input, "v", 1, "out", Removed(b"cutout", None), source.made, 0.1)
+        yield done_row(
+            planned.input, "v", 1, "out", Removed(b"cutout", None), source.provenance, 0.1
+        )
         end()
 
     monkeypatch.setattr("rmbg_service.cluster.removal.connected", lambda _: nullcontext())

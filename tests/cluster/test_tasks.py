@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from rmbg_service.batch.objects import Made
+from rmbg_service.batch.objects import Provenance
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.batch.stores import Store
 from rmbg_service.cluster.attempts import MAX_ATTEMPTS, LocalAttempts
@@ -44,7 +44,7 @@ def work(folder: Path, model: str = "u2netp") -> Work:
         Settings(),
         RemovalOptions(detail="off"),
         {},
-        Made("fingerprint", model, "revision"),
+        Provenance("fingerprint", model, "revision"),
         Store(str(folder / "out")),
         LocalAttempts(),
     )
@@ -67,7 +67,7 @@ def test_what_cannot_be_read_is_a_row_with_an_error(photos: pa.Table, tmp_path: 
     found = read(photos, tmp_path).to_pylist()
     assert [row["error"] for row in found] == [
         "No such file or directory",
-        "the file is larger than the 1000000 bytes that are accepted",
+        "the file is larger than the 1,000,000 bytes that are accepted",
         "",
     ]
     assert [row["data"] for row in found[:2]] == [None, None]

@@ -55,3 +55,12 @@ def test_rows_are_the_same_as_the_whole(size: tuple[int, int]) -> None:
     flat = whole.with_shadow()
     assert (flat.rgb == rgb).all()
     assert (flat.alpha == alpha).all()
+
+
+def test_a_pillow_image_is_of_pixels_and_holds_the_profile_but_not_the_background() -> None:
+    rgb = np.full((2, 3, 3), 90, np.uint8)
+    alpha = np.array([[0, 128, 255]] * 2, np.uint8)
+    image = Cutout(rgb, alpha, b"a profile").to_pil()
+    assert (image.mode, image.size, image.info) == ("RGBA", (3, 2), {"icc_profile": b"a profile"})
+    assert np.asarray(image)[0].tolist() == [[0, 0, 0, 0], [90, 90, 90, 128], [90, 90, 90, 255]]
+    assert Cutout(rgb, alpha).to_pil().info == {}

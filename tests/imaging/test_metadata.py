@@ -308,7 +308,7 @@ def test_a_gif_s_canvas_grows_to_its_first_frame() -> None:
     assert decoded(gif((10, 10), (0, 0))).rgb.shape == (40, 60, 3)
     source = decoded(gif((10, 10), (5, 6)))
     assert source.rgb.shape == (46, 65, 3)
-    with pytest.raises(Exception, match="at most 1000"):
+    with pytest.raises(Exception, match="at most 1,000"):
         probe(gif((1, 1), (60_000, 60_000)), 1000)
 
 

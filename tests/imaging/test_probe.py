@@ -25,7 +25,7 @@ def noise(width: int, height: int) -> Image.Image:
 def test_a_side_may_be_limited() -> None:
     data = saved(Image.new("1", (3000, 2)), "PNG")
     assert probe(data, LIMIT, max_side=3000).width == 3000
-    with pytest.raises(ImageTooLarge, match="a side may have at most 2999"):
+    with pytest.raises(ImageTooLarge, match="a side may have at most 2,999"):
         probe(data, LIMIT, max_side=2999)
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from rmbg_service.imaging.tiling import (
-    LARGEST_BAND,
-    LEAST_BAND,
+    MAX_BAND,
+    MIN_BAND,
     TILE_AREA,
     band_rows,
     bands,
@@ -32,8 +32,8 @@ def test_parts_are_few_and_small_in_every_shape(size: tuple[int, int]) -> None:
     assert max(areas) <= TILE_AREA
     assert len(areas) <= 2 * pixels / TILE_AREA + 1
     steps = [rows.stop - rows.start for rows in bands(size)]
-    assert max(steps) * size[1] <= LARGEST_BAND
-    assert len(steps) <= 2 * pixels / LEAST_BAND + 1
+    assert max(steps) * size[1] <= MAX_BAND
+    assert len(steps) <= 2 * pixels / MIN_BAND + 1
 
 
 def test_bands_of_ordinary_widths_have_64_rows() -> None:

@@ -3,7 +3,16 @@ import numpy as np
 import pytest
 
 from rmbg_service.imaging.tiling import tiles
-from rmbg_service.matting.arrays import merge, resize, split, touched_part, touched_tiles, window
+from rmbg_service.matting.arrays import (
+    PairWindow,
+    merge,
+    reached_parts,
+    resize,
+    split,
+    touched_part,
+    touched_tiles,
+    window,
+)
 
 SIZE = (300, 400)
 
@@ -18,6 +27,35 @@ def test_windows_are_the_parts_of_the_enlarged_planes() -> None:
     whole = cv2.resize(planes, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
     for tile in tiles(SIZE):
         assert np.abs(window(planes, SIZE, tile) - whole[tile]).max() < 0.05  # of a range of 1
+
+
+@pytest.mark.parametrize("small", [(30, 40), (47, 33), (300, 400)])
+def test_a_part_of_a_window_has_the_values_of_the_whole(small: tuple[int, int]) -> None:
+    planes = np.random.default_rng(0).random((*small, 2), np.float32)
+    pair = PairWindow(planes, SIZE)
+    for rows, columns in tiles(SIZE):
+        whole = pair.read((rows, columns), (rows, columns))
+        assert np.abs(whole - window(planes, SIZE, (rows, columns))).mean() < 1e-3
+        part = (slice(rows.start + 3, rows.stop - 5), slice(columns.start + 7, columns.stop - 2))
+        assert (pair.read((rows, columns), part) == whole[3:-5, 7:-2]).all()
+
+
+@pytest.mark.parametrize("size", [SIZE, (30, 40), (31, 1000), (1000, 30)])
+def test_all_that_a_band_reaches_lies_in_the_parts(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    for count in (20, 1):
+        band = np.zeros((30, 40), np.float32)
+        band[rng.integers(30, size=count), rng.integers(40, size=count)] = 1
+        outside = np.ones(size, bool)
+        for tile, part in reached_parts(band, size):
+            assert all(
+                t.start <= p.start < p.stop <= t.stop for t, p in zip(tile, part, strict=True)
+            )
+            outside[part] = False
+        pair = PairWindow(merge([band, band]), size)
+        for tile in tiles(size):
+            assert not pair.read(tile, tile)[outside[tile]].any()
+    assert outside.any()
 
 
 def test_only_tiles_that_the_band_reaches_are_touched() -> None:

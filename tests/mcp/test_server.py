@@ -4,23 +4,25 @@ import asyncio
 import io
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 from PIL import Image
 
-from rmbg_service.api.url_fetch import Fetcher, FetchRefused
 from rmbg_service.batch.removers.local import local_remover
 from rmbg_service.errors import ConfigurationError, InferenceError
 from rmbg_service.mcp.folders import Folders
 from rmbg_service.mcp.server import cutout_server
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
+from rmbg_service.types import Matte, ModelInput
+from rmbg_service.url_fetch import Fetcher, FetchRefused
 from tests.fakes import FakeFetcher, FakePredictor, picture_bytes
 
 URL = "https://pictures.example/a.png"
@@ -82,9 +84,45 @@ async def test_a_file_becomes_a_file(folder: Path) -> None:
     assert said["path"] == str(folder / "cutout.png")
     assert (said["format"], said["width"], said["height"]) == ("png", 64, 48)
     assert (said["found"], said["model"]) == (True, "fake")
-    assert said["box"][:2] == [0, 0]
+    assert said["box"] == {"left": 0, "top": 0, "width": 32, "height": 48}
     image = picture(folder / "cutout.png")
     assert (image.mode, image.getpixel((60, 20))) == ("RGBA", (0, 0, 0, 0))
+
+
+async def test_the_box_is_where_the_subject_is(folder: Path) -> None:
+    class OffCentre(FakePredictor):
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            matte = np.zeros(self.input_size, np.float32)
+            matte[8:24, 136:408] = 1.0  # the middle half of each side
+            return [matte for _ in batch]
+
+    (folder / "photo.png").write_bytes(picture_bytes((80, 40)))
+    async with connected(folder, OffCentre()) as client:
+        box = (await call(client, detail="off"))["box"]
+    assert box == {
+        "left": pytest.approx(20, abs=2),
+        "top": pytest.approx(10, abs=2),
+        "width": pytest.approx(40, abs=4),
+        "height": pytest.approx(20, abs=4),
+    }
+
+
+async def test_of_two_calls_for_one_destination_the_second_is_refused(folder: Path) -> None:
+    predictor = FakePredictor(gated=True)
+    async with connected(folder, predictor) as client:
+        calls = [
+            asyncio.create_task(
+                client.call_tool(
+                    "remove_background", {"source": "photo.png", "destination": "cutout.png"}
+                )
+            )
+            for _ in range(2)
+        ]
+        await predictor.wait_until_entered()
+        predictor.gate.set()
+        results = await asyncio.gather(*calls)
+    (refused,) = [result for result in results if result.is_error]
+    assert "exists; name another file" in text(refused)
 
 
 async def test_the_suffix_is_the_format_and_options_are_those_of_the_api(folder: Path) -> None:
@@ -118,7 +156,8 @@ async def test_a_url_is_fetched_only_if_that_is_allowed(folder: Path) -> None:
         ({"destination": "photo.png"}, "photo.png exists; name another file or set overwrite"),
         ({"destination": "a.txt"}, "an output file ends in one of .avif"),
         ({"margin": "5px"}, "margin needs crop=true"),
-        ({"background": "no colour"}, "unknown color specifier"),
+        ({"background": "no colour"}, "background: expected a CSS colour"),
+        ({"max_side": 0}, "max_side: must be greater than or equal to 1"),
         ({"output": "hat"}, "'cutout' or 'matte'"),
     ],
 )

@@ -75,7 +75,8 @@ def test_changed_bytes_are_refused(
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret", "BiRefNet/../../secret", "BiRefNet/absent", "nobody/model.safetensors"]
+    "name",
+    ["../secret", "BiRefNet/../../secret", "BiRefNet/absent", "nobody/model.safetensors", ""],
 )
 @pytest.mark.parametrize("kind", ["folder", "tar"])
 def test_a_hostile_or_broken_bundle_is_refused(
@@ -101,3 +102,12 @@ def test_what_is_not_a_bundle_is_refused(there: Store, tmp_path: Path, content: 
     assert "is not a whole bundle" in refusal(source, there)
     assert "is not a whole bundle" in refusal(tmp_path / "absent", there)
     assert "is not a whole bundle" in refusal(tmp_path, there)
+
+
+def test_a_disk_that_cannot_be_written_is_not_blamed_on_the_bundle(
+    spec: ModelSpec, store: Store, tmp_path: Path
+) -> None:
+    target = exported(spec, store, tmp_path / "weights.tar")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        bundle.import_(target, Store(tmp_path / "file"))

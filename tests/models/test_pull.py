@@ -27,13 +27,13 @@ def model(**weights: Any) -> ModelSpec:
     return replace(spec, name="test", weights=Weights(**{"sha256": SHA256, **weights}))
 
 
-def fetch(spec: ModelSpec, store: Store, road: str = "auto") -> Path:
-    return pull.pull(spec, store, lambda done, total: None, road)
+def fetch(spec: ModelSpec, store: Store, source: str = "auto") -> Path:
+    return pull.pull(spec, store, lambda done, total: None, source)
 
 
-def refusal(spec: ModelSpec, store: Store, road: str = "auto") -> str:
+def refusal(spec: ModelSpec, store: Store, source: str = "auto") -> str:
     with pytest.raises(ConfigurationError) as caught:
-        fetch(spec, store, road)
+        fetch(spec, store, source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -84,7 +84,7 @@ def test_a_url_of_the_callers_choice_is_fetched(host: FileServer, store: Store) 
     assert "over https only" in refusal(unknown, store, f"{host.url}/mine")
 
 
-def test_auto_goes_on_where_a_road_is_closed(
+def test_auto_goes_on_if_a_source_fails(
     modelscope: FileServer, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     caplog.set_level("INFO")
@@ -94,7 +94,7 @@ def test_auto_goes_on_where_a_road_is_closed(
     assert line.startswith("test by hub: 127.0.0.1:9 cannot be reached")
 
 
-def test_when_every_road_is_closed_each_says_why(
+def test_if_every_source_fails_each_says_why(
     modelscope: FileServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modelscope.refusals = [404]
@@ -126,7 +126,7 @@ def test_a_host_that_takes_calls_and_says_nothing_costs_seconds(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/file"
         message = refusal(model(), store, url)
-    assert "does not answer" in message or "cannot be reached" in message
+    assert "does not respond" in message or "cannot be reached" in message
 
 
 def test_another_revision_comes_from_the_hub_alone(

@@ -75,6 +75,7 @@ def removed(source: SourceImage, options: RemovalOptions) -> Encoded:
         {"format": "webp", "max_side": 16_000},
         {"format": "webp-lossy", "max_side": 16_000},
         {"format": "avif", "max_side": 16_000},
+        {"format": "psd", "max_side": 30_000, "shadow": "drop", "background": "red"},
     ],
     ids=str,
 )

@@ -124,7 +124,8 @@ def test_what_a_preset_cannot_be_combined_with(given: dict[str, Any], says: str)
 def test_every_preset_has_its_rule_and_its_source() -> None:
     assert get_args(PresetName) == tuple(PRESETS)
     for preset in PRESETS.values():
-        assert set(preset.stated) <= preset.options.keys()
+        assert {*preset.stated, *preset.reported} <= preset.options.keys()
+        assert not set(preset.stated) & set(preset.reported)
         assert all(source.startswith("https://") for source in preset.sources)
         assert re.fullmatch(r"20\d\d-\d\d-\d\d", preset.read_on)
 
@@ -133,7 +134,8 @@ def test_the_documented_table_is_the_modules() -> None:
     def cell(preset: Preset, name: str) -> str:
         value = preset.options[name]
         text = "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-        return f"**{text}**" if name in preset.stated else text
+        mark = "**" if name in preset.stated else "*" if name in preset.reported else ""
+        return f"{mark}{text}{mark}"
 
     names = ("canvas", "min_side", "scale", "position", "background", "format", "max_bytes")
     rows = []

@@ -10,7 +10,7 @@ from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.result import background_pixels, encode, reserved_pixels
-from rmbg_service.settings import BYTES_PER_PIXEL, WORKING_BYTES
+from rmbg_service.system.memory_budget import BYTES_PER_PIXEL, WORKING_BYTES
 from rmbg_service.types import Box
 
 LIMIT = 10**9
@@ -33,6 +33,7 @@ def cutout(width: int = 60, height: int = 40) -> Cutout:
         ({"format": "jpeg", "max_side": 30}, "jpeg", "image/jpeg", (30, 20)),
         ({"output": "matte"}, "png", "image/png", (60, 40)),
         ({"output": "layers"}, "zip", "application/zip", (60, 40)),
+        ({"format": "psd", "background": "red"}, "psd", "image/vnd.adobe.photoshop", (60, 40)),
         ({"crop": True}, "png", "image/png", (30, 40)),
         ({"scale": "50%"}, "png", "image/png", (60, 40)),
     ],
@@ -79,6 +80,8 @@ PLAIN = ImageInfo("png", 1000, 500)
         ({"format": "auto"}, 500_000),
         ({"format": "webp"}, 1_000_000),
         ({"format": "avif"}, 2 * 1320 * 820),
+        ({"format": "psd"}, 1_500_000),
+        ({"output": "layers"}, 1_000_000),
         ({"scale": "50%"}, 1_000_000),
         ({"position": "center"}, 1_000_000),
         ({"position": "original"}, 500_000),

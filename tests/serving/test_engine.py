@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import json
 import math
 import threading
@@ -22,6 +23,7 @@ from rmbg_service.errors import (
 )
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
@@ -579,3 +581,17 @@ async def test_the_wait_of_a_client_is_not_that_of_the_jobs_of_another() -> None
         predictor.gate.set()
         answers = await asyncio.gather(*posts)
         assert [answer.status_code for answer in answers] == [200] * 6
+
+
+async def test_an_error_of_whoever_waits_for_the_start_is_named() -> None:
+    engine = Engine(FakePredictor(), settings := Settings(), Metrics())
+    failed = asyncio.Event()
+
+    def refuse() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    engine.on_ready, engine.on_failure = refuse, failed.set
+    engine.start()
+    await asyncio.wait_for(failed.wait(), settings.request_timeout_s)
+    assert engine.failure == "the worker ended: [Errno 28] No space left on device"
+    await engine.stop()

@@ -84,14 +84,15 @@ async def test_the_next_item_is_the_oldest_of_the_client_that_has_used_the_least
     share.charge("a", 1.0)
     share.charge("c", 0.5)
     assert len(queue) == 5
-    assert [await queue.get() for _ in range(2)] == ["b1", "b2"]
+    assert [queue.get_nowait() for _ in range(2)] == ["b1", "b2"]
     share.charge("c", 1.0)
     assert [queue.get_nowait() for _ in range(3)] == ["a1", "a2", "c1"]
-    waiting = asyncio.create_task(queue.get())
+    waiting = asyncio.create_task(queue.wait_until_filled())
     await asyncio.sleep(0)
     assert not waiting.done()
     queue.put_nowait("a", "a3")
-    assert await waiting == "a3"
+    await waiting
+    assert queue.get_nowait() == "a3"
 
 
 async def hold(slots: FairSlots, client: str, order: list[str], leave: asyncio.Event) -> None:

@@ -49,3 +49,15 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(
     atomic_write(path, b"data")
     assert there[0] is False
     assert there[-1] is True  # the folder's entry
+
+
+def test_of_several_writers_of_one_path_each_writes_the_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    with atomic_replace(path) as first:
+        first.write_bytes(b"first")
+        with atomic_replace(path) as second:
+            second.write_bytes(b"second")
+        assert path.read_bytes() == b"second"
+        assert first.read_bytes() == b"first"
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]

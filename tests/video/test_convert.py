@@ -1,6 +1,8 @@
 """Clips there and back: the left half is the subject, says the fake predictor."""
 
 import errno
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from av.video.reformatter import Colorspace
 from PIL import Image
 
-from rmbg_service.errors import VideoError
+from rmbg_service.errors import InferenceError, VideoError
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Matte, ModelInput
@@ -127,13 +129,12 @@ def test_an_mp4_of_an_odd_size_gets_a_row_and_a_column_more(tmp_path: Path) -> N
 def test_animations_have_alpha_and_times(tmp_path: Path, name: str, tolerance: int) -> None:
     """A red disc that moves; where it was before, the frame is transparent."""
     clip = open_clip(write_clip(tmp_path / "clip.mp4"))
-    writer = FileWriter(tmp_path / name, KINDS[Path(name).suffix], clip, None)
     columns = range(12, 12 + 15 * len(TIMES), 15)
-    for time, column in zip(TIMES, columns, strict=True):
-        alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
-        cv2.circle(alpha, (column, HEIGHT // 2), 7, 255, -1)
-        writer.write(Cutout(np.full((HEIGHT, WIDTH, 3), RED, np.uint8), alpha), time)
-    writer.close()
+    with FileWriter(tmp_path / name, KINDS[Path(name).suffix], clip, None) as writer:
+        for time, column in zip(TIMES, columns, strict=True):
+            alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
+            cv2.circle(alpha, (column, HEIGHT // 2), 7, 255, -1)
+            writer.write(Cutout(np.full((HEIGHT, WIDTH, 3), RED, np.uint8), alpha), time)
     shown_ms = []
     with Image.open(tmp_path / name) as image:
         assert image.n_frames == len(TIMES)  # type: ignore[attr-defined]
@@ -302,3 +303,16 @@ def test_what_one_frame_hides_does_not_come_back_from_the_next(tmp_path: Path) -
     convert_file(source, tmp_path / "b.mov")
     frames = read(tmp_path / "b.mov").frames
     assert frames[1][:, :20, 3].max() <= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_after_an_error_the_output_is_closed(tmp_path: Path) -> None:
+    def opened() -> list[str]:
+        numbers = os.listdir("/proc/self/fd")  # noqa: PTH208
+        paths = [os.path.realpath(f"/proc/self/fd/{number}") for number in numbers]
+        return [path for path in paths if path.startswith(str(tmp_path))]
+
+    out = tmp_path / "b.webm"
+    with pytest.raises(InferenceError):
+        convert_file(write_clip(tmp_path / "a.mp4"), out, FakePredictor([InferenceError("broken")]))
+    assert opened() == []

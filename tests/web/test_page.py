@@ -10,6 +10,7 @@ from PIL import Image
 import rmbg_service.web
 from rmbg_service import errors
 from rmbg_service.system.files import IMAGE_SUFFIXES
+from tests.chinese import flaws
 from tests.fakes import serving
 
 STATIC = Path(rmbg_service.web.__file__).parent / "static"
@@ -131,6 +132,11 @@ def test_both_languages_have_the_same_words_with_the_same_names_in_them() -> Non
         assert set(names.findall(text)) == set(names.findall(english[word])), word
     for word in (each for each in english if each.endswith(".one")):
         assert f"{word.removesuffix('.one')}.other" in english
+
+
+def test_the_chinese_is_set_as_chinese_is() -> None:
+    for word, text in words("zh").items():
+        assert flaws(re.sub(r"\{\w+\}", "0", text)) == [], word
 
 
 def test_every_word_in_the_document_exists() -> None:

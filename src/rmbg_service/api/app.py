@@ -1,6 +1,5 @@
 """The one place that wires settings, predictor, engine and routes into an app."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +9,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from rmbg_service import __version__
-from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.gate import ErrorResponse, Gate
 from rmbg_service.api.guard import GuardedRoutes, endpoint_guard
 from rmbg_service.api.native import description as native
@@ -28,17 +26,13 @@ from rmbg_service.api.removebg import errors as removebg_errors
 from rmbg_service.api.removebg.routes import PREFIX as REMOVEBG_PREFIX
 from rmbg_service.api.removebg.routes import removebg_router
 from rmbg_service.api.request_record import InFlight, RequestRecord
-from rmbg_service.api.url_fetch import Fetcher
-from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings, load_settings
-from rmbg_service.system.resources import memory_limit_bytes, resident_bytes
+from rmbg_service.url_fetch import Fetcher
 from rmbg_service.web.page import page_router
-
-log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -52,17 +46,14 @@ def create_app(
     is the engine. Raises `ConfigurationError` for settings that cannot work.
     """
     settings = settings or load_settings()
-    check_memory(settings, memory_limit_bytes())
     engine = Engine(predictor or select_predictor(settings), settings, Metrics())
     fetcher = fetcher or _fetcher(settings)
-    parsing = ParsingThread(engine.share)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         engine.start()
         yield
         await engine.stop()
-        parsing.close()
 
     app = DocumentedApp(
         native.COMPONENTS | removebg.COMPONENTS | rembg.COMPONENTS,
@@ -77,9 +68,9 @@ def create_app(
     in_flight: InFlight = {}
     docs_guard = endpoint_guard("docs", settings)
     routers: list[APIRouter] = [
-        remove_bg_router(engine, parsing),
-        removebg_router(engine, parsing, fetcher),
-        rembg_router(engine, parsing, fetcher),
+        remove_bg_router(engine),
+        removebg_router(engine, fetcher),
+        rembg_router(engine, fetcher),
         jobs_router(engine, in_flight),
         operations_router(engine),
         page_router(page=settings.page, docs_dependencies=docs_guard),
@@ -132,20 +123,3 @@ def _fetcher(settings: Settings) -> Fetcher | None:
         return None
     at_once = max(1, settings.max_inflight_jobs // 4)  # a slow host holds up no more than these
     return Fetcher(settings.url_fetch_hosts, settings.url_fetch_timeout_s, at_once)
-
-
-def check_memory(settings: Settings, limit_bytes: int | None) -> None:
-    """Log what the bounds add up to; raise `ConfigurationError` when it does not fit."""
-    base, jobs = resident_bytes(), settings.peak_job_bytes
-    log.info(
-        "memory: %d MB now + %d MB for the jobs in flight, of %s MB",
-        base / 1e6,
-        jobs / 1e6,
-        "unknown" if limit_bytes is None else limit_bytes // 1_000_000,
-    )
-    if limit_bytes is not None and base + jobs > limit_bytes:
-        raise ConfigurationError(
-            f"the bounds allow {(base + jobs) / 1e9:.1f} GB but only {limit_bytes / 1e9:.1f} GB of "
-            "memory are available: lower RMBG_MAX_INFLIGHT_PIXELS, RMBG_MAX_IMAGE_PIXELS, "
-            "RMBG_MAX_INFLIGHT_JOBS or RMBG_MAX_BODY_BYTES"
-        )

@@ -1,8 +1,10 @@
-"""What every connection of a client needs: timers by name, and an end that loses no response."""
+"""What connections of clients need: timers by name, a bound on vain work, an end that is heard."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 
 class Timers:
@@ -32,6 +34,22 @@ class Timers:
         self.stop(*self._running)
 
 
+class Throttle:
+    """Spreads work of the event loop over time: all of it together takes a part of a CPU core."""
+
+    def __init__(self, part_of_a_core: float) -> None:
+        self._part = part_of_a_core
+        self._busy_until = 0.0
+
+    def delay_s(self, now: float, work_s: float) -> float:
+        """How long after `now` work of `work_s` seconds is to be over, after all that came first.
+
+        `now` is on the event loop's clock.
+        """
+        self._busy_until = max(now, self._busy_until) + work_s / self._part
+        return self._busy_until - now
+
+
 class UnhurriedTransport:
     """A transport whose `close` waits for a client that still sends.
 
@@ -56,3 +74,12 @@ class UnhurriedTransport:
         else:
             self.closes_when_read = True
             self._transport.write_eof()
+
+
+def last_response(status: int, detail: str) -> bytes:
+    """A response of plain text, after which the connection is closed."""
+    head = (
+        b"content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
+        b"cache-control: no-store\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    )
+    return STATUS_LINE[status] + head % len(detail) + detail.encode()

@@ -78,8 +78,9 @@ class Exchange:
             self._require_reservation()
             self.must_close = True
             raise UploadTimeout(
-                f"the body must arrive within {self._settings.upload_timeout_s:g} s, without a "
-                f"pause of {self._settings.client_idle_timeout_s:g} s"
+                "the body must arrive within {limit:g} s, without a pause of {pause:g} s",
+                limit=self._settings.upload_timeout_s,
+                pause=self._settings.client_idle_timeout_s,
             ) from None
         finally:
             self._timeout = None
@@ -139,4 +140,6 @@ class Exchange:
 
 def body_too_large(settings: Settings) -> BodyTooLarge:
     """The error for a body of more bytes than the service reads."""
-    return BodyTooLarge(f"the request body may have at most {settings.max_body_bytes} bytes")
+    return BodyTooLarge(
+        "the request body may have at most {most:,} bytes", most=settings.max_body_bytes
+    )

@@ -10,12 +10,12 @@ from starlette.types import Receive
 
 from rmbg_service.api.exchange import ClientGone
 from rmbg_service.api.request_record import RequestRecord
-from rmbg_service.api.url_fetch import Fetcher, FetchRefused
 from rmbg_service.errors import ClientError, DeadlineExceeded
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
+from rmbg_service.url_fetch import Fetcher, FetchRefused
 
 _T = TypeVar("_T")
 
@@ -102,7 +102,7 @@ async def while_wanted(request: Request, work: "asyncio.Task[_T]") -> _T:
             return work.result()
         if gone.done():
             raise ClientGone
-        raise DeadlineExceeded(f"not finished within {record.time_limit_s:g} s")
+        raise DeadlineExceeded("not finished within {limit:g} s", limit=record.time_limit_s)
     finally:
         gone.cancel()
 

@@ -102,7 +102,7 @@ class Gate:
             if not scope["path"].isprintable():
                 raise NotFound("a path must not have control characters")
             if scope["query_string"].count(b"&") >= _MAX_QUERY_FIELDS:
-                raise MalformedRequest(f"a query has at most {_MAX_QUERY_FIELDS} fields")
+                raise MalformedRequest("a query has at most {most} fields", most=_MAX_QUERY_FIELDS)
             if record.guard is not None:
                 self._apply(record.guard, record, headers)
                 if record.reservation is not None:

@@ -23,7 +23,7 @@ _OPTIONS: dict[str, list[str]] = {
 
 
 class Status(BaseModel):
-    """The answer of a probe."""
+    """The response of a probe."""
 
     status: State = Field(description="The state of the service.")
     detail: str = Field(default="", description="Why it failed, if it has.")
@@ -159,9 +159,16 @@ def operations_router(engine: Engine) -> APIRouter:
 
     settings = engine.settings
 
-    @router.get("/health", response_model=Health, dependencies=endpoint_guard("health", settings))
+    @router.get(
+        "/health",
+        response_model=Health | Status,
+        dependencies=endpoint_guard("health", settings),
+    )
     async def health(request: Request) -> Health | Response:
-        """State, model, device, licence, version and queue; always 200."""
+        """State, model, device, licence, version and queue; always 200.
+
+        If `health` is closed, a request without a key gets only the state.
+        """
         if not request.state.record.has_key:
             return JSONResponse({"status": engine.state})
         quality = engine.worker.quality

@@ -5,20 +5,24 @@ framing of a chunked body, its trailers, and what is left of a body after the re
 """
 
 import asyncio
+import time
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rmbg_service.api.connection import Timers, UnhurriedTransport
+from rmbg_service.api.connection import Throttle, Timers, UnhurriedTransport, last_response
 from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner
 
 MAX_AHEAD_BYTES = 65_536
 """Bytes of further requests that are held until the response to the first one has left."""
-MAX_TINY_CHUNKS = 4096
+MAX_TINY_CHUNKS = 1024
 MIN_CHUNK_BYTES = 64
-"""The least average of a body's chunks, from the 4,097th on."""
-DISCARDED_BYTES_PER_S = 3e8  # 0.4 ms of a CPU core for each MB
+"""The least average of a body's chunks, from the 1,025th on."""
+_DISCARDING_S_PER_BYTE = 4e-10
+_REFUSAL_S = 5e-4  # what a connection costs beside the parsing: to accept, answer and close it
+_VAIN_WORK = 1 / 8  # of a CPU core
 _WAKE_BYTES = 16_384
 _WAKE_S = 0.02
 _GATE_MARGIN_S = 1.0
@@ -39,7 +43,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """How long the rest of a body may take to come once its request is answered."""
     max_message_bytes = 2**27
     """Bytes of a request as they come, head, trailers and chunk sizes included."""
-    _discarding_until = 0.0
+    _throttle = Throttle(_VAIN_WORK)
+    """All connections share it: what is discarded or refused takes little from the others."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,6 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._chunk_count = 0
         self._ahead = b""
         self._ignoring = False
+        self._parsed_s = self._parsing_since = 0.0
         self._head = HeadScanner()
         self._timers = Timers(self.loop)
 
@@ -69,12 +75,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse `data`, or hold it while a request waits for its response."""
+        self._parsing_since = time.perf_counter()
         rest = memoryview(data)
         while rest and not self._ignoring:
             if self._busy:
                 self._hold(rest)
                 return
             rest = self._feed(rest)
+        self._parsed_s += time.perf_counter() - self._parsing_since
         if self._in_body and self.cycle.response_complete:
             self._pause_discarding(len(data))
         if not self._ignoring and self.cycle is not None and self.cycle.response_complete:
@@ -141,11 +149,16 @@ class BoundedProtocol(HttpToolsProtocol):
             if self.cycle.response_started:
                 self.transport.abort()
                 return
-        head = (
-            b"content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
-            b"cache-control: no-store\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-        )
-        self.transport.write(STATUS_LINE[status] + head % len(detail) + detail.encode())
+        spent_s = _REFUSAL_S + self._parsed_s + time.perf_counter() - self._parsing_since
+        delay_s = self._throttle.delay_s(self.loop.time(), spent_s)  # the client may come back
+        if delay_s > self.head_timeout_s:
+            self.transport.abort()
+            return
+        self.flow.pause_reading()
+        self._timers.start("refuse", delay_s, partial(self._answer, last_response(status, detail)))
+
+    def _answer(self, response: bytes) -> None:
+        self.transport.write(response)
         self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -281,11 +294,7 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
     def _pause_discarding(self, size: int) -> None:
-        """Read on when the time for `size` bytes of an answered body is over.
-
-        All connections share it, so that discarding takes no more than a part of a CPU core.
-        """
-        now, duration_s = self.loop.time(), size / DISCARDED_BYTES_PER_S
-        BoundedProtocol._discarding_until = max(now, self._discarding_until) + duration_s
+        """Read on when the time for `size` bytes of an answered body is over."""
+        delay_s = self._throttle.delay_s(self.loop.time(), size * _DISCARDING_S_PER_BYTE)
         self.flow.pause_reading()
-        self._timers.start("discard", self._discarding_until - now, self.flow.resume_reading)
+        self._timers.start("discard", delay_s, self.flow.resume_reading)

@@ -1,6 +1,7 @@
 """The head of an HTTP request as it comes: where it ends, and how long it is."""
 
 import re
+from itertools import islice
 
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
@@ -30,7 +31,8 @@ class HeadScanner:
         window = self._tail + data[: MAX_HEAD_BYTES + 1]
         end = _END.search(window)
         size = len(data) if end is None else end.end() - known
-        self._lines += len(_LINE.findall(window, max(0, known - 1), known + size))
+        lines = _LINE.finditer(window, max(0, known - 1), known + size)
+        self._lines += sum(1 for _ in islice(lines, MAX_HEADERS + 2))  # more than are allowed
         self._tail = b"" if end is not None else window[-2:]
         return size
 

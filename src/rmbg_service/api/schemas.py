@@ -28,6 +28,13 @@ EXAMPLE_IMAGE = (
     "VI7fFwDK//Ni/QHlTYsbSaVP+AAAAABJRU5ErkJggg=="
 )
 """An image file as base64: an orange disc on blue, 64 x 64 px."""
+RETRY_AFTER: Schemas = {
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 1},
+        "description": "Seconds after which to try again.",
+    }
+}
+"""The header of a response that is worth another attempt."""
 _REF = "#/components/schemas/{model}"
 
 
@@ -39,6 +46,13 @@ def ref(name: str) -> Schema:
 def model_schema(model: type[BaseModel]) -> Schema:
     """The schema of `model`, with references to components."""
     return model.model_json_schema(ref_template=_REF)
+
+
+def error(
+    model: type[BaseModel], description: str, headers: Schemas | None = None
+) -> dict[str, Any]:
+    """An error whose body is a `model`, as FastAPI describes a response."""
+    return {"model": model, "description": description, "headers": headers or {}}
 
 
 def request_properties(model: type[BaseModel], prefix: str) -> tuple[Schemas, Schemas]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from rmbg_service.batch.folders import FolderSource, Watching
 from rmbg_service.batch.journal import options_fingerprint
-from rmbg_service.batch.objects import Made, ObjectSource
-from rmbg_service.batch.outputs import DEFAULT_NAME, Target, Variant, encoder_of
+from rmbg_service.batch.names import DEFAULT_NAME, Variant
+from rmbg_service.batch.objects import ObjectSource, Provenance
+from rmbg_service.batch.outputs import Target
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remote import KEY_VARIABLE, RemoteRemover, remote_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
@@ -21,6 +22,7 @@ from rmbg_service.models.catalog import find
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import encoder_of
 from rmbg_service.settings import Settings, load_settings
 
 
@@ -74,11 +76,6 @@ class Batch:
         defaults = Settings.model_fields
         return {name: value for name, value in values.items() if value != defaults[name].default}
 
-    @property
-    def suffix(self) -> str:
-        """The suffix of the outputs, with its dot."""
-        return f".{encoder_of(self.options).extension}"
-
     def variants(self, model: str) -> list[Variant]:
         """The cutouts that each image gets."""
         return [
@@ -90,18 +87,17 @@ class Batch:
             for options in (self.options, *self.further)
         ]
 
-    def made(self, model: str) -> Made:
+    def provenance(self, model: str) -> Provenance:
         """What the outputs depend on besides their inputs."""
         fingerprint = self.variants(model)[0].fingerprint
         row = find(model)
         revision = load_settings(**self.settings).model_revision or (row and row.revision) or ""
-        return Made(fingerprint, model, revision if self.server is None else "")
+        return Provenance(fingerprint, model, revision if self.server is None else "")
 
     def source(self, stop: asyncio.Event, model: str) -> FolderSource | ObjectSource:
         """Where the items come from. Raises `ConfigurationError`."""
-        made = self.made(model)
         if self.target.url is not None:
-            return ObjectSource(self.inputs, self.target.url, self.suffix, made, force=self.force)
+            return self.object_source(model)
         return FolderSource(
             self.inputs,
             self.target,
@@ -109,6 +105,19 @@ class Batch:
             stop,
             name=self.name,
             watching=Watching(self.poll) if self.watch else None,
+            force=self.force,
+        )
+
+    def object_source(self, model: str) -> ObjectSource:
+        """Where the items come from if the target is a URL. Raises `ConfigurationError`."""
+        assert self.target.url is not None
+        (variant,) = self.variants(model)
+        return ObjectSource(
+            self.inputs,
+            self.target.url,
+            variant,
+            self.provenance(model),
+            name=self.name,
             force=self.force,
         )
 
@@ -132,9 +141,9 @@ async def run_batch(batch: Batch) -> Ending:
             remover_failed = False
             with Report(source.total, as_json=batch.as_json) as report:
 
-                def add(result: Result) -> None:
+                async def add(result: Result) -> None:
                     report.add(result)
-                    source.ended(result)
+                    await source.ended(result)
 
                 run = Run(remover, stop.event, add)
                 if source.total == 0:

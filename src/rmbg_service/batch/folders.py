@@ -1,13 +1,14 @@
 """The items of a batch on files and folders, and the journal of the output folder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
 from rmbg_service.batch.journal import Journal
-from rmbg_service.batch.outputs import DEFAULT_NAME, OutputPaths, Target, Variant
+from rmbg_service.batch.names import DEFAULT_NAME, OutputPaths, Variant
+from rmbg_service.batch.outputs import Target
 from rmbg_service.batch.removers.remover import Removed
 from rmbg_service.batch.run import Finished, Item, Result, Status
 from rmbg_service.batch.watch import changes, watched_images
@@ -31,7 +32,13 @@ class FileItem:
     _sha256: str = ""
 
     @property
-    def _outputs(self) -> list[tuple[Path, str]]:
+    def outputs(self) -> Sequence[Path]:
+        """See `Item.outputs`."""
+        return [path for path, _ in self._made]
+
+    @property
+    def _made(self) -> list[tuple[Path, str]]:
+        """The paths of the cutouts with the fingerprints of their options."""
         return [(self.output, self.fingerprint), *self.further]
 
     def read(self, max_bytes: int) -> bytes:
@@ -43,7 +50,7 @@ class FileItem:
         if self.journal is None:
             return None
         self._sha256 = digest(data)
-        entries = [self.journal.find(path, self._sha256, made) for path, made in self._outputs]
+        entries = [self.journal.find(path, self._sha256, made) for path, made in self._made]
         if entries[0] is None or None in entries:
             return None
         return Finished(entries[0].box)
@@ -51,7 +58,7 @@ class FileItem:
     def store(self, removed: Removed) -> None:
         """See `Item.store`."""
         files = (removed.data, *removed.further)
-        for (path, fingerprint), data in zip(self._outputs, files, strict=True):
+        for (path, fingerprint), data in zip(self._made, files, strict=True):
             if path.exists() and path.samefile(self.source):
                 raise FileExistsError("the output would replace its own input")
             atomic_write(path, data)
@@ -103,20 +110,18 @@ class FolderSource:
         if not target.is_file:
             self._journal = Journal(target.path, skip=not force)
             paths = [found.path for found in self._found]
-            self._paths = OutputPaths(
-                target.path, variants[0].suffix, self._journal.owners, paths, name
-            )
+            self._paths = OutputPaths(target.path, self._journal.owners, paths, name)
 
     @property
     def total(self) -> int | None:
         """How many inputs there are; None if that is not known."""
         return None if self._watching else len(self._found)
 
-    async def items(self, report: Callable[[Result], None]) -> AsyncIterator[Item]:
-        """The images, each with its output; unreadable inputs go to `report`."""
+    async def items(self, report: Callable[[Result], Awaitable[None]]) -> AsyncIterator[Item]:
+        """The images, each with its outputs; unreadable inputs go to `report`."""
 
-        def fail(found: UnreadableInput) -> None:
-            report(Result(found.path, None, Status.FAILED, error=found.reason))
+        async def fail(found: UnreadableInput) -> None:
+            await report(Result(found.path, (), Status.FAILED, error=found.reason))
 
         if self._watching:
             ticks = changes(self._inputs, self._stop, poll=self._watching.poll)
@@ -126,11 +131,11 @@ class FolderSource:
             return
         for found in self._found:
             if isinstance(found, UnreadableInput):
-                fail(found)
+                await fail(found)
             else:
                 yield self._item(found)
 
-    def ended(self, result: Result) -> None:
+    async def ended(self, result: Result) -> None:
         """While watching, yield an image once more after a pause if it may then succeed."""
         if result.retryable:
             self._failed.add(Path(result.source))

@@ -1,6 +1,7 @@
 """What became of each object: Parquet files below the outputs, for resumption and for queries."""
 
 import io
+import logging
 import posixpath
 import threading
 import time
@@ -11,6 +12,9 @@ from typing import Any
 
 from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.system.extras import missing_extra
+
+log = logging.getLogger(__name__)
 
 FOLDER = ".rmbg-service/manifest"
 FLUSH_ROWS = 1000
@@ -62,16 +66,14 @@ class Manifest:
     """The rows of all runs below one output folder; the last row of an output counts.
 
     Rows are kept until there are `FLUSH_ROWS` of them or the oldest is `FLUSH_S` old, and then
-    written as one numbered Parquet file. Methods may be called from any thread; a folder belongs to
-    one run at a time. Raises `ConfigurationError` for a file that cannot be read, and if pyarrow is
-    not installed.
+    written as one numbered Parquet file; if that fails, they are kept for the next time. Methods
+    may be called from any thread; a folder belongs to one run at a time. Raises
+    `ConfigurationError` for a file that cannot be read, and if pyarrow is not installed.
     """
 
     def __init__(self, store: Store) -> None:
         if find_spec("pyarrow") is None:
-            raise ConfigurationError(
-                "the manifest needs pyarrow: pip install 'rmbg-service[cloud]'"
-            )
+            raise missing_extra("cloud", "the manifest")
         self._store = store
         self._lock = threading.Lock()
         self._rows: list[Row] = []
@@ -107,12 +109,15 @@ class Manifest:
         """Record a row; it is in the store after the next flush."""
         with self._lock:
             self._rows.append(row)
-            due = len(self._rows) >= FLUSH_ROWS or time.monotonic() - self._since > FLUSH_S
-            if due:
-                self._flush()
+            full = len(self._rows) % FLUSH_ROWS == 0
+            if full or time.monotonic() - self._since > FLUSH_S:
+                try:
+                    self._flush()
+                except Exception as error:  # each library has its own
+                    log.warning("the manifest cannot be written yet: %s", error)
 
     def flush(self) -> None:
-        """Write the rows that are not in the store yet."""
+        """Write the rows that are not in the store yet. Raises `OSError`."""
         with self._lock:
             self._flush()
 

@@ -1,11 +1,13 @@
 """The items of a batch on object stores, and the manifest beside the outputs."""
 
+import asyncio
 import platform
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from rmbg_service.batch.manifest import Manifest, Row
+from rmbg_service.batch.names import DEFAULT_NAME, Variant
 from rmbg_service.batch.plan import Plan, Planned
 from rmbg_service.batch.removers.remover import Removed
 from rmbg_service.batch.run import Finished, Item, Result, Status
@@ -14,8 +16,8 @@ from rmbg_service.system.files import digest
 
 
 @dataclass(frozen=True)
-class Made:
-    """What an output is made of besides its input."""
+class Provenance:
+    """What an output was made with: fingerprint of the options, name and revision of the model."""
 
     fingerprint: str
     model: str
@@ -26,29 +28,40 @@ class ObjectSource:
     """The items of a plan; every result becomes a row of the manifest."""
 
     def __init__(
-        self, inputs: Sequence[str], out: str, suffix: str, made: Made, *, force: bool
+        self,
+        inputs: Sequence[str],
+        out: str,
+        variant: Variant,
+        provenance: Provenance,
+        *,
+        name: str = DEFAULT_NAME,
+        force: bool,
     ) -> None:
         self.out = Store(out)
-        self.made = made
+        self.provenance = provenance
         self.manifest = Manifest(self.out)
-        self.plan = Plan(inputs, self.out, suffix, made.fingerprint, self.manifest, force=force)
+        self.plan = Plan(inputs, self.out, variant, self.manifest, name=name, force=force)
 
     @property
     def total(self) -> int | None:
         """How many inputs there are."""
         return len(self.plan.todo) + len(self.plan.skipped) + len(self.plan.failed)
 
-    async def items(self, report: Callable[[Result], None]) -> AsyncIterator[Item]:
+    async def items(self, report: Callable[[Result], Awaitable[None]]) -> AsyncIterator[Item]:
         """The objects that remain to be done; all others go to `report`."""
         for result in (*self.plan.failed, *self.plan.skipped):
-            report(result)
+            await report(result)
         for planned in self.plan.todo:
-            yield ObjectItem(planned, self.out, self.made, self.manifest)
+            yield ObjectItem(planned, self.out, self.provenance, self.manifest)
 
-    def ended(self, result: Result) -> None:
-        """Record a failure."""
+    async def ended(self, result: Result) -> None:
+        """Record a failure, in a thread: the manifest may be written to the store."""
         if result.status is Status.FAILED:
-            self.manifest.add(failed_row(str(result.source), result.error, self.made))
+            await asyncio.to_thread(self.record_failure, result)
+
+    def record_failure(self, result: Result) -> None:
+        """Add the row of a result that is a failure."""
+        self.manifest.add(failed_row(str(result.source), result.error, self.provenance))
 
     def close(self) -> None:
         """Write the last rows."""
@@ -58,10 +71,12 @@ class ObjectSource:
 class ObjectItem:
     """An object and its cutout."""
 
-    def __init__(self, planned: Planned, out: Store, made: Made, manifest: Manifest) -> None:
+    def __init__(
+        self, planned: Planned, out: Store, provenance: Provenance, manifest: Manifest
+    ) -> None:
         self._planned = planned
         self._out = out
-        self._made = made
+        self._provenance = provenance
         self._manifest = manifest
         self._started = time.perf_counter()
 
@@ -71,9 +86,9 @@ class ObjectItem:
         return self._planned.input
 
     @property
-    def output(self) -> str:
-        """See `Item.output`."""
-        return self._out.name_of(self._planned.output)
+    def outputs(self) -> Sequence[str]:
+        """See `Item.outputs`."""
+        return [self._out.name_of(self._planned.output)]
 
     def read(self, max_bytes: int) -> bytes:
         """See `Item.read`."""
@@ -88,10 +103,10 @@ class ObjectItem:
         """See `Item.store`."""
         self._out.write(self._planned.output, removed.data)
         seconds = time.perf_counter() - self._started
-        found = self._planned.found
+        found, output = self._planned.found, self.outputs[0]
         self._manifest.add(
             done_row(
-                self.source, found.version, found.size, self.output, removed, self._made, seconds
+                self.source, found.version, found.size, output, removed, self._provenance, seconds
             )
         )
 
@@ -102,7 +117,7 @@ def done_row(
     size: int,
     output: str,
     removed: Removed,
-    made: Made,
+    provenance: Provenance,
     seconds: float,
 ) -> Row:
     """The row of an output that has been written."""
@@ -116,9 +131,9 @@ def done_row(
         input_bytes=size,
         output_bytes=len(removed.data),
         output_sha256=digest(removed.data),
-        fingerprint=made.fingerprint,
-        model=made.model,
-        revision=made.revision,
+        fingerprint=provenance.fingerprint,
+        model=provenance.model,
+        revision=provenance.revision,
         ms=round(seconds * 1e3, 1),
         box_left=left,
         box_top=top,
@@ -128,7 +143,7 @@ def done_row(
     )
 
 
-def failed_row(source: str, error: str, made: Made) -> Row:
+def failed_row(source: str, error: str, provenance: Provenance) -> Row:
     """The row of an input that has no output."""
     return Row(
         input=source,
@@ -139,9 +154,9 @@ def failed_row(source: str, error: str, made: Made) -> Row:
         input_bytes=0,
         output_bytes=0,
         output_sha256="",
-        fingerprint=made.fingerprint,
-        model=made.model,
-        revision=made.revision,
+        fingerprint=provenance.fingerprint,
+        model=provenance.model,
+        revision=provenance.revision,
         ms=0.0,
         node=platform.node(),
     )

@@ -1,11 +1,11 @@
 """What a batch on object stores has to do: names for its outputs, and what is finished."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from rmbg_service.batch.manifest import Done, Manifest
-from rmbg_service.batch.outputs import candidates
+from rmbg_service.batch.names import DEFAULT_NAME, OutputNames, Variant
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.errors import ConfigurationError
@@ -32,17 +32,17 @@ class Plan:
     `todo` are those without a finished output; `skipped` and `failed` are told at once. Lists the
     inputs, and the outputs only if the manifest knows any. An output is finished if the manifest
     says that it was made of this version of the input in the same way, and it is still there with
-    the size that it was written with.
+    the size that it was written with. `name` is the template of the outputs' names.
     """
 
     def __init__(
         self,
         inputs: Sequence[str],
         out: Store,
-        suffix: str,
-        fingerprint: str,
+        variant: Variant,
         manifest: Manifest,
         *,
+        name: str = DEFAULT_NAME,
         force: bool,
     ) -> None:
         self.todo: list[Planned] = []
@@ -50,17 +50,18 @@ class Plan:
         self.failed: list[Result] = []
         found = [*self._find(inputs, out)]
         done = manifest.done()
-        owners = {output: row.input for output, row in done.items()}
-        keys = OutputKeys(
-            out, suffix, owners, {source.name_of(each.path) for source, each, _ in found}
-        )
+        sources = {source.name_of(each.path) for source, each, _ in found}
+        names = _names(out, {output: row.input for output, row in done.items()}, sources, name)
         sizes = {each.path: each.size for each in out.find()} if done and not force else {}
-        for source, each, name in found:
-            planned = Planned(source, each, keys.output_of(source.name_of(each.path), name))
-            output = out.name_of(planned.output)
-            made = Done(planned.input, each.version, fingerprint, sizes.get(planned.output, -1))
-            if not force and done.get(output) == made:
-                self.skipped.append(Result(planned.input, output, Status.SKIPPED))
+        for source, each, below in found:
+            assigned = names.assign(
+                source.name_of(each.path), below, variant.preset, variant.suffix
+            )
+            planned = Planned(source, each, out.below(assigned.as_posix()))
+            output, size = out.name_of(planned.output), sizes.get(planned.output, -1)
+            finished = Done(planned.input, each.version, variant.fingerprint, size)
+            if not force and done.get(output) == finished:
+                self.skipped.append(Result(planned.input, [output], Status.SKIPPED))
             else:
                 self.todo.append(planned)
 
@@ -95,38 +96,26 @@ class Plan:
                     yield store, each, name
 
 
-class OutputKeys:
-    """Gives every object a path below `out`, by the rules of `OutputPaths`; no two share one."""
-
-    def __init__(
-        self, out: Store, suffix: str, owners: Mapping[str, str], inputs: set[str]
-    ) -> None:
-        self._out = out
-        self._suffix = suffix
-        self._owners = {output.casefold(): owner for output, owner in owners.items()}
-        self._inputs = inputs
-        self._taken: set[str] = set()
-
-    def output_of(self, source: str, name: PurePosixPath) -> str:
-        """The path of the cutout of `source` in the store of the outputs."""
-        for candidate in candidates(name, self._suffix):
-            path = self._out.below(candidate.as_posix())
-            output = self._out.name_of(path)
-            key = output.casefold()
-            owner = self._owners.get(key, source)
-            free = owner == source or (key not in self._taken and not self._exists(owner))
-            if free and output not in self._inputs:
-                self._owners[key] = source
-                self._taken.add(key)
-                return path
-        raise AssertionError("the candidates never end")
-
-    def _exists(self, owner: str) -> bool:
-        return owner in self._inputs or bool(Store(owner).find())
+def _names(
+    out: Store, owners: Mapping[str, str], sources: Collection[str], template: str
+) -> OutputNames:
+    """The names below `out`; `owners` has the inputs of earlier outputs, by their full names."""
+    root = f"{out.name_of(out.root)}/"
+    names = {output.removeprefix(root): owner for output, owner in owners.items()}
+    folders = {parent for name in names for parent in PurePosixPath(name).parents}
+    return OutputNames(
+        template,
+        names,
+        exists=lambda owner: owner in sources or bool(Store(owner).find()),
+        is_blocked=lambda name: (
+            name in folders or out.name_of(out.below(name.as_posix())) in sources
+        ),
+        is_file=lambda name: name.as_posix() in names,
+    )
 
 
 def _failed(source: str, error: str) -> Result:
-    return Result(source, None, Status.FAILED, error=error)
+    return Result(source, (), Status.FAILED, error=error)
 
 
 def _name(store: Store, found: StoredObject, several: bool) -> PurePosixPath:

@@ -24,16 +24,17 @@ from rich.table import Table
 from rich.text import Text
 
 from rmbg_service.batch.run import Location, Result, Status
+from rmbg_service.system.stdout import try_to_write
 
 
 class Report:
     """Counts results; a context manager, which shows and removes the progress bar.
 
     The bar is on stderr, only if that is a terminal. It counts files, or parts of one file that
-    `unit` names, each reported by `advance`. With `as_json`,
-    every result is also a line on stdout: `input`, `output`, `status`, `ms`, `box`, `error`. If the
-    reader closes stdout, the lines end and the run goes on. Only the last result of an input
-    counts: a later success replaces a failure.
+    `unit` names, each reported by `advance`. With `as_json`, every result is also a line on stdout:
+    `input`, `output` (the first of `outputs`), `outputs`, `status`, `ms`, `box`, `error`. If the
+    reader closes stdout, the lines end and the run goes on; other errors of stdout are raised. Only
+    the last result of an input counts: a later success replaces a failure.
     """
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
@@ -107,15 +108,12 @@ class Report:
             self._write(json.dumps(_members(result)) + "\n")
 
     def _write(self, line: str) -> None:
-        try:
-            self._stdout.write(line)
-            self._stdout.flush()
-        except BrokenPipeError:
+        error = try_to_write(self._stdout, line)
+        if isinstance(error, BrokenPipeError):
             self._as_json = False
             self.say("stdout was closed: no more lines of JSON; the run goes on")
-            null = os.open(os.devnull, os.O_WRONLY)  # or the flush at exit would fail again
-            os.dup2(null, self._stdout.fileno())
-            os.close(null)
+        elif error is not None:
+            raise error
 
     def summarise(self) -> None:
         """Print the final table, or for the parts of one file a line."""
@@ -146,9 +144,11 @@ class _Rate(ProgressColumn):
 
 def _members(result: Result) -> dict[str, object]:
     box = result.box
+    outputs = [str(output) for output in result.outputs]
     return {
         "input": str(result.source),
-        "output": None if result.output is None else str(result.output),
+        "output": outputs[0] if outputs else None,
+        "outputs": outputs,
         "status": result.status.value,
         "ms": round(result.seconds * 1e3, 1),
         "box": box and {"left": box.left, "top": box.top, "width": box.width, "height": box.height},

@@ -9,6 +9,7 @@ from typing import Any
 
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
 from rmbg_service.system.atomic import atomic_write
+from rmbg_service.system.extras import missing_extra
 
 _DIGESTS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified")
@@ -40,9 +41,7 @@ class Store:
         try:
             import fsspec  # an object store is the only use: 0.1 s
         except ModuleNotFoundError:
-            raise ConfigurationError(
-                "object stores need fsspec: pip install 'rmbg-service[cloud]'"
-            ) from None
+            raise missing_extra("cloud", "an object store") from None
         self.url = url.rstrip("/")
         try:
             self._fs, root = fsspec.core.url_to_fs(
@@ -88,7 +87,7 @@ class Store:
             data: bytes = self._fs.cat_file(found.path)
             if len(data) <= max_bytes:  # it may have grown since
                 return data
-        raise ImageTooLarge(f"the file is larger than the {max_bytes} bytes that are accepted")
+        raise ImageTooLarge(f"the file is larger than the {max_bytes:,} bytes that are accepted")
 
     def write(self, path: str, data: bytes) -> None:
         """Write an object, whole or not at all."""

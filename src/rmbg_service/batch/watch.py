@@ -2,7 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Sequence,
+)
 from pathlib import Path
 from typing import TypeAlias
 
@@ -54,7 +61,7 @@ async def watched_images(
     inputs: Sequence[str],
     out: Path,
     ticks: AsyncIterable[Collection[object]],
-    report: Callable[[UnreadableInput], None],
+    report: Callable[[UnreadableInput], Awaitable[None]],
     failed: set[Path],
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[InputImage]:
@@ -85,7 +92,7 @@ async def watched_images(
             if isinstance(found, UnreadableInput):
                 if found.path not in reported:
                     reported.add(found.path)
-                    report(found)
+                    await report(found)
                 continue
             state = _state(found.path)
             if state is None:

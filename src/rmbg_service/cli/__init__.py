@@ -15,6 +15,7 @@ from rmbg_service.cli.openapi import openapi
 from rmbg_service.cli.remove import remove
 from rmbg_service.cli.serve import serve
 from rmbg_service.errors import RmbgError
+from rmbg_service.serving.logs import silence_libraries
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,6 +44,7 @@ def _options(
 
 def main() -> None:
     """Entry point: a deliberate error, or one of the disk, is one line and not a traceback."""
+    silence_libraries()
     try:
         app()
     except RmbgError as error:

@@ -8,13 +8,11 @@ import typer
 from rmbg_service.cli.options import LicenseOption, ModelOption
 from rmbg_service.settings import load_settings
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
 
 def doctor(
     model: ModelOption = None,
     accept_license: LicenseOption = None,
-    as_json: JsonOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Load the model, cut out a reference image, and say what to change.
 

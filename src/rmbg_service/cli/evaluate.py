@@ -28,10 +28,7 @@ from rmbg_service.evaluation.run import Outcome, result_folders, run
 from rmbg_service.evaluation.scenes import make_scenes
 from rmbg_service.evaluation.synthetic import write_scenes
 from rmbg_service.matting.plan import Detail
-from rmbg_service.system.exit import second_interrupt_exits
-
-INTERRUPTED = 130
-"""The exit status after Ctrl+C."""
+from rmbg_service.system.exit import INTERRUPTED, second_interrupt_exits
 
 
 def evaluate(

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from rmbg_service.cli.options import LicenseOption, ModelOption
-from rmbg_service.errors import ConfigurationError
 from rmbg_service.settings import load_settings
+from rmbg_service.system.extras import missing_extra
 
 
 def mcp(
@@ -28,8 +28,6 @@ def mcp(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "mcp":
             raise
-        raise ConfigurationError(
-            "the MCP server needs the package mcp: pip install 'rmbg-service[mcp]'"
-        ) from None
+        raise missing_extra("mcp", "the MCP server") from None
     settings = load_settings(model=model, accept_license=accept_license)
     asyncio.run(serve(settings, Folders(folders)))

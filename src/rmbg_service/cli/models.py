@@ -10,12 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from rmbg_service.cli.doctor import JsonOption, doctor
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import bundle, catalog
 from rmbg_service.models.download import Progress as Report
 from rmbg_service.models.files import size_bytes
-from rmbg_service.models.pull import ROADS
+from rmbg_service.models.pull import SOURCES
 from rmbg_service.models.pull import pull as pull_weights
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import Store
@@ -26,14 +25,15 @@ models = typer.Typer(no_args_is_help=True, help="List, fetch and describe the kn
 Name = Annotated[str, typer.Argument(help="A name from the list, or a hub id.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Models; all that are here by default.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
-Road = Annotated[
+Source = Annotated[
     str,
     typer.Option(
-        "--from", help=f"{', '.join(ROADS)}, a URL or a file; auto tries the known sources in turn."
+        "--from",
+        help=f"{', '.join(SOURCES)}, a URL or a file; auto tries the known ones in turn.",
     ),
 ]
 Target = Annotated[Path, typer.Argument(help="A folder, or a file that ends in .tar.")]
-Source = Annotated[Path, typer.Argument(help="What `models export` wrote.")]
+Bundle = Annotated[Path, typer.Argument(help="What `models export` wrote.")]
 
 
 @models.command("list")
@@ -61,7 +61,7 @@ def show(name: Name) -> None:
         "good for": spec.good_for,
         "source": spec.source + (gate if spec.gated else ""),
         "revision": spec.revision if weights and weights.hub else "",
-        "available from": ", ".join(road for road in ROADS if weights and getattr(weights, road)),
+        "available from": ", ".join(each for each in SOURCES if weights and getattr(weights, each)),
         "sha256": (weights and weights.sha256) or "",
         "md5": (weights and weights.md5) or "",
         "licence": f"{spec.licence}, {spec.licence_url}",
@@ -76,7 +76,7 @@ def show(name: Name) -> None:
 
 
 @models.command()
-def pull(name: Name, road: Road = "auto", revision: Revision = None) -> None:
+def pull(name: Name, source: Source = "auto", revision: Revision = None) -> None:
     """Fetch a model's weights, check their digest and show where they are."""
     row = catalog.find(name)
     if row is catalog.EMBEDDED:
@@ -88,7 +88,7 @@ def pull(name: Name, road: Road = "auto", revision: Revision = None) -> None:
     spec, store = row or catalog.unlisted(name), Store.of(settings)
     catalog.check_licence(spec, frozenset(settings.accept_license))
     with _progress_bar(spec.name) as report:
-        path = pull_weights(spec, store, report, road, revision or settings.model_revision)
+        path = pull_weights(spec, store, report, source, revision or settings.model_revision)
     known = store.identify(path)
     if known is not None and known.name != spec.name:
         typer.echo(f"{name} holds the weights of {known.name}, under {known.licence}")
@@ -105,7 +105,7 @@ def export(target: Target, names: Names = None) -> None:
 
 
 @models.command("import")
-def import_(source: Source) -> None:
+def import_(source: Bundle) -> None:
     """Take in what `models export` wrote, after checking every digest."""
     store = Store.of(load_settings())
     for name in bundle.import_(source, store):
@@ -122,12 +122,6 @@ def _progress_bar(name: str) -> Iterator[Report]:
             bar.update(task, completed=done, total=total, visible=True)
 
         yield report
-
-
-@models.command()
-def check(name: Name, as_json: JsonOption = False) -> None:
-    """Examine one model as `rmbg-service doctor` does the configured one."""
-    doctor(model=name, as_json=as_json)
 
 
 def _find(name: str) -> ModelSpec:

@@ -9,8 +9,14 @@ from rmbg_service.settings import Settings
 def openapi() -> None:
     """Print the OpenAPI document as YAML."""
     from rmbg_service.api.app import create_app
+    from rmbg_service.models.catalog import EMBEDDED
+    from rmbg_service.models.onnx import OnnxPredictor
+    from rmbg_service.models.predictor import Located
+    from rmbg_service.models.store import EMBEDDED_PATH
 
-    app = create_app(Settings.model_construct())
+    # Whatever the environment says and whichever models are on this disk, the text is the same.
+    predictor = OnnxPredictor(EMBEDDED, lambda: Located(EMBEDDED, EMBEDDED_PATH))
+    app = create_app(Settings.model_construct(), predictor)
     typer.echo(
         yaml.safe_dump(app.openapi(), sort_keys=False, allow_unicode=True, width=100), nl=False
     )

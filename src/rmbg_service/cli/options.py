@@ -70,7 +70,7 @@ def removal_options(given: dict[str, Any]) -> RemovalOptions:
         reasons = []
         for item in error.errors():
             name = "".join(f"--{part}: ".replace("_", "-") for part in item["loc"])
-            reasons.append(name + in_words(item["msg"]))
+            reasons.append(f"{name}{in_words(item)}")
         raise typer.BadParameter("; ".join(reasons)) from None
 
 

@@ -1,7 +1,6 @@
 """`rmbg-service remove -`: one image from stdin to stdout or a file."""
 
 import asyncio
-import signal
 import sys
 
 import typer
@@ -9,26 +8,23 @@ import typer
 from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
-from rmbg_service.settings import load_settings
 from rmbg_service.system.atomic import atomic_write
-from rmbg_service.system.exit import exit_now
+from rmbg_service.system.exit import INTERRUPTED, exit_now
 
 
 def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     """Process one image from stdin to stdout or the output file."""
-    if len(batch.inputs) > 1 or batch.watch or batch.as_json:
-        raise typer.BadParameter("- must be the only input, without --watch and --json")
     if to_stdout and sys.stdout.isatty():
         raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
     if not to_stdout and not batch.target.is_file:
         raise typer.BadParameter("the output of - is one file: give -o a name with a suffix")
-    data = sys.stdin.buffer.read(load_settings(**batch.settings).max_body_bytes + 1)
 
     async def removed() -> bytes:
         stop = asyncio.Event()
         async with batch.remover(stop) as remover:
+            data = await asyncio.to_thread(sys.stdin.buffer.read, remover.max_bytes + 1)
             if len(data) > remover.max_bytes:
-                raise ImageTooLarge(f"more than the {remover.max_bytes} bytes that are accepted")
+                raise ImageTooLarge(f"more than the {remover.max_bytes:,} bytes that are accepted")
             return (await remover.remove(data)).data
 
     try:
@@ -36,7 +32,7 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     except RemoverFailed as error:
         raise ConfigurationError(str(error)) from None
     except KeyboardInterrupt:
-        exit_now(128 + signal.SIGINT)
+        exit_now(INTERRUPTED)
     if to_stdout:
         sys.stdout.buffer.write(result)
         sys.stdout.buffer.flush()

@@ -4,18 +4,16 @@ import asyncio
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rmbg_service.batch.names import DEFAULT_NAME, SEVERAL_NAME, check_name
 from rmbg_service.batch.outputs import (
-    DEFAULT_NAME,
-    SEVERAL_NAME,
-    check_name,
     object_target,
     target_of,
 )
-from rmbg_service.batch.stores import is_url
+from rmbg_service.cli.checks import Arguments, require_consistent
 from rmbg_service.cli.help import HelpAllOption
 from rmbg_service.cli.option_help import FILES, MODEL
 from rmbg_service.cli.options import (
@@ -25,14 +23,14 @@ from rmbg_service.cli.options import (
     removal_options,
     with_removal_options,
 )
-from rmbg_service.cli.video import check_video, is_video, remove_video, video_target
+from rmbg_service.cli.video import check_video, remove_video, video_target
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.attachments import AttachmentName, Files
 from rmbg_service.settings import load_settings
 from rmbg_service.system.exit import exit_now, second_interrupt_exits
-from rmbg_service.system.files import is_folder
 
-_STDIO = "-"
+if TYPE_CHECKING:
+    from rmbg_service.batch.batch import Batch
 
 
 @with_removal_options
@@ -181,108 +179,113 @@ def remove(
 ) -> None:
     """Remove the backgrounds of images and videos. Run again, it continues where it ended."""
     del help_all
-    from rmbg_service.batch.batch import Batch, run_batch  # httpx and the engine: 0.2 s
+    arguments = Arguments(
+        inputs=inputs,
+        destination=destination,
+        name=name,
+        attachments={"background_image": background_image, "matte": matte, "strokes": strokes},
+        watch=watch,
+        poll=poll,
+        force=force,
+        as_json=as_json,
+        model=model,
+        accept_license=accept_license,
+        server=server,
+        parallel=parallel,
+        ray=ray,
+        actors=actors,
+        actor_cpus=actor_cpus,
+        actor_gpus=actor_gpus,
+        given=given,
+    )
+    require_consistent(arguments)
+    raise typer.Exit(_remove_clip(arguments) if arguments.is_clip else _remove_images(arguments))
 
-    if server is not None and (model or accept_license):
-        raise typer.BadParameter("--model and --accept-license cannot be set with --server")
-    if server is None and parallel is not None:
-        raise typer.BadParameter("--parallel is for --server; use RMBG_CODEC_THREADS here")
-    out = None if destination is None else Path(destination)
-    objects = ray is not None or any(map(is_url, [*inputs, destination or ""]))
-    overrides = {"model": model, "accept_license": accept_license}
-    if not objects and any(is_video(path, out) for path in inputs):
-        others = {
-            "--server": server,
-            "--watch": watch,
-            "--background-image": background_image,
-            "--name": name,
-            "--matte": matte,
-            "--strokes": strokes,
-        }
-        check_video(inputs, others, given)
-        source = Path(inputs[0])
-        path, kind = video_target(source, out)
-        options, settings = removal_options(given), load_settings(**overrides)
-        with second_interrupt_exits():
-            status = remove_video(
-                source, path, kind, options, settings, force=force, as_json=as_json
-            )
-        raise typer.Exit(status)
-    if (matte or strokes) and (len(inputs) > 1 or is_folder(inputs[0])):
-        raise typer.BadParameter("--matte and --strokes are for one image")
-    named = removal_options({"format": given["format"]}).format if "format" in given else None
-    if objects:
-        if watch or _STDIO in inputs:
-            raise typer.BadParameter("--watch and - are not for object stores and --ray")
-        target = object_target(destination, named)
+
+def _remove_clip(arguments: Arguments) -> int:
+    """Process the video; the exit status."""
+    others: dict[str, object] = {
+        f"--{name.replace('_', '-')}": path for name, path in arguments.attachments.items()
+    }
+    others |= {
+        "--server": arguments.server,
+        "--watch": arguments.watch,
+        "--name": arguments.name,
+    }
+    check_video(arguments.inputs, others, arguments.given)
+    source = Path(arguments.inputs[0])
+    path, kind = video_target(source, arguments.out)
+    options, settings = removal_options(arguments.given), load_settings(**arguments.settings)
+    force, as_json = arguments.force, arguments.as_json
+    with second_interrupt_exits():
+        return remove_video(source, path, kind, options, settings, force=force, as_json=as_json)
+
+
+def _remove_images(arguments: Arguments) -> int:
+    """Process the images here, through a service or on a cluster; the exit status."""
+    from rmbg_service.batch.batch import run_batch  # httpx and the engine: 0.2 s
+
+    batch = _batch(arguments)
+    # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    if arguments.ray is not None:
+        from rmbg_service.cluster.removal import Pool, remove_on_ray
+
+        pool = Pool.parse(arguments.actors, arguments.actor_cpus, arguments.actor_gpus)
+        return remove_on_ray(batch, arguments.ray, pool)
+    if arguments.is_piped:
+        from rmbg_service.cli.pipe import remove_piped
+
+        return remove_piped(batch, to_stdout=arguments.out is None)
+    ending = asyncio.run(run_batch(batch))
+    if ending.work_left:
+        exit_now(ending.status)
+    return ending.status
+
+
+def _batch(arguments: Arguments) -> "Batch":
+    """The batch that the arguments ask for; reads the images that come with the inputs."""
+    from rmbg_service.batch.batch import Batch
+
+    given = arguments.given
+    format_ = removal_options({"format": given["format"]}).format if "format" in given else None
+    if arguments.has_objects:
+        target = object_target(arguments.destination, format_)
     else:
-        target = target_of(inputs, out, named, given.get("output"))
+        target = target_of(arguments.inputs, arguments.out, format_, given.get("output"))
     if target.format is not None:
         given = given | {"format": target.format}
-    attached: dict[AttachmentName, Path | None] = {
-        "background_image": background_image,
-        "matte": matte,
-        "strokes": strokes,
-    }
-    files = _read_files(given, attached)
-    if background_image is not None and "preset" in given:
+    files = _read_files(arguments.attachments)
+    if "background_image" in files and "preset" in given:
         given = given | {"background": None}  # the image replaces the preset's colour
     options, *further = preset_options(given)
-    if further and (objects or target.is_file or _STDIO in inputs):
+    one_file = target.is_file or arguments.is_piped
+    if further and (one_file or arguments.has_objects):
         raise typer.BadParameter("several presets need files or folders, and -o a folder")
-    if name is not None and (objects or target.is_file or _STDIO in inputs):
+    if arguments.name is not None and one_file:
         raise typer.BadParameter("--name is for the files in an output folder")
-    name = name or (SEVERAL_NAME if further else DEFAULT_NAME)
+    name = arguments.name or (SEVERAL_NAME if further else DEFAULT_NAME)
     check_name(name, 1 + len(further))
-    batch = Batch(
-        inputs=inputs,
+    return Batch(
+        inputs=arguments.inputs,
         target=target,
         options=options,
         files=files,
         further=further,
         name=name,
-        server=server,
-        parallel=parallel,
-        settings=overrides,
-        watch=watch,
-        poll=poll,
-        force=force,
-        as_json=as_json,
+        server=arguments.server,
+        parallel=arguments.parallel,
+        settings=arguments.settings,
+        watch=arguments.watch,
+        poll=arguments.poll,
+        force=arguments.force,
+        as_json=arguments.as_json,
     )
-    # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    if ray is None and (actors is not None or actor_cpus != 1 or actor_gpus != 0):
-        raise typer.BadParameter("--actors, --actor-cpus and --actor-gpus are for --ray")
-    if ray is not None:
-        if server is not None:
-            raise typer.BadParameter("--ray cannot be combined with --server")
-        from rmbg_service.cluster.removal import Pool, remove_on_ray
-
-        raise typer.Exit(remove_on_ray(batch, ray, Pool.parse(actors, actor_cpus, actor_gpus)))
-    if _STDIO in inputs:
-        from rmbg_service.cli.pipe import remove_piped
-
-        raise typer.Exit(remove_piped(batch, to_stdout=out is None))
-    if watch and not all(is_folder(path) for path in inputs):
-        raise typer.BadParameter("--watch is for folders")
-    if poll and not watch:
-        raise typer.BadParameter("--poll is for --watch")
-    ending = asyncio.run(run_batch(batch))
-    if ending.work_left:
-        exit_now(ending.status)
-    raise typer.Exit(ending.status)
 
 
-def _read_files(given: dict[str, Any], paths: Mapping[AttachmentName, Path | None]) -> Files:
+def _read_files(paths: Mapping[AttachmentName, Path | None]) -> Files:
     """The images that come with the inputs, by their names in the API."""
-    files = {name: path for name, path in paths.items() if path is not None}
-    if "background_image" in files and ("background" in given or given.get("output") == "matte"):
-        raise typer.BadParameter(
-            "--background-image cannot be used with --background or --output matte"
-        )
-    if "strokes_mode" in given and "strokes" not in files:
-        raise typer.BadParameter("--strokes-mode needs --strokes")
     try:
-        return {name: path.read_bytes() for name, path in files.items()}
+        return {name: path.read_bytes() for name, path in paths.items() if path is not None}
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: {error.strerror or error}") from None

@@ -11,12 +11,14 @@ import typer
 import uvicorn
 
 from rmbg_service.cli.options import LicenseOption, ModelOption
+from rmbg_service.diagnostics.memory import check_memory
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.serving.engine import STOP_S, Engine
 from rmbg_service.serving.logs import logging_to_stderr
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings, load_settings
 from rmbg_service.system.exit import exit_after, exit_now
+from rmbg_service.system.stdout import try_to_write
 
 if TYPE_CHECKING:
     from rmbg_service.api.protocol import BoundedProtocol
@@ -58,6 +60,7 @@ def _run(settings: Settings) -> Engine:
     """Serve until the end; the engine says how it ended."""
     from rmbg_service.api.app import create_app
 
+    check_memory(settings)
     app = create_app(settings)
     engine: Engine = app.state.engine
     listener = _listen(settings)
@@ -146,13 +149,13 @@ def _listen(settings: Settings) -> socket.socket:
 def _announce(engine: Engine, settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     height, width = engine.predictor.input_size
-    print(
+    announcement = (
         f"rmbg-service is listening on http://{f'[{host}]' if ':' in host else host}:{port}\n"
         f"  model   {engine.predictor.name} ({width} x {height}) on {engine.device}, "
         f"licence {engine.licence}\n"
         f"  limits  {settings.max_inflight_jobs} jobs, "
         f"{settings.max_inflight_pixels / 1e6:g} MP in flight, "
         f"{settings.max_image_pixels / 1e6:g} MP and "
-        f"{settings.max_body_bytes / 1e6:g} MB per image",
-        flush=True,
+        f"{settings.max_body_bytes / 1e6:g} MB per image\n"
     )
+    try_to_write(sys.stdout, announcement)  # serving does not depend on it

@@ -15,6 +15,8 @@ from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_replace
+from rmbg_service.system.exit import INTERRUPTED
+from rmbg_service.system.extras import missing_extra
 from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_folder
 from rmbg_service.video.sequence import FrameNames, is_numbered
 
@@ -23,7 +25,6 @@ _OUTPUT_SUFFIXES = {".webm", ".mov", ".mp4", ".webp", ".gif"}  # the keys of `vi
 _ALWAYS_VIDEO = _OUTPUT_SUFFIXES - {".webp"}
 _STILL_SUFFIXES = IMAGE_SUFFIXES - {".gif"}
 _SEQUENCE = "frame-%05d.png"
-_CTRL_C = 130
 
 
 def is_video(path: str, out: Path | None) -> bool:
@@ -91,7 +92,7 @@ def remove_video(
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise
-        raise ConfigurationError("video needs PyAV: pip install -e '.[video]'") from None
+        raise missing_extra("video", "video") from None
     started = time.perf_counter()
     predictor = select_predictor(settings)
     with Report(None, as_json=as_json, unit="frames") as report:
@@ -106,11 +107,11 @@ def remove_video(
                     clip, path, kind, predictor, options, settings.codec_threads, report.advance
                 )
         except KeyboardInterrupt:
-            return _CTRL_C
+            return INTERRUPTED
         except (RmbgError, OSError) as error:
-            result = Result(source, None, Status.FAILED, error=_explain(error))
+            result = Result(source, (), Status.FAILED, error=_explain(error))
         else:
-            result = Result(source, out, Status.DONE, time.perf_counter() - started)
+            result = Result(source, [out], Status.DONE, time.perf_counter() - started)
         report.add(result)
     report.summarise()
     return int(report.failed)

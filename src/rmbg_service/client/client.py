@@ -12,7 +12,7 @@ import httpx
 from rmbg_service.client.errors import ServiceUnavailable
 from rmbg_service.client.request import ImageFile, Options, RemovalRequest
 from rmbg_service.client.response import Info, Result, lost, read_info, read_result
-from rmbg_service.client.retries import Patience, Retries
+from rmbg_service.client.retries import Backoff, Retries
 from rmbg_service.errors import ConfigurationError
 
 TIMEOUT = httpx.Timeout(60, connect=30, read=90, pool=None)
@@ -67,12 +67,12 @@ class Client:
         """
         files = {"background_image": background_image, "matte": matte, "strokes": strokes}
         request = RemovalRequest(image, files, request_id, options)
-        patience = Patience(self._retries)
+        backoff = Backoff(self._retries)
         while True:
             try:
                 return self._attempt(request, timeout)
             except ServiceUnavailable as error:
-                pause = patience.pause_after(error)
+                pause = backoff.pause_after(error)
             self._sleep(pause)
 
     def info(self) -> Info:
@@ -142,12 +142,12 @@ class AsyncClient:
         """See `Client.remove`; files are read in threads."""
         files = {"background_image": background_image, "matte": matte, "strokes": strokes}
         request = await asyncio.to_thread(RemovalRequest, image, files, request_id, options)
-        patience = Patience(self._retries)
+        backoff = Backoff(self._retries)
         while True:
             try:
                 return await self._attempt(request, timeout)
             except ServiceUnavailable as error:
-                pause = patience.pause_after(error)
+                pause = backoff.pause_after(error)
             await self._sleep(pause)
 
     async def info(self) -> Info:

@@ -17,7 +17,7 @@ class Options(TypedDict, total=False):
     """The options of one removal; `docs/api.md` describes them, and the service checks them."""
 
     output: Literal["cutout", "matte", "layers"]
-    format: Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "auto"]
+    format: Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "psd", "auto"]
     quality: int
     color_profile: Literal["srgb", "keep"]
     detail: Literal["off", "guided", "crop", "auto", "best"]

@@ -24,7 +24,7 @@ class Retries:
     longest_pause_s: float = 60
 
 
-class Patience:
+class Backoff:
     """The pauses of one call."""
 
     def __init__(self, retries: Retries) -> None:
@@ -43,9 +43,9 @@ class Patience:
             pause = max(1, error.retry_after_s) * jitter
             self._busy_s += pause
         else:
-            backoff = min(2.0**self._failures, self._retries.longest_pause_s)
+            pause = min(2.0**self._failures, self._retries.longest_pause_s)
             self._failures += 1
-            pause = max(backoff, error.retry_after_s) * jitter
+            pause = max(pause, error.retry_after_s) * jitter
             self._unavailable_s += pause
         if (
             self._busy_s <= self._retries.busy_s

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.system.extras import missing_extra
 
 LOCAL = "local"
 
@@ -21,7 +22,7 @@ def connected(address: str) -> Iterator[None]:
     try:
         import ray
     except ModuleNotFoundError:
-        raise ConfigurationError("--ray needs Ray: pip install 'rmbg-service[ray]'") from None
+        raise missing_extra("ray", "--ray") from None
     here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
         ray.init(

@@ -22,6 +22,7 @@ from rmbg_service.cluster.connection import connected
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import load_settings
+from rmbg_service.system.exit import INTERRUPTED, TERMINATED
 from rmbg_service.types import Box
 
 BLOCK_PHOTOS = 8
@@ -34,13 +35,14 @@ _READ_TASKS_PER_ACTOR = 2
 
 @dataclass(frozen=True)
 class Pool:
-    """The actors: as many as `least` to `most`, each with these CPUs and GPUs.
+    """The pool of actors: `min_actors` to `max_actors` processes with a model, by the load.
 
-    None for both means as many as fit.
+    Each has `cpus` CPUs, which are also its codec threads, and `gpus` GPUs. None for both numbers
+    means as many as the cluster has room for.
     """
 
-    least: int | None = None
-    most: int | None = None
+    min_actors: int | None = None
+    max_actors: int | None = None
     cpus: int = 1
     gpus: int = 0
 
@@ -49,12 +51,12 @@ class Pool:
         """`actors` is `4` or `1:8`. Raises `ConfigurationError`."""
         if actors is None:
             return cls(cpus=cpus, gpus=gpus)
-        least, _, most = actors.partition(":")
+        low, _, high = actors.partition(":")
         try:
-            pool = cls(int(least), int(most or least), cpus, gpus)
+            pool = cls(int(low), int(high or low), cpus, gpus)
         except ValueError:
             raise ConfigurationError(f"--actors: expected 4 or 1:8, got {actors}") from None
-        if not 1 <= (pool.least or 0) <= (pool.most or 0):
+        if not 1 <= (pool.min_actors or 0) <= (pool.max_actors or 0):
             raise ConfigurationError(f"--actors: expected 4 or 1:8, got {actors}")
         return pool
 
@@ -65,11 +67,7 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
     It is that of `run_batch`, but a signal drops what is in flight: Ray's workers end with the
     connection.
     """
-    assert batch.target.url is not None
-    model = select_predictor(load_settings(**batch.settings)).name
-    source = ObjectSource(
-        batch.inputs, batch.target.url, batch.suffix, batch.made(model), force=batch.force
-    )
+    source = batch.object_source(select_predictor(load_settings(**batch.settings)).name)
     status = 0
     connection = connected(address) if source.plan.todo else nullcontext()
     report = Report(source.total, as_json=batch.as_json)
@@ -82,7 +80,7 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
             report.say(f"error: {error}")
             status = 1
         except (KeyboardInterrupt, _Terminated) as stopped:
-            status = 128 + (signal.SIGINT if isinstance(stopped, KeyboardInterrupt) else 15)
+            status = INTERRUPTED if isinstance(stopped, KeyboardInterrupt) else TERMINATED
         finally:
             signal.signal(signal.SIGTERM, before)
             source.close()
@@ -91,12 +89,10 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
 
 
 def _process(batch: Batch, source: ObjectSource, pool: Pool, report: Report) -> None:
-    def add(result: Result) -> None:
-        report.add(result)
-        source.ended(result)
-
+    for result in source.plan.failed:
+        source.record_failure(result)
     for result in (*source.plan.failed, *source.plan.skipped):
-        add(result)
+        report.add(result)
     if not source.plan.todo:
         return
     for row in _rows(batch, source, pool):
@@ -120,7 +116,7 @@ def _rows(batch: Batch, source: ObjectSource, pool: Pool) -> Iterator[Row]:
         settings.model_copy(update=threads),
         batch.options,
         batch.files,
-        source.made,
+        source.provenance,
         source.out,
         ClusterAttempts(),
     )
@@ -129,9 +125,9 @@ def _rows(batch: Batch, source: ObjectSource, pool: Pool) -> Iterator[Row]:
     fits = int(
         resources.get("GPU", 0) // pool.gpus if pool.gpus else resources.get("CPU", 0) // pool.cpus
     )
-    most = min(pool.most or fits, len(blocks))
+    most = min(pool.max_actors or fits, len(blocks))
     actors = ActorPoolStrategy(
-        min_size=max(1, min(pool.least or most, most)),
+        min_size=max(1, min(pool.min_actors or most, most)),
         max_size=max(1, most),
         max_concurrent_calls_per_actor=_CALLS_PER_ACTOR,
         max_tasks_in_flight_per_actor=_CALLS_PER_ACTOR,
@@ -201,7 +197,7 @@ def _result(row: Row) -> Result:
     box = Box(row.box_left, row.box_top, row.box_right, row.box_bottom)
     return Result(
         row.input,
-        row.output or None,
+        [row.output] if row.output else [],
         Status(row.status),
         row.ms / 1e3,
         None if row.box_left < 0 else box,

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 
 from rmbg_service.api.app import create_app
+from rmbg_service.diagnostics.memory import check_memory
 from rmbg_service.errors import RmbgError
 from rmbg_service.serving.engine import STOP_S, Engine
+from rmbg_service.serving.logs import silence_libraries
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings, load_settings
 
@@ -65,6 +67,8 @@ class Service:
 
 def _builder(settings: Settings) -> Callable[[], FastAPI]:
     def app_of_replica() -> FastAPI:  # called in the replica: an engine cannot be sent
+        silence_libraries()
+        check_memory(settings)
         app = create_app(settings)
         app.router.lifespan_context = _until_ready(app)
         return app

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from rmbg_service.batch.objects import Made, done_row, failed_row
+from rmbg_service.batch.objects import Provenance, done_row, failed_row
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.batch.run import explain
@@ -21,6 +21,7 @@ from rmbg_service.cluster.attempts import MAX_ATTEMPTS, Attempts
 from rmbg_service.models.select import select_predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.serving.logs import silence_libraries
 from rmbg_service.settings import Settings
 
 _READERS = 8
@@ -48,7 +49,7 @@ class Work:
     settings: Settings
     options: RemovalOptions
     files: Files
-    made: Made
+    provenance: Provenance
     out: Store
     attempts: Attempts
 
@@ -77,6 +78,7 @@ class RemovalActor:
     """
 
     def __init__(self, work: Work) -> None:
+        silence_libraries()
         self._work = work
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -101,7 +103,7 @@ class RemovalActor:
         with self._alone:  # so that a photo is not blamed for the death that another one causes
             if attempts.begin(key) > MAX_ATTEMPTS:
                 died = f"the worker process died of it {MAX_ATTEMPTS} times"
-                return asdict(failed_row(key, died, self._work.made))
+                return asdict(failed_row(key, died, self._work.provenance))
             result = self._run(self._remove(photo))
             attempts.end(key)
         return result
@@ -119,9 +121,9 @@ class RemovalActor:
     async def _load(self) -> tuple[LocalRemover, asyncio.Semaphore]:
         work, stop = self._work, asyncio.Event()
         predictor = select_predictor(work.settings)
-        if predictor.name != work.made.model:
+        if predictor.name != work.provenance.model:
             raise RemoverFailed(
-                f"expected the model {work.made.model}, this node has {predictor.name}:"
+                f"expected the model {work.provenance.model}, this node has {predictor.name}:"
                 " set the same RMBG_MODEL and weights on all nodes"
             )
         remover = await self._exits.enter_async_context(
@@ -139,16 +141,16 @@ class RemovalActor:
             started = time.perf_counter()
             try:
                 if photo["error"]:
-                    return asdict(failed_row(photo["input"], photo["error"], work.made))
+                    return asdict(failed_row(photo["input"], photo["error"], work.provenance))
                 removed = await self._remover.remove(photo.pop("data"))
                 await asyncio.to_thread(work.out.write, photo["output"], removed.data)
             except RemoverFailed:
                 os._exit(1)  # the device is lost: Ray starts another actor and tries again
             except Exception as error:  # this photo's alone
-                return asdict(failed_row(photo["input"], explain(error), work.made))
+                return asdict(failed_row(photo["input"], explain(error), work.provenance))
             seconds = time.perf_counter() - started
             output = work.out.name_of(photo["output"])
             version, size = photo["version"], photo["size"]
             return asdict(
-                done_row(photo["input"], version, size, output, removed, work.made, seconds)
+                done_row(photo["input"], version, size, output, removed, work.provenance, seconds)
             )

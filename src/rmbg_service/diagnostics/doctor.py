@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rmbg_service.diagnostics.findings import Findings, OtherFormat, OtherOrder, WeightFile
+from rmbg_service.diagnostics.memory import memory_problem
 from rmbg_service.diagnostics.quality import (
     MIN_IOU,
     measure_quality,
@@ -111,11 +112,9 @@ def _judge_machine(settings: Settings, findings: Findings) -> None:
     if findings.resident_bytes is None:
         return
     findings.needed_bytes = findings.resident_bytes + settings.peak_job_bytes
-    if findings.limit_bytes is not None and findings.needed_bytes > findings.limit_bytes:
-        findings.problems.append(
-            "the admitted jobs can take more memory than there is: lower RMBG_MAX_INFLIGHT_PIXELS, "
-            "RMBG_MAX_IMAGE_PIXELS, RMBG_MAX_INFLIGHT_JOBS or RMBG_MAX_BODY_BYTES"
-        )
+    problem = memory_problem(settings, findings.resident_bytes, findings.limit_bytes)
+    if problem is not None:
+        findings.problems.append(problem)
 
 
 def _report_idle_accelerator(settings: Settings, findings: Findings) -> None:

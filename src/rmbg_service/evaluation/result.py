@@ -6,6 +6,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,16 @@ from rmbg_service.evaluation.summary import (
 )
 from rmbg_service.system.atomic import atomic_write
 
-DEPENDED_ON = ("rmbg-service", "numpy", "opencv-python-headless", "onnxruntime", "torch")
+DISTRIBUTIONS = (
+    "rmbg-service",
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "torch",
+)
+"""What the numbers depend on, as far as it is installed."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,12 @@ class Result:
 
     @property
     def versions(self) -> dict[str, str]:
-        """The versions of everything the numbers depend on."""
-        return {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in DEPENDED_ON},
-        }
+        """The versions of Python and the installed `DISTRIBUTIONS`."""
+        versions = {"python": platform.python_version()}
+        for name in DISTRIBUTIONS:
+            with suppress(importlib.metadata.PackageNotFoundError):
+                versions[name] = importlib.metadata.version(name)
+        return versions
 
     def as_dict(self) -> dict[str, object]:
         """The content of `summary.json`; None stands for NaN."""

@@ -12,10 +12,10 @@ Curve: TypeAlias = tuple[float, float, float, float, float]
 """`(g, a, b, c, d)` of ICC's parametric type 3: `(a x + b)^g` for `x >= d`, else `c x`."""
 
 _D65, _C, _DCI, _E = (0.3127, 0.3290), (0.310, 0.316), (0.314, 0.351), (1 / 3, 1 / 3)
-_BT709 = (_D65, (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+BT709 = (_D65, (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
 _BT601_525 = (_D65, (0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
 _PRIMARIES: dict[int, tuple[Point, ...]] = {  # table 2: white, red, green, blue
-    1: _BT709,
+    1: BT709,
     4: (_C, (0.67, 0.33), (0.21, 0.71), (0.14, 0.08)),
     5: (_D65, (0.64, 0.33), (0.29, 0.60), (0.15, 0.06)),
     6: _BT601_525,
@@ -27,7 +27,7 @@ _PRIMARIES: dict[int, tuple[Point, ...]] = {  # table 2: white, red, green, blue
     12: (_D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
     22: (_D65, (0.630, 0.340), (0.295, 0.605), (0.155, 0.077)),
 }
-_SRGB: Curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+SRGB: Curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _CAMERA: Curve = (1 / 0.45, 1 / 1.0993, 0.0993 / 1.0993, 1 / 4.5, 0.08124)
 _CURVES: dict[int, Curve] = {  # table 3, from the coded value to light
     1: _CAMERA,
@@ -38,7 +38,7 @@ _CURVES: dict[int, Curve] = {  # table 3, from the coded value to light
     8: (1, 1, 0, 0, 0),
     11: _CAMERA,
     12: _CAMERA,
-    13: _SRGB,
+    13: SRGB,
     14: _CAMERA,
     15: _CAMERA,
     17: (2.6, (52.37 / 48) ** (1 / 2.6), 0, 0, 0),
@@ -66,9 +66,9 @@ class ColourSpace:
     def from_code_points(cls, primaries: int, transfer: int) -> "ColourSpace | None":
         """The space of these code points; None for sRGB, which also unknown ones count as."""
         space = cls(
-            _PRIMARIES.get(primaries, _BT709), _HDR.get(transfer) or _CURVES.get(transfer, _SRGB)
+            _PRIMARIES.get(primaries, BT709), _HDR.get(transfer) or _CURVES.get(transfer, SRGB)
         )
-        return None if space == cls(_BT709, _SRGB) else space
+        return None if space == cls(BT709, SRGB) else space
 
     @classmethod
     def from_png(cls, numbers: tuple[float, ...], gamma: float | None) -> "ColourSpace | None":
@@ -76,7 +76,7 @@ class ColourSpace:
         white, red, green, blue = zip(numbers[::2], numbers[1::2], strict=True)
         if gamma is not None and not 0.1 <= gamma <= 10:
             return None
-        space = cls((white, red, green, blue), _SRGB if gamma is None else (1 / gamma, 1, 0, 0, 0))
+        space = cls((white, red, green, blue), SRGB if gamma is None else (1 / gamma, 1, 0, 0, 0))
         try:
             matrix = space.to_xyz_d50()
         except (np.linalg.LinAlgError, ZeroDivisionError):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from rmbg_service.imaging.colour import rgb_from_srgb
-from rmbg_service.imaging.cutout import Cutout, Shadow
+from rmbg_service.imaging.cutout import Backdrop, Cutout, Shadow
 from rmbg_service.imaging.layout import Layout, fitting_factor, scaled
 from rmbg_service.imaging.tiling import bands
 from rmbg_service.types import Box, Colour
@@ -21,10 +21,11 @@ _Level = TypeVar("_Level", np.uint8, np.uint16)
 
 
 def draw(cutout: Cutout, layout: Layout) -> Cutout:
-    """The cutout on the canvas of `layout`; what lies outside the picture is transparent.
+    """The cutout on the canvas of `layout`; what lies outside the image is transparent.
 
-    A painted shadow is drawn beside it, also beyond the picture. Without a change of size the
-    pixels stay as they are. Only what comes to lie on the canvas is resized.
+    The subject's own shadow moves with it, in a layer of its own. A painted one is drawn here, also
+    beyond the image. Without a change of size the pixels stay as they are. Only what comes to lie
+    on the canvas is resized.
     """
     width, height, factor = layout.width, layout.height, layout.factor
     seen = cutout.visible or Box(0, 0, *cutout.size)  # the faint end of a shadow is beyond its box
@@ -89,36 +90,46 @@ def paste_back(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:
 
 
 def on_colour(cutout: Cutout, colour: Colour) -> Cutout:
-    """The cutout and its shadow over a plain colour in sRGB, which may be transparent itself."""
+    """The cutout over its shadow over a plain colour in sRGB: one layer, without a shadow.
+
+    If the colour is transparent itself, so is the result where there is no subject or shadow.
+    """
+    return over(cutout, plain_backdrop(cutout, colour))
+
+
+def plain_backdrop(cutout: Cutout, colour: Colour) -> Backdrop:
+    """A plain colour in sRGB as the background of a cutout."""
     rgb = np.array([[colour[:3]]], np.uint8)
     if cutout.icc is not None:
         rgb = rgb_from_srgb(rgb, cutout.icc)
-    shape = cutout.rgb.shape
-    return _over(cutout, np.broadcast_to(rgb, shape), colour.alpha)
+    return Backdrop(np.broadcast_to(rgb, cutout.rgb.shape), colour.alpha)
 
 
-def on_picture(cutout: Cutout, background: NDArray[np.uint8]) -> Cutout:
-    """The cutout and its shadow over an sRGB picture `(h, w, 3)`, which covers the canvas."""
+def picture_backdrop(cutout: Cutout, background: NDArray[np.uint8]) -> Backdrop:
+    """An sRGB picture `(h, w, 3)` as the background of a cutout: it covers the canvas."""
     fitted = np.asarray(ImageOps.fit(Image.fromarray(background), cutout.size))
     if cutout.icc is not None:
         fitted = rgb_from_srgb(fitted, cutout.icc)
-    return _over(cutout, fitted, 255)
+    return Backdrop(fitted, 255)
 
 
-def _over(cutout: Cutout, background: NDArray[np.uint8], background_alpha: int) -> Cutout:
-    """Porter and Duff's `over` (SIGGRAPH 1984), in straight alpha, band by band."""
+def over(cutout: Cutout, backdrop: Backdrop) -> Cutout:
+    """The cutout and its shadow over a background: one layer.
+
+    Porter and Duff's `over` (SIGGRAPH 1984), in straight alpha, band by band.
+    """
     rgb = np.empty_like(cutout.rgb)
     alpha = np.empty_like(cutout.alpha)
-    under = background_alpha / 255.0
+    under = backdrop.alpha / 255.0
     for rows in bands(alpha.shape):
         colours, opaque = cutout.rows_with_shadow(rows)
         above = opaque[..., None].astype(np.float32) / 255.0
         below = (1.0 - above) * under
         total = above + below
-        mixed = colours * above + background[rows] * below
+        mixed = colours * above + backdrop.rgb[rows] * below
         rgb[rows] = (mixed / np.maximum(total, 1e-6) + 0.5).astype(np.uint8)
         alpha[rows] = (total[..., 0] * 255.0 + 0.5).astype(np.uint8)
-    return replace(cutout, rgb=rgb, alpha=alpha, shadow=None)
+    return replace(cutout, rgb=rgb, alpha=alpha, shadow=None, backdrop=None)
 
 
 def _window(cutout: Cutout, box: Box) -> Cutout:

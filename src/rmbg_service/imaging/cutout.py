@@ -2,9 +2,8 @@
 
 import math
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -75,6 +74,13 @@ class Shadow:
         return self.reason is None
 
 
+class Backdrop(NamedTuple):
+    """A background for a cutout of the same size: `rgb` `(H, W, 3)` uint8, of one opacity."""
+
+    rgb: NDArray[np.uint8]
+    alpha: int
+
+
 @dataclass(frozen=True)
 class Cutout:
     """A picture without its background, straight alpha.
@@ -82,7 +88,8 @@ class Cutout:
     `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc`, or in sRGB if that is None;
     `alpha` is `(H, W)` uint8. Lossless writers store RGB as 0 where alpha is 0. `confidence` in
     [0, 1] says how decided the network was about what it kept: sum(m^2) / sum(m) over its matte m.
-    `shadow` is a layer of its own under the subject, None when none was asked for.
+    `shadow` is a layer of its own under the subject, None when none was asked for. `backdrop` is
+    the lowest layer, None unless a file of layers was asked for and a background.
     """
 
     rgb: NDArray[np.uint8]
@@ -90,6 +97,7 @@ class Cutout:
     icc: bytes | None = None
     confidence: float = 1.0
     shadow: Shadow | None = None
+    backdrop: Backdrop | None = None
 
     @property
     def shadow_alpha(self) -> NDArray[np.uint8] | None:
@@ -163,8 +171,18 @@ class Cutout:
         Path(path).write_bytes(self.png())
 
     def to_pil(self) -> Image.Image:
-        """The cutout as a Pillow image of mode RGBA, RGB 0 where alpha is 0."""
-        return Image.open(BytesIO(self.png()))
+        """The cutout, on its shadow, as a Pillow image of mode RGBA, RGB 0 where alpha is 0."""
+        flat = self.with_shadow()
+        image = Image.fromarray(flat.rgba())
+        if flat.icc is not None:
+            image.info["icc_profile"] = flat.icc
+        return image
+
+    def rgba(self) -> NDArray[np.uint8]:
+        """The subject alone, `(H, W, 4)` uint8 with straight alpha; RGB is 0 where alpha is 0."""
+        rgba = np.dstack([self.rgb, self.alpha])
+        rgba.view(np.uint32)[self.alpha == 0] = 0
+        return rgba
 
 
 def box_of(alpha: NDArray[np.uint8], threshold: int) -> Box | None:

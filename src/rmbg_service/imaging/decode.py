@@ -29,9 +29,6 @@ from rmbg_service.imaging.probe import read_header
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.imaging.tiff_pixels import decode_tiff
 
-# Or OpenCV would write to stderr about every broken file.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
 _PNG_DEPTH = 24  # where a PNG says how many bits a sample has
 
 
@@ -47,7 +44,9 @@ def decode(
     """
     header = read_header(data)
     if header.width * header.height > info.pixels:
-        raise InvalidImage(f"the {header.format} file holds more pixels than its header says")
+        raise InvalidImage(
+            "the {format} file holds more pixels than its header says", format=header.format
+        )
     with declared_errors(header.format):
         samples = _DECODERS[header.format](header.bare(), header)
         colour = None if as_values else header.colour
@@ -58,7 +57,9 @@ def decode(
             alpha = turn_upright(alpha, header.orientation)
     height, width = rgb.shape[:2]
     if (width, height) != (info.width, info.height):
-        raise InvalidImage(f"the {header.format} file's image does not have the size in its header")
+        raise InvalidImage(
+            "the {format} file's image does not have the size in its header", format=header.format
+        )
     return SourceImage(info, rgb, alpha, icc)
 
 

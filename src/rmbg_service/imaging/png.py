@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rmbg_service.imaging.formats.png import SIGNATURE
 from rmbg_service.imaging.tiling import band_rows, bands
 
 try:
@@ -19,7 +20,6 @@ try:
 except ImportError:  # no build for this platform
     from zlib import compressobj  # type: ignore[assignment]
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGBA = 0, 6
 _UP_FILTER = 2
 _RELATIVE_COLORIMETRIC = 1
@@ -57,7 +57,7 @@ def _write(
     width: int, height: int, colour_type: int, bands: Iterator[NDArray[np.uint8]], profile: bytes
 ) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
-    chunks = [_SIGNATURE, _chunk(b"IHDR", header), profile]
+    chunks = [SIGNATURE, _chunk(b"IHDR", header), profile]
     deflate = compressobj(level=1)
     above: NDArray[np.uint8] | None = None
     for band in bands:

@@ -13,6 +13,7 @@ from rmbg_service.imaging.formats.png import SIGNATURE, read_png
 from rmbg_service.imaging.formats.tiff import read_tiff
 from rmbg_service.imaging.formats.webp import read_webp
 from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.messages import Message
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "TIFF")
 """The formats that input may have."""
@@ -27,6 +28,9 @@ _READERS: tuple[tuple[str, int, tuple[bytes, ...], Callable[[bytes], Header]], .
     ("bmp", 0, (b"BM",), read_bmp),
 )
 """Name of a format, where its signature lies, the signatures, and what reads its header."""
+
+
+_THE_IMAGE = Message("the image")
 
 
 def probe(data: bytes, max_pixels: int, max_side: int | None = None) -> ImageInfo:
@@ -47,14 +51,27 @@ def probe(data: bytes, max_pixels: int, max_side: int | None = None) -> ImageInf
 
 
 def require_accepted_size(
-    size: tuple[int, ...], max_pixels: int, max_side: int | None = None, what: str = "the image"
+    size: tuple[int, ...],
+    max_pixels: int,
+    max_side: int | None = None,
+    what: Message = _THE_IMAGE,
 ) -> None:
     """Raise `ImageTooLarge` for more than `max_pixels` or a side above `max_side`."""
-    found = f"{what} has {' x '.join(map(str, size))} pixels"
+    found = " x ".join(map(str, size))
     if math.prod(size) > max_pixels:
-        raise ImageTooLarge(f"{found}; at most {max_pixels} are accepted")
+        raise ImageTooLarge(
+            "{what} has {size} pixels; at most {most:,} are accepted",
+            what=what,
+            size=found,
+            most=max_pixels,
+        )
     if max_side is not None and max(size) > max_side:
-        raise ImageTooLarge(f"{found}; a side may have at most {max_side}")
+        raise ImageTooLarge(
+            "{what} has {size} pixels; a side may have at most {most:,}",
+            what=what,
+            size=found,
+            most=max_side,
+        )
 
 
 def read_header(data: bytes) -> Header:
@@ -64,4 +81,4 @@ def read_header(data: bytes) -> Header:
             with declared_errors(name):
                 return read(data)
     accepted = ", ".join(FORMATS)
-    raise UnknownFormat(f"not a readable image; accepted formats: {accepted}")
+    raise UnknownFormat("not a readable image; accepted formats: {accepted}", accepted=accepted)

@@ -1,6 +1,5 @@
 """The pixels of a TIFF: by libtiff or tifffile, and only of layouts that have been checked."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
@@ -17,8 +16,7 @@ from rmbg_service.imaging.formats.jpeg import JpegWork, read_jpeg
 from rmbg_service.imaging.formats.tiff import Layout, read_layout
 from rmbg_service.imaging.formats.webp import read_webp
 from rmbg_service.imaging.pillow_pixels import Samples, samples_of
-
-logging.getLogger("tifffile").disabled = True  # it would tell of every odd file
+from rmbg_service.messages import Message
 
 Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
@@ -29,6 +27,7 @@ _ZSTD, _WEBP = 50000, 50001
 _BY_TIFFFILE = (_NONE, _LZW, _DEFLATE, _OLD_DEFLATE, _PACKBITS, _ZSTD, _WEBP)
 _FAX = (2, 3, 4)
 _UNSIGNED, _FLOAT = 1, 3
+_FORMAT_NAMES = {1: Message("unsigned"), 2: Message("signed"), 3: Message("floating-point")}
 _DEPTHS = {_UNSIGNED: (1, 2, 4, 8, 10, 12, 14, 16, 32), _FLOAT: (16, 32)}
 _ASSOCIATED = 1
 _ALPHA = (_ASSOCIATED, 2, 999)  # the last one is Corel Draw's
@@ -50,14 +49,17 @@ def decode_tiff(data: bytes) -> Samples:
     if _is_plain(layout):
         return _by_libtiff(data, layout)
     if layout.compression not in _BY_TIFFFILE:
-        raise InvalidImage(f"tiff compression {layout.compression} is not supported")
+        raise InvalidImage("tiff compression {number} is not supported", number=layout.compression)
     if layout.photometric == _YCBCR:
         return _by_libtiff(data, layout)
     if layout.photometric not in _COLOURS:
-        raise InvalidImage(f"tiff colour space {layout.photometric} is not supported")
+        raise InvalidImage("tiff colour space {number} is not supported", number=layout.photometric)
     if layout.bits not in _DEPTHS.get(layout.sample_format, ()):
-        kind = {1: "unsigned", 2: "signed", 3: "floating-point"}.get(layout.sample_format, "other")
-        raise InvalidImage(f"tiff samples of {layout.bits} bits, {kind}, are not supported")
+        raise InvalidImage(
+            "tiff samples of {bits} bits, {kind}, are not supported",
+            bits=layout.bits,
+            kind=_FORMAT_NAMES.get(layout.sample_format, Message("other")),
+        )
     if layout.photometric == _LAB and (layout.sample_format, layout.bits) not in ((1, 8), (1, 16)):
         raise InvalidImage("tiff L*a*b* samples of other than 8 or 16 bits are not supported")
     if layout.samples < _COLOURS[layout.photometric]:
@@ -83,10 +85,15 @@ def _by_libtiff(data: bytes, layout: Layout) -> Samples:
     subsampled = layout.compression != _JPEG and layout.subsampling != (1, 1)
     if layout.photometric == _YCBCR and subsampled:
         raise InvalidImage("tiff files with subsampled colours are not supported unless in JPEG")
-    if layout.bits > 8 or layout.planar:
+    if layout.planar:
         raise InvalidImage(
-            f"tiff files of this colour space and compression with {layout.bits} bits a sample"
-            f"{' in planes' if layout.planar else ''} are not supported"
+            "tiff files of this colour space and compression are not supported in planes"
+        )
+    if layout.bits > 8:
+        raise InvalidImage(
+            "tiff files of this colour space and compression are not supported with {bits} bits a "
+            "sample",
+            bits=layout.bits,
         )
     if layout.compression == _JPEG:
         _check_streams(data, layout, partial(read_jpeg, work=JpegWork()))
@@ -109,7 +116,9 @@ def _by_tifffile(data: bytes, layout: Layout) -> Unsigned:
     from tifffile import TiffFile  # 0.1 s, and seldom needed
 
     if layout.predictor != 1 and layout.bits not in (8, 12, 16, 32):
-        raise InvalidImage(f"tiff samples of {layout.bits} bits with a predictor are not supported")
+        raise InvalidImage(
+            "tiff samples of {bits} bits with a predictor are not supported", bits=layout.bits
+        )
     strip = layout.segment[0] * layout.segment[1] * (1 if layout.planar else layout.samples)
     allowed = _STRIP_BYTES_PER_PIXEL * layout.width * layout.height + _SMALL_STRIP_BYTES
     if strip * layout.bits // 8 > allowed:

@@ -9,7 +9,7 @@ TILE_PX = 128
 
 TILE_AREA = TILE_PX**2
 BAND_ROWS = 64
-LARGEST_BAND, LEAST_BAND = BAND_ROWS * 4096, BAND_ROWS * 64
+MAX_BAND, MIN_BAND = BAND_ROWS * 4096, BAND_ROWS * 64
 """Pixels of a band in very wide and very narrow pictures."""
 
 Tile: TypeAlias = tuple[slice, slice]
@@ -18,7 +18,7 @@ Tile: TypeAlias = tuple[slice, slice]
 
 def band_rows(width: int) -> int:
     """Rows of a band: 64, or fewer in a very wide picture and more in a very narrow one."""
-    return max(1, LEAST_BAND // width, min(BAND_ROWS, LARGEST_BAND // width))
+    return max(1, MIN_BAND // width, min(BAND_ROWS, MAX_BAND // width))
 
 
 def bands(size: tuple[int, ...]) -> Iterator[slice]:

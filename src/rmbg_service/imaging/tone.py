@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.imaging.colour_space import BT709, SRGB, ColourSpace
+from rmbg_service.imaging.light import to_encoded
 
 _SDR_WHITE_NITS = 203.0  # the reference white of ITU-R BT.2408
 _HLG_PEAK_NITS = 1000.0
@@ -56,11 +57,6 @@ def _hlg(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)
 
 
-_SRGB_SPACE = ColourSpace(
-    ((0.3127, 0.3290), (0.640, 0.330), (0.300, 0.600), (0.150, 0.060)), (1, 1, 0, 0, 0)
-)
-_SRGB_TO_XYZ = _SRGB_SPACE.to_xyz_d50()
-_STEPS = np.arange(_SRGB_STEPS) / (_SRGB_STEPS - 1)
-_ENCODED = np.round(
-    255 * np.where(_STEPS <= 0.0031308, 12.92 * _STEPS, 1.055 * _STEPS ** (1 / 2.4) - 0.055)
-).astype(np.uint8)
+_SRGB_TO_XYZ = ColourSpace(BT709, SRGB).to_xyz_d50()
+_STEPS = np.arange(_SRGB_STEPS, dtype=np.float32) / np.float32(_SRGB_STEPS - 1)
+_ENCODED = np.round(255 * to_encoded(_STEPS)).astype(np.uint8)

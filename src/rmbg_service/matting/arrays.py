@@ -57,6 +57,52 @@ def window(planes: AnyArray, size: tuple[int, ...], tile: Tile) -> AnyArray:
     return np.asarray(enlarged, planes.dtype)
 
 
+class PairWindow:
+    """`window` for two planes `(h, w, 2)`, of which it reads a part of a tile.
+
+    OpenCV reads two planes at positions that it rounds to 1/32 px, counted from the tile's corner.
+    They are the same here, so that a pixel does not depend on what else is read.
+    """
+
+    def __init__(self, pair: Planes, size: tuple[int, int]) -> None:
+        self._pair = pair
+        self._steps = pair.shape[0] / size[0], pair.shape[1] / size[1]
+        self._rows: dict[int, NDArray[np.int32]] = {}
+        self._columns: dict[int, NDArray[np.int32]] = {}
+
+    def read(self, tile: Tile, part: Tile) -> Planes:
+        """The planes in `part`, which lies in `tile`, a tile of the picture."""
+        rows, columns = tile
+        y, x = self._rows.get(rows.start), self._columns.get(columns.start)
+        if y is None:
+            first, steps = _positions(rows, self._steps[0])
+            y = self._rows[rows.start] = _in_32nds(first + steps)
+        if x is None:
+            first, steps = _positions(columns, self._steps[1])
+            x = self._columns[columns.start] = _in_32nds(np.rint(first) + np.rint(steps))
+        y = y[part[0].start - rows.start : part[0].stop - rows.start, None]
+        x = x[part[1].start - columns.start : part[1].stop - columns.start]
+        # cv2.remap takes whole pixels as two int16, x first, and the rest as (y, x) of 5 bits each.
+        whole = (y >> 5) << 16 | (x >> 5) & 0xFFFF
+        rest = ((y & 31) << 5 | x & 31).astype(np.uint16)
+        position = whole.astype("<i4", copy=False).view("<i2").reshape(*whole.shape, 2)
+        read = cv2.remap(
+            self._pair, position, rest, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(read, np.float32)
+
+
+def _positions(side: slice, step: float) -> tuple[float, NDArray[np.float64]]:
+    """Where the first pixel is read, and how much further the others, in 1/1024 px."""
+    first = (side.start + 0.5) * step - 0.5
+    return first * 1024, np.arange(side.stop - side.start) * step * 1024
+
+
+def _in_32nds(position: NDArray[np.float64]) -> NDArray[np.int32]:
+    """1/32 px from 1/1024 px, rounded."""
+    return np.asarray((np.rint(position).astype(np.int32) + 16) >> 5, np.int32)
+
+
 def touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[Tile]:
     """The tiles of a picture of `size` that `band > 0`, a plane of at most that size, may reach."""
     touched = (band > 0).astype(np.uint8)
@@ -80,3 +126,32 @@ def touched_part(band: Matte, tile: Tile) -> Tile:
         slice(max(0, top - 1), min(top + height + 1, band.shape[0])),
         slice(max(0, left - 1), min(left + width + 1, band.shape[1])),
     )
+
+
+def reached_parts(band: Matte, size: tuple[int, int]) -> Iterator[tuple[Tile, Tile]]:
+    """The tiles of a picture of `size` that `band > 0`, enlarged linearly, reaches.
+
+    With each the rectangle in it that is reached.
+    """
+    down, across = band.shape[0] / size[0], band.shape[1] / size[1]
+    for rows, columns in touched_tiles(band, size):
+        near_rows, near_columns = (
+            slice(max(0, int(whole.start * step) - 1), int(whole.stop * step) + 2)
+            for whole, step in ((rows, down), (columns, across))
+        )
+        near = (band[near_rows, near_columns] > 0).astype(np.uint8)
+        left, top, width, height = cv2.boundingRect(near)
+        part = (
+            _reached(rows, near_rows.start + top, height, down),
+            _reached(columns, near_columns.start + left, width, across),
+        )
+        if all(side.start < side.stop for side in part):
+            yield (rows, columns), part
+
+
+def _reached(whole: slice, first: int, count: int, step: float) -> slice:
+    """The part of `whole` whose positions are within a px of `count` px from `first` on."""
+    margin = 0.5 + 1 / 16  # positions count from the middle of a px, and are rounded
+    start = int((first - margin) / step - 0.5)
+    stop = int((first + count + margin) / step - 0.5) + 2
+    return slice(max(whole.start, start), min(whole.stop, stop))

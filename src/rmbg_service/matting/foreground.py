@@ -8,6 +8,8 @@ the alpha, so that purer pixels count more.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import cv2
 import numpy as np
@@ -57,11 +59,13 @@ def estimate_foreground(rgb: RgbImage, alpha: NDArray[np.uint8] | NDArray[np.flo
 
 def _soft_parts(alpha: Alpha) -> Iterator[Tile]:
     """In each tile, the rectangle around its pixels of `0 < alpha < 255`."""
-    for rows, columns in tiles(alpha.shape):
-        left, top, width, height = cv2.boundingRect(cv2.inRange(alpha[rows, columns], 1, 254))
-        if width:
-            left, top = columns.start + left, rows.start + top
-            yield slice(top, top + height), slice(left, left + width)
+    for rows, row in groupby(tiles(alpha.shape), itemgetter(0)):
+        soft = cv2.inRange(alpha[rows], 1, 254)
+        for _, columns in row:
+            left, top, width, height = cv2.boundingRect(soft[:, columns])
+            if width:
+                left, top = columns.start + left, rows.start + top
+                yield slice(top, top + height), slice(left, left + width)
 
 
 def _layers(rgb: RgbImage, alpha: Alpha, soft: Sequence[Tile]) -> tuple[Planes, Planes]:

@@ -17,7 +17,16 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting import evidence, guided_filter
-from rmbg_service.matting.arrays import UNIT, merge, resize, touched_part, touched_tiles, window
+from rmbg_service.matting.arrays import (
+    UNIT,
+    PairWindow,
+    merge,
+    reached_parts,
+    resize,
+    touched_part,
+    touched_tiles,
+    window,
+)
 from rmbg_service.matting.evidence import Evidence
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
@@ -113,11 +122,12 @@ def refine(rgb: RgbImage, matte: Matte, *, selective: bool = False) -> Alpha:
         return alpha
     band = cv2.dilate(unsure, np.ones((3, 3), np.uint8)).astype(np.float32)
     plan, changed = _plan(rgb, np.clip(matte, 0, 1), band, selective)
-    for tile in touched_tiles(changed, (height, width)):
-        model, mix = (window(planes, (height, width), tile) for planes in plan)
-        change = _change(model, mix, rgb[tile] * UNIT)
+    mixes = PairWindow(plan.mix, (height, width))
+    for tile, part in reached_parts(changed, (height, width)):
+        model = window(plan.model, (height, width), part)
+        change = _change(model, mixes.read(tile, part), rgb[part] * UNIT)
         change *= 255
-        cv2.add(alpha[tile], change, dst=alpha[tile], dtype=cv2.CV_8U)
+        cv2.add(alpha[part], change, dst=alpha[part], dtype=cv2.CV_8U)
     return alpha
 
 

@@ -45,8 +45,8 @@ class Folders:
             raise PathRefused(f"{text} is outside the folders that may be used: {self}")
         return path
 
-    def images(self, most: int) -> list[str]:
-        """At most `most` paths of image files, those of each folder in order; links are left out.
+    def images(self, limit: int) -> list[str]:
+        """At most `limit` paths of image files, those of each folder in order; links are left out.
 
         Hidden files and folders are, too.
         """
@@ -57,6 +57,6 @@ class Folders:
                 paths = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
                 images = (path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
                 found += [str(path) for path in images if not path.is_symlink()]
-                if len(found) >= most:
-                    return found[:most]
+                if len(found) >= limit:
+                    return found[:limit]
         return found

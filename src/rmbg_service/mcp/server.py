@@ -1,10 +1,11 @@
-"""The MCP server: its tools, and how their failures are told."""
+"""The MCP server: its tools, and how they report errors."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from weakref import WeakValueDictionary
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -12,7 +13,6 @@ from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 
 from rmbg_service import __version__
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.batch.outputs import format_of
 from rmbg_service.batch.removers.local import LocalRemover, local_remover
 from rmbg_service.errors import ClientError, RmbgError
@@ -22,15 +22,25 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import read_bounded
-from rmbg_service.validation import in_words
+from rmbg_service.url_fetch import Fetcher
+from rmbg_service.validation import explained
 
-_MOST_IMAGES = 200
+_MAX_IMAGES = 200
 _URL_SCHEMES = ("http://", "https://")
 
 
 def _option(name: str) -> Any:
     """The description of an option, as in the API."""
     return Field(description=RemovalOptions.model_fields[name].description)
+
+
+class SubjectBox(BaseModel):
+    """A rectangle in px."""
+
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 class CutoutFile(BaseModel):
@@ -41,8 +51,8 @@ class CutoutFile(BaseModel):
     width: int = Field(description="In px.")
     height: int = Field(description="In px.")
     found: bool = Field(description="Whether there is a subject; if not, the cutout is empty.")
-    box: tuple[int, int, int, int] | None = Field(
-        description="Left, top, width and height of the subject in the upright source, in px."
+    box: SubjectBox | None = Field(
+        description="Where the subject is in the upright source; null if nothing was found."
     )
     confidence: float = Field(description="How certain the network was about what it kept, 0 to 1.")
     model: str
@@ -55,6 +65,7 @@ def cutout_server(remover: LocalRemover, folders: Folders, fetcher: Fetcher | No
     """
     server = MCPServer("rmbg-service", version=__version__, log_level="WARNING")
     turns = asyncio.Semaphore(remover.parallel)
+    locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
     sources = f"a path in one of these folders: {folders}"
     if fetcher is not None:
         sources += "; or an http or https URL"
@@ -82,7 +93,8 @@ def cutout_server(remover: LocalRemover, folders: Folders, fetcher: Fetcher | No
             str,
             Field(
                 description="The file to write, in one of the folders. Its suffix is its format: "
-                ".png, .webp or .avif with transparency, .jpg without, .zip for both layers."
+                ".png, .webp or .avif with transparency, .jpg without, .zip for colour and alpha, "
+                ".psd for layers."
             ),
         ],
         overwrite: Annotated[bool, Field(description="Replace an existing file.")] = False,
@@ -108,33 +120,36 @@ def cutout_server(remover: LocalRemover, folders: Folders, fetcher: Fetcher | No
             "detail": detail,
             "max_side": max_side,
         }
-        with _told():
-            path = _writable(folders.resolve(destination), overwrite=overwrite)
+        with tool_errors():
+            path = folders.resolve(destination)
             options = RemovalOptions.model_validate(
                 {name: value for name, value in given.items() if value is not None}
                 | {"format": format_of(path)}
             )
-            async with turns:
-                result = await remover.encode(await read(source), options)
-            await asyncio.to_thread(atomic_write, path, result.data)
+            async with locks.setdefault(path, asyncio.Lock()):
+                if path.exists() and not overwrite:
+                    raise PathRefused(f"{path} exists; name another file or set overwrite")
+                async with turns:
+                    result = await remover.encode(await read(source), options)
+                await asyncio.to_thread(atomic_write, path, result.data)
         return CutoutFile(
             path=str(path),
             format=result.format,
             width=result.width,
             height=result.height,
             found=result.box is not None,
-            box=result.box,
+            box=result.box and SubjectBox.model_validate(result.box, from_attributes=True),
             confidence=result.confidence,
             model=remover.model,
         )
 
     @server.tool(
-        description=f"List the image files in {folders}, at most {_MOST_IMAGES}.",
+        description=f"List the image files in {folders}, at most {_MAX_IMAGES}.",
         annotations=ToolAnnotations(title="List images", read_only_hint=True),
     )
     async def list_images() -> list[str]:
-        with _told():
-            return await asyncio.to_thread(folders.images, _MOST_IMAGES)
+        with tool_errors():
+            return await asyncio.to_thread(folders.images, _MAX_IMAGES)
 
     return server
 
@@ -149,20 +164,13 @@ async def serve(settings: Settings, folders: Folders) -> None:
         await cutout_server(remover, folders, fetcher).run_stdio_async()
 
 
-def _writable(path: Path, *, overwrite: bool) -> Path:
-    if path.exists() and not overwrite:
-        raise PathRefused(f"{path} exists; name another file or set overwrite")
-    return path
-
-
 @contextmanager
-def _told() -> Iterator[None]:
-    """Tell the client of what was raised on purpose, or by the disk, in one line."""
+def tool_errors() -> Iterator[None]:
+    """Report what was raised on purpose, or by the disk, to the client: in one line."""
     try:
         yield
     except ValidationError as error:
-        reasons = (in_words(item["msg"]) for item in error.errors())
-        raise ToolError("; ".join(reasons)) from None
+        raise ToolError(explained(error)) from None
     except RmbgError as error:
         raise ToolError(str(error)) from None
     except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from rmbg_service.errors import ConfigurationError
@@ -24,7 +24,8 @@ MANIFEST = "manifest.json"
 
 _CHUNK_BYTES = 1 << 20
 
-Reader = Callable[[str], IO[bytes]]
+Reader = Callable[[str], Iterator[bytes]]
+"""The content of a file of a bundle, in chunks."""
 
 
 def export(specs: Sequence[ModelSpec], target: Path, store: Store) -> list[Path]:
@@ -58,26 +59,22 @@ def import_(source: Path, store: Store) -> list[str]:
     """Take the weights of a bundle into the store; the names of their models.
 
     Each file must have the digest that the bundle and the catalogue name. Raises
-    `ConfigurationError` if one does not, or `source` is not a bundle.
+    `ConfigurationError` if one does not, or `source` is not a bundle, and `OSError` if the store
+    cannot be written.
     """
-    try:
-        with _opened(source) as read:
-            with read(MANIFEST) as file:
-                manifest = json.load(file)
-            return [_take(read, str(name), str(sha), store) for name, sha in manifest.items()]
-    except (KeyError, OSError, ValueError, AttributeError, tarfile.TarError) as error:
-        raise ConfigurationError(
-            f"{source} is not a whole bundle of `models export`: {error}"
-        ) from None
+    with _opened(source) as read:
+        with _broken(source):
+            manifest = {**json.loads(b"".join(read(MANIFEST)))}
+        return [_take(read, name, str(sha256), store) for name, sha256 in manifest.items()]
 
 
 def _take(read: Reader, name: str, sha256: str, store: Store) -> str:
-    spec = catalog.find(PurePosixPath(name).parts[0])
+    spec = catalog.find(name.partition("/")[0])
     if spec is None or spec.weights is None:
         raise ConfigurationError(f"the bundle holds an unknown model: {name}")
     with atomic_replace(store.path(spec)) as part:
-        with read(name) as packed, part.open("wb") as file:
-            shutil.copyfileobj(packed, file, _CHUNK_BYTES)
+        with part.open("wb") as file:
+            file.writelines(read(name))
         check(part, Weights(sha256=sha256), name)
         check(part, spec.weights, name)
     return spec.name
@@ -85,12 +82,31 @@ def _take(read: Reader, name: str, sha256: str, store: Store) -> str:
 
 @contextmanager
 def _opened(source: Path) -> Iterator[Reader]:
-    """What opens a file of the bundle by its name; no name reaches outside of it."""
-    if not source.is_dir():
-        with tarfile.open(source, "r:") as archive:
-            yield partial(_open_member, archive)
+    """What reads a file of the bundle by its name; no name reaches outside of it."""
+    if source.is_dir():
+        yield partial(_chunks, source, partial(_open_below, source))
         return
-    yield partial(_open_below, source)
+    with _broken(source):
+        archive = tarfile.open(source, "r:")  # noqa: SIM115 - errors of the block are not its own
+    with archive:
+        yield partial(_chunks, source, partial(_open_member, archive))
+
+
+def _chunks(source: Path, open_: Callable[[str], IO[bytes]], name: str) -> Iterator[bytes]:
+    with _broken(source), open_(name) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+@contextmanager
+def _broken(source: Path) -> Iterator[None]:
+    """Raise `ConfigurationError` for what reading the bundle raises."""
+    try:
+        yield
+    except (KeyError, OSError, TypeError, ValueError, tarfile.TarError) as error:
+        raise ConfigurationError(
+            f"{source} is not a whole bundle of `models export`: {error}"
+        ) from None
 
 
 def _open_member(archive: tarfile.TarFile, name: str) -> IO[bytes]:

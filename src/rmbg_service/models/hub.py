@@ -22,7 +22,7 @@ def offline() -> bool:
 
 
 # Both are read when huggingface_hub is imported.
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 if endpoint() != HUB:
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # mirrors cannot serve the hub's xet storage
 

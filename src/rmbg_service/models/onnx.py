@@ -20,7 +20,7 @@ from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import Matte, ModelInput
 
 # Read when the library is loaded; without it ONNX Runtime reports its use to Microsoft.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 log = logging.getLogger(__name__)
@@ -159,15 +159,18 @@ class OnnxPredictor:
             output = self._session.run([self._output_name], feed)[0]
         except Exception as error:
             kind = _kind_of_failure(str(error).lower(), self.device)
-            raise kind(f"{self.name} failed: {str(error).splitlines()[0]}") from None
+            reason = str(error).splitlines()[0]
+            raise kind("{model} failed: {reason}", model=self.name, reason=reason) from None
         return self._to_matte(np.asarray(output, dtype=np.float32))
 
     def _to_matte(self, output: NDArray[np.float32]) -> Matte:
         if output.size != self.input_size[0] * self.input_size[1]:
-            raise InferenceError(f"{self.name} gave an output of shape {output.shape}")
+            raise InferenceError(
+                "{model} gave an output of shape {shape}", model=self.name, shape=output.shape
+            )
         matte = output.reshape(self.input_size)
         if not np.isfinite(matte).all():
-            raise InferenceError(f"{self.name} gave NaN or Inf")
+            raise InferenceError("{model} gave a value that is not a number", model=self.name)
         if self._spec.activation == "sigmoid":
             matte = np.reciprocal(1 + np.exp(-matte.clip(-60, 60)), dtype=np.float32)
         return matte

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
+
+from rmbg_service.errors import InferenceError
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
@@ -86,3 +89,23 @@ class Predictor(Protocol):
 
     def close(self) -> None:
         """Free what `load` took. Safe to call twice."""
+
+
+def require_matte(matte: object, size: tuple[int, int]) -> None:
+    """Raise `InferenceError` unless `matte` is an array `size` of float32 in [0, 1]."""
+    if not isinstance(matte, np.ndarray):
+        raise InferenceError("expected a matte, got {found}", found=type(matte).__name__)
+    if matte.shape != size or matte.dtype != np.float32:
+        raise InferenceError(
+            "expected a matte {size} float32, got {shape} {dtype}",
+            size=size,
+            shape=matte.shape,
+            dtype=matte.dtype,
+        )
+    low, high = float(matte.min()), float(matte.max())
+    if not (low >= 0 and high <= 1):  # also false for NaN
+        raise InferenceError(
+            "expected a matte in [0, 1], got values from {low:.3g} to {high:.3g}",
+            low=low,
+            high=high,
+        )

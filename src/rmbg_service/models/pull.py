@@ -1,4 +1,4 @@
-"""The roads by which weights come to this disk, tried in turn."""
+"""The sources of weights, tried in turn."""
 
 import logging
 import queue
@@ -20,7 +20,7 @@ from rmbg_service.system.atomic import atomic_replace
 log = logging.getLogger(__name__)
 
 MODELSCOPE = "https://modelscope.cn"
-ROADS = ("hub", "modelscope", "release")
+SOURCES = ("hub", "modelscope", "release")
 _REACHABLE_WITHIN_S = 5.0
 
 
@@ -28,22 +28,22 @@ def pull(
     spec: ModelSpec,
     store: Store,
     progress: Progress,
-    road: str = "auto",
+    source: str = "auto",
     revision: str | None = None,
 ) -> Path:
     """Fetch the weights of `spec`; the file or folder that holds them.
 
-    `road` is one of `ROADS`, an https URL, a path, or `auto`: those that the catalogue knows, in
-    turn. Raises `ConfigurationError` in one line that says why each road failed.
+    `source` is one of `SOURCES`, an https URL, a path, or `auto`: those that the catalogue knows,
+    in turn. Raises `ConfigurationError` in one line that says why each of them failed.
     """
-    if road in ROADS:
-        return _by(road, spec, store, progress, revision)
-    if road != "auto":
-        return _from(road, spec, store, progress)
+    if source in SOURCES:
+        return _from_known(source, spec, store, progress, revision)
+    if source != "auto":
+        return _from(source, spec, store, progress)
     reasons = []
-    for name in _known_roads(spec, revision):
+    for name in _known_sources(spec, revision):
         try:
-            return _by(name, spec, store, progress, revision)
+            return _from_known(name, spec, store, progress, revision)
         except NoSpace:
             raise
         except ConfigurationError as error:
@@ -66,31 +66,33 @@ def verify(path: Path, weights: Weights, store: Store) -> None:
         raise ConfigurationError(f"{error}; delete {file.resolve()} and pull again") from None
 
 
-def _known_roads(spec: ModelSpec, revision: str | None) -> list[str]:
+def _known_sources(spec: ModelSpec, revision: str | None) -> list[str]:
     weights = spec.weights
     if weights is None or revision not in (None, weights.revision):
         return ["hub"]
-    return [road for road in ROADS if getattr(weights, road)]
+    return [source for source in SOURCES if getattr(weights, source)]
 
 
-def _by(road: str, spec: ModelSpec, store: Store, progress: Progress, revision: str | None) -> Path:
+def _from_known(
+    source: str, spec: ModelSpec, store: Store, progress: Progress, revision: str | None
+) -> Path:
     weights = spec.weights or Weights(hub=spec.source)
-    source = getattr(weights, road)
-    if source is None:
-        raise ConfigurationError(f"{spec.name} is not available from {road}")
-    if road == "hub":
+    location = getattr(weights, source)
+    if location is None:
+        raise ConfigurationError(f"{spec.name} is not available from {source}")
+    if source == "hub":
         if hub.offline():
             raise ConfigurationError("HF_HUB_OFFLINE is set")
-        require_answer(hub.endpoint())
+        require_reachable(hub.endpoint())
         if weights.sha256 is None or revision not in (None, weights.revision):
-            return hub.pull(source, revision or weights.revision)
-        path = hub.pull_file(source, weights.path, weights.revision)
+            return hub.pull(location, revision or weights.revision)
+        path = hub.pull_file(location, weights.path, weights.revision)
         verify(path, weights, store)
         return path
-    if road == "modelscope":
-        source = f"{MODELSCOPE}/models/{source}/resolve/master/{weights.path}"
-    require_answer(source)
-    download(source, store.path(spec), weights, progress)
+    if source == "modelscope":
+        location = f"{MODELSCOPE}/models/{location}/resolve/master/{weights.path}"
+    require_reachable(location)
+    download(location, store.path(spec), weights, progress)
     return store.path(spec)
 
 
@@ -103,7 +105,9 @@ def _from(source: str, spec: ModelSpec, store: Store, progress: Progress) -> Pat
     if "://" not in source:
         path = Path(source).expanduser()
         if not path.is_file():
-            raise ConfigurationError(f"{source} is not a file, a URL or one of {', '.join(ROADS)}")
+            raise ConfigurationError(
+                f"{source} is not a file, a URL or one of {', '.join(SOURCES)}"
+            )
         check(path, weights, source)
         with atomic_replace(target) as temporary:
             shutil.copyfile(path, temporary)
@@ -113,15 +117,15 @@ def _from(source: str, spec: ModelSpec, store: Store, progress: Progress) -> Pat
         raise ConfigurationError(
             f"{spec.name} has no known digest: it is fetched over https only, not from {source}"
         )
-    require_answer(source)
+    require_reachable(source)
     download(source, target, weights, progress)
     return target
 
 
-def require_answer(url: str) -> None:
+def require_reachable(url: str) -> None:
     """Raise `ConfigurationError` within seconds if the host of `url` cannot be reached.
 
-    In a thread of its own, because looking up a name knows no timeout.
+    In a thread of its own, because name resolution has no timeout.
     """
     scheme, host, *_ = urlsplit(url)
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -138,6 +142,6 @@ def require_answer(url: str) -> None:
     try:
         problem = answers.get(timeout=_REACHABLE_WITHIN_S)
     except queue.Empty:
-        problem = f"{host} does not answer within {_REACHABLE_WITHIN_S:.0f} s"
+        problem = f"{host} does not respond within {_REACHABLE_WITHIN_S:.0f} s"
     if problem:
         raise ConfigurationError(problem)

@@ -13,7 +13,7 @@ Activation = Literal["none", "sigmoid"]
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights: what its bytes are, and the roads by which it can be fetched.
+    """A file of weights: what its bytes are, and the sources it can be fetched from.
 
     `hub` and `modelscope` are repository ids, in which `path` is the file; `release` is a URL.
     `sha256` and `md5` are hexadecimal; None if no digest is known with certainty.

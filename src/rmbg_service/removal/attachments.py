@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage, MalformedRequest, WrongShape
 from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.messages import Message
 from rmbg_service.removal.options import RemovalOptions
 
 AttachmentName = Literal["background_image", "matte", "strokes"]
@@ -18,6 +19,12 @@ DESCRIPTIONS: dict[AttachmentName, str] = {
     "that has any, else its brightness. It has the shape of the upright image, at any size.",
     "strokes": "Brush strokes that correct the matte, painted on a transparent image of the shape "
     "of the upright image, at any size: light strokes keep, dark ones erase; see `strokes_mode`.",
+}
+
+_CALLED: dict[AttachmentName, Message] = {
+    "background_image": Message("background"),
+    "matte": Message("matte"),
+    "strokes": Message("strokes"),
 }
 
 Files: TypeAlias = Mapping[AttachmentName, bytes]
@@ -37,8 +44,9 @@ def require_consistent(options: RemovalOptions, names: Iterable[AttachmentName])
         if options.background is not None:
             raise MalformedRequest("give background or background_image, not both")
         if options.output != "cutout":
-            what = "a matte has" if options.output == "matte" else "layers have"
-            raise MalformedRequest(f"{what} no background: leave out background_image")
+            if options.output == "matte":
+                raise MalformedRequest("a matte has no background: leave out background_image")
+            raise MalformedRequest("layers have no background: leave out background_image")
     if "strokes_mode" in options.model_fields_set and "strokes" not in names:
         raise MalformedRequest("strokes_mode needs strokes")
 
@@ -53,8 +61,9 @@ def require_shape(name: AttachmentName, info: ImageInfo, picture: ImageInfo) -> 
     difference = abs(info.width * picture.height - info.height * picture.width)
     if difference > picture.width + picture.height:
         raise WrongShape(
-            f"expected the proportions of the image, {picture.width} x {picture.height}, "
-            f"got {info.width} x {info.height}"
+            "expected the proportions of the image, {expected}, got {found}",
+            expected=f"{picture.width} x {picture.height}",
+            found=f"{info.width} x {info.height}",
         )
 
 
@@ -62,5 +71,4 @@ def named(
     name: AttachmentName, error: InvalidImage | ImageTooLarge
 ) -> InvalidImage | ImageTooLarge:
     """The error, saying which of the images it is about."""
-    what = "background" if name == "background_image" else name
-    return type(error)(f"the {what}: {error}")
+    return type(error)("the {what}: {problem}", what=_CALLED[name], problem=error.message)

@@ -1,7 +1,7 @@
 """The values of options that callers write as text: colours, margins, lengths, regions.
 
-Each parser takes text in lower case with single blanks and raises `ValueError`. `OptionText` makes
-a pydantic field of a parser: text on the wire, a `Parsed` value in Python.
+Each parser takes text in lower case with single blanks and raises `InvalidOption`. `OptionText`
+makes a pydantic field of a parser: text on the wire, a `Parsed` value in Python.
 """
 
 import re
@@ -13,7 +13,7 @@ from PIL import ImageColor
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from rmbg_service.errors import InvalidRegion
+from rmbg_service.errors import InvalidOption, InvalidRegion
 from rmbg_service.types import Box, Canvas, Colour, Length, Margin, Position
 
 _T = TypeVar("_T")
@@ -79,11 +79,21 @@ class Region(NamedTuple):
         """
         sides = (width, height) * 2
         box = Box(*(round(edge.px(side)) for edge, side in zip(self, sides, strict=True)))
-        region = f"the region from {box.left},{box.top} to {box.right},{box.bottom} px"
         if box.right > width or box.bottom > height:
-            raise InvalidRegion(f"{region} leaves the image of {width} x {height} px", "exceeds")
+            raise InvalidRegion(
+                "the region from {left},{top} to {right},{bottom} px leaves the image of "
+                "{width} x {height} px",
+                "exceeds",
+                **box._asdict(),
+                width=width,
+                height=height,
+            )
         if box.width <= 0 or box.height <= 0:
-            raise InvalidRegion(f"{region} is empty", "empty")
+            raise InvalidRegion(
+                "the region from {left},{top} to {right},{bottom} px is empty",
+                "empty",
+                **box._asdict(),
+            )
         return None if box == Box(0, 0, width, height) else box
 
 
@@ -97,10 +107,15 @@ def parse_colour(text: str) -> Colour:
         return Colour(0, 0, 0, 0)
     if re.fullmatch(r"[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}", text):
         text = f"#{text}"
-    colour = ImageColor.getcolor(text, "RGBA")
+    try:
+        colour = ImageColor.getcolor(text, "RGBA")
+    except ValueError:
+        raise InvalidOption(
+            "expected a CSS colour such as white or #ff8800, got {text!r}", text=text
+        ) from None
     assert isinstance(colour, tuple)
     if not all(0 <= channel <= 255 for channel in colour):
-        raise ValueError(f"expected channels from 0 to 255, got {text!r}")
+        raise InvalidOption("expected channels from 0 to 255, got {text!r}", text=text)
     return Colour(*colour)
 
 
@@ -112,17 +127,17 @@ def parse_margin(text: str) -> Margin:
     elif len(values) == 2:
         values *= 2
     if len(values) != 4:
-        raise ValueError("a margin has 1, 2 or 4 values")
+        raise InvalidOption("a margin has 1, 2 or 4 values")
     return Margin(*values)
 
 
 def _margin_length(text: str) -> Length:
     match = _MARGIN_LENGTH.fullmatch(text)
     if match is None:
-        raise ValueError(f"expected a margin such as 30px or 10%, got {text!r}")
+        raise InvalidOption("expected a margin such as 30px or 10%, got {text!r}", text=text)
     length = Length(float(match[1]), match[2] == "%")
     if length.relative and length.value > 100:
-        raise ValueError("a margin is at most 100%")
+        raise InvalidOption("a margin is at most 100%")
     return length
 
 
@@ -132,7 +147,7 @@ def parse_scale(text: str) -> float | None:
         return None
     (value,) = _percentages(text, 1)
     if not 0.1 <= value <= 1:
-        raise ValueError("scale is between 10% and 100%")
+        raise InvalidOption("scale is between 10% and 100%")
     return value
 
 
@@ -145,11 +160,15 @@ def parse_canvas(text: str) -> Canvas | None:
     elif match := _CANVAS_RATIO.fullmatch(text):
         canvas = Canvas(float(match[1]), float(match[2]), relative=True)
     else:
-        raise ValueError(f"expected a canvas such as 2000x2000, 4:5 or original, got {text!r}")
+        raise InvalidOption(
+            "expected a canvas such as 2000x2000, 4:5 or original, got {text!r}", text=text
+        )
     if not canvas.width or not canvas.height:
-        raise ValueError("a canvas has no side of 0")
+        raise InvalidOption("a side of a canvas is at least 1")
     if canvas.relative and not 1 / _MAX_RATIO <= canvas.width / canvas.height <= _MAX_RATIO:
-        raise ValueError(f"the ratio of a canvas is between 1:{_MAX_RATIO} and {_MAX_RATIO}:1")
+        raise InvalidOption(
+            "the ratio of a canvas is between 1:{most} and {most}:1", most=_MAX_RATIO
+        )
     return canvas
 
 
@@ -166,12 +185,12 @@ def parse_position(text: str) -> Position | None:
 def _percentages(text: str, count: int) -> list[float]:
     parts = text.split()
     if len(parts) != count or not all(_PERCENTAGE.fullmatch(part) for part in parts):
-        raise ValueError(
-            f"expected {('one percentage', 'two percentages')[count - 1]}, got {text!r}"
-        )
+        if count == 1:
+            raise InvalidOption("expected one percentage, got {text!r}", text=text)
+        raise InvalidOption("expected two percentages, got {text!r}", text=text)
     values = [float(part[:-1]) / 100 for part in parts]
     if not all(0 <= value <= 1 for value in values):
-        raise ValueError("percentages are between 0% and 100%")
+        raise InvalidOption("percentages are between 0% and 100%")
     return values
 
 
@@ -180,11 +199,11 @@ def parse_region(text: str) -> Region:
     matches = [_LENGTH.fullmatch(part) for part in text.split()]
     edges = [Length(float(match[1] or 0), match[2] == "%") for match in matches if match]
     if len(matches) != 4 or len(edges) != 4:
-        raise ValueError(
+        raise InvalidOption(
             "a region is four lengths, as in `10% 0% 90% 100%` or `0px 0px 200px 99px`"
         )
     if any(edge.relative and edge.value > 100 for edge in edges):
-        raise ValueError("percentages are between 0% and 100%")
+        raise InvalidOption("percentages are between 0% and 100%")
     return Region(*edges)
 
 

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from rmbg_service.errors import InvalidOption
 from rmbg_service.matting.plan import Detail
 from rmbg_service.removal.option_values import (
     NO_MARGIN,
@@ -18,8 +19,17 @@ from rmbg_service.removal.option_values import (
 )
 from rmbg_service.removal.presets import PRESETS, PresetName
 
-OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "auto"]
+OutputFormat = Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "psd", "auto"]
 """A format as callers name it; `RemovalOptions.format` holds `jpeg` for `jpg`."""
+
+
+_PAINTED = ("drop", "auto")
+_SHADOW_OPTIONS = {
+    "shadow_opacity": ("keep", *_PAINTED),
+    "shadow_angle": _PAINTED,
+    "shadow_softness": _PAINTED,
+}
+"""Options that have an effect with some kinds of `shadow` only."""
 
 
 class RemovalOptions(BaseModel):
@@ -37,7 +47,8 @@ class RemovalOptions(BaseModel):
         "png",
         description="`png` and `webp` are lossless; `webp-lossy` and `avif` are small and keep "
         "alpha; `jpeg`, or `jpg`, has a background, white by default; `zip` contains `color.jpg` "
-        "and `alpha.png`; `auto` is `png` if the result has transparency, else `jpeg`.",
+        "and `alpha.png`; `psd` has the layers Background, Shadow and Subject; "
+        "`auto` is `png` if the result has transparency, else `jpeg`.",
     )
     quality: int = Field(
         90, ge=1, le=100, description="Quality of `webp-lossy`, `avif`, `jpeg` and `zip`."
@@ -179,27 +190,32 @@ class RemovalOptions(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.preset is not None and self.output != "cutout":
-            raise ValueError("preset is for output=cutout")
+            raise InvalidOption("preset is for output=cutout")
         if self.crop and self.placed:
-            raise ValueError("crop cannot be combined with scale, position, canvas and preset")
+            raise InvalidOption("crop cannot be combined with scale, position, canvas and preset")
         if self.upscale and self.canvas.value is None and self.scale.value is None:
-            raise ValueError("upscale needs canvas or scale")
+            raise InvalidOption("upscale needs canvas or scale")
         if self.min_side is not None and (
             self.canvas.value is None or self.canvas.value.relative or self.scale.value is None
         ):
-            raise ValueError("min_side needs scale and a canvas in px")
+            raise InvalidOption("min_side needs scale and a canvas in px")
         if self.max_bytes is not None and self.output == "layers":
-            raise ValueError("layers are lossless: leave out max_bytes")
+            raise InvalidOption("layers are lossless: leave out max_bytes")
         if self.margin.text != "0" and not self.crop:
-            raise ValueError("margin needs crop=true")
-        if self.output == "matte" and (self.background is not None or self.format == "zip"):
-            raise ValueError("a matte has no colours: leave out background and zip")
+            raise InvalidOption("margin needs crop=true")
+        if self.output == "matte" and (
+            self.background is not None or self.format in ("zip", "psd")
+        ):
+            raise InvalidOption("a matte has no colours: leave out background, zip and psd")
         if self.output == "layers" and (
             self.background is not None or self.format not in ("png", "zip")
         ):
-            raise ValueError("layers are PNG files in a zip: leave out background and format")
+            raise InvalidOption("layers are PNG files in a zip: leave out background and format")
         if self.output == "matte" and self.shadow != "off":
-            raise ValueError("a matte has no shadow: leave out shadow")
-        if self.shadow == "off" and self.shadow_opacity != 1:
-            raise ValueError("shadow_opacity needs shadow")
+            raise InvalidOption("a matte has no shadow: leave out shadow")
+        for name, kinds in _SHADOW_OPTIONS.items():
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default and self.shadow not in kinds:
+                needed = "|".join(kinds)
+                raise InvalidOption("{name} needs shadow={needed}", name=name, needed=needed)
         return self

@@ -41,7 +41,10 @@ def read(data: bytes, info: ImageInfo, options: RemovalOptions) -> SourceImage:
 
 
 def restrict(source: SourceImage, options: RemovalOptions) -> SourceImage:
-    """The region of interest of a picture. Raises `InvalidRegion`."""
+    """The part of the image inside `options.roi`, as a view; the whole image without one.
+
+    Raises `InvalidRegion` if the region is empty or leaves the image.
+    """
     if options.roi is None:
         return source
     height, width = source.rgb.shape[:2]
@@ -79,7 +82,7 @@ def cut_out(
 
 
 def full_size_alpha(source: SourceImage, prediction: Prediction, options: RemovalOptions) -> Alpha:
-    """The alpha of the picture, 0 everywhere if nothing was found.
+    """The alpha of the image, `(H, W)` uint8; 0 everywhere if nothing was found.
 
     What is transparent in the input stays transparent.
     """

@@ -1,8 +1,9 @@
 """What marketplaces ask of a product image, as values of `RemovalOptions`; one row each.
 
 A rule changes without notice and may depend on the category of the product. `sources` are the
-addresses that a row was read from, `read_on` is the day. The members named in `stated` are the
-source's; the others are this project's choice within its bounds.
+addresses that a row was read from, `read_on` is the day. The members named in `stated` are on a
+page of the marketplace itself, those in `reported` on the pages of others; the rest is this
+project's choice within their bounds.
 """
 
 from typing import Any, Literal, TypeAlias
@@ -37,7 +38,12 @@ class Preset(BaseModel):
     format: Literal["jpeg"] = Field("jpeg", description="The file format.")
     max_bytes: int | None = Field(None, description="The largest file that is taken, in bytes.")
     stated: tuple[str, ...] = Field(
-        description="Which of these values the sources state; the others are a choice within them."
+        (), description="Which of these values a page of the marketplace itself states."
+    )
+    reported: tuple[str, ...] = Field(
+        (),
+        description="Which of them the sources report that are not the marketplace's. The others "
+        "are a choice within these bounds.",
     )
     sources: tuple[str, ...] = Field(description="Where the rules were read.")
     read_on: str = Field(_READ_ON, description="The day on which they were read.")
@@ -56,7 +62,7 @@ _ROWS = (
         title="Amazon, main image",
         canvas="2000x2000",
         min_side=1000,
-        stated=("min_side", "scale", "background", "format"),
+        reported=("min_side", "scale", "background", "format"),
         sources=("https://mercatuslab.com/blog/amazon-product-image-requirements",),
     ),
     Preset(
@@ -65,7 +71,8 @@ _ROWS = (
         canvas="1600x1600",
         min_side=500,
         max_bytes=12_000_000,
-        stated=("canvas", "min_side", "format", "max_bytes"),
+        stated=("min_side",),
+        reported=("canvas", "format", "max_bytes"),
         sources=(
             "https://www.ebay.com/help/policies/listing-policies/picture-policy?id=4370",
             "https://plomz.com/guide/ebay-image-requirements-for-sellers-2026",
@@ -77,7 +84,7 @@ _ROWS = (
         canvas="2000x2000",
         min_side=635,
         max_bytes=10_000_000,
-        stated=("canvas", "min_side", "format", "max_bytes"),
+        reported=("canvas", "min_side", "format", "max_bytes"),
         sources=(
             "https://hauld.app/blog/etsy-listing-photo-checklist",
             "https://dev.to/herofab/check-product-photos-against-amazon-etsy-and-96-other-marketplace-image-rules-with-a-free-api-no-5982",
@@ -89,7 +96,7 @@ _ROWS = (
         canvas="2048x2048",
         min_side=800,
         max_bytes=20_000_000,
-        stated=("canvas", "min_side", "format", "max_bytes"),
+        reported=("canvas", "min_side", "format", "max_bytes"),
         sources=(
             "https://isopeel.com/guides/shopify-product-image-requirements",
             "https://www.dresma.com/blog/shopify-product-image-requirements-that-you-should-know",
@@ -109,7 +116,7 @@ _ROWS = (
         title="Taobao (淘宝), white-background image",
         canvas="800x800",
         min_side=800,
-        stated=("canvas", "min_side", "background", "format"),
+        reported=("canvas", "min_side", "background", "format"),
         sources=(_TAOBAO,),
         read_on="2026-08-31",
     ),
@@ -118,7 +125,7 @@ _ROWS = (
         title="Tmall (天猫), white-background image",
         canvas="800x800",
         min_side=800,
-        stated=("canvas", "min_side", "background", "format"),
+        reported=("canvas", "min_side", "background", "format"),
         sources=(_TAOBAO,),
         read_on="2026-08-31",
     ),
@@ -127,7 +134,7 @@ _ROWS = (
         title="JD (京东), first main image",
         canvas="800x800",
         min_side=800,
-        stated=("canvas", "min_side", "background", "format"),
+        reported=("canvas", "min_side", "background", "format"),
         sources=("https://57dt.com/article/36996.html",),
     ),
     Preset(
@@ -146,7 +153,7 @@ _ROWS = (
         canvas="1200x1600",
         min_side=800,
         max_bytes=5_000_000,
-        stated=("canvas", "min_side", "format", "max_bytes"),
+        reported=("canvas", "min_side", "format", "max_bytes"),
         sources=("https://www.06925.com/xhspt/890267462.html",),
     ),
     Preset(
@@ -155,7 +162,7 @@ _ROWS = (
         canvas="1080x1350",
         min_side=320,
         max_bytes=8_000_000,
-        stated=("canvas", "min_side", "format", "max_bytes"),
+        reported=("canvas", "min_side", "format", "max_bytes"),
         sources=("https://www.ayrshare.com/docs/media-guidelines/instagram",),
     ),
     Preset(
@@ -165,7 +172,7 @@ _ROWS = (
         min_side=413,
         scale="90%",
         position="50% 100%",
-        stated=("canvas", "background"),
+        reported=("canvas", "background"),
         sources=(
             "https://dev.to/pixtidy/schengen-visa-photos-are-35x45-mm-turning-millimetre-rules-into-browser-checks-1d74",
             "https://dev.to/passportsizephoto/document-photos-are-specified-in-millimetres-your-canvas-works-in-pixels-5ab7",

@@ -145,13 +145,15 @@ def _source(
 def _source_of_array(array: NDArray[np.uint8]) -> SourceImage:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape:
         raise InvalidImage(
-            f"expected a uint8 array (H, W[, 3 or 4]), got {array.dtype} {array.shape}"
+            "expected a uint8 array (H, W[, 3 or 4]), got {dtype} {shape}",
+            dtype=array.dtype,
+            shape=array.shape,
         )
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
     height, width, channels = array.shape
     if channels not in (3, 4):
-        raise InvalidImage(f"expected 3 or 4 channels, got {channels}")
+        raise InvalidImage("expected 3 or 4 channels, got {channels}", channels=channels)
     alpha = np.ascontiguousarray(array[..., 3]) if channels == 4 else None
     info = ImageInfo("array", width, height)
     return SourceImage(info, np.ascontiguousarray(array[..., :3]), alpha)

@@ -14,6 +14,7 @@ from rmbg_service.imaging.layout import Frame, crop_layout, fit, frame_layout, w
 from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.probe import require_accepted_size
 from rmbg_service.imaging.source import ImageInfo, SourceImage
+from rmbg_service.messages import Message
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.shadows.painted import with_shadow
 from rmbg_service.types import Box, RgbImage
@@ -72,17 +73,21 @@ def encode(
         name, encoder = "png", ENCODERS["png"]
         data = write_grey(composed.alpha)
     else:
-        flat = _flattened(composed, options, background)
-        name = options.format if options.format != "auto" else _auto_format(flat)
+        final = _finished(composed, options, background)
+        name = options.format if options.format != "auto" else _auto_format(final)
         encoder = ENCODERS[name]
-        if max(flat.size) > encoder.max_side:
+        if max(final.size) > encoder.max_side:
             raise BeyondFormat(
-                f"{name} has at most {encoder.max_side} px a side, the result has {width} x "
-                f"{height}: choose another format or a smaller size"
+                "{format} has at most {most} px a side, the result has {width} x {height}: choose "
+                "another format or a smaller size",
+                format=name,
+                most=encoder.max_side,
+                width=width,
+                height=height,
             )
-        data = encoder.write(flat, options.quality)
+        data = encoder.write(final, options.quality)
         if options.max_bytes is not None and len(data) > options.max_bytes:
-            data = _smaller(flat, encoder, name, options.quality, options.max_bytes)
+            data = _smaller(final, encoder, name, options.quality, options.max_bytes)
     return Encoded(
         data,
         name,
@@ -104,8 +109,10 @@ def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_byte
     """
     if not encoder.lossy:
         raise TooManyBytes(
-            f"expected at most {max_bytes} bytes, but this image takes more as {name}, which is "
-            "lossless: choose jpeg, webp-lossy or avif, or a smaller size"
+            "expected at most {most:,} bytes, but this image takes more as {format}, which is "
+            "lossless: choose jpeg, webp-lossy or avif, or a smaller size",
+            most=max_bytes,
+            format=name,
         )
     best = None
     low, high = 1, quality - 1
@@ -118,8 +125,10 @@ def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_byte
             high = middle - 1
     if best is None:
         raise TooManyBytes(
-            f"expected at most {max_bytes} bytes, but this image takes more as {name} even at "
-            "quality 1: choose a smaller size"
+            "expected at most {most:,} bytes, but this image takes more as {format} even at "
+            "quality 1: choose a smaller size",
+            most=max_bytes,
+            format=name,
         )
     return best
 
@@ -168,15 +177,23 @@ def _frame(options: RemovalOptions) -> Frame:
     )
 
 
-def _flattened(cutout: Cutout, options: RemovalOptions, background: RgbImage | None) -> Cutout:
-    """One layer: the cutout on its shadow and background, or the matte as a grey picture."""
+def _finished(cutout: Cutout, options: RemovalOptions, background: RgbImage | None) -> Cutout:
+    """The cutout with its background, or the matte as a grey picture.
+
+    Subject, shadow and background are one layer unless the format has layers.
+    """
     if options.output == "matte":
         grey = cv2.merge([cutout.alpha] * 3).astype(np.uint8, copy=False)
         return Cutout(grey, np.full_like(cutout.alpha, 255))
+    backdrop = None
     if background is not None:
-        cutout = compose.on_picture(cutout, background)
+        backdrop = compose.picture_backdrop(cutout, background)
     elif options.background is not None:
-        cutout = compose.on_colour(cutout, options.background.value)
+        backdrop = compose.plain_backdrop(cutout, options.background.value)
+    if options.format != "auto" and ENCODERS[options.format].layered:
+        return replace(cutout, backdrop=backdrop)
+    if backdrop is not None:
+        cutout = compose.over(cutout, backdrop)
     if options.format != "auto" and not ENCODERS[options.format].keeps_alpha:
         cutout = compose.on_colour(cutout, compose.WHITE)
     return cutout.with_shadow()
@@ -184,6 +201,11 @@ def _flattened(cutout: Cutout, options: RemovalOptions, background: RgbImage | N
 
 def _auto_format(cutout: Cutout) -> str:
     return "jpeg" if cutout.alpha.min() == 255 else "png"
+
+
+def encoder_of(options: RemovalOptions) -> Encoder:
+    """The encoder of the file, if `format` is not `auto`."""
+    return LAYERS if options.output == "layers" else ENCODERS[options.format]
 
 
 def reserved_pixels(
@@ -199,7 +221,7 @@ def reserved_pixels(
     pixels = max(info.pixels, width * height)
     factor = 2 if options.placed else 1
     if options.format != "auto":
-        encoder = ENCODERS[options.format]
+        encoder = encoder_of(options)
         factor = max(factor, encoder.memory)
         pixels += _border(width, height, encoder.border_px)
     return pixels * factor + sum(further.pixels for further in attached)
@@ -210,7 +232,7 @@ def require_accepted_canvas(options: RemovalOptions, max_pixels: int) -> None:
     canvas = options.canvas.value
     if canvas is not None and not canvas.relative:
         size = int(canvas.width), int(canvas.height)
-        require_accepted_size(size, max_pixels, what="the canvas")
+        require_accepted_size(size, max_pixels, what=Message("the canvas"))
 
 
 def _largest_size(info: ImageInfo, options: RemovalOptions, max_pixels: int) -> tuple[int, int]:

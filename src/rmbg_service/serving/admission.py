@@ -7,7 +7,7 @@ import asyncio
 import math
 import random
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 from rmbg_service.errors import ImageTooLarge, Overloaded
 
@@ -92,12 +92,20 @@ class Budget:
         jobs of the others, only for as many of each as it has itself.
         """
         if self.jobs >= self._limit(self.max_jobs, client) and not self._make_room(client):
-            raise self._overloaded("jobs", f"{self.jobs} jobs are in flight, as many as allowed")
+            raise Overloaded(
+                "{jobs} jobs are in flight, as many as allowed",
+                self.retry_after_s,
+                "jobs",
+                jobs=self.jobs,
+            )
         wait_s = (self._jobs_before_next(client) + 1) * self._service_time.job_s
         if self.jobs and wait_s > wait_limit_s:
-            raise self._overloaded(
+            raise Overloaded(
+                "the wait would be about {wait:.0f} s, more than the {limit:g} s allowed",
+                self.retry_after_s,
                 "deadline",
-                f"the wait would be about {wait_s:.0f} s, more than the {wait_limit_s:g} s allowed",
+                wait=wait_s,
+                limit=wait_limit_s,
             )
         self.jobs += 1
         reservation = Reservation(self, client)
@@ -125,8 +133,12 @@ class Budget:
         if not revocable:
             return False
         largest = max(revocable, key=lambda other: len(self._reservations[other]))
-        detail = "another client with fewer requests needed the place of this one"
-        revocable[largest]._revoke(self._overloaded("jobs", detail))
+        error = Overloaded(
+            "another client with fewer requests needed the place of this one",
+            self.retry_after_s,
+            "jobs",
+        )
+        revocable[largest]._revoke(error)
         return True
 
     def hold_pixels(self, pixels: int, until: "asyncio.Future[Any]") -> None:
@@ -140,10 +152,13 @@ class Budget:
 
     def _take_pixels(self, pixels: int, client: str) -> None:
         if self.pixels and self.pixels + pixels > self._limit(self.max_pixels, client):
-            raise self._overloaded(
+            raise Overloaded(
+                "{taken:,} pixels are in flight; {more:,} more would exceed the limit of {most:,}",
+                self.retry_after_s,
                 "pixels",
-                f"{self.pixels} pixels are in flight; {pixels} more would exceed the limit of "
-                f"{self.max_pixels}",
+                taken=self.pixels,
+                more=pixels,
+                most=self.max_pixels,
             )
         self.pixels += pixels
 
@@ -154,9 +169,6 @@ class Budget:
         held.remove(reservation)
         if not held:
             del self._reservations[reservation.client]
-
-    def _overloaded(self, reason: Literal["jobs", "pixels", "deadline"], detail: str) -> Overloaded:
-        return Overloaded(detail, self.retry_after_s, reason)
 
 
 class Reservation:
@@ -180,8 +192,10 @@ class Reservation:
         """
         if self.pixels + pixels > self._budget.max_pixels:
             raise ImageTooLarge(
-                f"this request needs memory for {self.pixels + pixels} pixels; the limit for all "
-                f"requests together is {self._budget.max_pixels}"
+                "this request needs memory for {needed:,} pixels; the limit for all requests "
+                "together is {most:,}",
+                needed=self.pixels + pixels,
+                most=self._budget.max_pixels,
             )
         self._budget._take_pixels(pixels, self.client)
         self.pixels += pixels

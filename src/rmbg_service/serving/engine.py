@@ -11,23 +11,22 @@ while the predictor works on another job.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 
-from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, OutOfMemory, RmbgError
+from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.attachments import Attachment, Files, named, require_shape
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.passes import Passes
 from rmbg_service.removal.result import Encoded, require_accepted_canvas, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.serving.fair_share import FairShare, FairSlots, Visit
-from rmbg_service.serving.job import Job
+from rmbg_service.serving.job import Job, advance
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.pacer import Pacer
 from rmbg_service.serving.rate_limit import RateLimit
@@ -36,8 +35,7 @@ from rmbg_service.serving.thread_pool import StuckThread
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
-from rmbg_service.system.memory_errors import as_memory_error
-from rmbg_service.types import Matte, ModelInput
+from rmbg_service.types import Matte
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +68,8 @@ class Engine:
         limits = settings.codec_timeout_s, self._fail
         self._codec_pool = FairPool(self.share, "codec", settings.codec_threads, *limits)
         self._probe_pool = FairPool(self.share, "probe", _PROBE_THREADS, *limits)
+        self.parser = FairPool(self.share, "parser", 1, *limits)  # memory need not bear more bodies
+        self._pools = self._codec_pool, self._probe_pool, self.parser
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
         self._stopping = False
@@ -101,7 +101,7 @@ class Engine:
     @property
     def stuck_threads(self) -> int:
         """Threads that have not come back from an image in time."""
-        return self._codec_pool.stuck + self._probe_pool.stuck
+        return sum(pool.stuck for pool in self._pools)
 
     def start(self) -> None:
         """Start to load the model; returns at once, `state` tells when it is ready."""
@@ -127,7 +127,7 @@ class Engine:
                     await asyncio.wait(self._jobs)
                 await self._stop_worker()
         self._cancel_supervisor()
-        for pool in (self._codec_pool, self._probe_pool):
+        for pool in self._pools:
             pool.close()
 
     async def _stop_worker(self) -> None:
@@ -153,11 +153,11 @@ class Engine:
             log.exception("the model does not load")
             return self._fail(f"the model does not load: {error}")
         self.metrics.name_model(name=self.predictor.name, device=self.device, licence=self.licence)
-        if self.state is State.LOADING:
-            self.state = State.READY
-            if self.on_ready is not None:
-                self.on_ready()
         try:
+            if self.state is State.LOADING:
+                self.state = State.READY
+                if self.on_ready is not None:
+                    self.on_ready()
             await self.worker.run()
         except (RmbgError, TimeoutError) as error:
             return self._fail(str(error))
@@ -185,11 +185,11 @@ class Engine:
 
     def not_ready(self) -> NotReady:
         """The error that says in which state the service is."""
-        detail = {
-            State.LOADING: "the model is still loading",
-            State.DRAINING: "the service is shutting down",
-        }.get(self.state, "the service has failed and must be restarted")
-        return NotReady(detail, _RETRY_AFTER_RESTART_S)
+        if self.state is State.LOADING:
+            return NotReady("the model is still loading", _RETRY_AFTER_RESTART_S)
+        if self.state is State.DRAINING:
+            return NotReady("the service is shutting down", _RETRY_AFTER_RESTART_S)
+        return NotReady("the service has failed and must be restarted", _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes, visit: Visit) -> ImageInfo:
         """Read the picture's header off the event loop; see `imaging.probe`."""
@@ -275,26 +275,12 @@ class Engine:
         mattes: list[Matte] | None = None
         while True:
             try:
-                work = partial(_advance, passes, mattes)
-                step = await self._codec_pool.run_for(job.visit, work)
+                work = partial(advance, passes, mattes)
+                with self.worker.expecting(job):
+                    step = await self._codec_pool.run_for(job.visit, work)
             except StuckThread as stuck:
                 self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
                 raise
             if isinstance(step, Encoded):
                 return step
-            mattes = [await self.worker.predict(job, model_input) for model_input in step]
-
-
-def _advance(
-    passes: Passes[Encoded], mattes: Sequence[Matte] | None
-) -> Sequence[ModelInput] | Encoded:
-    """The inputs that `passes` asks for next, or its result. Raises `OutOfMemory`."""
-    try:
-        with as_memory_error():
-            return next(passes) if mattes is None else passes.send(mattes)
-    except StopIteration as end:  # a future cannot hold it
-        result: Encoded = end.value
-        return result
-    except MemoryError:
-        pass  # raised below, outside this block: the exception holds the frames with the arrays
-    raise OutOfMemory("the service has no memory left for this picture: try again later")
+            mattes = await self.worker.predict(job, step)

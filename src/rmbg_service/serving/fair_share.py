@@ -149,10 +149,9 @@ class FairQueue(Generic[_T]):
             self._filled.clear()
         return item
 
-    async def get(self) -> _T:
-        """Wait for an item and remove the next one; for one consumer."""
+    async def wait_until_filled(self) -> None:
+        """Wait for an item."""
         await self._filled.wait()
-        return self.get_nowait()
 
 
 class FairSlots:

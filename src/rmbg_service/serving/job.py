@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage
+from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage, OutOfMemory
 from rmbg_service.imaging.decode import decode
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.plan import TimeBudget
@@ -17,7 +17,8 @@ from rmbg_service.removal.passes import Passes, Prediction, predict_passes
 from rmbg_service.removal.result import Encoded, background_pixels, encode
 from rmbg_service.serving.fair_share import Visit
 from rmbg_service.serving.timings import StageTimings
-from rmbg_service.types import RgbImage
+from rmbg_service.system.memory_errors import as_memory_error
+from rmbg_service.types import Matte, ModelInput, RgbImage
 
 _T = TypeVar("_T")
 
@@ -131,3 +132,18 @@ class Job:
             return read(decode(file.data, file.info, as_values=name == "matte"))
         except InvalidImage as error:
             raise named(name, error) from None
+
+
+def advance(
+    passes: Passes[Encoded], mattes: Sequence[Matte] | None
+) -> Sequence[ModelInput] | Encoded:
+    """The inputs that `passes` asks for next, or its result. Raises `OutOfMemory`."""
+    try:
+        with as_memory_error():
+            return next(passes) if mattes is None else passes.send(mattes)
+    except StopIteration as end:  # a future cannot hold it
+        result: Encoded = end.value
+        return result
+    except MemoryError:
+        pass  # raised below, outside this block: the exception holds the frames with the arrays
+    raise OutOfMemory("the service has no memory left for this image: try again later")

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Literal
 
+import cv2
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
@@ -53,6 +54,15 @@ def logging_to_stderr(level: str, log_format: LogFormat) -> Iterator[None]:
         finally:
             logging.getLogger().removeHandler(handler)
             handler.close()
+
+
+def silence_libraries() -> None:
+    """Keep OpenCV and tifffile from reporting every broken file on stderr.
+
+    For the process of a command: a program that imports this package decides for itself.
+    """
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging.getLogger("tifffile").disabled = True
 
 
 def dropped_lines() -> int:

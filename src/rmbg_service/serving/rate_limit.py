@@ -63,10 +63,13 @@ class RateLimit:
         if tokens < cost:
             wait = max(1, math.ceil(self._seconds(cost - tokens)))
             raise Overloaded(
-                f"this key may send {self._limit} megapixels per minute; this image counts as "
-                f"{cost:g} and {math.floor(tokens)} are left",
+                "this key may send {limit} megapixels per minute; this image counts as {cost:g} "
+                "and {left} are left",
                 wait,
                 "rate",
+                limit=self._limit,
+                cost=cost,
+                left=math.floor(tokens),
             )
         return tokens
 

@@ -20,8 +20,8 @@ _T = TypeVar("_T")
 class StuckThread(DeadlineExceeded):
     """A call in a thread took too long; `ended` is done when it has come back after all."""
 
-    def __init__(self, detail: str, ended: "asyncio.Future[Any]") -> None:
-        super().__init__(detail)
+    def __init__(self, template: str, /, ended: "asyncio.Future[Any]", **values: object) -> None:
+        super().__init__(template, **values)
         self.ended = ended
 
 
@@ -75,7 +75,9 @@ class ThreadPool:
         await asyncio.wait({call, given_up}, return_when=asyncio.FIRST_COMPLETED)
         if call.done():
             return call.result()
-        raise StuckThread(f"the {self._name} took longer than {self._timeout_s:g} s", call)
+        raise StuckThread(
+            "the {step} took longer than {limit:g} s", call, step=self._name, limit=self._timeout_s
+        )
 
     def close(self) -> None:
         """Start no further calls, and end the threads that are free."""

@@ -3,12 +3,12 @@
 import asyncio
 import gc
 import logging
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-
-import numpy as np
 
 from rmbg_service.diagnostics.quality import Quality, measure_quality, require_quality
 from rmbg_service.errors import (
@@ -18,7 +18,7 @@ from rmbg_service.errors import (
     OutOfMemory,
     RmbgError,
 )
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.predictor import Predictor, require_matte
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.fair_share import FairQueue, FairShare
 from rmbg_service.serving.job import Job
@@ -30,16 +30,16 @@ from rmbg_service.types import Matte, ModelInput
 log = logging.getLogger(__name__)
 
 _MAX_OOM_IN_A_ROW = 3
+_ANTICIPATION = 0.5  # of what a job takes of the predictor
 
 
 @dataclass(eq=False)
 class _Entry:
-    """A job's place in the queue and the promise of its matte."""
+    """The place of one of a job's inputs in the queue, and the promise of its matte."""
 
     job: Job
     model_input: ModelInput
     matte: asyncio.Future[Matte]
-    queued_at: float
 
     def answer(self, outcome: Matte | Exception) -> None:
         """Keep the promise, unless it was answered before."""
@@ -67,7 +67,10 @@ class Worker:
         self._metrics = metrics
         self._service_time = service_time
         self._thread = ThreadPoolExecutor(1, "predictor", step_back)
+        self._share = share
         self._queue: FairQueue[_Entry] = FairQueue(share)
+        self._expected: dict[Job, float] = {}  # and since when
+        self._arrived = asyncio.Event()
         self._unanswered: set[_Entry] = set()
         self._refusal: RmbgError | None = None
         self._oom_in_a_row = 0
@@ -104,19 +107,59 @@ class Worker:
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def predict(self, job: Job, model_input: ModelInput) -> Matte:
-        """Queue the job and wait for its matte; at once `refuse_all`'s error after that."""
+    @contextmanager
+    def expecting(self, job: Job) -> Iterator[None]:
+        """During the block, a step of `job` is at work after which it may ask for a prediction."""
+        self._expected[job] = time.perf_counter()
+        try:
+            yield
+        finally:
+            del self._expected[job]
+            self._arrived.set()
+
+    def _anticipation_s(self) -> float:
+        """How long to wait for a job of a client that has used less than all those in the queue.
+
+        A client that sends one image after the other never waits here when a prediction ends.
+        Unless the predictor waited a moment for it, each of its predictions would come after one
+        of a client with many requests (Iyer and Druschel, Anticipatory scheduling: a disk
+        scheduling framework to overcome deceptive idleness in synchronous I/O, SOSP 2001).
+        """
+        used_s = self._share.used_s(self._queue.clients()[0])
+        begun = (
+            begun
+            for job, begun in self._expected.items()
+            if self._share.used_s(job.visit.client) < used_s
+        )
+        until = max(begun, default=-math.inf) + _ANTICIPATION * self._service_time.predict_s
+        return until - time.perf_counter()
+
+    async def predict(self, job: Job, inputs: Sequence[ModelInput]) -> list[Matte]:
+        """Queue the job's `inputs` and wait for their mattes.
+
+        They wait together: no other client's job comes between them while the job's own client
+        has used the least, and they are predicted as one batch where batches are allowed. Raises
+        what the prediction of one of them raises; the rest is then not predicted any more. After
+        `refuse_all`, raises its error at once.
+        """
         if self._refusal is not None:
             raise self._refusal
-        promise: asyncio.Future[Matte] = asyncio.get_running_loop().create_future()
-        entry = _Entry(job, model_input, promise, time.perf_counter())
-        job.timings.stage = "queue"
-        self._unanswered.add(entry)
-        self._queue.put_nowait(job.visit.client, entry)
+        loop = asyncio.get_running_loop()
+        entries = [_Entry(job, model_input, loop.create_future()) for model_input in inputs]
+        timings = job.timings
+        timings.stage = "queue"
+        started, predicted_before_s = time.perf_counter(), timings.seconds.get("predict", 0.0)
+        self._unanswered.update(entries)
+        for entry in entries:
+            self._queue.put_nowait(job.visit.client, entry)
         try:
-            return await promise
+            return [await entry.matte for entry in entries]
         finally:
-            self._unanswered.discard(entry)
+            self._unanswered.difference_update(entries)
+            for entry in entries:
+                entry.matte.cancel()
+            predicted_s = timings.seconds.get("predict", 0.0) - predicted_before_s
+            timings.add("queue", time.perf_counter() - started - predicted_s)
 
     def refuse_all(self, error: RmbgError) -> None:
         """Answer every waiting job with `error`, and every later one."""
@@ -131,12 +174,18 @@ class Worker:
         `TimeoutError` when a prediction hangs; the caller then refuses what still waits.
         """
         while True:
-            batch = [await self._queue.get()]
+            await self._queue.wait_until_filled()
+            while (wait_s := self._anticipation_s()) > 0:
+                self._arrived.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), wait_s)
+            batch = [self._queue.get_nowait()]
             while len(batch) < self._settings.max_batch_size and len(self._queue):
                 batch.append(self._queue.get_nowait())
             wanted = [entry for entry in batch if _still_wanted(entry)]
             if wanted:
                 await self._predict_batch(wanted)
+                await asyncio.sleep(0)  # after a failure, the job withdraws its other inputs
 
     async def _predict_batch(self, batch: list[_Entry]) -> None:
         outcome = await self._attempt(batch)
@@ -160,13 +209,15 @@ class Worker:
         inputs = [entry.model_input for entry in batch]
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._thread, self._predict, inputs)
-        done, _ = await asyncio.wait({call}, timeout=self._settings.predict_timeout_s)
-        if not done:
-            limit = self._settings.predict_timeout_s
-            raise TimeoutError(f"a prediction took longer than {limit:g} s")
+        limit_s = self._settings.predict_timeout_s
+        await asyncio.wait({call}, timeout=limit_s / 2)
+        if not call.done():  # while the process is suspended, no more than one half can pass
+            await asyncio.wait({call}, timeout=limit_s / 2)
+        if not call.done():
+            raise TimeoutError(f"a prediction took longer than {limit_s:g} s")
         seconds = time.perf_counter() - started
-        for entry in batch:
-            entry.job.timings.add("predict", seconds)
+        for job in {entry.job for entry in batch}:
+            job.timings.add("predict", seconds)
         try:
             mattes = call.result()
         except DeviceFailure as error:
@@ -178,7 +229,7 @@ class Worker:
         except RmbgError as error:
             return error.with_traceback(None)
         except MemoryError:
-            return OutOfMemory("the service has no memory left for this picture: try again later")
+            return OutOfMemory("the service has no memory left for this image: try again later")
         except Exception:
             log.exception("the predictor failed")
             return InferenceError("the model failed on this image")
@@ -200,7 +251,9 @@ class Worker:
         except BaseException as error:
             raise RuntimeError(f"the predictor raised {type(error).__name__}") from error
         if len(mattes) != len(inputs):
-            raise InferenceError(f"expected {len(inputs)} mattes, got {len(mattes)}")
+            raise InferenceError(
+                "expected {count} mattes, got {found}", count=len(inputs), found=len(mattes)
+            )
         for matte in mattes:
             require_matte(matte, self._predictor.input_size)
         return mattes
@@ -217,26 +270,15 @@ class Worker:
             return
         self._oom_in_a_row += 1
         if self._oom_in_a_row >= _MAX_OOM_IN_A_ROW:
-            raise DeviceFailure(f"{_MAX_OOM_IN_A_ROW} jobs in a row ran out of device memory")
-
-
-def require_matte(matte: object, size: tuple[int, int]) -> None:
-    """Raise `InferenceError` unless `matte` is an array `size` of float32 in [0, 1]."""
-    if not isinstance(matte, np.ndarray):
-        raise InferenceError(f"expected a matte, got {type(matte).__name__}")
-    if matte.shape != size or matte.dtype != np.float32:
-        raise InferenceError(f"expected a matte {size} float32, got {matte.shape} {matte.dtype}")
-    low, high = float(matte.min()), float(matte.max())
-    if not (low >= 0 and high <= 1):  # also false for NaN
-        raise InferenceError(f"expected a matte in [0, 1], got values from {low:.3g} to {high:.3g}")
+            raise DeviceFailure(
+                "{count} jobs in a row ran out of device memory", count=_MAX_OOM_IN_A_ROW
+            )
 
 
 def _still_wanted(entry: _Entry) -> bool:
     """Whether to predict it; otherwise its promise is answered with the reason."""
-    entry.job.timings.add("queue", time.perf_counter() - entry.queued_at)
     try:
         entry.job.check()
     except RmbgError as error:
         entry.answer(error)
-        return False
-    return True
+    return not entry.matte.done()

@@ -29,21 +29,21 @@ WORKING_SIDE_PX = 384
 BLACK = np.float32(0.003)
 """Light added before logarithms are taken, so that noise in black does not count."""
 
-LEAST_FLOOR = 0.35
+MIN_FLOOR = 0.35
 FAR, TOO_FAR = 1.5, 2.5
 """Sizes of the subject between which a shadow fades out."""
 
 WORTH_A_PATTERN = 0.8
 """Share of the texture that may remain for a pattern of the floor to count."""
 
-MOST_BLUR_PX = 2.5
+MAX_BLUR_PX = 2.5
 EXTENSION_PX = 4.0
 """How far a shadow continues under the subject's soft edge."""
 
 FREE_LEVEL = 5
 """Alpha, of 255, up to which a pixel of the full picture shows the floor."""
 
-LEAST_ALPHA = 1 / 510
+MIN_ALPHA = 1 / 510
 
 
 class _Estimate(NamedTuple):
@@ -72,7 +72,7 @@ def keep_shadow(rgb: RgbImage, alpha: Alpha) -> Shadow:
     encoded = resize(rgb[rows], size) * UNIT
     log_light = np.log(to_linear(encoded) + BLACK)
     floor = fit_floor(log_light, contact.floor_weight)
-    if floor is None or floor.share < LEAST_FLOOR:
+    if floor is None or floor.share < MIN_FLOOR:
         return Shadow("keep", reason="no-floor")
     floor, texture = _with_pattern(log_light, floor, contact)
     found = find_attenuation(texture, contact)
@@ -94,7 +94,7 @@ def _with_pattern(
     if pattern is None:
         return floor, texture
     plain = fit_floor(log_light + pattern, contact.floor_weight)
-    if plain is None or plain.share < LEAST_FLOOR:
+    if plain is None or plain.share < MIN_FLOOR:
         return floor, texture
     patterned = plain._replace(log_light=plain.log_light - pattern)
     remaining = measure_texture(log_light, patterned, contact)
@@ -123,7 +123,7 @@ def _estimate(encoded: Planes, lit: Planes, contact: ContactArea, found: Attenua
     share = found.share * np.clip((TOO_FAR - contact.distance) / (TOO_FAR - FAR), 0, 1)
     alpha = np.clip(1 - light, 0, 1) * share * (near & ~contact.covered)
     gate = cv2.GaussianBlur(share * near, (0, 0), 1.0)
-    smooth = _extended(alpha.astype(np.float32), contact.covered, min(found.blur, MOST_BLUR_PX))
+    smooth = _extended(alpha.astype(np.float32), contact.covered, min(found.blur, MAX_BLUR_PX))
     return _Estimate(merge(project), smooth, gate.astype(np.float32), not found.grained)
 
 
@@ -142,7 +142,7 @@ def _full_size(rgb: RgbImage, alpha: Alpha, estimate: _Estimate) -> Alpha:
     """The shadow's alpha for the whole picture, tile by tile; 0 under what is opaque."""
     size = rgb.shape[0], rgb.shape[1]
     layer = np.zeros(size, np.uint8)
-    reached = (np.maximum(estimate.smooth, estimate.gate) > LEAST_ALPHA).astype(np.float32)
+    reached = (np.maximum(estimate.smooth, estimate.gate) > MIN_ALPHA).astype(np.float32)
     planes = merge([*split(estimate.project), estimate.smooth, estimate.gate])
     for tile in touched_tiles(reached, size):
         subject = alpha[tile]

@@ -17,13 +17,13 @@ from rmbg_service.types import BoolMask
 DEPTH, EDGE, TOUCH, WEIGHT = 0.5, 1.5, 1.5, 0.25
 """Exponents of the four ratios."""
 
-MOST_DEPTH, LEAST_EDGE, MOST_EDGE, LEAST_TOUCH = 8.0, 0.3, 5.0, 0.02
-LEAST_WEIGHT, MOST_WEIGHT = 0.2, 20.0
+MAX_DEPTH, MIN_EDGE, MAX_EDGE, MIN_TOUCH = 8.0, 0.3, 5.0, 0.02
+MIN_WEIGHT, MAX_WEIGHT = 0.2, 20.0
 
 EDGE_PX = 2.5
 """Spread of the picture in which steepness is measured."""
 
-LEAST_STEEPNESS = 0.004
+MIN_STEEPNESS = 0.004
 """Logarithms of light per px."""
 
 STEEP_SHARE = 75
@@ -32,7 +32,7 @@ STEEP_SHARE = 75
 RIM_PX = 3
 """How far a border is kept from the subject's, and the lit floor from dark areas."""
 
-LEAST_BORDER_PX, LEAST_LIT_PX = 5, 50
+MIN_BORDER_PX, MIN_LIT_PX = 5, 50
 UNKNOWN_EDGE = 1.0
 """Of a contact shadow so narrow that it has no border apart from the subject's."""
 
@@ -46,10 +46,10 @@ def shadow_confidence(
     """The confidence in [0, 1] that `shadow` `(h, w)`, a part of `dark` `(h, w)`, is one."""
     depth = texture.depth[shadow]
     ratios = (
-        (DEPTH, np.clip(np.median(depth) / texture.strength, 1, MOST_DEPTH)),
-        (EDGE, np.clip(_steepness(shadow, dark, texture, contact), LEAST_EDGE, MOST_EDGE)),
-        (TOUCH, max(_touched(shadow, contact), LEAST_TOUCH)),
-        (WEIGHT, np.clip(_weight(shadow, dark, texture, contact), LEAST_WEIGHT, MOST_WEIGHT)),
+        (DEPTH, np.clip(np.median(depth) / texture.strength, 1, MAX_DEPTH)),
+        (EDGE, np.clip(_steepness(shadow, dark, texture, contact), MIN_EDGE, MAX_EDGE)),
+        (TOUCH, max(_touched(shadow, contact), MIN_TOUCH)),
+        (WEIGHT, np.clip(_weight(shadow, dark, texture, contact), MIN_WEIGHT, MAX_WEIGHT)),
     )
     odds = np.prod([ratio**exponent for exponent, ratio in ratios])
     return float(odds / (1 + odds))
@@ -72,9 +72,9 @@ def _steepness(
     lit = (
         apart & (np.abs(texture.depth) < level) & ~dilated(dark, RIM_PX) & (contact.distance < NEAR)
     )
-    if np.count_nonzero(border) < LEAST_BORDER_PX or np.count_nonzero(lit) < LEAST_LIT_PX:
+    if np.count_nonzero(border) < MIN_BORDER_PX or np.count_nonzero(lit) < MIN_LIT_PX:
         return UNKNOWN_EDGE
-    usual = max(float(np.percentile(steep[lit], STEEP_SHARE)), LEAST_STEEPNESS)
+    usual = max(float(np.percentile(steep[lit], STEEP_SHARE)), MIN_STEEPNESS)
     return float(np.median(steep[border])) / usual
 
 

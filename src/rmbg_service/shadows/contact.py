@@ -8,7 +8,7 @@ import numpy as np
 from rmbg_service.types import BoolMask, Matte
 
 SUBJECT = 0.5
-LEAST_SUBJECT_PX = 30
+MIN_SUBJECT_PX = 30
 
 SUBJECT_FREE = 0.04
 """Matte up to which a pixel shows the floor."""
@@ -40,7 +40,7 @@ def find_contact_area(matte: Matte) -> ContactArea | None:
     """The contact area of the subject in `matte` `(h, w)`; None if there is no subject."""
     subject = matte > SUBJECT
     area = int(np.count_nonzero(subject))
-    if area < LEAST_SUBJECT_PX:
+    if area < MIN_SUBJECT_PX:
         return None
     _, top, width, height = cv2.boundingRect(subject.astype(np.uint8))
     covered = dilated(matte > SUBJECT_FREE, 1)

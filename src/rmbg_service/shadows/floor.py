@@ -29,9 +29,9 @@ DARK_SIDE = 0.6
 
 RIDGE = 0.003
 INLIER = 2.5
-LEAST_SPREAD, LARGEST_SPREAD = 0.02, 0.25
+MIN_SPREAD, MAX_SPREAD = 0.02, 0.25
 SAMPLES_A_SIDE = 96
-LEAST_SAMPLES = 30
+MIN_SAMPLES = 30
 
 
 class Floor(NamedTuple):
@@ -59,7 +59,7 @@ def fit_floor(log_light: Planes, weight: Matte) -> Floor | None:
     sampled = slice(None, None, stride), slice(None, None, stride)
     colours, weights = log_light[sampled].reshape(-1, 3), weight[sampled].ravel()
     seen = weights > 0.01
-    if np.count_nonzero(seen) < LEAST_SAMPLES:
+    if np.count_nonzero(seen) < MIN_SAMPLES:
         return None
     rows, colours, weights = basis[sampled].reshape(-1, 6)[seen], colours[seen], weights[seen]
     brightness = colours.mean(axis=1)
@@ -127,8 +127,8 @@ def _tint(rest: Planes | Matte) -> Matte:
 def _spread(rest: Planes, where: BoolMask) -> float:
     """Deviation of the lit pixels, from the median of the brighter half."""
     level = rest.mean(axis=2)[where]
-    level = level[np.abs(level) < LARGEST_SPREAD * 2]
+    level = level[np.abs(level) < MAX_SPREAD * 2]
     if level.size < 50:
-        return LARGEST_SPREAD
+        return MAX_SPREAD
     around = np.abs(level[level > -0.02])
-    return float(np.clip(1.48 * np.median(around), LEAST_SPREAD, LARGEST_SPREAD))
+    return float(np.clip(1.48 * np.median(around), MIN_SPREAD, MAX_SPREAD))

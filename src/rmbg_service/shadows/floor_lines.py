@@ -19,15 +19,15 @@ from rmbg_service.types import BoolMask, Matte, Planes
 FAMILIES = 2
 """Floorboards are one family of lines, tiles two."""
 
-LEAST_EXPLAINED = 0.25
+MIN_EXPLAINED = 0.25
 """Share of the detail's variance that the lines must explain."""
 
-COARSE_SAMPLES, SAMPLES, LEAST_SAMPLES = 1200, 3000, 800
-LEAST_WEIGHT = 0.15
+COARSE_SAMPLES, SAMPLES, MIN_SAMPLES = 1200, 3000, 800
+MIN_WEIGHT = 0.15
 DETAIL_PX = 8.0
 """Spread of what is subtracted from the floor before lines are searched for."""
 
-MOST_DETAIL = 0.2
+MAX_DETAIL = 0.2
 """Detail is clipped to this, in logarithms of light, so that no shadow's edge outweighs it."""
 
 ANGLES = np.deg2rad(np.arange(0, 180, 3))
@@ -47,7 +47,7 @@ NEAREST = 0.15
 """Of 1 + convergence q: nearer to the vanishing point the lines cannot be told apart."""
 
 LINES = 1024
-PARTS, LEAST_PART_PX = 3, 3.0
+PARTS, MIN_PART_PX = 3, 3.0
 """Parts of a line, one of which may be in the shadow, and the least visible length of a part."""
 
 LEVELS, LEVEL, DARKEST = 80, 0.02, -0.8
@@ -76,7 +76,7 @@ def floor_pattern(attenuation: Planes, weight: Matte) -> Planes | None:
     total = np.zeros_like(attenuation)
     for _ in range(FAMILIES):
         lines = find_lines(attenuation - total, weight)
-        if lines is None or lines.explained < LEAST_EXPLAINED:
+        if lines is None or lines.explained < MIN_EXPLAINED:
             break
         total += _tones(attenuation - total, weight, lines)
     return total if total.any() else None
@@ -88,11 +88,11 @@ def find_lines(attenuation: Planes, weight: Matte) -> _Lines | None:
     depth = np.asarray(attenuation.mean(axis=2) * seen, np.float32)
     share = cv2.GaussianBlur(seen, (0, 0), DETAIL_PX) + 1e-3
     around = cv2.GaussianBlur(depth, (0, 0), DETAIL_PX) / share
-    at = np.nonzero(weight.ravel() > LEAST_WEIGHT)[0]
-    if at.size < LEAST_SAMPLES:
+    at = np.nonzero(weight.ravel() > MIN_WEIGHT)[0]
+    if at.size < MIN_SAMPLES:
         return None
     at = np.random.default_rng(0).permutation(at)[:SAMPLES]
-    detail = np.clip((depth - around).ravel()[at], -MOST_DETAIL, MOST_DETAIL)
+    detail = np.clip((depth - around).ravel()[at], -MAX_DETAIL, MAX_DETAIL)
     x, y = (plane.ravel()[at] for plane in _coordinates(weight))
     sampled = weight.ravel()[at]
 
@@ -167,7 +167,7 @@ def _lit_levels(
     number: NDArray[np.int64], along: Matte, depth: Matte, weight: Matte
 ) -> NDArray[np.float64]:
     """The darkness of each line where it is lit: that of the second brightest of its parts."""
-    ends = np.quantile(along[weight > LEAST_WEIGHT], np.arange(1, PARTS) / PARTS)
+    ends = np.quantile(along[weight > MIN_WEIGHT], np.arange(1, PARTS) / PARTS)
     part = np.searchsorted(ends, along.ravel())
     level = np.clip((depth - DARKEST) / LEVEL, 0, LEVELS - 1).astype(np.int64)
     cell = (number.ravel() * PARTS + part) * LEVELS + level.ravel()
@@ -175,6 +175,6 @@ def _lit_levels(
     below = np.cumsum(counts.reshape(LINES, PARTS, LEVELS), axis=2)
     total = below[..., -1]
     middle = np.count_nonzero(below < LIT_SHARE * total[..., None], axis=2)
-    middle = np.sort(np.where(total > LEAST_PART_PX, middle, LEVELS), axis=1)
+    middle = np.sort(np.where(total > MIN_PART_PX, middle, LEVELS), axis=1)
     second = np.where(middle[:, 1] < LEVELS, middle[:, 1], middle[:, 0])
     return np.asarray((second + 0.5) * LEVEL + DARKEST)

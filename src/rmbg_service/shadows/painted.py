@@ -24,7 +24,7 @@ LENGTH = 0.6
 """Of the shadow, in heights of the subject, along the floor."""
 
 TILT = 0.45
-LEAST_DEPTH = 0.2
+MIN_DEPTH = 0.2
 """How much the floor's depth is foreshortened in the picture, and the least depth of a shadow."""
 
 SOFTEST = 0.12
@@ -74,7 +74,7 @@ def _slope(turn: float) -> tuple[float, float]:
     # With the light exactly from the side the shadow would have no width.
     return (
         LENGTH * float(np.sin(turn)),
-        LENGTH * TILT * math.copysign(max(abs(depth), LEAST_DEPTH), depth),
+        LENGTH * TILT * math.copysign(max(abs(depth), MIN_DEPTH), depth),
     )
 
 

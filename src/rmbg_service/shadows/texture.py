@@ -15,7 +15,7 @@ from rmbg_service.shadows.contact import ContactArea
 from rmbg_service.shadows.floor import Floor
 from rmbg_service.types import BoolMask, Matte, Planes
 
-LEAST_LIT, ENOUGH_LIT = 0.1, 0.2
+MIN_LIT, ENOUGH_LIT = 0.1, 0.2
 """Share of lit floor around a pixel below which it is not floor, and from which on it surely is."""
 
 SMOOTHING_PX = (1.0, 2.5, 5.0)
@@ -25,7 +25,7 @@ DIRECTIONS = 12
 TOUCHING = (0.08, 1.5)
 """Between these distances from the foot, in sizes of the subject, the texture is measured."""
 
-LEAST_GROUND_PX, LEAST_SECTOR_PX, LEAST_SECTORS = 200, 40, 3
+MIN_GROUND_PX, MIN_SECTOR_PX, MIN_SECTORS = 200, 40, 3
 
 
 class FloorTexture(NamedTuple):
@@ -52,7 +52,7 @@ def measure_texture(log_light: Planes, floor: Floor, contact: ContactArea) -> Fl
     attenuation = floor.log_light - log_light
     free = (~contact.covered).astype(np.float32)
     lit_share = _lit_share(floor.lit, free, contact.area**0.5)
-    visible = (lit_share > LEAST_LIT) & ~contact.covered
+    visible = (lit_share > MIN_LIT) & ~contact.covered
     smoothed = [_blurred(attenuation, free, sigma) for sigma in SMOOTHING_PX]
     depths = [_depth(soft) for soft in smoothed]
     strengths = [_strength(depth, visible, contact) for depth in depths]
@@ -82,7 +82,7 @@ def _strength(depth: Matte, floor: BoolMask, contact: ContactArea) -> float:
     rows, columns = np.nonzero(contact.foot)
     near = (contact.distance > TOUCHING[0]) & (contact.distance < TOUCHING[1])
     y, x = np.nonzero(floor & near)
-    if y.size < LEAST_GROUND_PX:
+    if y.size < MIN_GROUND_PX:
         return np.inf
     turn = np.arctan2(2 * (y - rows.mean()), x - columns.mean())
     sector = ((turn / (2 * np.pi) + 0.5) * DIRECTIONS).astype(int) % DIRECTIONS
@@ -90,9 +90,9 @@ def _strength(depth: Matte, floor: BoolMask, contact: ContactArea) -> float:
     levels = [
         np.percentile(v, 95)
         for k in range(DIRECTIONS)
-        if (v := values[sector == k]).size > LEAST_SECTOR_PX
+        if (v := values[sector == k]).size > MIN_SECTOR_PX
     ]
-    return float(max(np.median(levels), 0.01)) if len(levels) >= LEAST_SECTORS else np.inf
+    return float(max(np.median(levels), 0.01)) if len(levels) >= MIN_SECTORS else np.inf
 
 
 def _depth(attenuation: Planes) -> Matte:

@@ -1,7 +1,7 @@
 """Files that are written whole or not at all."""
 
-import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +18,11 @@ def atomic_replace(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; its file replaces `path` when the block ends.
 
     A reader of `path` sees the old file or the whole new one, even after a power cut. After an
-    error the old file stays. The temporary name is hidden and always the same for one `path`, so
-    that a killed process leaves at most one file behind.
+    error the old file stays. Several writers do not disturb each other: the last one counts. A
+    killed process leaves its temporary file behind, hidden and with the suffix `.part`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    temporary = path.with_name(f".{name}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield temporary
         _sync(temporary)

@@ -14,6 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit status after Ctrl+C."""
+TERMINATED = 128 + signal.SIGTERM
+"""The exit status after SIGTERM."""
+
 _FLUSH_S = 2.0
 _SECOND_INTERRUPT_S = 5.0
 
@@ -53,7 +58,7 @@ def second_interrupt_exits() -> Iterator[None]:
         while number := reader.recv(1):
             interrupts += number[0] == signal.SIGINT
             if interrupts == 2:
-                exit_after(_SECOND_INTERRUPT_S, 128 + signal.SIGINT)
+                exit_after(_SECOND_INTERRUPT_S, INTERRUPTED)
 
     with reader, writer:
         before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)

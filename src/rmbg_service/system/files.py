@@ -41,7 +41,9 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise ImageTooLarge(f"the file is larger than the {max_bytes} bytes that are accepted")
+        raise ImageTooLarge(
+            "the file is larger than the {most:,} bytes that are accepted", most=max_bytes
+        )
     return data
 
 

@@ -54,16 +54,15 @@ def convert(
     """
     with av.open(str(clip.path)) as container, ThreadPoolExecutor(threads, "frames") as pool:
         try:
-            writer = _writer(clip, out, kind, container)
             colour = _background(kind, options)
-            predicted = _predict(_frames(clip, container, writer), predictor, options)
-            matted = _in_order(pool, lambda f: _full_size(f, options), predicted, threads)
-            filtered = temporal_mean(matted)
-            cutouts = _in_order(pool, lambda f: _cut_out(f, options, colour), filtered, threads)
-            for cutout, pts in cutouts:
-                writer.write(cutout, pts)
-                advance()
-            writer.close()
+            with _writer(clip, out, kind, container) as writer:
+                predicted = _predict(_frames(clip, container, writer), predictor, options)
+                matted = _in_order(pool, lambda f: _full_size(f, options), predicted, threads)
+                filtered = temporal_mean(matted)
+                cutouts = _in_order(pool, lambda f: _cut_out(f, options, colour), filtered, threads)
+                for cutout, pts in cutouts:
+                    writer.write(cutout, pts)
+                    advance()
         except (av.FFmpegError, OSError) as error:
             raise VideoError(f"cannot be written: {error.strerror or error}") from None
 

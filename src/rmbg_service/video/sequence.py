@@ -2,6 +2,8 @@
 
 import re
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.system.atomic import atomic_write
@@ -39,13 +41,17 @@ class FrameNames:
 class SequenceWriter:
     """A `Writer` of one PNG file for each frame, numbered from 1; no times, no audio.
 
-    Each file is complete as soon as it exists. `close` removes the frames of an earlier, longer
-    clip.
+    Each file is complete as soon as it exists. The end of the block removes the frames of an
+    earlier, longer clip.
     """
 
     def __init__(self, pattern: Path) -> None:
         self._names = FrameNames(pattern)
         self._number = 0
+
+    def __enter__(self) -> Self:
+        """See `Writer`."""
+        return self
 
     def write(self, cutout: Cutout, pts: int) -> None:
         """See `Writer.write`."""
@@ -56,8 +62,14 @@ class SequenceWriter:
     def pass_audio(self, packet: object) -> None:
         """Do nothing: images have no audio."""
 
-    def close(self) -> None:
-        """See `Writer.close`."""
-        for number, path in self._names.existing().items():
-            if number > self._number:
-                path.unlink()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See `Writer`."""
+        if error is None:
+            for number, path in self._names.existing().items():
+                if number > self._number:
+                    path.unlink()

@@ -1,12 +1,13 @@
 """Cutouts to a video: with alpha in WebM, QuickTime, WebP and GIF, or opaque in MP4."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import av
-import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
@@ -16,26 +17,35 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
+from rmbg_service.imaging.bleed import extend_colours
 from rmbg_service.imaging.cutout import Cutout
-from rmbg_service.types import Alpha, RgbImage
 from rmbg_service.video.audio import CopiedAudio, EncodedAudio
 from rmbg_service.video.reader import AudioPacket, Clip
 
-BLOCK_PX = 16
-"""How far a block of a codec reaches over the edge of the subject."""
-
 
 class Writer(Protocol):
-    """Takes cutouts and audio packets in the order of the clip; `close` completes the file."""
+    """Takes cutouts and audio packets in the order of the clip.
+
+    A context manager: the end of the block completes the output. After an error the file is only
+    closed, so that it can be deleted.
+    """
+
+    def __enter__(self) -> Self:
+        """The writer."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Complete the output, or close it after an error."""
 
     def write(self, cutout: Cutout, pts: int) -> None:
         """Add a frame that is shown from `pts` on, in the clip's time base."""
 
     def pass_audio(self, packet: AudioPacket) -> None:
         """Add a packet of the clip's audio."""
-
-    def close(self) -> None:
-        """Complete the file."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,26 @@ class FileWriter:
             made = CopiedAudio if copied else EncodedAudio
             self._audio = made(self._container, audio, kind.audio)
 
+    def __enter__(self) -> Self:
+        """See `Writer`."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """See `Writer`."""
+        if error is not None:
+            with suppress(av.FFmpegError, OSError):  # such as a full disk, once more
+                self._container.close()
+            return
+        with self._container:
+            self._container.mux(self._video.encode())
+            if self._audio is not None:
+                self._container.mux(self._audio.end())
+
     def write(self, cutout: Cutout, pts: int) -> None:
         """See `Writer.write`."""
         frame = self._reformatted(self._pixels(cutout))
@@ -157,27 +187,6 @@ class FileWriter:
         """See `Writer.pass_audio`."""
         if self._audio is not None:
             self._container.mux(self._audio.take(packet))
-
-    def close(self) -> None:
-        """See `Writer.close`."""
-        self._container.mux(self._video.encode())
-        if self._audio is not None:
-            self._container.mux(self._audio.end())
-        self._container.close()
-
-
-def extend_colours(rgb: RgbImage, alpha: Alpha) -> RgbImage:
-    """`rgb` `(H, W, 3)` uint8 with the subject's colours extended into the transparent area.
-
-    Video codecs store colour in blocks and at half resolution, so a hard step to black at alpha 0
-    would darken the edge of the subject. The extension is a mean weighted by alpha, `BLOCK_PX` px
-    wide and black beyond: it holds nothing of the old background.
-    """
-    weight = alpha.astype(np.float32)
-    size = (2 * BLOCK_PX + 1, 2 * BLOCK_PX + 1)
-    total = cv2.boxFilter(weight, -1, size, normalize=False)[..., None]
-    near = cv2.boxFilter(rgb * weight[..., None], -1, size, normalize=False) / np.maximum(total, 1)
-    return np.where((alpha == 0)[..., None], near, rgb).astype(np.uint8)
 
 
 class _Palette:

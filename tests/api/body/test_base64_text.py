@@ -1,10 +1,14 @@
 """Base64 in the spellings that clients use."""
 
 import base64
+from unittest import mock
+from urllib.parse import unquote_to_bytes
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rmbg_service.api.body.base64_text import decode_base64
+from rmbg_service.api.body.base64_text import decode_base64, unescape_form, unescape_json
 from rmbg_service.errors import MalformedRequest
 
 RAW = bytes(range(256)) * 4 + b"?"
@@ -51,3 +55,19 @@ def test_blank_text_is_no_bytes() -> None:
 def test_anything_else_is_refused(text: bytes) -> None:
     with pytest.raises(MalformedRequest, match=r"base64"):
         decode_base64(text)
+
+
+@given(st.text("%+/=aF2x", max_size=40), st.integers(4, 40))
+def test_percent_escapes_are_those_of_the_standard_library(text: str, step: int) -> None:
+    with mock.patch("rmbg_service.api.body.base64_text._STEP_BYTES", step):
+        plain = unescape_form(memoryview(text.encode()))
+    assert plain == unquote_to_bytes(text).replace(b" ", b"+")
+
+
+@pytest.mark.parametrize("step", [8, 9, 10, 11, 1000])
+def test_escapes_of_json_are_found_wherever_a_step_ends(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmbg_service.api.body.base64_text._STEP_BYTES", step)
+    text = rb"a\/b\u002bc\u002F\u003d\r\nd" * 5
+    assert unescape_json(memoryview(text)) == b"a/b+c/=d" * 5

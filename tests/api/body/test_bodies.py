@@ -7,6 +7,7 @@ import sys
 import threading
 import weakref
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from PIL import Image
 
 from rmbg_service.api.body.fields import Fields
 from rmbg_service.api.body.forms import multipart_fields
-from rmbg_service.api.body.reading import ParsingThread, read_body
-from rmbg_service.errors import MalformedRequest
+from rmbg_service.api.body.reading import parse_body, read_body
+from rmbg_service.errors import DeadlineExceeded, MalformedRequest
+from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.serving.fair_share import FairShare, Visit
 from tests.fakes import PATH as NATIVE
 from tests.fakes import picture_bytes, serving, until
@@ -122,20 +124,16 @@ async def test_an_option_that_does_not_exist_is_named_as_the_client_wrote_it() -
     assert "unknown option 'größe'" in answer.json()["detail"]
 
 
-VISIT = Visit(FairShare(), "")
-
-
-class Parsing(ParsingThread):
+class Parsing:
     """Remembers the threads that it parses in; waits in `gate`."""
 
     def __init__(self) -> None:
-        super().__init__(FairShare())
         self.gate = threading.Event()
         self.at_work = 0
         self.most_at_work = 0
         self.threads: set[str] = set()
 
-    def parse(self, body: bytes) -> int:
+    def __call__(self, body: bytes) -> int:
         self.at_work += 1
         self.most_at_work = max(self.at_work, self.most_at_work)
         self.threads.add(threading.current_thread().name)
@@ -144,19 +142,39 @@ class Parsing(ParsingThread):
         return len(body)
 
 
+def request_of_a_client(share: FairShare) -> Request:
+    request = Request({"type": "http", "headers": []})
+    request.state.record = SimpleNamespace(visit=Visit(share, ""))
+    return request
+
+
 async def test_large_bodies_are_parsed_one_at_a_time_off_the_event_loop() -> None:
-    parsing = Parsing()
+    share, parse = FairShare(), Parsing()
+    request = request_of_a_client(share)
+    parser = FairPool(share, "parser", 1, 60.0, pytest.fail)
     running = [
-        asyncio.create_task(parsing.run(VISIT, parsing.parse, bytes(65_537))) for _ in range(5)
+        asyncio.create_task(parse_body(request, parser, parse, bytes(65_537))) for _ in range(5)
     ]
-    await until(lambda: parsing.at_work == 1)
-    parsing.gate.set()
+    await until(lambda: parse.at_work == 1)
+    parse.gate.set()
     assert await asyncio.gather(*running) == [65_537] * 5
-    assert parsing.most_at_work == 1
-    assert parsing.threads == {"parser_0"}
-    assert await parsing.run(VISIT, parsing.parse, bytes(65_536)) == 65_536
-    assert parsing.threads == {"parser_0", "MainThread"}
-    parsing.close()
+    assert parse.most_at_work == 1
+    assert len(parse.threads) == 1
+    assert "MainThread" not in parse.threads
+    assert await parse_body(request, parser, parse, bytes(65_536)) == 65_536
+    assert "MainThread" in parse.threads
+    parser.close()
+
+
+async def test_a_body_whose_parsing_never_ends_costs_its_own_request_only() -> None:
+    share, parse = FairShare(), Parsing()
+    request = request_of_a_client(share)
+    parser = FairPool(share, "parser", 1, 0.05, pytest.fail)
+    with pytest.raises(DeadlineExceeded):
+        await parse_body(request, parser, parse, bytes(65_537))
+    assert await parse_body(request, parser, len, bytes(65_537)) == 65_537
+    parse.gate.set()
+    parser.close()
 
 
 LARGE = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)

@@ -162,7 +162,7 @@ async def test_each_image_is_bounded_and_counts() -> None:
         files = {"image": PHOTO, "matte": file_of(right_half()), "strokes": strokes(0)}
         answer = await client.post(PATH, files=files)
         assert (answer.status_code, answer.json()["type"]) == (413, "image-too-large")
-        assert str(3 * pixels) in answer.json()["detail"]
+        assert f"{3 * pixels:,}" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1)])

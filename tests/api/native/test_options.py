@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from psd_tools import PSDImage
 
 from rmbg_service.types import Matte, ModelInput
 from tests import icc
@@ -105,7 +106,7 @@ async def test_accept_may_come_in_several_lines() -> None:
         ({"scale": "9%"}, "scale: scale is between 10% and 100%"),
         ({"margin": "5px"}, "margin needs crop=true"),
         ({"canvas": "2000"}, "canvas: expected a canvas such as 2000x2000, 4:5 or original"),
-        ({"canvas": "0x5"}, "canvas: a canvas has no side of 0"),
+        ({"canvas": "0x5"}, "canvas: a side of a canvas is at least 1"),
         ({"canvas": "1:21"}, "canvas: the ratio of a canvas is between 1:20 and 20:1"),
         ({"upscale": "true"}, "upscale needs canvas or scale"),
         ({"min_side": 9, "canvas": "1:1", "scale": "50%"}, "min_side needs scale and a canvas in"),
@@ -258,7 +259,7 @@ async def test_no_metadata_leaves() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">SecretPlace</x:xmpmeta>'
     photo = picture_bytes(kind="WEBP", exif=exif, xmp=xmp, lossless=True)
     assert b"SecretCamera" in photo
-    for name in ("png", "webp", "webp-lossy", "avif", "jpeg", "zip"):
+    for name in ("png", "webp", "webp-lossy", "avif", "jpeg", "zip", "psd"):
         answer = await post(image=photo, format=name, color_profile="keep")
         assert answer.status_code == 200
         assert b"Secret" not in answer.content
@@ -273,6 +274,8 @@ async def test_no_metadata_leaves() -> None:
         ({"output": "matte", "background": "red"}, "a matte has no"),
         ({"output": "matte", "background_image": ("b.png", PNG)}, "a matte has no"),
         ({"output": "matte", "format": "zip"}, "a matte has no"),
+        ({"output": "matte", "format": "psd"}, "a matte has no"),
+        ({"output": "layers", "format": "psd"}, "layers are PNG files"),
         ({"crop": "true", "scale": "50%"}, "crop cannot be combined"),
         ({"margin": "5px"}, "needs crop"),
         ({"crop": "true", "margin": "1 2 3"}, "margin"),
@@ -433,6 +436,20 @@ async def test_layers_are_three_pictures_of_one_size() -> None:
     together = Image.alpha_composite(images["shadow.png"], images["foreground.png"])
     flat = picture(await post_standing(shadow="keep"))
     assert np.abs(np.asarray(together, int) - np.asarray(flat, int)).max() <= 1
+
+
+async def test_a_psd_has_background_shadow_and_subject_as_layers() -> None:
+    answer = await post_standing(
+        shadow="drop", background_image=("b.png", PNG), accept="image/vnd.adobe.photoshop"
+    )
+    assert answer.headers["content-type"] == "image/vnd.adobe.photoshop"
+    psd = PSDImage.open(io.BytesIO(answer.content))
+    assert [layer.name for layer in psd] == ["Background", "Shadow", "Subject"]
+    flat = await post_standing(
+        shadow="drop", background_image=("b.png", PNG), format="png", accept="image/png"
+    )
+    merged = Image.open(io.BytesIO(answer.content)).convert("RGB")
+    assert merged.tobytes() == Image.open(io.BytesIO(flat.content)).convert("RGB").tobytes()
 
 
 async def test_layers_without_a_shadow_have_an_empty_one() -> None:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from rmbg_service.api.rembg.parameters import SAME_MODELS, RembgParameters
-from rmbg_service.api.url_fetch import FetchFailed, FetchRefused
 from rmbg_service.errors import BodyTooLarge, InferenceError
 from rmbg_service.models.catalog import find
+from rmbg_service.url_fetch import FetchFailed, FetchRefused
 from tests.fakes import FakeFetcher, FakePredictor, picture_bytes, serving
 
 PATH = "/api/remove"
@@ -158,7 +158,7 @@ FORM = {"file": ("photo.png", PNG)}
         ({"files": {"file": b""}}, 422, "file: send the image"),
         ({"data": {"file": "x"}}, 415, "Content-Type is application/x-www-form-urlencoded"),
         ({"files": FORM, "data": {"af": "256"}}, 422, "af: must be less than or equal"),
-        ({"files": FORM, "data": {"om": "perhaps"}}, 422, "om: must be a valid boolean"),
+        ({"files": FORM, "data": {"om": "perhaps"}}, 422, "om: must be true or false"),
         ({"files": FORM, "data": {"bgc": "red"}}, 422, "bgc: expected red,green,blue,alpha"),
         ({"files": FORM, "data": {"bgc": "0,0,0,256"}}, 422, "each from 0 to 255"),
         ({"files": FORM | {"bgc": PNG}}, 422, "unexpected file"),
@@ -218,3 +218,16 @@ async def test_a_failure_says_nothing_of_itself() -> None:
     predictor = FakePredictor([InferenceError("the model failed on this image")] * 2)
     assert detail(await post(predictor), 500) == "the model failed on this image"
     assert detail(await post(FakePredictor([ValueError("secret")] * 2)), 500).find("secret") < 0
+
+
+async def test_the_model_is_the_one_that_was_loaded() -> None:
+    class Copy(FakePredictor):
+        """A copy of RMBG-2.0, which is known as that once its weights are read."""
+
+        name = "copy"
+
+        def load(self) -> None:
+            self.name = "RMBG-2.0"
+
+    answer = await post(Copy(), model="bria-rmbg")
+    assert answer.status_code == 200, answer.text

@@ -8,11 +8,11 @@ import httpx
 import numpy as np
 import pytest
 
-from rmbg_service.api.url_fetch import FetchFailed, FetchRefused
 from rmbg_service.errors import BodyTooLarge, EmptyImage, InferenceError
 from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.serving.fair_share import Visit
 from rmbg_service.types import Matte, ModelInput
+from rmbg_service.url_fetch import FetchFailed, FetchRefused
 from tests.fakes import FakeFetcher, FakePredictor, picture_bytes, serving
 
 PATH = "/v1.0/removebg"

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.errors import InferenceError
 from rmbg_service.types import Matte, ModelInput
+from rmbg_service.url_fetch import Fetcher
 from tests.fakes import FakePredictor, RawRequest, picture_bytes, serving, until
 
 PATH = "/v1.0/removebg"

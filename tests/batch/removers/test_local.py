@@ -150,3 +150,14 @@ async def test_a_cancelled_removal_is_not_encoded() -> None:
         predictor.gate.set()
         await until(lambda: remover.engine.idle)
         assert remover.engine.budget.jobs == 0
+
+
+async def test_the_model_has_the_name_that_its_weights_have() -> None:
+    class Copy(FakePredictor):
+        def load(self) -> None:
+            self.name = "the original"
+
+    async with local(Copy()) as remover:
+        assert remover.model == "fake"
+        await remover.remove(PNG)
+        assert remover.model == "the original"

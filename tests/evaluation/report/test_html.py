@@ -1,7 +1,9 @@
 import base64
 import json
+import platform
 import re
 from html.parser import HTMLParser
+from importlib.metadata import PackageNotFoundError
 from io import BytesIO
 from pathlib import Path
 
@@ -239,3 +241,17 @@ def test_no_picture_of_the_worst_is_cut_off(tmp_path: Path, width: int) -> None:
 
 def test_every_measure_has_a_label() -> None:
     assert set(LABELS) == set(MEASURES)
+
+
+def test_versions_are_those_of_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        if name not in found:
+            raise PackageNotFoundError(name)
+        return found[name]
+
+    found = {"rmbg-service": "1", "numpy": "2", "opencv-python": "3", "onnxruntime-gpu": "4"}
+    monkeypatch.setattr("importlib.metadata.version", version)
+    versions = judged(tmp_path, moved(3)).versions
+    assert versions == {"python": platform.python_version(), **found}

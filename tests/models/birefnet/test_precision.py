@@ -125,6 +125,22 @@ def test_bf16_instructions_are_found(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize(("dtype", "mean", "worst"), [("fp32", 1e-6, 1e-5), ("bf16", 1e-3, 1e-2)])
+def test_each_format_that_auto_can_choose_is_close_to_float64(
+    dtype: str, mean: float, worst: float
+) -> None:
+    x = recipe.normalise(recipe.image(256, 256)).double()
+    exact, low = (fuse(random_network("swin_v1_t")) for _ in range(2))
+    low.to(precision.DTYPES[dtype]).pack()
+    with torch.inference_mode():
+        expected = exact.double()(x).sigmoid()
+        found = low(x.to(precision.DTYPES[dtype])).double().sigmoid()
+    error = (found - expected).abs()
+    assert error.mean() < mean
+    assert error.max() < worst
+
+
+@pytest.mark.timeout(300)
 def test_bf16_adds_little_to_what_rounded_weights_cost() -> None:
     """The parity weights suffer from bfloat16 whatever computes with them."""
     x = recipe.normalise(recipe.image(256, 256))

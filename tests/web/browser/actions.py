@@ -5,6 +5,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
@@ -78,6 +80,10 @@ def opened(data: bytes) -> Image.Image:
     image = Image.open(BytesIO(data))
     image.load()
     return image
+
+
+def alpha_of(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(opened(data).getchannel("A"))
 
 
 def go_text(page: Page) -> Locator:

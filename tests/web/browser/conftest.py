@@ -20,6 +20,7 @@ from playwright.sync_api import (
 
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import Settings
+from tests.fakes import FakePredictor
 from tests.programs import chromium
 from tests.server import running_server
 
@@ -91,4 +92,16 @@ def url() -> Iterator[str]:
     """A server of the embedded model."""
     predictor = select_predictor(Settings(model="u2netp"))
     with running_server(predictor, model="u2netp") as address:
+        yield address
+
+
+@pytest.fixture
+def predictor() -> FakePredictor:
+    return FakePredictor()
+
+
+@pytest.fixture
+def quick_url(predictor: FakePredictor) -> Iterator[str]:
+    """A server that keeps the left half of every picture."""
+    with running_server(predictor) as address:
         yield address

@@ -1,17 +1,14 @@
 """Touching up a result: strokes go to the service, and what they give is what is downloaded."""
 
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
-import pytest
-from numpy.typing import NDArray
 from playwright.sync_api import Page, Request, expect
 
 from tests.fakes import PATH, FakePredictor
-from tests.server import running_server
 from tests.web.browser.actions import (
+    alpha_of,
     choose,
     downloaded,
     file,
@@ -26,18 +23,6 @@ from tests.web.browser.pictures import still_life
 
 PHOTO = file("vase.jpg", still_life((400, 300)))
 TOOLS = "#brush-tools"
-
-
-@pytest.fixture
-def predictor() -> FakePredictor:
-    return FakePredictor()
-
-
-@pytest.fixture
-def quick_url(predictor: FakePredictor) -> Iterator[str]:
-    """A server that keeps the left half of every picture."""
-    with running_server(predictor) as address:
-        yield address
 
 
 def begin(page: Page, *, smart: bool = False) -> None:
@@ -66,10 +51,6 @@ def paint(page: Page, *points: tuple[float, float]) -> None:
         page.mouse.move(*place, steps=4)
     page.mouse.up()
     settled(page)
-
-
-def alpha_of(data: bytes) -> NDArray[np.uint8]:
-    return np.asarray(opened(data).getchannel("A"))
 
 
 def test_a_stroke_keeps_or_erases_and_nothing_else_changes(

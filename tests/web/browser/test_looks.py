@@ -342,6 +342,10 @@ def test_axe_finds_nothing(open_page: OpenPage, url: str, scheme: str, locale: s
     page.locator("#touch-up").click()
     expect(page.locator("#brush-busy")).to_be_hidden()
     assert violations() == []
+    page.locator("#region").click()
+    expect(page.locator("#brush-tools")).to_be_hidden()
+    expect(page.locator("#region-facts")).not_to_be_empty()
+    assert violations() == []
     page.keyboard.press("Escape")
     page.locator("#sheet-enlarge").click()
     page.locator(".tile-check").first.check()

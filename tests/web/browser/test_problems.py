@@ -49,6 +49,16 @@ def test_a_broken_picture_says_so_and_the_others_go_on(open_page: OpenPage, url:
     expect(go_text(page)).to_have_text("Download")
 
 
+def test_the_service_speaks_the_language_of_the_page(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.get_by_role("button", name="中文").click()
+    choose(page, file("broken.png", picture_bytes()[:60], "image/png"))
+    go(page).click()
+    notice = page.locator("#notice")
+    expect(notice).to_contain_text("无法读取图片")
+    expect(notice.locator(".detail")).to_contain_text("png 文件无法解码：")
+
+
 def test_a_file_above_the_limit_is_not_uploaded(open_page: OpenPage) -> None:
     with running_server(FakePredictor(), max_body_bytes=1000) as url:
         page = open_page(url)

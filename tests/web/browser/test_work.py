@@ -7,9 +7,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
+from psd_tools import PSDImage
 
-from tests.fakes import PATH
+from tests.fakes import PATH, picture_bytes
 from tests.web.browser.actions import (
     choose,
     downloaded,
@@ -188,6 +190,42 @@ def test_what_was_chosen_is_there_again_and_can_be_reset(open_page: OpenPage, ur
     tiles(page).get_by_role("button", name="Try vase.jpg again").click()
     wait_until_done(page)
     assert opened(downloaded(page)[1]).size == (400, 300)
+
+
+def test_a_psd_has_the_background_on_show_and_what_was_touched_up(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, file("vase.jpg", still_life((400, 300))))
+    process(page)
+    page.locator("#touch-up").click()
+    page.get_by_label("Follow edges").uncheck()
+    page.locator("#brush-tools input[value=erase]").check(force=True)
+    expect(page.locator("#brush-busy")).to_be_hidden()
+    box = page.locator("#result > .layer").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    expect(page.locator("#brush-busy")).to_be_hidden()
+    page.get_by_role("button", name="Done", exact=True).click()
+    page.locator("#file summary").click()
+    page.locator("input[name=format][value=psd]").check()
+    expect(page.locator("#go-kind")).to_have_text("PSD, transparent")
+    name, data = downloaded(page)
+    assert name == "vase-cutout.psd"
+    (subject,) = PSDImage.open(BytesIO(data))
+    assert subject.name == "Subject"
+    alpha = np.asarray(Image.open(BytesIO(data)).getchannel("A"))
+    assert (alpha[150, 100], alpha[20, 100], alpha[150, 300]) == (0, 255, 0)
+    page.get_by_label("Black", exact=True).check(force=True)
+    assert [layer.name for layer in PSDImage.open(BytesIO(downloaded(page)[1]))] == [
+        "Background",
+        "Subject",
+    ]
+    sky = file("sky.png", picture_bytes(), "image/png")
+    page.locator("#backdrop-file").set_input_files([sky])
+    expect(page.locator("#go-kind")).to_have_text("PSD, on your image")
+    background, _ = PSDImage.open(BytesIO(downloaded(page)[1]))
+    assert background.size == (400, 300)
 
 
 def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) -> None:

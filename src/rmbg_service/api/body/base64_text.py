@@ -1,7 +1,8 @@
 """Base64 text of tens of megabytes, in steps that let other threads run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
+import numpy as np
 import pybase64
 
 from rmbg_service.errors import MalformedRequest
@@ -9,6 +10,14 @@ from rmbg_service.errors import MalformedRequest
 _STEP_BYTES = 1 << 20
 _MAX_HEAD = 1000
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_JSON_ESCAPES = {
+    b"\\/": b"/", b"\\n": b"", b"\\r": b"",  # line breaks go
+    b"\\u002b": b"+", b"\\u002f": b"/", b"\\u003d": b"=",
+    b"\\u002B": b"+", b"\\u002F": b"/", b"\\u003D": b"=",
+}  # fmt: skip
+_HEX_DIGITS = np.full(256, -1, np.int16)
+for _digit in b"0123456789abcdefABCDEF":
+    _HEX_DIGITS[_digit] = int(chr(_digit), 16)
 
 
 def decode_base64(text: bytes | bytearray | memoryview) -> bytes:
@@ -31,21 +40,54 @@ def decode_base64(text: bytes | bytearray | memoryview) -> bytes:
         raise MalformedRequest("the image is not valid base64") from None
 
 
-def unescape(text: memoryview, mark: bytes, escapes: Mapping[bytes, bytes]) -> bytearray:
-    """`text` with `escapes` replaced, each of which begins with `mark` or is one character."""
-    longest = max(map(len, escapes))
+def unescape_json(text: memoryview) -> bytearray:
+    """`text` without the escapes that encoders of JSON use in base64 and `data:` URIs."""
     plain = bytearray()
+    for step in _steps(text, b"\\", max(map(len, _JSON_ESCAPES))):
+        if b"\\" in step:
+            for escape, character in _JSON_ESCAPES.items():
+                step = step.replace(escape, character)
+        plain += step
+    return plain
+
+
+def unescape_form(text: memoryview) -> bytearray:
+    """`text` without its percent-escapes (RFC 3986, section 2.1); blanks become plus signs.
+
+    Base64 has no blanks: they are the plus signs of a client that has not escaped them.
+    """
+    plain = bytearray()
+    for step in _steps(text, b"%", 3):
+        plain += _without_percents(step).replace(b" ", b"+")
+    return plain
+
+
+def _steps(text: memoryview, mark: bytes, longest: int) -> Iterator[bytes]:
+    """`text` in parts that cut no escape in two: each begins with `mark` and is no `longest`."""
     start = 0
     while start < len(text):
         step = bytes(text[start : start + _STEP_BYTES])
-        if start + len(step) < len(text):  # do not cut an escape in two
+        if start + len(step) < len(text):
             cut = step.rfind(mark, len(step) - longest + 1)
             step = step[:cut] if cut > 0 else step
         start += len(step)
-        for escape, character in escapes.items():
-            step = step.replace(escape, character)
-        plain += step
-    return plain
+        yield step
+
+
+def _without_percents(text: bytes) -> bytes:
+    """`text` with the escapes of two hexadecimal digits replaced; others stay as they are."""
+    values = np.frombuffer(text, np.uint8)
+    at = np.flatnonzero(values[:-2] == ord("%"))
+    if not len(at):
+        return text
+    high, low = _HEX_DIGITS[values[at + 1]], _HEX_DIGITS[values[at + 2]]
+    valid = (high >= 0) & (low >= 0)
+    at = at[valid]
+    plain = values.copy()
+    plain[at] = high[valid] * 16 + low[valid]
+    kept = np.ones(len(plain), bool)
+    kept[at + 1] = kept[at + 2] = False
+    return plain[kept].tobytes()
 
 
 def _tidied(text: memoryview) -> bytearray:

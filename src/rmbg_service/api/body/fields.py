@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import unquote_plus
 
-from rmbg_service.api.body.base64_text import decode_base64, unescape
+from rmbg_service.api.body.base64_text import decode_base64, unescape_form, unescape_json
 from rmbg_service.errors import MalformedRequest
 
 MAX_FIELDS = 40
@@ -18,19 +18,6 @@ _NOT_TEXT = re.compile(rb"[^\t\n\r\x20-\x7e]")
 
 Fields: TypeAlias = list[tuple[str, Any]]
 """Names and values in the order they came: a `RawField`, or a short value of a JSON object."""
-
-# The escapes that encoders of JSON and of forms use in base64 and `data:` URIs. Line breaks go.
-_JSON_ESCAPES = {
-    b"\\/": b"/", b"\\n": b"", b"\\r": b"",
-    b"\\u002b": b"+", b"\\u002f": b"/", b"\\u003d": b"=",
-    b"\\u002B": b"+", b"\\u002F": b"/", b"\\u003D": b"=",
-}  # fmt: skip
-_FORM_ESCAPES = {
-    b"%2B": b"+", b"%2F": b"/", b"%3D": b"=", b"%3A": b":", b"%3B": b";", b"%2C": b",",
-    b"%2b": b"+", b"%2f": b"/", b"%3d": b"=", b"%3a": b":", b"%3b": b";", b"%2c": b",",
-    b"%0D": b"", b"%0A": b"", b"%0d": b"", b"%0a": b"",
-    b" ": b"+",  # base64 has no blanks: a client has not escaped its plus sign
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ class LongJsonString(RawField):
 
     def base64(self) -> bytes:
         """See `RawField.base64`."""
-        return decode_base64(unescape(memoryview(self.data), b"\\", _JSON_ESCAPES))
+        return decode_base64(unescape_json(memoryview(self.data)))
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,7 @@ class FormValue(RawField):
 
     def base64(self) -> bytes:
         """See `RawField.base64`."""
-        return decode_base64(unescape(memoryview(self.data), b"%", _FORM_ESCAPES))
+        return decode_base64(unescape_form(memoryview(self.data)))
 
     def _text(self, data: bytes) -> str:
         return unquote_plus(data.decode("latin-1"))
@@ -104,11 +91,11 @@ def plain_value(name: str, value: object) -> object:
     if not isinstance(value, RawField):
         return value
     if isinstance(value, Part) and value.is_file:
-        raise MalformedRequest(f"unexpected file in the field {shown(name)}")
+        raise MalformedRequest("unexpected file in the field {name}", name=shown(name))
     try:
         return value.text()
     except MalformedRequest:
-        raise MalformedRequest(f"the value of {shown(name)} is too long") from None
+        raise MalformedRequest("the value of {name} is too long", name=shown(name)) from None
 
 
 def shown(name: str) -> str:
@@ -118,7 +105,11 @@ def shown(name: str) -> str:
 
 def without_repeats(fields: Fields, where: str) -> Mapping[str, Any]:
     """The fields by name; raises `MalformedRequest` if one is given twice."""
-    values = dict(fields)
-    if len(values) < len(fields):
-        raise MalformedRequest(f"a field is given twice in the {where}")
+    values: dict[str, Any] = {}
+    for name, value in fields:
+        if name in values:
+            raise MalformedRequest(
+                "the field {name} is given twice in the {where}", name=shown(name), where=where
+            )
+        values[name] = value
     return values

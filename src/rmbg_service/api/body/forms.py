@@ -25,7 +25,9 @@ def multipart_fields(text: bytes, content_type: str) -> Fields:
         return _read_parts(text, boundary.encode("latin-1"))
     except (MultipartError, ValueError) as error:
         error.__traceback__ = None  # the parser keeps the error, whose frames would keep the body
-        raise MalformedRequest(f"the multipart body cannot be read: {error}") from None
+        raise MalformedRequest(
+            "the multipart body cannot be read: {reason}", reason=str(error)
+        ) from None
 
 
 def _read_parts(text: bytes, boundary: bytes) -> Fields:
@@ -61,7 +63,7 @@ def _has_file_name(segment: MultipartSegment) -> bool:
 def urlencoded_fields(text: bytes) -> Fields:
     """The fields of an urlencoded body; raises `MalformedRequest` if there are too many."""
     if text.count(b"&") >= MAX_FIELDS:
-        raise MalformedRequest(f"a form has at most {MAX_FIELDS} fields")
+        raise MalformedRequest("a form has at most {most} fields", most=MAX_FIELDS)
     fields: Fields = []
     view = memoryview(text)
     start = 0

@@ -41,7 +41,7 @@ def json_fields(text: bytes) -> Fields:
         # Lone surrogates, which no UTF-8 text can hold, come from escapes.
         json.dumps(members, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise MalformedRequest(f"Invalid JSON: {error.msg}") from None
+        raise MalformedRequest("Invalid JSON: {reason}", reason=error.msg) from None
     except UnicodeError:
         raise MalformedRequest("Invalid JSON: the text is not UTF-8") from None
     except (ValueError, RecursionError):

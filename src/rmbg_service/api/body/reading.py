@@ -1,16 +1,13 @@
-"""A body's bytes, and the thread that takes them apart."""
+"""A body's bytes, and where they are taken apart."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import TypeVar
 
 from fastapi import Request
 
 from rmbg_service.errors import UnsupportedMediaType
-from rmbg_service.serving.fair_share import FairShare, FairSlots, Visit
-from rmbg_service.system.resources import step_back
+from rmbg_service.serving.fair_pool import FairPool
 
 _INLINE_BYTES = 65_536
 _T = TypeVar("_T")
@@ -35,26 +32,14 @@ async def read_body(request: Request) -> bytes:
     return body.getvalue()  # what it holds, not a copy
 
 
-class ParsingThread:
-    """Parses one body at a time, so that neither the event loop nor memory has to bear many.
+async def parse_body(
+    request: Request, parser: FairPool, parse: Callable[[bytes], _T], body: bytes
+) -> _T:
+    """The result of `parse(body)`, which costs neither the event loop nor other clients much.
 
     A body of at most 64 KiB costs the event loop no more than a thread's hand-over would, and does
-    not queue behind large ones. Clients take turns, as `share` says.
+    not queue behind large ones.
     """
-
-    def __init__(self, share: FairShare) -> None:
-        self._thread = ThreadPoolExecutor(1, "parser", step_back)
-        self._turns = FairSlots(share, 1)
-
-    async def run(self, visit: Visit, parse: Callable[[bytes], _T], body: bytes) -> _T:
-        """The result of `parse(body)`, its time charged to `visit`."""
-        if len(body) <= _INLINE_BYTES:
-            return parse(body)
-        loop = asyncio.get_running_loop()
-        async with self._turns.slot(visit.client):
-            with visit.measure():
-                return await loop.run_in_executor(self._thread, parse, body)
-
-    def close(self) -> None:
-        """Let the thread end, and forget what still waits for it."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    if len(body) <= _INLINE_BYTES:
+        return parse(body)
+    return await parser.run_for(request.state.record.visit, lambda: parse(body))

@@ -1,6 +1,6 @@
 """What the OpenAPI document says of `POST /api/remove-bg`."""
 
-from typing import Any
+from typing import Any, get_args
 
 from rmbg_service.api.native.problems import MEDIA_TYPE, Problem
 from rmbg_service.api.native.request import JsonRemovalRequest
@@ -8,6 +8,7 @@ from rmbg_service.api.native.response import RemovalResponse
 from rmbg_service.api.schemas import (
     BINARY,
     EXAMPLE_IMAGE,
+    RETRY_AFTER,
     Schema,
     Schemas,
     model_schema,
@@ -16,6 +17,7 @@ from rmbg_service.api.schemas import (
     request_properties,
 )
 from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.messages import Language
 from rmbg_service.removal.options import RemovalOptions
 
 _PROPERTIES, _LISTS = request_properties(JsonRemovalRequest, "Removal")
@@ -70,6 +72,16 @@ REQUEST_BODY: dict[str, Any] = {
     },
 }
 
+ACCEPT_LANGUAGE: dict[str, Any] = {
+    "name": "Accept-Language",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The language of `title` and `detail` in errors: English, or simplified Chinese "
+    "for `zh-CN`.",
+}
+"""The header that every error of the native API heeds."""
+
 PARAMETERS: list[dict[str, Any]] = [
     *query_parameters(_OPTIONS, _LISTS),
     {
@@ -87,14 +99,15 @@ PARAMETERS: list[dict[str, Any]] = [
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
         "description": "Your own id for this request; it is returned and logged.",
     },
+    ACCEPT_LANGUAGE,
 ]
 
 _TEXT: Schema = {"schema": {"type": "string"}}
 _REQUEST_ID = {"X-Request-ID": _TEXT | {"description": "Id of this request in the log."}}
-_RETRY = {
-    "Retry-After": {
-        "schema": {"type": "integer", "minimum": 1},
-        "description": "Seconds after which to try again.",
+_LANGUAGE = {
+    "Content-Language": {
+        "schema": {"type": "string", "enum": list(get_args(Language))},
+        "description": "The language of `title` and `detail`.",
     }
 }
 _RESULT_HEADERS = {
@@ -127,7 +140,7 @@ def problem(description: str, headers: Schema | None = None) -> dict[str, Any]:
     """An error of the native API."""
     return {
         "description": description,
-        "headers": _REQUEST_ID | (headers or {}),
+        "headers": _REQUEST_ID | _LANGUAGE | (headers or {}),
         "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
     }
 
@@ -141,7 +154,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {encoder.media_type: {"schema": BINARY} for encoder in ENCODERS.values()},
     },
     **{
-        status: problem(description, _RETRY if status in (429, 503) else None)
+        status: problem(description, RETRY_AFTER if status in (429, 503) else None)
         for status, description in _ERRORS.items()
     },
 }

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from rmbg_service.api.native.description import problem
+from rmbg_service.api.native.description import ACCEPT_LANGUAGE, problem
 from rmbg_service.api.request_record import InFlight
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.timings import Stage
@@ -48,7 +48,7 @@ def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
         PATH,
         response_model=Progress,
         responses=unknown,
-        openapi_extra={"parameters": [parameter]},
+        openapi_extra={"parameters": [parameter, ACCEPT_LANGUAGE]},
     )
     async def job_progress(request: Request) -> Response:
         """The stage of a request in flight and the number of jobs ahead of it."""

@@ -18,11 +18,12 @@ from rmbg_service.api.body.fields import (
 )
 from rmbg_service.api.body.forms import multipart_fields
 from rmbg_service.api.body.json_object import json_fields
-from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
+from rmbg_service.api.body.reading import content_type, parse_body, read_body
 from rmbg_service.api.execution import RemovalRequest
 from rmbg_service.api.negotiation import Accept
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.imaging.encode import ENCODERS
+from rmbg_service.messages import Message
 from rmbg_service.removal.attachments import (
     ATTACHMENTS,
     DESCRIPTIONS,
@@ -30,7 +31,8 @@ from rmbg_service.removal.attachments import (
     require_consistent,
 )
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.validation import in_words
+from rmbg_service.serving.fair_pool import FairPool
+from rmbg_service.validation import joined, with_name
 
 _FILE_FIELDS = ("image", "file")
 _BASE64_FIELD = "image_base64"
@@ -53,7 +55,7 @@ class JsonRemovalRequest(RemovalOptions):
     strokes: Base64Field | None = Field(None, description=DESCRIPTIONS["strokes"])
 
 
-async def read_request(request: Request, accept: Accept, parsing: ParsingThread) -> RemovalRequest:
+async def read_request(request: Request, accept: Accept, parser: FairPool) -> RemovalRequest:
     """Read the body once and understand it; `accept` chooses the format if no option does.
 
     Raises `UnsupportedMediaType` for a Content-Type that is not accepted and `MalformedRequest`,
@@ -70,11 +72,12 @@ async def read_request(request: Request, accept: Accept, parsing: ParsingThread)
         parse = partial(_from_image, query=query)
     else:
         raise UnsupportedMediaType(
-            f"Content-Type is {kind or 'missing'}; send application/json, "
-            "multipart/form-data, or the file itself as image/* or application/octet-stream"
+            "expected the Content-Type application/json, multipart/form-data, or, for the file "
+            "itself, image/* or application/octet-stream; got {kind}",
+            kind=kind or Message("none"),
         )
     body = await read_body(request)
-    removal = await parsing.run(request.state.record.visit, parse, body)
+    removal = await parse_body(request, parser, parse, body)
     return replace(removal, options=_with_accepted_format(removal.options, accept))
 
 
@@ -85,7 +88,7 @@ def _from_image(data: bytes, query: Mapping[str, str]) -> RemovalRequest:
 def _from_json(text: bytes, query: Mapping[str, str]) -> RemovalRequest:
     members = dict(without_repeats(json_fields(text), "JSON object"))
     if "image" not in members:
-        raise MalformedRequest("image: Field required")
+        raise MalformedRequest("image: must be given")
     data = _decoded("image", members.pop("image"))
     files: Files = {
         name: _decoded(name, members.pop(name))
@@ -101,8 +104,8 @@ def _from_form(text: bytes, content_type: str, query: Mapping[str, str]) -> Remo
     sources = [name for name in (*_FILE_FIELDS, _BASE64_FIELD) if name in fields]
     if len(sources) != 1:
         raise MalformedRequest(
-            "send the image in exactly one of the fields image, file, image_base64; "
-            f"got {', '.join(sources) or 'none'}"
+            "send the image in exactly one of the fields image, file, image_base64; got {fields}",
+            fields=", ".join(sources) or Message("none"),
         )
     data = _file_or_base64(fields.pop(sources[0]))
     files: Files = {
@@ -135,13 +138,13 @@ def _require_equal(query_first: RemovalOptions, body_first: RemovalOptions) -> N
     for name in RemovalOptions.model_fields:
         if getattr(query_first, name) != getattr(body_first, name):
             raise MalformedRequest(
-                f"the option {name!r} has one value in the body and another in the query"
+                "the option {name!r} has one value in the body and another in the query", name=name
             )
 
 
 def _decoded(name: str, value: object) -> bytes:
     if not isinstance(value, str | RawField):
-        raise MalformedRequest(f"{name}: expected base64 text")
+        raise MalformedRequest("{name}: expected base64 text", name=name)
     return _not_empty(base64_value(value))
 
 
@@ -170,7 +173,7 @@ def _options(given: Mapping[str, Any]) -> RemovalOptions:
     try:
         return RemovalOptions.model_validate(given)
     except ValidationError as error:
-        raise MalformedRequest(_explain(error)) from None
+        raise _explained(error) from None
 
 
 def _not_empty(data: bytes) -> bytes:
@@ -179,16 +182,17 @@ def _not_empty(data: bytes) -> bytes:
     return data
 
 
-def _explain(error: ValidationError) -> str:
+def _explained(error: ValidationError) -> MalformedRequest:
     """Which fields are wrong and why; never a value, which may be the whole image."""
     reasons = []
-    every = error.errors(include_input=False, include_url=False, include_context=False)
-    for item in every[:_MAX_ERRORS]:
-        name = ".".join(str(part)[:_MAX_NAME] for part in item["loc"])
+    for item in error.errors(include_input=False, include_url=False)[:_MAX_ERRORS]:
         if item["type"] == "extra_forbidden":
-            known = ", ".join(RemovalOptions.model_fields)
-            reasons.append(f"unknown option {name!r}; the options are: {known}")
+            reason = Message(
+                "unknown option {name!r}; the options are: {known}",
+                name=str(item["loc"][0])[:_MAX_NAME],
+                known=", ".join(RemovalOptions.model_fields),
+            )
         else:
-            reason = in_words(item["msg"])
-            reasons.append(f"{name}: {reason}" if name else reason)
-    return "; ".join(reasons)
+            reason = with_name(item)
+        reasons.append(reason)
+    return MalformedRequest(joined(reasons))

@@ -5,7 +5,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.native import request as wire
@@ -18,7 +17,7 @@ from rmbg_service.serving.engine import Engine
 PATH = "/api/remove-bg"
 
 
-def remove_bg_router(engine: Engine, parsing: ParsingThread) -> APIRouter:
+def remove_bg_router(engine: Engine) -> APIRouter:
     """The route that runs one removal."""
     router = APIRouter(tags=["removal"])
 
@@ -39,7 +38,7 @@ def remove_bg_router(engine: Engine, parsing: ParsingThread) -> APIRouter:
         record: RequestRecord = request.state.record
         accept = Accept.of(request.headers)
         with record.timings.measure("read"):
-            removal = await wire.read_request(request, accept, parsing)
+            removal = await wire.read_request(request, accept, engine.parser)
         predicted = "matte" not in removal.files
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file

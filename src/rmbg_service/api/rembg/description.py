@@ -1,10 +1,19 @@
 """What the OpenAPI document says of rembg's API."""
 
+from functools import partial
 from typing import Any
 
 from rmbg_service.api.rembg.errors import RembgError
 from rmbg_service.api.rembg.parameters import RembgParameters
-from rmbg_service.api.schemas import BINARY, Schemas, query_parameters, ref, request_properties
+from rmbg_service.api.schemas import (
+    BINARY,
+    RETRY_AFTER,
+    Schemas,
+    error,
+    query_parameters,
+    ref,
+    request_properties,
+)
 
 _PROPERTIES, _LISTS = request_properties(RembgParameters, "Rembg")
 _FILE = {"file": BINARY | {"description": "The image file."}}
@@ -19,7 +28,9 @@ REQUEST_BODY: dict[str, Any] = {
     "required": True,
     "content": {"multipart/form-data": {"schema": ref("RembgForm")}},
 }
-PARAMETERS: list[dict[str, Any]] = [
+QUERY = query_parameters(_PROPERTIES, _LISTS)
+"""The parameters of both routes; those of a form come before those of the query."""
+URL_QUERY: list[dict[str, Any]] = [
     {
         "name": "url",
         "in": "query",
@@ -27,13 +38,9 @@ PARAMETERS: list[dict[str, Any]] = [
         "schema": {"type": "string"},
         "description": "Where to fetch the image; only with `RMBG_URL_FETCH=on`.",
     },
-    *query_parameters(_PROPERTIES, _LISTS),
+    *QUERY,
 ]
-_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
-
-
-def _error(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"model": RembgError, "description": description, "headers": headers or {}}
+_error = partial(error, RembgError)
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -47,8 +54,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     413: _error("More bytes or pixels than this service accepts."),
     415: _error("The Content-Type is not supported."),
     422: _error("A parameter is invalid, the model is not loaded, or the image cannot be read."),
-    429: _error("Overloaded, or the rate limit of this key is reached.", _RETRY),
+    429: _error("Overloaded, or the rate limit of this key is reached.", RETRY_AFTER),
     500: _error("The model failed on this image."),
-    503: _error("Loading, shutting down, failed, or out of device memory.", _RETRY),
+    503: _error("Loading, shutting down, failed, or out of device memory.", RETRY_AFTER),
     504: _error("Not finished before the deadline."),
 }

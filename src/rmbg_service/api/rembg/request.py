@@ -9,19 +9,20 @@ from pydantic import ValidationError
 
 from rmbg_service.api.body.fields import Part, plain_value, without_repeats
 from rmbg_service.api.body.forms import multipart_fields
-from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
+from rmbg_service.api.body.reading import content_type, parse_body, read_body
 from rmbg_service.api.execution import RemovalRequest, fetch_image
 from rmbg_service.api.rembg.parameters import RembgParameters
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
-from rmbg_service.validation import in_words
+from rmbg_service.serving.fair_pool import FairPool
+from rmbg_service.url_fetch import Fetcher
+from rmbg_service.validation import with_name
 
 _FILE = "file"
 _URL = "url"
 
 
 async def read_file_request(
-    request: Request, parsing: ParsingThread, loaded_model: str
+    request: Request, parser: FairPool, loaded_model: str
 ) -> RemovalRequest:
     """Read the form with the image; its parameters may also be in the query.
 
@@ -39,7 +40,7 @@ async def read_file_request(
         loaded_model=loaded_model,
     )
     body = await read_body(request)
-    return await parsing.run(request.state.record.visit, parse, body)
+    return await parse_body(request, parser, parse, body)
 
 
 async def read_url_request(
@@ -81,8 +82,7 @@ def _parameters(given: Mapping[str, Any], loaded_model: str) -> RembgParameters:
     try:
         parameters = RembgParameters.model_validate(named)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        reason = in_words(first["msg"])
-        raise MalformedRequest(f"{first['loc'][0]}: {reason}") from None
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise MalformedRequest(str(with_name(first))) from None
     parameters.require_model(loaded_model)
     return parameters

@@ -7,38 +7,36 @@ differs.
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.rembg import request as wire
-from rmbg_service.api.rembg.description import PARAMETERS, REQUEST_BODY, RESPONSES
+from rmbg_service.api.rembg.description import QUERY, REQUEST_BODY, RESPONSES, URL_QUERY
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import StreamedResponse
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
+from rmbg_service.url_fetch import Fetcher
 
 PATH = "/api/remove"
 
 
-def rembg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
+def rembg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["rembg"])
-    loaded_model = engine.predictor.name
 
     @router.get(
         PATH,
         dependencies=guarded(Guard()),
         response_class=Response,
         responses=RESPONSES,
-        openapi_extra={"parameters": PARAMETERS},
+        openapi_extra={"parameters": URL_QUERY},
     )
     async def rembg_url(request: Request) -> Response:
         """Remove the background of the image behind a URL, as rembg does."""
         record: RequestRecord = request.state.record
         with record.timings.measure("read"):
             removal = await wire.read_url_request(
-                request, fetcher, loaded_model, engine.settings.max_body_bytes
+                request, fetcher, engine.predictor.name, engine.settings.max_body_bytes
             )
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
@@ -49,13 +47,13 @@ def rembg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None
         dependencies=guarded(Guard()),
         response_class=Response,
         responses=RESPONSES,
-        openapi_extra={"requestBody": REQUEST_BODY},
+        openapi_extra={"parameters": QUERY, "requestBody": REQUEST_BODY},
     )
     async def rembg_file(request: Request) -> Response:
         """Remove the background of the image in the form, as rembg does."""
         record: RequestRecord = request.state.record
         with record.timings.measure("read"):
-            removal = await wire.read_file_request(request, parsing, loaded_model)
+            removal = await wire.read_file_request(request, engine.parser, engine.predictor.name)
         running = run_job(request, engine, removal)
         del removal  # so that nothing but the job holds the file
         return _respond(await running)

@@ -1,12 +1,21 @@
 """What the OpenAPI document says of the remove.bg API."""
 
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
 
 from rmbg_service.api.removebg.errors import RemoveBgErrors
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
-from rmbg_service.api.schemas import BINARY, EXAMPLE_IMAGE, Schemas, ref, request_properties
+from rmbg_service.api.schemas import (
+    BINARY,
+    EXAMPLE_IMAGE,
+    RETRY_AFTER,
+    Schemas,
+    error,
+    ref,
+    request_properties,
+)
 
 
 class RemoveBgResult(BaseModel):
@@ -76,11 +85,7 @@ _RESULT_HEADERS = _RATE_HEADERS | {
         "X-Foreground-Height": "Its height.",
     }.items()
 }
-_RETRY = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "Seconds."}}
-
-
-def _error(description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"model": RemoveBgErrors, "description": description, "headers": headers or {}}
+_error = partial(error, RemoveBgErrors)
 
 
 _SUBJECT_TYPE = {"X-Type": {"schema": {"type": "string"}, "description": "Always `other`."}}
@@ -99,8 +104,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     400: _error("The request, a parameter or the image cannot be used; see `code`."),
     **ACCOUNT_RESPONSES,
     408: _error("The body did not arrive in time."),
-    429: _error("Too many megapixels, or overloaded.", _RETRY | _RATE_HEADERS),
+    429: _error("Too many megapixels, or overloaded.", RETRY_AFTER | _RATE_HEADERS),
     500: _error("The model failed on this image."),
-    503: _error("Loading, shutting down, failed, or out of device memory."),
+    503: _error("Loading, shutting down, failed, or out of device memory.", RETRY_AFTER),
     504: _error("Not finished before the deadline."),
 }

@@ -11,15 +11,15 @@ from pydantic import ValidationError
 from rmbg_service.api.body.fields import Fields, Part, RawField, base64_value, plain_value
 from rmbg_service.api.body.forms import multipart_fields, urlencoded_fields
 from rmbg_service.api.body.json_object import json_fields
-from rmbg_service.api.body.reading import ParsingThread, content_type, read_body
+from rmbg_service.api.body.reading import content_type, parse_body, read_body
 from rmbg_service.api.execution import RemovalRequest, fetch_image
 from rmbg_service.api.removebg.errors import RemoveBgError
 from rmbg_service.api.removebg.parameters import RemoveBgParameters
-from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.errors import MalformedRequest, UnsupportedMediaType
 from rmbg_service.removal.attachments import Files
-from rmbg_service.serving.fair_share import Visit
+from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.settings import RemoveBgSize
+from rmbg_service.url_fetch import Fetcher, FetchFailed, FetchRefused
 from rmbg_service.validation import in_words
 
 _SOURCES = ("image_file", "image_file_b64", "image_url")
@@ -61,7 +61,7 @@ class RemoveBgRequest:
 
 async def read_request(
     request: Request,
-    parsing: ParsingThread,
+    parser: FairPool,
     fetcher: Fetcher | None,
     default_size: RemoveBgSize,
     max_body_bytes: int,
@@ -84,8 +84,7 @@ async def read_request(
             "application/x-www-form-urlencoded or application/json"
         )
     body = await read_body(request)
-    visit: Visit = request.state.record.visit
-    parsed = await parsing.run(visit, lambda text: _parse(read_fields(text)), body)
+    parsed = await parse_body(request, parser, lambda text: _parse(read_fields(text)), body)
     del body
     data, background, parameters = parsed.source, parsed.background, parsed.parameters
     del parsed
@@ -160,8 +159,8 @@ def _parameters(fields: dict[str, Any]) -> RemoveBgParameters:
 
 
 def _invalid(error: ValidationError) -> RemoveBgError | MalformedRequest:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    reason = in_words(first["msg"])
+    first = error.errors(include_input=False, include_url=False)[0]
+    reason = str(in_words(first))
     if not first["loc"]:
         return MalformedRequest(reason[:_MAX_DETAIL])
     name = str(first["loc"][0])

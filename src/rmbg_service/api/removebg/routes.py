@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from rmbg_service.api.body.reading import ParsingThread
 from rmbg_service.api.execution import run_job
 from rmbg_service.api.guard import Guard, guarded
 from rmbg_service.api.negotiation import Accept
@@ -17,10 +16,10 @@ from rmbg_service.api.removebg.description import ACCOUNT_RESPONSES, REQUEST_BOD
 from rmbg_service.api.removebg.errors import rate_headers
 from rmbg_service.api.request_record import RequestRecord
 from rmbg_service.api.streaming import Base64Text, StreamedResponse
-from rmbg_service.api.url_fetch import Fetcher
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
 from rmbg_service.types import Box
+from rmbg_service.url_fetch import Fetcher
 
 PREFIX = "/v1.0/"
 _REMOVEBG = "/v1.0/removebg"
@@ -64,7 +63,7 @@ class Account(BaseModel):
     data: AccountData = AccountData()
 
 
-def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | None) -> APIRouter:
+def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
     """The two routes; without a `fetcher` no URL is fetched."""
     router = APIRouter(tags=["remove.bg"])
     settings = engine.settings
@@ -86,7 +85,7 @@ def removebg_router(engine: Engine, parsing: ParsingThread, fetcher: Fetcher | N
         with record.timings.measure("read"):
             parsed = await wire.read_request(
                 request,
-                parsing,
+                engine.parser,
                 fetcher,
                 settings.removebg_default_size,
                 settings.max_body_bytes,

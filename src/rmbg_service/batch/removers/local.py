@@ -33,7 +33,6 @@ class LocalRemover:
         further: Sequence[RemovalOptions] = (),
     ) -> None:
         self.engine = engine
-        self.model = engine.predictor.name
         self.max_bytes = engine.settings.max_body_bytes
         self.parallel = min(
             engine.settings.max_decoded_images + 1, engine.settings.max_inflight_jobs
@@ -44,6 +43,11 @@ class LocalRemover:
         self._stop = stop
         self._loaded = asyncio.Event()
         self._started = False
+
+    @property
+    def model(self) -> str:
+        """See `Remover.model`; a copy of a known model has that one's name once it is loaded."""
+        return self.engine.predictor.name
 
     async def remove(self, data: bytes) -> Removed:
         """See `Remover.remove`."""

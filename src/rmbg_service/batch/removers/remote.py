@@ -8,12 +8,12 @@ from typing import cast
 
 import httpx
 
-from rmbg_service.batch.outputs import encoder_of
 from rmbg_service.batch.removers.remover import Removed, RemoverFailed, RunStopped
 from rmbg_service.client import AsyncClient, Info, Options, Result, Retries, ServiceError
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.result import encoder_of
 
 KEY_VARIABLE = "RMBG_SERVER_KEY"
 """The environment variable with the API key of the service that is called.

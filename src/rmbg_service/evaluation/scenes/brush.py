@@ -20,8 +20,8 @@ AMBIENT = 0.45
 """Brightness of what faces away from the light; what faces it gets 1.25."""
 
 
-class Stand(NamedTuple):
-    """Where a subject stands: its foot point in px, its height in px."""
+class Anchor(NamedTuple):
+    """The foot point of a subject and its height, in px."""
 
     x: float
     y: float
@@ -35,11 +35,11 @@ class Brush:
     `light` in [-1, 1] is the side the light comes from.
     """
 
-    def __init__(self, size: Size, stand: Stand, light: float, rng: np.random.Generator) -> None:
+    def __init__(self, size: Size, anchor: Anchor, light: float, rng: np.random.Generator) -> None:
         self.size = (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
         self.rgb: Colours = np.zeros((*self.size, 3), np.float32)
         self.alpha: Plane = np.zeros(self.size, np.float32)
-        self.stand = stand
+        self.anchor = anchor
         self.rng = rng
         direction = np.array([light, -0.7, 0.8], np.float32)
         self._light = direction / np.linalg.norm(direction)
@@ -71,7 +71,7 @@ class Brush:
         self, points: Sequence[tuple[float, float]], width: float, tint: Colour, **how: float
     ) -> None:
         """A line with round ends, `width` heights thick."""
-        thick = max(1, round(width * self.stand.height * _OVERSAMPLING))
+        thick = max(1, round(width * self.anchor.height * _OVERSAMPLING))
         mask = self._mask()
         cv2.polylines(mask, [self._fixed(points)], False, 255, thick, cv2.LINE_AA, _SHIFT)
         self._paint(mask, tint, **how)
@@ -95,8 +95,8 @@ class Brush:
         return np.zeros(self.size, np.uint8)
 
     def _fixed(self, points: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
-        at: Points = np.asarray(points, np.float32) * np.float32(self.stand.height)
-        x, y = self.stand.x + at[:, 0], self.stand.y - at[:, 1]
+        at: Points = np.asarray(points, np.float32) * np.float32(self.anchor.height)
+        x, y = self.anchor.x + at[:, 0], self.anchor.y - at[:, 1]
         scale = _OVERSAMPLING * 2**_SHIFT
         return np.asarray(np.rint(np.stack([x, y], axis=1) * scale), np.int32)
 
@@ -126,10 +126,10 @@ class Brush:
         inside = cv2.threshold(padded, 127, 255, cv2.THRESH_BINARY)[1]
         depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
         radius = max(float(depth.max()), 1.0)
-        relief = radius * np.sqrt(np.clip(1 - (1 - depth / radius) ** 2, 0, 1))
-        relief = cv2.GaussianBlur(relief, (0, 0), max(1.0, radius / 12))
-        slope_x = cv2.Scharr(relief, cv2.CV_32F, 1, 0) / 32
-        slope_y = cv2.Scharr(relief, cv2.CV_32F, 0, 1) / 32
+        height_map = radius * np.sqrt(np.clip(1 - (1 - depth / radius) ** 2, 0, 1))
+        height_map = cv2.GaussianBlur(height_map, (0, 0), max(1.0, radius / 12))
+        slope_x = cv2.Scharr(height_map, cv2.CV_32F, 1, 0) / 32
+        slope_y = cv2.Scharr(height_map, cv2.CV_32F, 0, 1) / 32
         length = np.sqrt(slope_x**2 + slope_y**2 + 1)
         x, y, z = self._light
         lit = np.clip((-slope_x * x - slope_y * y + z) / length, 0, 1)

@@ -95,8 +95,8 @@ def _tiled(rng: np.random.Generator, view: View) -> Colours:
 
 def _wooden(rng: np.random.Generator, view: View) -> Colours:
     across, away = view.ground()
-    plank = rng.uniform(0.08, 0.16)
-    u = across / plank + rng.uniform(0, 1)
+    board = rng.uniform(0.08, 0.16)
+    u = across / board + rng.uniform(0, 1)
     column = np.floor(u).astype(int)
     shades = rng.normal(1, 0.08, 64).astype(np.float32)[column % 64]
     offsets = rng.uniform(0, 1, 64).astype(np.float32)[column % 64]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.evaluation.scenes.brush import Brush, Stand
+from rmbg_service.evaluation.scenes.brush import Anchor, Brush
 from rmbg_service.evaluation.scenes.grounds import BACKDROPS, FLOORS, View, backdrop, floor
 from rmbg_service.evaluation.scenes.noise import Colour, Colours, Plane, Size, colour
 from rmbg_service.evaluation.scenes.shadows import Sun, attenuation
@@ -60,17 +60,17 @@ def make_scene(index: int, seed: int = 0, size: Size = SIZE) -> Scene:
 
     horizon = size[0] * (rng.uniform(0.35, 0.6) if behind != "none" else rng.uniform(-0.8, -0.3))
     lit = _background(rng, ground, behind, size, horizon)
-    stand = _stand(rng, kind.width, size, behind != "none")
+    anchor = _anchor(rng, kind.width, size, behind != "none")
     sun = _sun(rng, light)
     low_contrast = index % LOW_CONTRAST_EVERY == 3
-    tint = _near(rng, lit, stand) if low_contrast else colour(rng, 0.1, 0.9, 0.25)
-    brush = Brush(size, stand, -np.sign(sun.along), rng)
+    tint = _near(rng, lit, anchor) if low_contrast else colour(rng, 0.1, 0.9, 0.25)
+    brush = Brush(size, anchor, -np.sign(sun.along), rng)
     kind.draw(brush, tint)
     subject_rgb, alpha = brush.result()
 
     if light == "decoy":
-        _dark_things(rng, lit, stand)
-    left = attenuation(alpha, stand.y, horizon, sun)
+        _dark_things(rng, lit, anchor)
+    left = attenuation(alpha, anchor.y, horizon, sun)
     shaded = to_encoded(to_linear(lit) * left)
     picture = alpha[..., None] * subject_rgb + (1 - alpha[..., None]) * shaded
     picture += rng.normal(0, rng.uniform(0.001, 0.008), picture.shape)
@@ -98,12 +98,12 @@ def _background(
     return np.clip(lit, 0.02, 1)
 
 
-def _stand(rng: np.random.Generator, width: float, size: Size, walled: bool) -> Stand:
+def _anchor(rng: np.random.Generator, width: float, size: Size, walled: bool) -> Anchor:
     tallest = min(0.72 * size[0], 0.62 * size[1] / width)
     height = tallest * rng.uniform(0.65, 1.0)
     low, high = (0.84, 0.93) if walled else (0.8, 0.92)
     x = size[1] * rng.uniform(0.42, 0.58)
-    return Stand(x, max(height + 8, size[0] * rng.uniform(low, high)), height)
+    return Anchor(x, max(height + 8, size[0] * rng.uniform(low, high)), height)
 
 
 def _sun(rng: np.random.Generator, light: str) -> Sun:
@@ -120,21 +120,21 @@ def _sun(rng: np.random.Generator, light: str) -> Sun:
     return Sun(along, away, softness, strength, rng.uniform(0.2, 0.5))
 
 
-def _near(rng: np.random.Generator, lit: Colours, stand: Stand) -> Colour:
+def _near(rng: np.random.Generator, lit: Colours, anchor: Anchor) -> Colour:
     """A colour close to what is behind the subject."""
-    row = int(np.clip(stand.y - 0.5 * stand.height, 0, lit.shape[0] - 1))
-    behind = lit[row, int(stand.x)]
+    row = int(np.clip(anchor.y - 0.5 * anchor.height, 0, lit.shape[0] - 1))
+    behind = lit[row, int(anchor.x)]
     near = behind * rng.uniform(0.85, 1.1) + rng.normal(0, 0.02, 3)
     return np.asarray(np.clip(near, 0.02, 1), np.float32)
 
 
-def _dark_things(rng: np.random.Generator, lit: Colours, stand: Stand) -> None:
+def _dark_things(rng: np.random.Generator, lit: Colours, anchor: Anchor) -> None:
     """Mats, cables and stains beside the subject, or partly under it."""
     for _ in range(rng.integers(1, 4)):
         layer = np.zeros(lit.shape[:2], np.uint8)
-        x = int(stand.x + rng.choice([-1, 1]) * rng.uniform(0.05, 0.6) * lit.shape[1] * 0.6)
-        y = int(stand.y - rng.uniform(-0.05, 0.12) * stand.height)
-        reach = int(rng.uniform(0.08, 0.3) * stand.height)
+        x = int(anchor.x + rng.choice([-1, 1]) * rng.uniform(0.05, 0.6) * lit.shape[1] * 0.6)
+        y = int(anchor.y - rng.uniform(-0.05, 0.12) * anchor.height)
+        reach = int(rng.uniform(0.08, 0.3) * anchor.height)
         match rng.integers(3):
             case 0:
                 low, shift = y + reach // 2, reach // 2

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rmbg_service.errors import InvalidImage, RmbgError
 from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.messages import Message
 from rmbg_service.system.memory_errors import as_memory_error
 from rmbg_service.types import Box
 
@@ -65,7 +66,9 @@ def declared_errors(kind: str) -> Iterator[None]:
     except (RmbgError, MemoryError):
         raise
     except (struct.error, IndexError, EOFError):
-        raise InvalidImage(f"the {kind} file is cut short or damaged") from None
+        raise InvalidImage("the {format} file is cut short or damaged", format=kind) from None
     except Exception as error:
-        reason = re.sub(r"\bb(['\"])", r"\1", str(error)) or "its data is damaged"
-        raise InvalidImage(f"the {kind} file cannot be decoded: {reason}") from None
+        reason = re.sub(r"\bb(['\"])", r"\1", str(error)) or Message("its data is damaged")
+        raise InvalidImage(
+            "the {format} file cannot be decoded: {reason}", format=kind, reason=reason
+        ) from None

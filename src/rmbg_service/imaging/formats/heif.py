@@ -104,7 +104,7 @@ class _Work:
             return [number]
         tiles = self._items.references.get((b"dimg", number), [])
         if not 0 < len(tiles) <= _MAX_TILES:
-            raise InvalidImage(f"the file's image has {len(tiles)} tiles")
+            raise InvalidImage("the file's image has {count} tiles", count=len(tiles))
         width, height = _size(item)
         area = sum(w * h for w, h in (_size(self._items[tile]) for tile in tiles))
         if area > 2 * width * height + _SLACK:
@@ -125,7 +125,9 @@ class _Work:
             check_hevc(stream, item.property(b"hvcC") or b"", pixels, self._units)
         else:
             kind = item.kind.decode("latin-1")
-            raise InvalidImage(f"images of the kind '{kind}' in a heif file are not supported")
+            raise InvalidImage(
+                "images of the kind {kind!r} in a heif file are not supported", kind=kind
+            )
 
 
 def _check_grid(data: bytes, item: Item, tiles: int, size: tuple[int, int]) -> None:

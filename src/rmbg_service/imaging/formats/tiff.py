@@ -126,7 +126,9 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
     width, height = directory.number(WIDTH, 0), directory.number(HEIGHT, 0)
     samples = directory.number(SAMPLES, 1)
     if not 1 <= samples <= _MAX_SAMPLES:
-        raise InvalidImage(f"tiff files with {samples} samples per pixel are not supported")
+        raise InvalidImage(
+            "tiff files with {samples} samples per pixel are not supported", samples=samples
+        )
     bits = directory.array(BITS, samples)
     formats = directory.array(SAMPLE_FORMAT, samples)
     for values in (bits, formats):

@@ -16,6 +16,7 @@ from rmbg_service.errors import (
     InferenceError,
     OutOfDeviceMemory,
 )
+from rmbg_service.messages import Message
 from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.cuda import GraphedFunction, use_kernels
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
@@ -215,11 +216,17 @@ class BiRefNetPredictor:
         except RuntimeError as error:
             if "CUDA error" not in str(error):
                 raise
-            raise DeviceFailure(f"{self.device} is lost: {str(error).splitlines()[0]}") from None
+            reason = str(error).splitlines()[0]
+            raise DeviceFailure(
+                "{device} is lost: {reason}", device=self.device, reason=reason
+            ) from None
         else:
             return list(mattes)
         raise OutOfDeviceMemory(
-            f"{self.device} has no memory left for {len(batch)} x {pixels.shape[1:3]}"
+            "{device} has no memory left for {count} x {shape}",
+            device=self.device,
+            count=len(batch),
+            shape=pixels.shape[1:3],
         )
 
     def close(self) -> None:
@@ -232,14 +239,16 @@ class BiRefNetPredictor:
         size = shape[1:3]
         fits = all(side and side % 32 == 0 for side in size) if self.spec.dynamic else False
         if size != self.input_size and not fits:
-            want = "multiples of 32" if self.spec.dynamic else f"{self.input_size}"
-            raise InferenceError(f"{self.name} takes inputs of {want}, not {size}")
+            want = Message("multiples of 32") if self.spec.dynamic else self.input_size
+            raise InferenceError(
+                "{model} takes inputs of {want}, not {size}", model=self.name, want=want, size=size
+            )
 
     @torch.inference_mode()
     def _infer(self, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Matte:
         """`(B, H, W, 3)` uint8 to `(B, H, W)` float32."""
         if self._network is None:
-            raise InferenceError(f"{self.name} is not loaded")
+            raise InferenceError("{model} is not loaded", model=self.name)
         # A graph belongs to one size: those of a dynamic model would fill the device's memory.
         if self._graphed is not None and pixels.shape[1:3] == self.input_size:
             matte, finite = self._graphed(pixels)
@@ -247,7 +256,7 @@ class BiRefNetPredictor:
         else:
             matte, finite = self._forward(torch.from_numpy(pixels).to(self._device))
         if not finite:
-            raise InferenceError(f"{self.name} gave a value that is not a number")
+            raise InferenceError("{model} gave a value that is not a number", model=self.name)
         result: Matte = matte.cpu().numpy()
         return result
 

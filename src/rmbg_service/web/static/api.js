@@ -1,5 +1,6 @@
 /** The service's API, as far as the page needs it. */
 
+import { locale } from "./i18n.js";
 import { Problem, readProblem } from "./problems.js";
 
 /**
@@ -48,7 +49,7 @@ const BUSY_TRIES = 5;
  * @returns {Promise<Info>}
  */
 export async function fetchInfo(key) {
-  const answer = await fetch("api/info", { headers: key ? { "X-API-Key": key } : {} });
+  const answer = await fetch("api/info", { headers: commonHeaders(key) });
   if (!answer.ok) throw readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
   return answer.json();
 }
@@ -119,6 +120,22 @@ export function fetchLayers(file, { format: _, ...options }, guidance, key) {
 }
 
 /**
+ * The subject with its mask, its shadow and its background as a PSD. Rejects with a `Problem`.
+ * @param {File} file
+ * @param {Record<string, string>} options the options of its cutout
+ * @param {Guidance | null} guidance
+ * @param {import("./backdrop.js").Chosen} backdrop null for none
+ * @param {string} key
+ */
+export function fetchPsd(file, options, guidance, backdrop, key) {
+  const picture = backdrop && "picture" in backdrop ? backdrop.picture : null;
+  /** @type {Record<string, string>} */
+  const wanted = { ...options, format: "psd" };
+  if (backdrop && "colour" in backdrop) wanted.background = backdrop.colour;
+  return fetchFile(file, wanted, guidance, key, "image/vnd.adobe.photoshop", picture);
+}
+
+/**
  * The matte of the whole picture as a PNG. Rejects with a `Problem`.
  * @param {File} file
  * @param {Record<string, string>} options
@@ -136,10 +153,11 @@ export function fetchMatte(file, options, guidance, key) {
  * @param {Guidance | null} guidance
  * @param {string} key
  * @param {string} type of the file
+ * @param {Blob | null} [background] picture
  * @returns {Promise<Blob>}
  */
-async function fetchFile(file, options, guidance, key, type) {
-  const { url, body, headers } = requestOf(file, options, key, guidance);
+async function fetchFile(file, options, guidance, key, type, background = null) {
+  const { url, body, headers } = requestOf(file, options, key, guidance, background);
   for (let left = BUSY_TRIES; ; left--) {
     const sent = fetch(url, { method: "POST", headers: { ...headers, Accept: type }, body });
     const answer = await sent.catch(() => Promise.reject(new Problem("network")));
@@ -151,30 +169,42 @@ async function fetchFile(file, options, guidance, key, type) {
 }
 
 /**
- * The file alone, or a form with what takes the network's place.
+ * The file alone, or a form with what takes the network's place and a background.
  * @param {File} file
  * @param {Record<string, string>} options
  * @param {string} key
  * @param {Guidance | null} guidance
+ * @param {Blob | null} [background] picture
  */
-function requestOf(file, options, key, guidance) {
-  /** @type {Record<string, string>} */
-  const headers = key ? { "X-API-Key": key } : {};
+function requestOf(file, options, key, guidance, background = null) {
+  const headers = commonHeaders(key);
   const query = new URLSearchParams(options);
   const url = () => `api/remove-bg?${query}`;
-  if (!guidance) {
+  if (!guidance && !background) {
     headers["Content-Type"] = "application/octet-stream"; // its content tells
     return { url: url(), body: file, headers };
   }
   const body = new FormData();
   body.append("image", file);
+  if (background) body.append("background_image", background);
+  if (!guidance) return { url: url(), body, headers };
   body.append("matte", guidance.matte);
   query.set("detail", "off"); // its edges are refined already
+  query.delete("roi"); // and it is empty outside of the region
   if (guidance.strokes) {
     body.append("strokes", guidance.strokes);
     query.set("strokes_mode", guidance.mode);
   }
   return { url: url(), body, headers };
+}
+
+/**
+ * The key, and the page's language for what the service says.
+ * @param {string} key
+ * @returns {Record<string, string>}
+ */
+function commonHeaders(key) {
+  return { "Accept-Language": locale(), ...(key && { "X-API-Key": key }) };
 }
 
 /**

@@ -13,6 +13,7 @@ import { isTyping, startKeys } from "./keys.js";
 import { Options } from "./options.js";
 import { Picture } from "./picture.js";
 import { Problem } from "./problems.js";
+import { RegionTool } from "./region.js";
 import { Report } from "./report.js";
 import { Runner } from "./runner.js";
 import { Save } from "./save.js";
@@ -56,6 +57,7 @@ const brush = new Brush(
   () => key.value,
   runner,
 );
+const region = new RegionTool(album, viewer.original);
 const report = new Report(album, runner, limits);
 const autostart = byId("autostart", HTMLInputElement);
 
@@ -86,6 +88,11 @@ addEventListener("keydown", (event) => {
 });
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
+brush.addEventListener("begin", () => region.cancel());
+region.addEventListener("begin", () => brush.stop());
+region.addEventListener("set", (event) => {
+  if (event instanceof CustomEvent && event.detail.cutout) runner.start([event.detail]);
+});
 brush.addEventListener("made", (event) => {
   if (event instanceof CustomEvent) drawResult(event.detail);
 });
@@ -208,6 +215,7 @@ async function learn() {
   }
   options.offer(info.options, info.presets ?? []);
   brush.offer(info.images?.includes("strokes") ?? false);
+  region.offer("roi" in info.options);
   if (info.api_key_required) key.ask();
   draw();
 }
@@ -239,6 +247,7 @@ function draw() {
   report.draw();
   viewer.show(shown);
   brush.draw();
+  region.draw();
   drawFacts();
 }
 

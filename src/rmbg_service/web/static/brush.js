@@ -12,10 +12,10 @@ import { queryOf } from "./runner.js";
 /** @typedef {import("./api.js").Cutout} Cutout */
 
 /** The options that what is painted on depends on: it is neither cropped nor placed, and has no shadow. */
-const PLAIN = ["output", "format", "detail", "decontaminate"];
+const PLAIN = ["output", "format", "detail", "decontaminate", "roi"];
 const SIZE_STEP = 1.15;
 
-/** Tells with `made` that a picture has another result. */
+/** Tells with `begin` that somebody paints, with `made` that a picture has another result. */
 export class Brush extends EventTarget {
   #button = byId("touch-up", HTMLButtonElement);
   #tools = byId("brush-tools", HTMLElement);
@@ -81,6 +81,7 @@ export class Brush extends EventTarget {
   async start() {
     const picture = this.album.shown;
     if (!picture?.cutout || picture.busy || this.#picture) return;
+    this.dispatchEvent(new Event("begin"));
     this.#picture = picture;
     this.#results.clear();
     this.painting.on = true;
@@ -107,6 +108,7 @@ export class Brush extends EventTarget {
     this.painting.on = false;
     this.viewer.edit(null);
     this.draw();
+    this.album.changed(); // the tools of the result are back
     if (picture.madeWith === "") this.runner.start([picture]);
   }
 
@@ -156,7 +158,7 @@ export class Brush extends EventTarget {
     } catch (error) {
       if (request.signal.aborted) return;
       this.painting.settle();
-      this.#problem(error instanceof Problem ? `${error.title}. ${error.detail}` : String(error));
+      this.#problem(error instanceof Problem ? error.text : String(error));
     }
     if (this.#request === request) this.#busy = false;
   }

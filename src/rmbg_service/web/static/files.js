@@ -1,16 +1,16 @@
 /** The file of a result: its format, its background, its name. */
 
-import { fetchLayers } from "./api.js";
+import { fetchLayers, fetchPsd } from "./api.js";
 import { t } from "./i18n.js";
 import { paintCutout, paintMatte } from "./paint.js";
 
 /** @typedef {import("./picture.js").Picture} Picture */
-/** @typedef {"png" | "webp" | "jpeg" | "matte" | "layers"} Format */
+/** @typedef {"png" | "webp" | "jpeg" | "psd" | "matte" | "layers"} Format */
 /** What is exported, and the pattern of its name. @typedef {{format: Format, quality: number, backdrop: import("./backdrop.js").Chosen, pattern: string}} Export */
 
-const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg", matte: "png", layers: "zip" };
-const NAMES = { png: "PNG", webp: "WebP", jpeg: "JPEG" };
-const KINDS = { png: "cutout", webp: "cutout", jpeg: "cutout", matte: "matte", layers: "layers" };
+const ENDINGS = { png: "png", webp: "webp", jpeg: "jpg", psd: "psd", matte: "png", layers: "zip" };
+const NAMES = { png: "PNG", webp: "WebP", jpeg: "JPEG", psd: "PSD" };
+const KINDS = { png: "cutout", webp: "cutout", jpeg: "cutout", psd: "cutout", matte: "matte", layers: "layers" };
 const PATTERN = "{stem}-{kind}";
 /** JPEG has no transparency. */
 const PAPER = { colour: "#ffffff" };
@@ -27,6 +27,11 @@ export function formatName(format) {
   return format === "matte" || format === "layers" ? t(`format.${format}-name`) : NAMES[format];
 }
 
+/** Whether the service makes such a file, from the picture again. @param {Format} format @returns {format is "psd" | "layers"} */
+export function isServiceMade(format) {
+  return format === "psd" || format === "layers";
+}
+
 /**
  * The file of a result; a preset's is as the service made it. Rejects with a `Problem` or the
  * browser's own error.
@@ -38,9 +43,12 @@ export function formatName(format) {
 export async function makeFile({ file, cutout, madeWith, mend }, { format, quality, backdrop }, key) {
   if (!cutout) throw new Error("no result");
   if (cutout.preset) return cutout.blob;
-  if (format === "layers") {
+  if (isServiceMade(format)) {
     const options = Object.fromEntries(new URLSearchParams(madeWith));
-    return fetchLayers(file, options, (await mend?.guidance(options)) ?? null, key);
+    const guidance = (await mend?.guidance(options)) ?? null;
+    return format === "psd"
+      ? fetchPsd(file, options, guidance, backdrop, key)
+      : fetchLayers(file, options, guidance, key);
   }
   if (format === "matte") return paintMatte(cutout.blob);
   if (format === "png" && !backdrop) return cutout.blob;

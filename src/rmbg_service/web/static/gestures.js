@@ -9,7 +9,7 @@ export function startGestures(stage) {
   element.addEventListener(
     "wheel",
     (event) => {
-      if (!stage.frame || (stage.painted && !event.ctrlKey)) return;
+      if (!stage.frame || (stage.grip === "brush" && !event.ctrlKey)) return;
       event.preventDefault();
       const { x, y } = pointIn(element, event);
       const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 16 : 1;
@@ -20,14 +20,14 @@ export function startGestures(stage) {
   );
   element.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== element) return;
-    if (stage.painted && event.key.startsWith("Arrow")) return; // they move the brush
+    if (stage.grip !== "picture" && event.key.startsWith("Arrow")) return; // they move something else
     const act = keyAct(stage, event.key);
     if (!act || !stage.frame) return;
     event.preventDefault();
     act();
   });
   element.addEventListener("dblclick", (event) => {
-    if (stage.painted) return;
+    if (stage.grip !== "picture") return;
     const { x, y } = pointIn(element, event);
     if (camera.fits) stage.zoomTo(1, x, y);
     else camera.fit();
@@ -79,7 +79,7 @@ function startPointers(stage) {
       const ratio = distance(point, other) / Math.max(distance(before, other), 1);
       stage.zoomTo(stage.zoom * ratio, (point.x + other.x) / 2, (point.y + other.y) / 2);
       stage.pan((point.x - before.x) / 2, (point.y - before.y) / 2);
-    } else if (!camera.fits && !stage.painted) {
+    } else if (!camera.fits && stage.grip === "picture") {
       stage.pan(point.x - before.x, point.y - before.y);
     }
   });

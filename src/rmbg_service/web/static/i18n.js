@@ -87,7 +87,7 @@ function unitText(value, unit, digits) {
       maximumFractionDigits: digits,
     });
   formats.set(name, made);
-  return made.format(value);
+  return made.format(value).replace(/(?<=\d)(?=\p{Script=Han})/u, " "); // as the other texts are
 }
 
 /** Translate the document and make its switch work. */
@@ -137,6 +137,7 @@ function preferred() {
   return known === "zh" ? "zh" : "en";
 }
 
-function locale() {
+/** The language as a tag of BCP 47. */
+export function locale() {
   return language === "zh" ? "zh-CN" : "en";
 }

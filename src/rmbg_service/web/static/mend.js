@@ -66,12 +66,12 @@ export class Mend {
   /**
    * A request knows one way to apply strokes. So the last ones of one way are sent as they are, on
    * the matte that those before them have made; null when there is none. Rejects with a `Problem`.
-   * @param {Record<string, string>} options of the result: of them the matte depends on `detail`
+   * @param {Record<string, string>} options of the result: of them the matte depends on `detail` and `roi`
    * @returns {Promise<Guidance | null>}
    */
-  async guidance({ detail }) {
-    if (detail !== this.#options.detail) this.#mattes.clear();
-    this.#options = detail ? { detail } : {};
+  async guidance({ detail, roi }) {
+    if (detail !== this.#options.detail || roi !== this.#options.roi) this.#mattes.clear();
+    this.#options = { ...(detail && { detail }), ...(roi && { roi }) };
     return this.#count > 0 ? this.#guidanceAt(this.#count) : null;
   }
 

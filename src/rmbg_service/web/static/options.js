@@ -2,6 +2,7 @@
 
 import { byId, onClick, within } from "./dom.js";
 import { isWord, languageChanges, plural, t } from "./i18n.js";
+import { roiOf } from "./region.js";
 import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
 
 /** @typedef {import("./storage.js").Values} Values */
@@ -81,7 +82,9 @@ export class Options extends EventTarget {
 
   /** The options of a picture that differ from the service's defaults, as they stand in a query. @param {Picture} picture */
   of(picture) {
-    return this.#query(picture.options ?? this.#common);
+    const query = this.#query(picture.options ?? this.#common);
+    if (picture.region && "roi" in this.#known) query.roi = roiOf(picture.region);
+    return query;
   }
 
   /** Show those of the pictures selected, or of all, and how many differ from the defaults. */

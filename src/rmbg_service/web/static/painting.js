@@ -54,7 +54,8 @@ export class Painting extends EventTarget {
 
   /** @param {boolean} on */
   set on(on) {
-    this.#on = this.stage.painted = on;
+    this.#on = on;
+    this.stage.grip = on ? "brush" : "picture";
     this.stage.element.classList.toggle("painted", on);
     const { clientWidth, clientHeight } = this.stage.element;
     this.#at = { x: clientWidth / 2, y: clientHeight / 2 };

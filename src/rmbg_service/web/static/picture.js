@@ -33,6 +33,8 @@ export class Picture {
     this.madeWith = "";
     /** Options of its own, where they differ from those for all. @type {import("./storage.js").Values | null} */
     this.options = null;
+    /** Where its subject is looked for; null for everywhere. @type {import("./marquee.js").Region | null} */
+    this.region = null;
     /** What was painted on its result. @type {import("./mend.js").Mend | null} */
     this.mend = null;
     /** Whether `cutout` has left the page. */

@@ -36,6 +36,11 @@ export class Problem extends Error {
     return t(this.#word("title"));
   }
 
+  /** The title, and what the service says, in one line. */
+  get text() {
+    return this.detail ? t("problem.text", { title: this.title, detail: this.detail }) : this.title;
+  }
+
   /**
    * What to do.
    * @param {import("./api.js").Limits} limits

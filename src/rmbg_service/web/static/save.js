@@ -1,7 +1,7 @@
 /** Results leave the page: as one file, as a ZIP of many, through the clipboard, a share or a drag. */
 
 import { byId, onClick, setIdle, within } from "./dom.js";
-import { archiveName, fileName, formatName, formatOf, makeFile, makePng } from "./files.js";
+import { archiveName, fileName, formatName, formatOf, isServiceMade, makeFile, makePng } from "./files.js";
 import { languageChanges, plural, t } from "./i18n.js";
 import { presetTitle } from "./options.js";
 import { Problem } from "./problems.js";
@@ -62,7 +62,7 @@ export class Save {
 
   /** Whether this browser makes the file itself. */
   get quick() {
-    return this.#export.format !== "layers";
+    return !isServiceMade(this.#export.format);
   }
 
   /** What the large button would save. */
@@ -165,8 +165,7 @@ export class Save {
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") return; // a share called off
       const reason = error instanceof Error ? error.message : String(error);
-      const text =
-        error instanceof Problem ? `${error.title}. ${error.detail}` : `${t("save.failed")} (${reason})`;
+      const text = error instanceof Problem ? error.text : t("save.failed", { reason });
       for (const place of places) place.textContent = text;
     }
   }
@@ -185,7 +184,7 @@ export class Save {
   /** @param {Picture} picture */
   async #downloadOne(picture) {
     const [wanted, { cutout }] = [this.#export, picture];
-    this.#button.classList.toggle("waiting", wanted.format === "layers");
+    this.#button.classList.toggle("waiting", isServiceMade(wanted.format));
     try {
       offer(await makeFile(picture, wanted, this.key()), fileName(picture, wanted));
       if (picture.cutout === cutout) this.album.update(picture, { saved: true });

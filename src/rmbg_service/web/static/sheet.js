@@ -152,7 +152,7 @@ export class Sheet extends EventTarget {
     else pick.removeAttribute("aria-current");
     for (const each of [pick, check, retry, remove]) each.tabIndex = current ? 0 : -1; // arrows move
     state.textContent = how;
-    state.title = picture.problem && picture.failed ? `${how}. ${picture.problem.detail}` : how;
+    state.title = picture.problem && picture.failed ? picture.problem.text : how;
     const sign = MARKS[/** @type {keyof typeof MARKS} */ (picture.state)];
     mark.replaceChildren(...(sign ? [icon(sign)] : []));
     mark.classList.toggle("turning", picture.busy);

@@ -9,8 +9,8 @@ const PIXELS_FROM_ZOOM = 3;
 export class Stage {
   /** @type {Frame | null} */
   frame = null;
-  /** Whether a pointer paints here, and does not move the picture. */
-  painted = false;
+  /** What pointers and arrow keys move here. @type {"picture" | "brush" | "region"} */
+  grip = "picture";
   /** @type {Blob | null} */
   #blob = null;
   #url = "";

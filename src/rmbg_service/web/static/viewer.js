@@ -18,9 +18,9 @@ const WIDE_RATIO = 2;
 export class Viewer {
   camera = new Camera();
   #views = byId("previews", HTMLElement);
-  #original = new Stage(byId("original", HTMLElement), this.camera);
+  original = new Stage(byId("original", HTMLElement), this.camera);
   result = new Stage(byId("result", HTMLElement), this.camera);
-  #compare = new Compare(this.#original, this.result);
+  #compare = new Compare(this.original, this.result);
   /** The size of the last picture as text: of the next one of that size the same part is seen. */
   #size = "";
   /** A result that is being touched up. @type {{picture: import("./picture.js").Picture, cutout: import("./api.js").Cutout} | null} */
@@ -33,10 +33,10 @@ export class Viewer {
   /** @param {() => void} unreadable what to do when a background picture cannot be shown */
   constructor(unreadable) {
     this.backdrop = new Backdrop(this.result, unreadable);
-    startGestures(this.#original);
+    startGestures(this.original);
     startGestures(this.result);
     const actual = byId("zoom-actual", HTMLButtonElement);
-    const inView = () => (this.result.frame ? this.result : this.#original);
+    const inView = () => (this.result.frame ? this.result : this.original);
     /** @param {string} id @param {() => void} act */
     const onPress = (id, act) => byId(id, HTMLButtonElement).addEventListener("click", act);
     onPress("zoom-in", () => inView().zoomTo(inView().zoom * STEP));
@@ -56,7 +56,7 @@ export class Viewer {
     };
     enlarge.addEventListener("click", () => setLarge(!this.#views.classList.contains("large")));
     document.addEventListener("keydown", ({ key, defaultPrevented }) => {
-      if (key === "Escape" && !defaultPrevented && !this.result.painted) setLarge(false);
+      if (key === "Escape" && !defaultPrevented && this.result.grip === "picture") setLarge(false);
     });
     const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)}%`);
     this.camera.addEventListener("change", tell);
@@ -99,7 +99,7 @@ export class Viewer {
     const kind = name.includes(".") ? name.slice(name.lastIndexOf(".") + 1).toUpperCase() : "";
     const unseen = failed ? t("original.none") : t("original.unseen", { format: kind });
     const shown = [
-      this.#original.show(file, t("original.alt", { name }), file ? unseen : t("original.empty")),
+      this.original.show(file, t("original.alt", { name }), file ? unseen : t("original.empty")),
       this.result.show(
         cutout?.blob ?? null,
         t("result.alt", { name }),
@@ -109,17 +109,17 @@ export class Viewer {
     ];
     await Promise.all(shown);
     if (file !== this.#shown.file) return; // another picture was chosen meanwhile
-    const size = sizeText(this.#original.frame ?? this.result.frame);
+    const size = sizeText(this.original.frame ?? this.result.frame);
     if (size !== this.#size) this.camera.fits = true;
     this.#size = size;
-    this.#original.element.classList.toggle("blank", !this.#original.frame);
+    this.original.element.classList.toggle("blank", !this.original.frame);
     this.result.element.classList.toggle("blank", !this.result.frame);
     this.#arrange();
     const named = byId("original-name", HTMLElement);
     named.textContent = named.title = name;
-    byId("original-facts", HTMLElement).textContent = sizeText(this.#original.frame);
+    byId("original-facts", HTMLElement).textContent = sizeText(this.original.frame);
     byId("result-facts", HTMLElement).textContent = sizeText(this.result.frame);
-    byId("zoom", HTMLElement).hidden = !this.#original.frame && !this.result.frame;
+    byId("zoom", HTMLElement).hidden = !this.original.frame && !this.result.frame;
     this.result.element.classList.toggle("opaque", Boolean(cutout?.preset));
     matteButton().hidden = Boolean(cutout?.preset);
     this.#compare.refresh(!cutout?.preset);
@@ -128,7 +128,7 @@ export class Viewer {
 
   /** Side by side or one above the other, by the picture's shape and the room there is. */
   #arrange() {
-    const frame = this.#original.frame ?? this.result.frame;
+    const frame = this.original.frame ?? this.result.frame;
     const { clientWidth: width, clientHeight: height } = this.#views;
     const suits = frame && frame.width <= BESIDE_RATIO * frame.height;
     const beside = width >= BESIDE_PX && (suits || width >= WIDE_RATIO * height);

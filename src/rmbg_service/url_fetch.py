@@ -1,4 +1,4 @@
-"""Pictures by URL, without letting anyone use the service to reach what only it can reach.
+"""Images by URL, without letting anyone use the service to reach what only it can reach.
 
 The defence against server-side request forgery (CWE-918): a host is resolved once, every address it
 has must be a public one, and the connection goes to the very addresses that were checked, so that a
@@ -161,7 +161,7 @@ async def _read(response: httpcore.Response, max_bytes: int) -> bytes:
     async for chunk in response.aiter_stream():
         data += chunk
         if len(data) > max_bytes:
-            raise BodyTooLarge(f"the image has more than {max_bytes} bytes")
+            raise BodyTooLarge("the image has more than {most:,} bytes", most=max_bytes)
     return bytes(data)
 
 

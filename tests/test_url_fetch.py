@@ -9,8 +9,8 @@ from typing import Any
 import httpcore
 import pytest
 
-from rmbg_service.api.url_fetch import Fetcher, FetchFailed, FetchRefused, is_public
 from rmbg_service.errors import BodyTooLarge, Overloaded
+from rmbg_service.url_fetch import Fetcher, FetchFailed, FetchRefused, is_public
 from tests.fakes import until
 
 PUBLIC = "93.184.215.14"
