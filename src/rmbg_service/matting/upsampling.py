@@ -164,11 +164,9 @@ def looseness(matte: Matte) -> Matte:
 
 def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_Plan, Matte]:
     """The guided filters from coarse to fine, and where they change anything (> 0)."""
-    skip = max(1, max(rgb.shape[:2]) // (2 * WORKING_SIDE_PX))
-    rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
-    shrunk = resize(rgb[rows], _working_size(rgb, WORKING_SIDE_PX))
+    shrunk = _shrunk(rgb, WORKING_SIDE_PX)
     steepening = SELECTIVE if selective else EVERYWHERE
-    weights = _weights(rgb, shrunk, matte, selective)
+    weights = _weights(rgb, matte, selective)
     wide = coarse = _scale(shrunk, matte, band, weights, _working_size(shrunk, COARSE_SIDE_PX))
     if wide.matte.shape != (size := _working_size(rgb, COARSE_SIDE_PX)):  # rounded twice
         coarse = _scale(shrunk, matte, band, weights, size)
@@ -181,16 +179,23 @@ def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_P
     return _step(fine, refined, FINE_RADIUS, steepening), fine.changed
 
 
-def _weights(rgb: RgbImage, shrunk: RgbImage, matte: Matte, selective: bool) -> Evidence:
+def _weights(rgb: RgbImage, matte: Matte, selective: bool) -> Evidence:
     """Where to refine; everywhere unless `selective`."""
     if selective:
-        detailed = resize(matte, _working_size(rgb, max(matte.shape)))
-        guide = resize(shrunk, _working_size(rgb, evidence.GUIDE_SIDE_PX)) * UNIT
-        return evidence.weigh(detailed, guide, max(rgb.shape[:2]))
+        picture = _shrunk(rgb, max(matte.shape))
+        detailed = resize(matte, (picture.shape[0], picture.shape[1]))
+        return evidence.weigh(detailed, picture, max(rgb.shape[:2]))
     size = _working_size(rgb, COARSE_SIDE_PX)
     loose = looseness(resize(matte, size))
     everywhere = np.ones_like(loose)
     return Evidence(everywhere, loose, everywhere)
+
+
+def _shrunk(rgb: RgbImage, side_px: int) -> RgbImage:
+    """The picture shrunk to `side_px`, from every n-th row where there are far more than needed."""
+    skip = max(1, max(rgb.shape[:2]) // (2 * side_px))
+    rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
+    return resize(rgb[rows], _working_size(rgb, side_px))
 
 
 def _scale(
