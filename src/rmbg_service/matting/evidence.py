@@ -1,11 +1,11 @@
-"""What a matte and its picture say about each part of an edge: whether refinement would help there.
+"""What a matte and its image say about each part of an edge: whether refinement would help there.
 
-Three measurements decide, all taken from the picture and never from the network's name:
+Three measurements decide, all taken from the image and never from the network's name:
 
 - the *width* of the matte's edge: a tight edge is right already, a loose one (hair, fur, blur)
-  leaves out what the picture shows;
+  leaves out what the image shows;
 - the *mismatch* between the matte and what the colours in small windows make of it: a network that
-  draws the edges of the picture, strands and glass included, has drawn them right already;
+  draws the edges of the image, strands and glass included, has drawn them right already;
 - how much of the matte's variance a linear function of the colour *explains* in a wide window:
   where it explains little, the colours do not separate subject from background, and a guided
   filter follows edges that are not the subject's.
@@ -27,7 +27,7 @@ FLAT = 1e-3
 """Gradients below this, per pixel, make no edge; keeps the width finite."""
 
 TIGHT_PX, COARSE_PX = 2.75, 3.25
-"""Widths in px of the picture up to which an edge is left alone and from which it may be fitted. At
+"""Widths in px of the image up to which an edge is left alone and from which it may be fitted. At
 100% zoom an edge of 1 px looks sharp; it measures up to 2.7, see `ramp_width`."""
 
 FIRM_PX, LOOSE_PX = 3, 6
@@ -67,22 +67,22 @@ class Evidence(NamedTuple):
     changed: Matte
 
 
-def weigh(matte: Matte, picture: RgbImage, picture_side: int) -> Evidence:
-    """Weigh the evidence for a `matte` of the network's resolution, or of the picture's if lower.
+def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
+    """Weigh the evidence for a `matte` of the network's resolution, or of the image's if lower.
 
-    `picture` is shrunk to the size of the matte; `picture_side` is its longest side in px before.
+    `image` is shrunk to the size of the matte; `image_side` is its longest side in px before.
     """
     side = max(matte.shape)
     scale = min(1.0, GUIDE_SIDE_PX / side)
     size = max(1, round(matte.shape[0] * scale)), max(1, round(matte.shape[1] * scale))
-    doubtful = _ramp(mismatch(matte, picture * UNIT, size), MATCHED_PX, MISMATCHED_PX)
+    doubtful = _ramp(mismatch(matte, image * UNIT, size), MATCHED_PX, MISMATCHED_PX)
     if not doubtful.any():
         return Evidence(doubtful, doubtful, doubtful)
     width = ramp_width(matte)
     wide = resize(_ramp(width, FIRM_PX, LOOSE_PX), size) * doubtful
-    width *= np.float32(picture_side / side)
+    width *= np.float32(image_side / side)
     coarse = resize(_ramp(width, TIGHT_PX, COARSE_PX), size) * doubtful
-    guide = resize(picture, size) * UNIT
+    guide = resize(image, size) * UNIT
     trust = guided_filter.fit(guide, resize(matte, size), EXPLAINED_RADIUS).trust
     explained = _ramp(trust, LITTLE_EXPLAINED, WELL_EXPLAINED)
     fitted = explained * coarse
@@ -93,8 +93,8 @@ def mismatch(matte: Matte, guide: Planes, size: tuple[int, int]) -> Matte:
     """How far a matte in [0, 1] is from what a guided filter makes of it, in px, of `size`.
 
     The squares of the residuals over the length of the gradient, which is the length of the edge:
-    so it grows with the distance between the edges of matte and picture, and with the blur of a
-    sharp edge. Averaged over the neighbourhood, but nowhere more than over the whole picture.
+    so it grows with the distance between the edges of matte and image, and with the blur of a
+    sharp edge. Averaged over the neighbourhood, but nowhere more than over the whole image.
     `guide` `(h, w, 3)` in [0, 1] has the size of the matte.
     """
     length = _gradient_length(matte)

@@ -1,8 +1,8 @@
-"""A network's small matte at the picture's full size.
+"""A network's small matte at the image's full size.
 
-`upsample` is the plain way. `refine` lets the picture's own edges steer the matte: guided filters
+`upsample` is the plain way. `refine` lets the image's own edges steer the matte: guided filters
 from coarse to fine at a small working size, whose last linear models are then applied to the full
-picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Three things differ from the paper:
+image (fast guided filter, He and Sun 2015, arXiv:1505.00996). Three things differ from the paper:
 the matte, which networks leave too soft, is steepened before each fit; where the colours do not
 explain the matte (a shadow, a striped shirt, a background of the subject's colour) the upsampled
 matte stays; and where the network's edge is loose (hair, fur, glass, a subject it was not sure of)
@@ -31,7 +31,7 @@ from rmbg_service.matting.evidence import Evidence
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 Refinement = Literal["plain", "guided", "selective"]
-"""How a matte grows: interpolated; steered by the picture's edges in all of its soft band; or only
+"""How a matte grows: interpolated; steered by the image's edges in all of its soft band; or only
 in those parts of the band in which there is evidence that this helps."""
 
 WORKING_SIDE_PX = 640
@@ -71,11 +71,11 @@ PRESENT = 38
 """Alpha, of 255, from which on a pixel is part of the subject: 15%."""
 
 RIM = 0.004
-"""Width of the rim that keeps its softness, as a part of the picture's diagonal."""
+"""Width of the rim that keeps its softness, as a part of the image's diagonal."""
 
 
 class _Scale(NamedTuple):
-    """The picture, the network's matte, the band and the evidence at one working size `(h, w)`."""
+    """The image, the network's matte, the band and the evidence at one working size `(h, w)`."""
 
     guide: Planes
     matte: Matte
@@ -97,23 +97,23 @@ class _Plan(NamedTuple):
 
 
 def to_full_size(rgb: RgbImage, matte: Matte, refinement: Refinement) -> Alpha:
-    """Bring a matte of any size to the picture's."""
+    """Bring a matte of any size to the image's."""
     if refinement == "plain":
         return upsample(matte, (rgb.shape[0], rgb.shape[1]))
     return refine(rgb, matte, selective=refinement == "selective")
 
 
 def upsample(matte: Matte, size: tuple[int, int]) -> Alpha:
-    """Bring a matte of any size to `size`, `(height, width)`, without looking at the picture."""
+    """Bring a matte of any size to `size`, `(height, width)`, without looking at the image."""
     coarse = np.round(np.clip(matte, 0, 1) * 255).astype(np.uint8)
     return np.asarray(resize(coarse, size), dtype=np.uint8)
 
 
 def refine(rgb: RgbImage, matte: Matte, *, selective: bool = False) -> Alpha:
-    """Bring a matte of any size to the picture's, its soft band steered by the picture's edges.
+    """Bring a matte of any size to the image's, its soft band steered by the image's edges.
 
     `selective` leaves every part of the band as `upsample` makes it unless there is evidence in the
-    picture that refinement helps there.
+    image that refinement helps there.
     """
     height, width = rgb.shape[:2]
     alpha = upsample(matte, (height, width))
@@ -182,9 +182,9 @@ def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_P
 def _weights(rgb: RgbImage, matte: Matte, selective: bool) -> Evidence:
     """Where to refine; everywhere unless `selective`."""
     if selective:
-        picture = _shrunk(rgb, max(matte.shape))
-        detailed = resize(matte, (picture.shape[0], picture.shape[1]))
-        return evidence.weigh(detailed, picture, max(rgb.shape[:2]))
+        image = _shrunk(rgb, max(matte.shape))
+        detailed = resize(matte, (image.shape[0], image.shape[1]))
+        return evidence.weigh(detailed, image, max(rgb.shape[:2]))
     size = _working_size(rgb, COARSE_SIDE_PX)
     loose = looseness(resize(matte, size))
     everywhere = np.ones_like(loose)
@@ -192,7 +192,7 @@ def _weights(rgb: RgbImage, matte: Matte, selective: bool) -> Evidence:
 
 
 def _shrunk(rgb: RgbImage, side_px: int) -> RgbImage:
-    """The picture shrunk to `side_px`, from every n-th row where there are far more than needed."""
+    """The image shrunk to `side_px`, from every n-th row where there are far more than needed."""
     skip = max(1, max(rgb.shape[:2]) // (2 * side_px))
     rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
     return resize(rgb[rows], _working_size(rgb, side_px))
