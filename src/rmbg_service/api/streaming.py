@@ -37,10 +37,14 @@ class StreamedResponse(Response):
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
+        last = b""
         for chunk in self._chunks():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await asyncio.sleep(0)  # a client that reads fast must not keep the event loop
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if last:
+                await send({"type": "http.response.body", "body": last, "more_body": True})
+                await asyncio.sleep(0)  # a client that reads fast must not keep the event loop
+            last = chunk
+        # With the last byte, the client may send its next request: the response must end with it.
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
     def _chunks(self) -> Iterator[bytes]:
         for part in self._parts:
