@@ -42,9 +42,8 @@ def stages(network: FusedBiRefNet) -> dict[str, nn.Module]:
     for level in ("4", "3", "2", "1"):
         named[f"patches of block {level}"] = decoder.patches[level]
         named[f"decoder block {level}"] = decoder.blocks[level]
-        named[f"offsets of block {level}, 7 x 7"] = (
-            decoder.blocks[level].attention.branches[3].moves
-        )
+        moves = decoder.get_submodule(f"blocks.{level}.attention.branches.3.moves")
+        named[f"offsets of block {level}, 7 x 7"] = moves
         if level in decoder.gates:
             named[f"gate of block {level}"] = decoder.gates[level]
     named["image part of the logits"] = decoder.image

@@ -43,7 +43,8 @@ SETTINGS = {
     "RMBG_SELF_CHECK": "false",
 }
 NICENESS = 5
-START_S = 120.0
+START_S = 600.0
+"""Spinning threads make even the start slow."""
 
 
 def burn() -> None:
@@ -120,18 +121,23 @@ def main() -> None:
             process.start()
         for _ in range(args.rounds):
             for policy, measured in levels.items():
-                measured.append(measure(policy, checkpoint, request, args.clients, args.requests))
+                level = measure(policy, checkpoint, request, args.clients, args.requests)
+                measured.append(level)
+                print(row(policy, [level]), file=sys.stderr, flush=True)
     for process in busy:
         process.terminate()
     print("| policy | CPU s/image | images/s | p50 s | errors |\n|---|---|---|---|---|")
     for policy, measured in levels.items():
-        cells = (
-            median(level.cpu_s / max(1, len(level.latencies)) for level in measured),
-            median(len(level.latencies) / level.seconds for level in measured),
-            median(median(level.latencies or [0.0]) for level in measured),
-        )
-        errors = sum(level.errors for level in measured)
-        print(f"| {policy} | {cells[0]:.2f} | {cells[1]:.3f} | {cells[2]:.1f} | {errors} |")
+        print(row(policy, measured))
+
+
+def row(policy: str, levels: list[Level]) -> str:
+    """One line of the table: medians of the rounds."""
+    answered = [max(1, len(level.latencies)) for level in levels]
+    cpu_s = median(level.cpu_s / n for level, n in zip(levels, answered, strict=True))
+    rate = median(len(level.latencies) / level.seconds for level in levels)
+    p50 = median(median(level.latencies or [0.0]) for level in levels)
+    return f"| {policy} | {cpu_s:.2f} | {rate:.3f} | {p50:.1f} | {sum(x.errors for x in levels)} |"
 
 
 if __name__ == "__main__":

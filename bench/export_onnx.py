@@ -91,7 +91,7 @@ class Logits(nn.Module):
 
 def export(backbone: str, size: int, form: str, path: Path) -> None:
     """Write the network that `bench.models` measures, in float32 and for one image of one size."""
-    deform.deform_conv2d = FORMS[form]
+    deform.deform_conv2d = FORMS[form]  # type: ignore[assignment]
     image = torch.zeros(1, 3, size, size)
     torch.onnx.export(
         Logits(random_network(backbone)).eval(),

@@ -21,7 +21,6 @@ from rmbg_service.settings import Settings
 
 PHOTOS = {  # and the part of each that is shown
     "astronaut": (60, 0, 510, 300),
-    "chelsea": (0, 0, 450, 300),
     "coffee": (0, 0, 600, 400),
 }
 TILE, GAP, SQUARE_PX = (420, 280), 12, 10

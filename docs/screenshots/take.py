@@ -111,7 +111,9 @@ def _settled(page: Page) -> None:
 
 def _stroke(page: Page, *points: tuple[float, float], held: bool = False) -> None:
     """Paint through points of the result, as shares of its sides; `held` without letting go."""
-    box = page.locator("#result > .layer").bounding_box()
+    result = page.locator("#result > .layer")
+    result.wait_for()
+    box = result.bounding_box()
     assert box is not None
     for number, (x, y) in enumerate(points):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)

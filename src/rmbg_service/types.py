@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 ModelInput: TypeAlias = NDArray[np.uint8]
-"""`(h, w, 3)` uint8 sRGB picture of the predictor's `input_size`; not normalised."""
+"""`(h, w, 3)` uint8 sRGB image of the predictor's `input_size`; not normalised."""
 
 Matte: TypeAlias = NDArray[np.float32]
 """`(h, w)` float32 in [0, 1]; 0 is background, 1 is foreground."""
 
 Alpha: TypeAlias = NDArray[np.uint8]
-"""`(H, W)` uint8 at the picture's size; 0 is background, 255 is foreground."""
+"""`(H, W)` uint8 at the image's size; 0 is background, 255 is foreground."""
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """`(H, W, 3)` uint8 sRGB."""
@@ -69,7 +69,7 @@ class Canvas(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A part of a picture in px; `right` and `bottom` are the first column and row outside."""
+    """A part of an image in px; `right` and `bottom` are the first column and row outside."""
 
     left: int
     top: int

@@ -71,7 +71,7 @@ class FetchFailed(ClientError):
 
 
 class Fetcher:
-    """Fetches over http and https, at most `max_at_once` pictures at a time.
+    """Fetches over http and https, at most `max_at_once` images at a time.
 
     `hosts` restricts it to some; empty means every public one.
     """

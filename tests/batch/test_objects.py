@@ -111,7 +111,7 @@ async def test_odd_names_broken_objects_and_what_is_no_image(
         "s3://photos/empty.png",
         "s3://photos/big.png",
     }
-    assert "larger than the 1000000 bytes" in lines["s3://photos/big.png"]["error"]
+    assert "larger than the 1,000,000 bytes" in lines["s3://photos/big.png"]["error"]
     assert {*outputs(s3)} == {f"{name.rpartition('.')[0]}.png" for name in ODD_NAMES}
     rows = [*Manifest(Store("s3://cutouts")).rows()]
     assert sorted(row.status for row in rows) == ["done"] * 5 + ["failed"] * 3

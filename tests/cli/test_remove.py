@@ -341,7 +341,7 @@ def test_stdin_is_read_up_to_the_limit_of_the_service(monkeypatch: pytest.Monkey
         too_large = invoke("-", "--server", url, stdin=photo + b"x")
     assert piped.exit_code == 0, piped.output
     assert piped.stdout_bytes.startswith(b"\x89PNG")
-    assert f"more than the {len(photo)} bytes" in str(too_large.exception)
+    assert f"more than the {len(photo):,} bytes" in str(too_large.exception)
 
 
 def test_several_presets_are_all_told(photos: Path, tmp_path: Path, fake_model: None) -> None:

@@ -133,7 +133,7 @@ def test_over_a_colour_soft_edges_mix_as_they_should() -> None:
 def test_a_background_picture_covers_the_canvas_from_its_centre() -> None:
     background = np.zeros((50, 200, 3), np.uint8)
     background[:, 100:] = 255
-    result = compose.over(EMPTY, compose.picture_backdrop(EMPTY, background))
+    result = compose.over(EMPTY, compose.image_backdrop(EMPTY, background))
     assert (result.alpha == 255).all()
     assert (result.rgb[:, :4] == 0).all()
     assert (result.rgb[:, 5:] == 255).all()

@@ -4,7 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from rmbg_service.matting.evidence import GUIDE_SIDE_PX, ramp_width, weigh
+from rmbg_service.matting.arrays import UNIT
+from rmbg_service.matting.evidence import (
+    GUIDE_SIDE_PX,
+    MATCHED_PX,
+    MISMATCHED_PX,
+    mismatch,
+    ramp_width,
+    weigh,
+)
 from rmbg_service.matting.upsampling import looseness, refine, to_full_size, upsample
 from rmbg_service.types import Matte, RgbImage
 
@@ -97,7 +105,7 @@ def test_a_coarse_edge_that_the_colours_do_not_explain_stays() -> None:
 
 def test_a_wide_edge_without_colours_is_steepened_where_it_is() -> None:
     grey = np.full((SIDE, SIDE, 3), 128, np.uint8)
-    matte = soft_edge(SIDE, EDGE, 40)
+    matte = soft_edge(SIDE, EDGE, 20)
     before, after = upsample(matte, (SIDE, SIDE)), refine(grey, matte, selective=True)
     assert np.argmax(after[400] > 127) == pytest.approx(np.argmax(before[400] > 127), abs=1)
     assert (after[400, EDGE + 5 : EDGE + 10] > before[400, EDGE + 5 : EDGE + 10]).all()
@@ -115,14 +123,43 @@ def test_extreme_shapes(shape: tuple[int, int]) -> None:
 
 def test_the_planes_lie_between_0_and_1_and_change_whatever_they_fit() -> None:
     subject, haze = strands()
-    small = cv2.resize(picture(subject), (GUIDE_SIDE_PX, GUIDE_SIDE_PX), None, 0, 0, cv2.INTER_AREA)
-    found = weigh(haze, np.asarray(small / np.float32(255)), SIDE)
+    found = weigh(haze, picture(subject), SIDE)
     for plane in found:
         assert plane.min() >= 0
         assert plane.max() <= 1
     assert (found.changed >= found.fitted).all()
-    assert found.loose.shape == small.shape[:2]
+    assert found.loose.shape == (GUIDE_SIDE_PX, GUIDE_SIDE_PX)
     assert found.loose.max() > 0.5
+
+
+def soft_picture(matte: Matte) -> RgbImage:
+    mixed = matte[..., None] * np.array(SUBJECT) + (1 - matte[..., None]) * np.array(BACKGROUND)
+    return np.asarray(np.rint(mixed), np.uint8)
+
+
+def test_a_soft_edge_that_the_picture_has_too_stays_to_the_last_pixel() -> None:
+    matte = soft_edge(SIDE, EDGE, 12)  # glass or motion blur, drawn as it is
+    alpha = refine(soft_picture(matte), matte, selective=True)
+    assert (alpha == upsample(matte, (SIDE, SIDE))).all()
+
+
+def test_strands_that_the_network_draws_stay_to_the_last_pixel() -> None:
+    subject, _ = strands()
+    drawn = cv2.GaussianBlur(subject.astype(np.float32), (0, 0), 1.5).astype(np.float32)
+    alpha = refine(soft_picture(drawn), drawn, selective=True)
+    assert (alpha == upsample(drawn, (SIDE, SIDE))).all()
+
+
+def test_the_mismatch_grows_with_the_distance_between_the_edges() -> None:
+    guide = soft_picture(soft_edge(SIDE, EDGE, 2)) * UNIT
+    size = GUIDE_SIDE_PX, GUIDE_SIDE_PX
+    found = [float(mismatch(soft_edge(SIDE, EDGE + px, 2), guide, size).max()) for px in (0, 2, 4)]
+    assert found[0] < MATCHED_PX < MISMATCHED_PX < found[1] < found[2]
+
+
+def test_a_matte_without_an_edge_has_no_mismatch() -> None:
+    guide = half(SIDE, EDGE) * UNIT
+    assert not mismatch(np.zeros((SIDE, SIDE), np.float32), guide, (9, 9)).any()
 
 
 def test_each_refinement_of_a_matte() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from rmbg_service.matting.smart_strokes import (
     MOST_STROKES,
-    REACH_OF_PICTURE,
+    REACH_OF_IMAGE,
     REACH_OF_STROKE,
     mend,
 )
@@ -96,7 +96,7 @@ def test_nothing_changes_out_of_reach(kind: str) -> None:
     rgb, alpha = scene()
     part = slice(20, 60), slice(20, 40)
     given = strokes(keep=part) if kind == "keep" else strokes(erase=part)
-    reach = round(max(REACH_OF_STROKE * 40, REACH_OF_PICTURE * WIDTH)) + 2
+    reach = round(max(REACH_OF_STROKE * 40, REACH_OF_IMAGE * WIDTH)) + 2
     far = np.ones_like(alpha, bool)
     far[: 60 + reach, : 40 + reach] = False
     assert (mend(rgb, alpha, given)[far] == alpha[far]).all()

@@ -15,7 +15,7 @@ from rmbg_service.serving.pacer import BODY_S_PER_BYTE, Pacer
 from rmbg_service.settings import Settings
 
 Header: TypeAlias = tuple[bytes, bytes]
-# No cache keeps a person's picture, and no browser takes a response for something that it is not.
+# No cache keeps a person's image, and no browser takes a response for something that it is not.
 _COMMON_HEADERS: list[Header] = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),

@@ -87,7 +87,7 @@ class Store:
             data: bytes = self._fs.cat_file(found.path)
             if len(data) <= max_bytes:  # it may have grown since
                 return data
-        raise ImageTooLarge(f"the file is larger than the {max_bytes} bytes that are accepted")
+        raise ImageTooLarge(f"the file is larger than the {max_bytes:,} bytes that are accepted")
 
     def write(self, path: str, data: bytes) -> None:
         """Write an object, whole or not at all."""

@@ -24,7 +24,7 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
         async with batch.remover(stop) as remover:
             data = await asyncio.to_thread(sys.stdin.buffer.read, remover.max_bytes + 1)
             if len(data) > remover.max_bytes:
-                raise ImageTooLarge(f"more than the {remover.max_bytes} bytes that are accepted")
+                raise ImageTooLarge(f"more than the {remover.max_bytes:,} bytes that are accepted")
             return (await remover.remove(data)).data
 
     try:

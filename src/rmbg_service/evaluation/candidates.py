@@ -42,7 +42,7 @@ class Candidate:
 
 
 def timed(remove: Callable[[Path], Cutout]) -> Predict:
-    """Predictions from a function that cuts out the picture at a path, with its wall time."""
+    """Predictions from a function that cuts out the image at a path, with its wall time."""
 
     def predict(sample: Sample) -> Prediction:
         started = time.perf_counter()

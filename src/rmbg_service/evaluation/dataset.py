@@ -145,7 +145,7 @@ def _from_row(folder: Path, row: dict[str, str]) -> Sample:
 
 
 def _from_pairs(folder: Path) -> list[Sample]:
-    images, alphas = _pictures(folder / "images"), _pictures(folder / "alphas")
+    images, alphas = _images(folder / "images"), _images(folder / "alphas")
     alpha_of = {path.stem: path for path in alphas}
     for image in images:
         if image.stem not in alpha_of:
@@ -156,5 +156,5 @@ def _from_pairs(folder: Path) -> list[Sample]:
     return [Sample(id=p.stem, image=p, alpha=alpha_of[p.stem]) for p in images]
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)

@@ -165,7 +165,7 @@ def _jumps(matte: Matte, axis: int) -> Matte:
 
 
 def _contours(truth: Matte, level: float) -> list[NDArray[np.int32]]:
-    """Rims of the truth as (n, 2) arrays of x, y; specks and the picture's frame left out."""
+    """Rims of the truth as (n, 2) arrays of x, y; specks and the image's frame left out."""
     h, w = truth.shape
     mask = (truth >= level).astype(np.uint8)
     found, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

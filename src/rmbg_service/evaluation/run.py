@@ -78,7 +78,7 @@ def run(
                     append_record(table, record)
             except (ConfigurationError, DeviceFailure):
                 raise
-            except Exception as error:  # whatever it is, it concerns this picture
+            except Exception as error:  # whatever it is, it concerns this image
                 failures.append(Failure(sample.id, str(error) or repr(error)))
             else:
                 records.append(record)

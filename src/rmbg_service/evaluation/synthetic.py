@@ -15,7 +15,7 @@ VISIBLE_SHADOW = 13
 
 
 def write_scenes(scenes: Iterable[Scene], folder: Path) -> None:
-    """Write `manifest.csv` and, in `scenes/`, the picture, matte and shadow mask of each scene."""
+    """Write `manifest.csv` and, in `scenes/`, the image, matte and shadow mask of each scene."""
     (folder / "scenes").mkdir(parents=True, exist_ok=True)
     rows = [_write(scene, folder) for scene in scenes]
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:

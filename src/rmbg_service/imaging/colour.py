@@ -11,7 +11,7 @@ from rmbg_service.imaging.pillow_pixels import to_array
 from rmbg_service.imaging.tone import hdr_to_srgb
 
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-_CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")  # that describe the colours of a picture
+_CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")  # that describe the colours of an image
 _MAX_TAGS = 100  # LittleCMS reads no more
 _SRGB = ImageCms.createProfile("sRGB")
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
@@ -77,7 +77,7 @@ def _tag_entries(icc: bytes) -> range:
 
 
 def matching_profile(icc: bytes | None, mode: str) -> ImageCms.ImageCmsProfile | None:
-    """The profile in `icc` if colours of pictures of `mode` (RGB, L or CMYK) can be read by it."""
+    """The profile in `icc` if colours of images of `mode` (RGB, L or CMYK) can be read by it."""
     if not icc or icc[12:16] not in _CLASSES:
         return None
     has_table = any(icc[entry : entry + 3] == b"A2B" for entry in _tag_entries(icc))

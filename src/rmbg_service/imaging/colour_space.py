@@ -96,7 +96,7 @@ class ColourSpace:
         return [(x, max(y, 1e-6)) for x, y in self.primaries]
 
     def icc(self, *, grey: bool = False) -> bytes:
-        """An ICC profile (version 4.3) of this space for RGB, or for grey, pictures.
+        """An ICC profile (version 4.3) of this space for RGB, or for grey, images.
 
         Only for spaces of standard dynamic range.
         """

@@ -69,7 +69,7 @@ def limit_side(cutout: Cutout, max_side: int) -> Cutout:
 
 
 def limit_pixels(cutout: Cutout, max_pixels: int) -> Cutout:
-    """Shrink so that the picture has at most `max_pixels`; never enlarge."""
+    """Shrink so that the image has at most `max_pixels`; never enlarge."""
     return _shrink(cutout, fitting_factor(*cutout.size, max_pixels), max_pixels)
 
 
@@ -79,7 +79,7 @@ def _shrink(cutout: Cutout, factor: float, max_pixels: int | None = None) -> Cut
 
 
 def paste_back(cutout: Cutout, region: Box, width: int, height: int) -> Cutout:
-    """The cutout of a region pasted back into its picture of `width` x `height` px."""
+    """The cutout of a region pasted back into its image of `width` x `height` px."""
     left, top = region.left, region.top
     shadow = cutout.shadow
     if shadow is not None and shadow.box is not None:
@@ -105,8 +105,8 @@ def plain_backdrop(cutout: Cutout, colour: Colour) -> Backdrop:
     return Backdrop(np.broadcast_to(rgb, cutout.rgb.shape), colour.alpha)
 
 
-def picture_backdrop(cutout: Cutout, background: NDArray[np.uint8]) -> Backdrop:
-    """An sRGB picture `(h, w, 3)` as the background of a cutout: it covers the canvas."""
+def image_backdrop(cutout: Cutout, background: NDArray[np.uint8]) -> Backdrop:
+    """An sRGB image `(h, w, 3)` as the background of a cutout: it covers the canvas."""
     fitted = np.asarray(ImageOps.fit(Image.fromarray(background), cutout.size))
     if cutout.icc is not None:
         fitted = rgb_from_srgb(fitted, cutout.icc)
@@ -133,7 +133,7 @@ def over(cutout: Cutout, backdrop: Backdrop) -> Cutout:
 
 
 def _window(cutout: Cutout, box: Box) -> Cutout:
-    """The part of the cutout inside `box`; what lies outside the picture is transparent."""
+    """The part of the cutout inside `box`; what lies outside the image is transparent."""
     return replace(
         cutout,
         rgb=_cut(cutout.rgb, box),
@@ -168,7 +168,7 @@ def _changed(
 def _resize(cutout: Cutout, width: int, height: int, canvas: Box | None = None) -> Cutout:
     """Resize through premultiplied alpha, so that hidden colours do not bleed into the edge.
 
-    Of the resized picture `canvas` is kept, or all of it. A channel at a time, in 16 bits: that
+    Of the resized image `canvas` is kept, or all of it. A channel at a time, in 16 bits: that
     holds 255 x 255, and needs little memory.
     """
 

@@ -1,4 +1,4 @@
-"""A picture without its background."""
+"""An image without its background."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,10 +23,10 @@ SHADOW_BOX_THRESHOLD = 26
 
 @dataclass(frozen=True)
 class PaintedLayer:
-    """A painted shadow at a reduced size, which may extend beyond the picture.
+    """A painted shadow at a reduced size, which may extend beyond the image.
 
-    `alpha` `(h, w)` uint8 begins at (`left`, `top`), in px of the picture; each of its pixels is
-    `step` px of the picture wide.
+    `alpha` `(h, w)` uint8 begins at (`left`, `top`), in px of the image; each of its pixels is
+    `step` px of the image wide.
     """
 
     alpha: NDArray[np.uint8]
@@ -36,7 +36,7 @@ class PaintedLayer:
 
     @property
     def box(self) -> Box | None:
-        """Where it is denser than 10%, in px of the picture."""
+        """Where it is denser than 10%, in px of the image."""
         box = box_of(self.alpha, SHADOW_BOX_THRESHOLD)
         if box is None:
             return None
@@ -53,10 +53,10 @@ class Shadow:
     """The subject's shadow, or why there is none.
 
     `alpha` `(H, W)` uint8 is that of a black layer under the subject, in the encoded values in
-    which pictures are composited; None if there is no shadow (`reason` says why) or if the layer is
+    which images are composited; None if there is no shadow (`reason` says why) or if the layer is
     no longer needed. `painted` is a painted shadow that has not been drawn yet: it gets its `alpha`
     with the canvas. `box` is where the shadow is denser than 10%, `density` its mean in [0, 1]
-    there, both in the input picture, beyond which a painted shadow may extend. `confidence` in
+    there, both in the input image, beyond which a painted shadow may extend. `confidence` in
     [0, 1] says how well a kept shadow stands out from the floor.
     """
 
@@ -83,7 +83,7 @@ class Backdrop(NamedTuple):
 
 @dataclass(frozen=True)
 class Cutout:
-    """A picture without its background, straight alpha.
+    """An image without its background, straight alpha.
 
     `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc`, or in sRGB if that is None;
     `alpha` is `(H, W)` uint8. Lossless writers store RGB as 0 where alpha is 0. `confidence` in

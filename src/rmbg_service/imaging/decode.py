@@ -1,4 +1,4 @@
-"""Image files and Pillow's pictures to upright sRGB pixels."""
+"""Image files and Pillow's images to upright sRGB pixels."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -37,7 +37,7 @@ def decode(
 ) -> SourceImage:
     """Decode the first frame to upright 8-bit RGB and its transparency.
 
-    Pixels are converted to sRGB; with `keep_profile` those of a picture in an RGB space stay as
+    Pixels are converted to sRGB; with `keep_profile` those of an image in an RGB space stay as
     they are and the profile of that space comes with them. `as_values` ignores every profile, for
     samples that are not colours. Deeper samples are scaled to 8 bits.
     Raises `InvalidImage` if the file is truncated or lies about itself.
@@ -66,7 +66,7 @@ def decode(
 def from_pillow(
     image: Image.Image, *, keep_profile: bool = False, as_values: bool = False
 ) -> SourceImage:
-    """A picture that is already decoded, by Pillow; `image` stays as it is. See `decode`.
+    """An image that is already decoded, by Pillow; `image` stays as it is. See `decode`.
 
     Raises `InvalidImage` for a mode that cannot be converted.
     """
@@ -87,7 +87,7 @@ def _orientation_of_pillow(image: Image.Image) -> int:
         return orientation_of(exif)
     try:
         orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    except Exception:  # broken EXIF is no reason to refuse the picture
+    except Exception:  # broken EXIF is no reason to refuse the image
         return 1
     return orientation if orientation in range(1, 9) else 1
 
@@ -95,7 +95,7 @@ def _orientation_of_pillow(image: Image.Image) -> int:
 def _framed(
     rgb: NDArray[np.uint8], alpha: NDArray[np.uint8] | None, header: Header
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The picture that a viewer shows of the decoder's: on its canvas, or cropped."""
+    """The image that a viewer shows of the decoder's: on its canvas, or cropped."""
     if header.crop is not None:
         box = header.crop
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)

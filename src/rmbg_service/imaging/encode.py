@@ -19,8 +19,8 @@ class Encoder:
     """How to write one format. `write(cutout, quality)` gives the file's bytes.
 
     A `lossy` one gets smaller with less quality. `max_side` is the longest side in px that the
-    format can have. `memory` is how much its writer needs, as a multiple of what a picture
-    reserves, with `border_px` around each picture. A `layered` one writes shadow and background as
+    format can have. `memory` is how much its writer needs, as a multiple of what an image
+    reserves, with `border_px` around each image. A `layered` one writes shadow and background as
     layers; the others have only one, into which those are merged before.
     """
 

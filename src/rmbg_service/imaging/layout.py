@@ -1,4 +1,4 @@
-"""Where a picture comes to lie on the canvas of its result: arithmetic, without pixels."""
+"""Where an image comes to lie on the canvas of its result: arithmetic, without pixels."""
 
 import math
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ _CENTRE = Position(0.5, 0.5)
 
 @dataclass(frozen=True)
 class Layout:
-    """A canvas of `width` x `height` px and the picture on it.
+    """A canvas of `width` x `height` px and the image on it.
 
-    `factor` is the size of the picture's pixels on the canvas; (`x`, `y`) is where its upper left
+    `factor` is the size of the image's pixels on the canvas; (`x`, `y`) is where its upper left
     corner lies, in px of the canvas. `fill` is the part of the canvas that the subject and its
     shadow fill in the direction in which they fill most, 0 without a subject. `limited` says that
     they fill less than was asked for, because they may not be enlarged.
@@ -32,9 +32,9 @@ class Layout:
 class Frame:
     """What the canvas of a result shall be, and how the subject lies on it.
 
-    `canvas` is None for the picture's own size. `scale` in (0, 1] is the part of the canvas that
+    `canvas` is None for the image's own size. `scale` in (0, 1] is the part of the canvas that
     the subject fills in the direction in which it fills most, None keeps its size relative to the
-    picture. `position` None is the centre with `scale`, and where it was without. Without
+    image. `position` None is the centre with `scale`, and where it was without. Without
     `upscale` nothing is enlarged: a canvas in px then shrinks until a side has `min_side` px, and
     the subject fills less of it.
     """
@@ -47,9 +47,9 @@ class Frame:
 
 
 def frame_layout(frame: Frame, size: tuple[int, int], box: Box | None, max_pixels: int) -> Layout:
-    """The layout of a picture of `size` px on the canvas that `frame` asks for.
+    """The layout of an image of `size` px on the canvas that `frame` asks for.
 
-    `box` is that of the subject and its shadow, None without a subject: then the whole picture is
+    `box` is that of the subject and its shadow, None without a subject: then the whole image is
     shown. A canvas that is given as a ratio has at most `max_pixels`.
     """
     scale = None if box is None else frame.scale
@@ -84,7 +84,7 @@ def _fixed(frame: Frame, size: tuple[int, int]) -> tuple[int, int]:
 def _fitting(
     scale: float | None, canvas: tuple[int, int], size: tuple[int, int], box: Box | None
 ) -> float:
-    """The factor at which the box fills `scale` of the canvas, or the picture all of it."""
+    """The factor at which the box fills `scale` of the canvas, or the image all of it."""
     if scale is None or box is None:
         return min(canvas[0] / size[0], canvas[1] / size[1])
     return scale * min(canvas[0] / box.width, canvas[1] / box.height)
@@ -93,7 +93,7 @@ def _fitting(
 def _smallest(
     ratio: Canvas, scale: float | None, size: tuple[int, int], box: Box | None, max_pixels: int
 ) -> tuple[int, int, float]:
-    """The smallest canvas of this ratio that the subject or the picture fits, and the factor."""
+    """The smallest canvas of this ratio that the subject or the image fits, and the factor."""
     width, height = (
         size if scale is None or box is None else (box.width / scale, box.height / scale)
     )

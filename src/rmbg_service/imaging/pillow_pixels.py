@@ -1,4 +1,4 @@
-"""Pillow's pictures of every mode as samples of 8 bits."""
+"""Pillow's images of every mode as samples of 8 bits."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ from rmbg_service.imaging.tiling import bands
 
 
 class Samples(NamedTuple):
-    """A picture's samples, and its transparency `(H, W)` uint8 or None.
+    """An image's samples, and its transparency `(H, W)` uint8 or None.
 
-    `colour` is a Pillow picture of mode L, RGB, RGBA (whose alpha does not count), CMYK or LAB, or
+    `colour` is a Pillow image of mode L, RGB, RGBA (whose alpha does not count), CMYK or LAB, or
     an array `(H, W, 3)` of RGB: uint8, or uint16 if it is of high dynamic range.
     """
 
@@ -28,7 +28,7 @@ class Samples(NamedTuple):
 
 
 def samples_of(image: Image.Image) -> Samples:
-    """The samples of a loaded picture of any mode. Raises `ValueError` for one it cannot read."""
+    """The samples of a loaded image of any mode. Raises `ValueError` for one it cannot read."""
     if image.mode.startswith("I") or image.mode == "F":
         return _from_deep_grey(image)
     if image.mode in ("La", "RGBa"):
@@ -46,9 +46,9 @@ def samples_of(image: Image.Image) -> Samples:
 
 
 def to_array(image: Image.Image) -> NDArray[np.uint8]:
-    """Pixels of an L, RGB or RGBA picture, of the last without its alpha.
+    """Pixels of an L, RGB or RGBA image, of the last without its alpha.
 
-    In bands: in one piece, Pillow would hand them over through two copies of the picture.
+    In bands: in one piece, Pillow would hand them over through two copies of the image.
     """
     width, height = image.size
     shape = (height, width) if image.mode == "L" else (height, width, 3)

@@ -1,6 +1,6 @@
 """The PNG writer: bands of rows, one fixed filter, ISA-L's deflate.
 
-Level 6 of zlib's size in about a tenth of its time, and no second copy of the picture in memory
+Level 6 of zlib's size in about a tenth of its time, and no second copy of the image in memory
 (PNG specification, W3C, third edition 2025: section 9.2 for the Up filter, section 5 for chunks).
 """
 

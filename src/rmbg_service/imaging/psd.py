@@ -49,7 +49,7 @@ class _Layer(NamedTuple):
 def write_psd(cutout: Cutout) -> bytes:
     """The cutout as a PSD with the layers Background, Shadow and Subject, without those it lacks.
 
-    The subject has its alpha as a mask, and the merged picture that other programs show is on
+    The subject has its alpha as a mask, and the merged image that other programs show is on
     white. Both sides are at most 30,000 px.
     """
     width, height = cutout.size
@@ -123,7 +123,7 @@ def _file(merged: Cutout, layers: Iterable[_Layer], icc: bytes | None) -> bytes:
     image = ImageData(_CODEC)
     image.set_data(planes, header)
     records, channels = zip(*layers, strict=True)
-    # A negative number says that the fourth channel is the transparency of the merged picture.
+    # A negative number says that the fourth channel is the transparency of the merged image.
     count = -len(records) if transparent else len(records)
     info = LayerInfo(count, LayerRecords(records), ChannelImageData(channels))
     resources = ImageResources.new()

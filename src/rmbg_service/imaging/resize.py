@@ -1,4 +1,4 @@
-"""Pictures shrunk to the network's input."""
+"""Images shrunk to the network's input."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ def shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> ModelInput:
 
     Reductions of four and more first average whole blocks of pixels, which leaves at least twice
     the target for the bilinear step and is several times faster than bilinear alone. In a long and
-    narrow picture the blocks are long and narrow, too: the bilinear step goes over the rows first,
+    narrow image the blocks are long and narrow, too: the bilinear step goes over the rows first,
     and would stretch each of them to the target's width.
     """
     height, width = rgb.shape[:2]
@@ -38,9 +38,9 @@ def shrink(rgb: NDArray[np.uint8], size: tuple[int, int]) -> ModelInput:
 def shrink_visible(
     rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], size: tuple[int, int]
 ) -> ModelInput:
-    """The same of a picture with transparency `alpha` `(H, W)`, on a backdrop of its own.
+    """The same of an image with transparency `alpha` `(H, W)`, on a backdrop of its own.
 
-    The colours under alpha 0 are not part of the picture: a black logo often has black there, too.
+    The colours under alpha 0 are not part of the image: a black logo often has black there, too.
     The backdrop is white, black or grey, whichever the fewest visible pixels are like.
     """
     seen = np.empty_like(rgb)

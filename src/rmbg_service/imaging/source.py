@@ -1,4 +1,4 @@
-"""What the codecs hand on: a picture's size and format, and its decoded pixels."""
+"""What the codecs hand on: an image's size and format, and its decoded pixels."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from rmbg_service.types import Box
 class ImageInfo:
     """What the header of an image file says; nothing was decoded.
 
-    `width` and `height` are those of the upright picture; `animated` says that there are more
+    `width` and `height` are those of the upright image; `animated` says that there are more
     frames or pages than the first one, which is used.
     """
 
@@ -29,11 +29,11 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class SourceImage:
-    """A decoded, upright picture.
+    """A decoded, upright image.
 
     `rgb` is `(H, W, 3)` uint8, in the RGB space of the profile `icc` or in sRGB if that is None;
     `alpha` is the input's own `(H, W)` uint8 transparency or None. `region` is the part of the
-    picture that `rgb` and `alpha` hold; None means all of it.
+    image that `rgb` and `alpha` hold; None means all of it.
     """
 
     info: ImageInfo
@@ -43,7 +43,7 @@ class SourceImage:
     region: Box | None = None
 
     def cut(self, box: Box) -> "SourceImage":
-        """The part of this picture inside `box`, a view; `info` keeps the whole picture's size."""
+        """The part of this image inside `box`, a view; `info` keeps the whole image's size."""
         height, width = self.rgb.shape[:2]
         rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
         return replace(

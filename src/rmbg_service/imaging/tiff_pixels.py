@@ -31,15 +31,15 @@ _FORMAT_NAMES = {1: Message("unsigned"), 2: Message("signed"), 3: Message("float
 _DEPTHS = {_UNSIGNED: (1, 2, 4, 8, 10, 12, 14, 16, 32), _FLOAT: (16, 32)}
 _ASSOCIATED = 1
 _ALPHA = (_ASSOCIATED, 2, 999)  # the last one is Corel Draw's
-_BLOCK = 16  # by which a JPEG strip may reach beyond the picture
+_BLOCK = 16  # by which a JPEG strip may reach beyond the image
 _MAX_FLOAT = 16.0
-_STRIP_BYTES_PER_PIXEL = 8  # of the picture, or a strip would take more than the job has reserved
+_STRIP_BYTES_PER_PIXEL = 8  # of the image, or a strip would take more than the job has reserved
 _SMALL_STRIP_BYTES = 32_000_000
 _BAND_PIXELS = 1 << 20
 
 
 def decode_tiff(data: bytes) -> Samples:
-    """The first picture of a TIFF that `read_tiff` has rewritten.
+    """The first image of a TIFF that `read_tiff` has rewritten.
 
     Raises `InvalidImage` for a layout that is not supported, and says which.
     """
@@ -103,7 +103,7 @@ def _by_libtiff(data: bytes, layout: Layout) -> Samples:
 
 
 def _check_streams(data: bytes, layout: Layout, read: Callable[[bytes], Header]) -> None:
-    """Refuse strips or tiles that are larger pictures than they should be."""
+    """Refuse strips or tiles that are larger images than they should be."""
     height, width = layout.segment
     for offset, size in zip(layout.offsets.tolist(), layout.sizes.tolist(), strict=True):
         header = read(data[offset : offset + size])

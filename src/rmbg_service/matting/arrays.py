@@ -1,4 +1,4 @@
-"""Operations on planes and pictures that the matting and shadow steps share."""
+"""Operations on planes and images that the matting and shadow steps share."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -71,7 +71,7 @@ class PairWindow:
         self._columns: dict[int, NDArray[np.int32]] = {}
 
     def read(self, tile: Tile, part: Tile) -> Planes:
-        """The planes in `part`, which lies in `tile`, a tile of the picture."""
+        """The planes in `part`, which lies in `tile`, a tile of the image."""
         rows, columns = tile
         y, x = self._rows.get(rows.start), self._columns.get(columns.start)
         if y is None:
@@ -104,7 +104,7 @@ def _in_32nds(position: NDArray[np.float64]) -> NDArray[np.int32]:
 
 
 def touched_tiles(band: Matte, size: tuple[int, int]) -> Iterator[Tile]:
-    """The tiles of a picture of `size` that `band > 0`, a plane of at most that size, may reach."""
+    """The tiles of an image of `size` that `band > 0`, a plane of at most that size, may reach."""
     touched = (band > 0).astype(np.uint8)
     down, across = band.shape[0] / size[0], band.shape[1] / size[1]
     for rows, columns in tiles(size):
@@ -129,7 +129,7 @@ def touched_part(band: Matte, tile: Tile) -> Tile:
 
 
 def reached_parts(band: Matte, size: tuple[int, int]) -> Iterator[tuple[Tile, Tile]]:
-    """The tiles of a picture of `size` that `band > 0`, enlarged linearly, reaches.
+    """The tiles of an image of `size` that `band > 0`, enlarged linearly, reaches.
 
     With each the rectangle in it that is reached.
     """

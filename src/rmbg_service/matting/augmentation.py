@@ -1,10 +1,10 @@
-"""Test-time augmentation: one matte from several views of a picture.
+"""Test-time augmentation: one matte from several views of an image.
 
-A network answers a little differently when the picture is mirrored, or when it sees a part of it
+A network answers a little differently when the image is mirrored, or when it sees a part of it
 enlarged. Mattes of one area are averaged in log odds (the logarithmic opinion pool; Genest and
 Zidek, "Combining probability distributions", Statistical Science 1986). A sure answer then counts
 more than an unsure one, so the edge stays as narrow as in a single matte; a plain mean would soften
-it. Mattes of boxes then replace the band in which the matte of the whole picture is unsure.
+it. Mattes of boxes then replace the band in which the matte of the whole image is unsure.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ FEATHER = 0.12
 """Share of a box's side over which its matte fades out."""
 
 LEAST_AGREEMENT = 0.75
-"""Soft IoU with the matte of the whole picture below which a box has lost the subject."""
+"""Soft IoU with the matte of the whole image below which a box has lost the subject."""
 
 BAND_PX = 3
 LARGEST_SIDE_PX = 2048
@@ -32,14 +32,14 @@ LARGEST_SIDE_PX = 2048
 
 
 class View(NamedTuple):
-    """What the network is shown: a box of the picture or all of it, as it is or mirrored."""
+    """What the network is shown: a box of the image or all of it, as it is or mirrored."""
 
     box: Box | None = None
     mirrored: bool = False
 
 
 FULL_VIEW = View()
-"""The whole picture as it is: always the first view."""
+"""The whole image as it is: always the first view."""
 
 
 def combine_views(
@@ -51,9 +51,9 @@ def combine_views(
 ) -> Matte:
     """The matte of the full view combined with the `mattes` of further `views`.
 
-    `size` is the picture's `(height, width)`. Mattes of the same box are averaged; boxes then count
-    in the band in which the whole picture is unsure, see `merge_boxes`. `box_share` in [0, 1] is
-    the weight of the boxes there, the rest is the whole picture's.
+    `size` is the image's `(height, width)`. Mattes of the same box are averaged; boxes then count
+    in the band in which the whole image is unsure, see `merge_boxes`. `box_share` in [0, 1] is
+    the weight of the boxes there, the rest is the whole image's.
     """
     by_box: dict[Box | None, list[Matte]] = {None: [matte]}
     for view, further in zip(views, mattes, strict=True):
@@ -79,7 +79,7 @@ def log_odds_mean(mattes: Sequence[Matte], weights: Sequence[float] | None = Non
 def merge_boxes(
     matte: Matte, size: tuple[int, int], boxes: Sequence[Box], mattes: Sequence[Matte]
 ) -> Matte:
-    """One matte of the whole picture, large enough for the detail of the boxes.
+    """One matte of the whole image, large enough for the detail of the boxes.
 
     A box counts in the band in which `matte` is unsure, fading out to the box's sides. A box that
     disagrees with `matte` about the subject as a whole is dropped.
@@ -114,7 +114,7 @@ def _agreement(whole: Matte, boxed: Matte) -> float:
 
 
 def _fade(box: Box, size: tuple[int, int], shape: tuple[int, ...]) -> Matte:
-    """1 inside, falling to 0 at those sides of the box that are not the picture's own."""
+    """1 inside, falling to 0 at those sides of the box that are not the image's own."""
 
     def ramp(length: int, fade_in: bool, fade_out: bool) -> Matte:
         position = (np.arange(length, dtype=np.float32) + 0.5) / (FEATHER * length)

@@ -1,4 +1,4 @@
-"""Where a further prediction from a crop is worth it: boxes of the picture to show the network.
+"""Where a further prediction from a crop is worth it: boxes of the image to show the network.
 
 The caller shrinks each box to the network's input and predicts it; `augmentation` joins the mattes.
 """
@@ -37,7 +37,7 @@ def plan_crops(
 ) -> list[Box]:
     """The boxes to predict again; none if nothing was found or little would be gained.
 
-    `matte` is that of the whole picture, `size` the picture's `(height, width)`, `input_size` the
+    `matte` is that of the whole image, `size` the image's `(height, width)`, `input_size` the
     network's. One box around the subject, or, if that is too large and `split` is set, overlapping
     boxes that hold a part of the subject's edge.
     """
@@ -53,13 +53,13 @@ def plan_crops(
 
 
 def detail_gain(box: Box, size: tuple[int, int], input_size: tuple[int, int]) -> float:
-    """How many times more detail the network sees in the box than in the whole picture."""
+    """How many times more detail the network sees in the box than in the whole image."""
     input_px = max(input_size)
     return _scale(box.longest_side, input_px) / _scale(max(size), input_px)
 
 
 def subject_box(matte: Matte, size: tuple[int, int]) -> Box | None:
-    """The box of everything above 0.5, with a margin, in pixels of the picture."""
+    """The box of everything above 0.5, with a margin, in pixels of the image."""
     rows = np.flatnonzero((matte > SUBJECT_LEVEL).any(axis=1))
     columns = np.flatnonzero((matte > SUBJECT_LEVEL).any(axis=0))
     if not rows.size:

@@ -1,9 +1,11 @@
-"""What a matte and its picture say about each part of an edge: whether refinement would help there.
+"""What a matte and its image say about each part of an edge: whether refinement would help there.
 
-Two measurements decide, both taken from the picture and never from the network's name:
+Three measurements decide, all taken from the image and never from the network's name:
 
 - the *width* of the matte's edge: a tight edge is right already, a loose one (hair, fur, blur)
-  leaves out what the picture shows;
+  leaves out what the image shows;
+- the *mismatch* between the matte and what the colours in small windows make of it: a network that
+  draws the edges of the image, strands and glass included, has drawn them right already;
 - how much of the matte's variance a linear function of the colour *explains* in a wide window:
   where it explains little, the colours do not separate subject from background, and a guided
   filter follows edges that are not the subject's.
@@ -15,8 +17,8 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting import guided_filter
-from rmbg_service.matting.arrays import resize
-from rmbg_service.types import Matte, Planes
+from rmbg_service.matting.arrays import UNIT, resize, touched_part, touched_tiles
+from rmbg_service.types import Matte, Planes, RgbImage
 
 WINDOW_RADIUS = 10
 """Radius in px of the window in which the width of an edge is measured."""
@@ -25,18 +27,32 @@ FLAT = 1e-3
 """Gradients below this, per pixel, make no edge; keeps the width finite."""
 
 TIGHT_PX, COARSE_PX = 2.75, 3.25
-"""Widths in px of the picture up to which an edge is left alone and from which it may be fitted. At
+"""Widths in px of the image up to which an edge is left alone and from which it may be fitted. At
 100% zoom an edge of 1 px looks sharp; it measures up to 2.7, see `ramp_width`."""
 
 FIRM_PX, LOOSE_PX = 3, 6
 """Widths in px of the network up to which an edge is firm and from which it is loose."""
 
-LITTLE_EXPLAINED, WELL_EXPLAINED = 0.5, 0.75
+LITTLE_EXPLAINED, WELL_EXPLAINED = 0.6, 0.9
 """Trust in the colours at and below which no fit counts, and from which it counts in full."""
 
 GUIDE_SIDE_PX, EXPLAINED_RADIUS = 160, 12
 """Size of the guide and radius in px of the window in which its colours must explain the matte: so
 small that a strand of hair and the gap beside it are one pixel, as in the haze a network sees."""
+
+MISMATCH_RADIUS = 8
+"""Radius in px of the network of the windows in which colours must follow the matte closely."""
+
+LEAST_LENGTH = 1e-4
+"""Keeps the mismatch finite where there is no edge."""
+
+NEIGHBOURHOOD = 0.1
+"""Radius, as a part of the long side, over which the mismatch is averaged: how exactly a network
+draws depends on the kind of edge rather than on single pixels."""
+
+MATCHED_PX, MISMATCHED_PX = 0.055, 0.065
+"""Mismatch up to which the matte is left alone and from which it may change. Most perfect mattes,
+and those blurred by a Gaussian of sigma 1 px of the network, stay below."""
 
 
 class Evidence(NamedTuple):
@@ -51,22 +67,51 @@ class Evidence(NamedTuple):
     changed: Matte
 
 
-def weigh(matte: Matte, guide: Planes, picture_side: int) -> Evidence:
-    """Weigh the evidence for a `matte` and a `guide` of one shape but different sizes.
+def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
+    """Weigh the evidence for a `matte` of the network's resolution, or of the image's if lower.
 
-    `guide` is the picture at `GUIDE_SIDE_PX`, RGB in [0, 1]; `picture_side` is the longest side of
-    the picture in px. The matte has the resolution of the network, or the picture's if that is
-    lower.
+    `image` is shrunk to the size of the matte; `image_side` is its longest side in px before.
     """
-    size = guide.shape[0], guide.shape[1]
+    side = max(matte.shape)
+    scale = min(1.0, GUIDE_SIDE_PX / side)
+    size = max(1, round(matte.shape[0] * scale)), max(1, round(matte.shape[1] * scale))
+    doubtful = _ramp(mismatch(matte, image * UNIT, size), MATCHED_PX, MISMATCHED_PX)
+    if not doubtful.any():
+        return Evidence(doubtful, doubtful, doubtful)
     width = ramp_width(matte)
-    wide = resize(_ramp(width, FIRM_PX, LOOSE_PX), size)
-    width *= np.float32(picture_side / max(matte.shape))
-    coarse = resize(_ramp(width, TIGHT_PX, COARSE_PX), size)
+    wide = resize(_ramp(width, FIRM_PX, LOOSE_PX), size) * doubtful
+    width *= np.float32(image_side / side)
+    coarse = resize(_ramp(width, TIGHT_PX, COARSE_PX), size) * doubtful
+    guide = resize(image, size) * UNIT
     trust = guided_filter.fit(guide, resize(matte, size), EXPLAINED_RADIUS).trust
     explained = _ramp(trust, LITTLE_EXPLAINED, WELL_EXPLAINED)
     fitted = explained * coarse
     return Evidence(fitted, explained * wide, np.maximum(fitted, wide))
+
+
+def mismatch(matte: Matte, guide: Planes, size: tuple[int, int]) -> Matte:
+    """How far a matte in [0, 1] is from what a guided filter makes of it, in px, of `size`.
+
+    The squares of the residuals over the length of the gradient, which is the length of the edge:
+    so it grows with the distance between the edges of matte and image, and with the blur of a
+    sharp edge. Averaged over the neighbourhood, but nowhere more than over the whole image.
+    `guide` `(h, w, 3)` in [0, 1] has the size of the matte.
+    """
+    length = _gradient_length(matte)
+    residuals = np.zeros_like(matte)
+    reach = np.ones((2 * MISMATCH_RADIUS + 1,) * 2, np.uint8)
+    near = cv2.dilate((length > FLAT).astype(np.uint8), reach).astype(np.float32)
+    for tile in touched_tiles(near, matte.shape):
+        part = touched_part(near, tile)
+        model, _ = guided_filter.fit_part(guide, matte, MISMATCH_RADIUS, part)
+        residuals[part] = matte[part] - guided_filter.apply(model, guide[part])
+    residuals *= residuals
+    radius = max(1, round(NEIGHBOURHOOD * max(size)))
+    window_px = (2 * radius + 1,) * 2
+    here = np.asarray(cv2.blur(resize(residuals, size), window_px), np.float32)
+    here /= cv2.blur(resize(length, size), window_px) + np.float32(LEAST_LENGTH)
+    everywhere = residuals.mean() / max(float(length.mean()), LEAST_LENGTH)
+    return np.asarray(np.minimum(here, everywhere), np.float32)
 
 
 def ramp_width(matte: Matte) -> Matte:
@@ -78,10 +123,8 @@ def ramp_width(matte: Matte) -> Matte:
     """
     window_px = (2 * WINDOW_RADIUS + 1,) * 2
     kernel = np.ones(window_px, np.uint8)
-    across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
-    length = cv2.magnitude(across, down, across)
-    squares = cv2.multiply(length, length, dst=down)
+    length = _gradient_length(matte)
+    squares = cv2.multiply(length, length)
     slope = np.asarray(cv2.blur(squares, window_px), np.float32)
     slope /= cv2.blur(length, window_px) + FLAT
     slope += np.float32(FLAT)
@@ -90,6 +133,12 @@ def ramp_width(matte: Matte) -> Matte:
     width = reach * np.float32(1 / 255)
     width /= slope
     return np.asarray(width, np.float32)
+
+
+def _gradient_length(matte: Matte) -> Matte:
+    across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
+    return np.asarray(cv2.magnitude(across, down, across), np.float32)
 
 
 def _ramp(values: Matte, low: float, high: float) -> Matte:

@@ -2,7 +2,7 @@
 
 Blur fusion, Forte, "Approximate fast foreground colour estimation", ICIP 2021, run from wide to
 narrow blurs at a small working size; its estimates of both layers are then brought to the full
-picture and corrected there, pixel by pixel, so that the layers mix to the colour that was seen.
+image and corrected there, pixel by pixel, so that the layers mix to the colour that was seen.
 Two things differ from the paper: more and narrower steps, and averages weighted by the square of
 the alpha, so that purer pixels count more.
 """
@@ -91,7 +91,7 @@ def _layers(rgb: RgbImage, alpha: Alpha, soft: Sequence[Tile]) -> tuple[Planes, 
 
 
 def _blur_fusion(mixed: RgbImage, share: Matte) -> tuple[list[Matte], list[Matte]]:
-    """Background and foreground of a small picture and its alpha in [0, 1], a plane a colour."""
+    """Background and foreground of a small image and its alpha in [0, 1], a plane a colour."""
     back_weights, front_weights = (1 - share) ** 2, share**2
     back_totals, front_totals = (
         [_blurred(weights, radius) + NOTHING for radius in RADII_PX]

@@ -2,7 +2,7 @@
 
 He, Sun and Tang, "Guided image filtering", ECCV 2010 and TPAMI 2013: in every window the matte is
 fitted as a linear function of the colour, `matte = slope . rgb + offset`. The share of the matte's
-variance that the fit explains says whether the picture has an edge where the matte has one.
+variance that the fit explains says whether the image has an edge where the matte has one.
 """
 
 from typing import NamedTuple

@@ -1,10 +1,10 @@
-"""What the option `detail` means for one picture: further views, and how the matte grows.
+"""What the option `detail` means for one image: further views, and how the matte grows.
 
 A small network leaves mattes so soft that the guided filter helps on every edge. A large one draws
 some edges as well as they can be drawn and others loosely, so the filter works only where there is
-evidence for it. Small networks are also quick: `auto` shows them the mirrored picture and, if that
+evidence for it. Small networks are also quick: `auto` shows them the mirrored image and, if that
 holds more detail, the subject's box. Large ones get the box of a subject that is small in a large
-picture and, on a fast device, the mirrored picture. `best` asks for every view, however long that
+image and, on a fast device, the mirrored image. `best` asks for every view, however long that
 takes. See docs/quality.md for the measurements.
 """
 
@@ -27,11 +27,11 @@ that falls to one half for a box without any gain."""
 
 
 QUICK_PREDICTION_S = 0.5
-"""`auto` shows a large network the mirrored picture only if a prediction is as quick as this, which
+"""`auto` shows a large network the mirrored image only if a prediction is as quick as this, which
 is a matter of GPUs."""
 
 LEAST_UNSURE = 0.005
-"""And only if the network is unsure of this share of the picture: else there is nothing to gain."""
+"""And only if the network is unsure of this share of the image: else there is nothing to gain."""
 
 
 class TimeBudget(NamedTuple):
@@ -50,7 +50,7 @@ UNLIMITED = TimeBudget()
 
 
 class DetailPlan(NamedTuple):
-    """The views the network is shown besides the whole picture, and what is made of their mattes.
+    """The views the network is shown besides the whole image, and what is made of their mattes.
 
     `refinement` says how the matte is brought to full size. `box_share` in [0.5, 1] is how much the
     boxes among the `views` count; see `combine_views`.
@@ -68,7 +68,7 @@ def plan_detail(
     input_size: tuple[int, int],
     budget: TimeBudget = UNLIMITED,
 ) -> DetailPlan:
-    """Plan for the matte of the full view, the picture's `(height, width)` and the input size.
+    """Plan for the matte of the full view, the image's `(height, width)` and the input size.
 
     `auto` plans views that fit into the `budget`. The other details plan what they mean.
     """
@@ -96,7 +96,7 @@ def plan_detail(
 def _plan_for_small_network(
     matte: Matte, size: tuple[int, int], input_size: tuple[int, int]
 ) -> DetailPlan:
-    """The mirrored picture and the subject's box; both views of the box if it counts alone."""
+    """The mirrored image and the subject's box; both views of the box if it counts alone."""
     if subject_box(matte, size) is None:
         return DetailPlan([], "guided")
     boxes = plan_crops(matte, size, input_size, split=False)
@@ -112,7 +112,7 @@ def _plan_for_small_network(
 def _plan_for_large_network(
     matte: Matte, size: tuple[int, int], input_size: tuple[int, int], quick: bool
 ) -> DetailPlan:
-    """The box of a small subject, or the mirrored picture if the network is quick and unsure."""
+    """The box of a small subject, or the mirrored image if the network is quick and unsure."""
     boxes = plan_crops(matte, size, input_size, least_gain=FULL_GAIN, split=False)
     views = [View(box) for box in boxes]
     unsure = float(((matte > UNSURE) & (matte < 1 - UNSURE)).mean())
@@ -124,7 +124,7 @@ def _plan_for_large_network(
 def _every_view(
     matte: Matte, size: tuple[int, int], input_size: tuple[int, int], refinement: Refinement
 ) -> DetailPlan:
-    """The mirrored picture and all boxes, each also mirrored."""
+    """The mirrored image and all boxes, each also mirrored."""
     if subject_box(matte, size) is None:
         return DetailPlan([], refinement)
     boxes = plan_crops(matte, size, input_size)

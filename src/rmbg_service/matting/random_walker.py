@@ -1,4 +1,4 @@
-"""Random walker segmentation with priors: labels spread from seeds up to the edges of a picture.
+"""Random walker segmentation with priors: labels spread from seeds up to the edges of an image.
 
 Grady, "Multilabel random walker image segmentation using prior models", CVPR 2005. The result
 minimises the sum of `w (x_i - x_j)^2` over neighbours, where `w` is small between different
@@ -30,7 +30,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(lab: NDArray[np.uint8]) -> Grid:
-    """The weights of a picture `(h, w, 3)` in CIELAB."""
+    """The weights of an image `(h, w, 3)` in CIELAB."""
     levels = lab.astype(np.float32)
     return Grid(_weights(levels[:, 1:] - levels[:, :-1]), _weights(levels[1:] - levels[:-1]))
 

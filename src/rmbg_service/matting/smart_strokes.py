@@ -1,7 +1,7 @@
 """Strokes as hints: a stroke means the thing under it, up to the edges of that.
 
 Each stroke is solved for itself, in its neighbourhood and on a small grid: a random walker spreads
-its label from the stroke. Evidence against that are the edges of the picture, an alpha that was
+its label from the stroke. Evidence against that are the edges of the image, an alpha that was
 sure of the opposite, and colours that the rest of the neighbourhood has and the stroke has not. How
 far a label spreads where nothing stops it grows with the width of the brush. The edge that this
 makes is then refined like that of a network's matte.
@@ -26,8 +26,8 @@ STROKES_SIDE_PX = 1024
 JOIN_PX = 5
 """Longest side at which strokes are told apart, and the gap there that makes them two."""
 
-REACH_OF_STROKE, REACH_OF_PICTURE = 0.5, 0.2
-"""How far a stroke can reach: this share of its own length or of the picture's longest side,
+REACH_OF_STROKE, REACH_OF_IMAGE = 0.5, 0.2
+"""How far a stroke can reach: this share of its own length or of the image's longest side,
 whichever is more."""
 
 GRID_PX = 240
@@ -117,7 +117,7 @@ def _reach(stroke: BoolMask) -> Box:
     """The box of a stroke, widened by what it can reach."""
     height, width = stroke.shape
     left, top, across, down = cv2.boundingRect(stroke.astype(np.uint8))
-    most = max(REACH_OF_STROKE * max(across, down), REACH_OF_PICTURE * max(height, width))
+    most = max(REACH_OF_STROKE * max(across, down), REACH_OF_IMAGE * max(height, width))
     margin = int(np.ceil(most))
     return Box(
         max(0, left - margin),

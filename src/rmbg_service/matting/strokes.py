@@ -40,7 +40,7 @@ class Strokes(NamedTuple):
 
 
 def strokes_of(brightness: Alpha, coverage: Alpha, size: tuple[int, int]) -> Strokes:
-    """The strokes of an image of any size, for a picture of `size`, `(height, width)`.
+    """The strokes of an image of any size, for an image of `size`, `(height, width)`.
 
     `brightness` and `coverage` `(h, w)` uint8 are the image's grey values and its alpha.
     """

@@ -27,7 +27,7 @@ WORKING_SIDE_PX = 640
 """Flow and agreement are estimated with at most this long a side."""
 
 LEAST_SIDE_PX = 16
-"""Smaller pictures, which DIS does not accept, count as still."""
+"""Smaller images, which DIS does not accept, count as still."""
 
 
 class MattedFrame(NamedTuple):
@@ -89,17 +89,17 @@ class _ComparedFrame:
         return carried, resize(share, size, cv2.INTER_LINEAR)
 
 
-def _moved(picture: AnyArray, motion: Planes, interpolation: int) -> AnyArray:
-    """What each pixel shows that is `motion` `(h, w, 2)` px, right and down, away in `picture`."""
+def _moved(image: AnyArray, motion: Planes, interpolation: int) -> AnyArray:
+    """What each pixel shows that is `motion` `(h, w, 2)` px, right and down, away in `image`."""
     right, down = split(motion)
     y, x = np.mgrid[0 : motion.shape[0], 0 : motion.shape[1]].astype(np.float32)
     border = cv2.BORDER_REPLICATE
-    moved = cv2.remap(picture, x + right, y + down, interpolation, borderMode=border)
-    return np.asarray(moved, picture.dtype)
+    moved = cv2.remap(image, x + right, y + down, interpolation, borderMode=border)
+    return np.asarray(moved, image.dtype)
 
 
 def _enlarged(motion: Planes, size: tuple[int, int]) -> Planes:
-    """A motion field for pictures of `size`, `(height, width)`."""
+    """A motion field for images of `size`, `(height, width)`."""
     height, width = motion.shape[:2]
     if (height, width) == size:
         return motion

@@ -1,8 +1,8 @@
-"""A network's small matte at the picture's full size.
+"""A network's small matte at the image's full size.
 
-`upsample` is the plain way. `refine` lets the picture's own edges steer the matte: guided filters
+`upsample` is the plain way. `refine` lets the image's own edges steer the matte: guided filters
 from coarse to fine at a small working size, whose last linear models are then applied to the full
-picture (fast guided filter, He and Sun 2015, arXiv:1505.00996). Three things differ from the paper:
+image (fast guided filter, He and Sun 2015, arXiv:1505.00996). Three things differ from the paper:
 the matte, which networks leave too soft, is steepened before each fit; where the colours do not
 explain the matte (a shadow, a striped shirt, a background of the subject's colour) the upsampled
 matte stays; and where the network's edge is loose (hair, fur, glass, a subject it was not sure of)
@@ -31,7 +31,7 @@ from rmbg_service.matting.evidence import Evidence
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 Refinement = Literal["plain", "guided", "selective"]
-"""How a matte grows: interpolated; steered by the picture's edges in all of its soft band; or only
+"""How a matte grows: interpolated; steered by the image's edges in all of its soft band; or only
 in those parts of the band in which there is evidence that this helps."""
 
 WORKING_SIDE_PX = 640
@@ -71,11 +71,11 @@ PRESENT = 38
 """Alpha, of 255, from which on a pixel is part of the subject: 15%."""
 
 RIM = 0.004
-"""Width of the rim that keeps its softness, as a part of the picture's diagonal."""
+"""Width of the rim that keeps its softness, as a part of the image's diagonal."""
 
 
 class _Scale(NamedTuple):
-    """The picture, the network's matte, the band and the evidence at one working size `(h, w)`."""
+    """The image, the network's matte, the band and the evidence at one working size `(h, w)`."""
 
     guide: Planes
     matte: Matte
@@ -97,23 +97,23 @@ class _Plan(NamedTuple):
 
 
 def to_full_size(rgb: RgbImage, matte: Matte, refinement: Refinement) -> Alpha:
-    """Bring a matte of any size to the picture's."""
+    """Bring a matte of any size to the image's."""
     if refinement == "plain":
         return upsample(matte, (rgb.shape[0], rgb.shape[1]))
     return refine(rgb, matte, selective=refinement == "selective")
 
 
 def upsample(matte: Matte, size: tuple[int, int]) -> Alpha:
-    """Bring a matte of any size to `size`, `(height, width)`, without looking at the picture."""
+    """Bring a matte of any size to `size`, `(height, width)`, without looking at the image."""
     coarse = np.round(np.clip(matte, 0, 1) * 255).astype(np.uint8)
     return np.asarray(resize(coarse, size), dtype=np.uint8)
 
 
 def refine(rgb: RgbImage, matte: Matte, *, selective: bool = False) -> Alpha:
-    """Bring a matte of any size to the picture's, its soft band steered by the picture's edges.
+    """Bring a matte of any size to the image's, its soft band steered by the image's edges.
 
     `selective` leaves every part of the band as `upsample` makes it unless there is evidence in the
-    picture that refinement helps there.
+    image that refinement helps there.
     """
     height, width = rgb.shape[:2]
     alpha = upsample(matte, (height, width))
@@ -164,11 +164,9 @@ def looseness(matte: Matte) -> Matte:
 
 def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_Plan, Matte]:
     """The guided filters from coarse to fine, and where they change anything (> 0)."""
-    skip = max(1, max(rgb.shape[:2]) // (2 * WORKING_SIDE_PX))
-    rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
-    shrunk = resize(rgb[rows], _working_size(rgb, WORKING_SIDE_PX))
+    shrunk = _shrunk(rgb, WORKING_SIDE_PX)
     steepening = SELECTIVE if selective else EVERYWHERE
-    weights = _weights(rgb, shrunk, matte, selective)
+    weights = _weights(rgb, matte, selective)
     wide = coarse = _scale(shrunk, matte, band, weights, _working_size(shrunk, COARSE_SIDE_PX))
     if wide.matte.shape != (size := _working_size(rgb, COARSE_SIDE_PX)):  # rounded twice
         coarse = _scale(shrunk, matte, band, weights, size)
@@ -181,16 +179,23 @@ def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_P
     return _step(fine, refined, FINE_RADIUS, steepening), fine.changed
 
 
-def _weights(rgb: RgbImage, shrunk: RgbImage, matte: Matte, selective: bool) -> Evidence:
+def _weights(rgb: RgbImage, matte: Matte, selective: bool) -> Evidence:
     """Where to refine; everywhere unless `selective`."""
     if selective:
-        detailed = resize(matte, _working_size(rgb, max(matte.shape)))
-        guide = resize(shrunk, _working_size(rgb, evidence.GUIDE_SIDE_PX)) * UNIT
-        return evidence.weigh(detailed, guide, max(rgb.shape[:2]))
+        image = _shrunk(rgb, max(matte.shape))
+        detailed = resize(matte, (image.shape[0], image.shape[1]))
+        return evidence.weigh(detailed, image, max(rgb.shape[:2]))
     size = _working_size(rgb, COARSE_SIDE_PX)
     loose = looseness(resize(matte, size))
     everywhere = np.ones_like(loose)
     return Evidence(everywhere, loose, everywhere)
+
+
+def _shrunk(rgb: RgbImage, side_px: int) -> RgbImage:
+    """The image shrunk to `side_px`, from every n-th row where there are far more than needed."""
+    skip = max(1, max(rgb.shape[:2]) // (2 * side_px))
+    rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
+    return resize(rgb[rows], _working_size(rgb, side_px))
 
 
 def _scale(

@@ -1,4 +1,4 @@
-"""The image files that come with a picture: a background, a matte, strokes."""
+"""The image files that come with an image: a background, a matte, strokes."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple, TypeAlias, get_args
@@ -51,18 +51,18 @@ def require_consistent(options: RemovalOptions, names: Iterable[AttachmentName])
         raise MalformedRequest("strokes_mode needs strokes")
 
 
-def require_shape(name: AttachmentName, info: ImageInfo, picture: ImageInfo) -> None:
-    """Raise `WrongShape` if a matte or strokes do not have the picture's proportions.
+def require_shape(name: AttachmentName, info: ImageInfo, image: ImageInfo) -> None:
+    """Raise `WrongShape` if a matte or strokes do not have the image's proportions.
 
     Each side may be off by a pixel, as rounding makes it.
     """
     if name == "background_image":
         return
-    difference = abs(info.width * picture.height - info.height * picture.width)
-    if difference > picture.width + picture.height:
+    difference = abs(info.width * image.height - info.height * image.width)
+    if difference > image.width + image.height:
         raise WrongShape(
             "expected the proportions of the image, {expected}, got {found}",
-            expected=f"{picture.width} x {picture.height}",
+            expected=f"{image.width} x {image.height}",
             found=f"{info.width} x {info.height}",
         )
 

@@ -23,13 +23,13 @@ SOFT_SHARE = 0.5
 
 
 class Guidance(NamedTuple):
-    """The caller's matte `(h, w)` and strokes, both of the picture's shape but of any size."""
+    """The caller's matte `(h, w)` and strokes, both of the image's shape but of any size."""
 
     matte: Alpha | None = None
     strokes: Strokes | None = None
 
     def within(self, source: SourceImage) -> "Guidance":
-        """The part for what `source` holds of its picture."""
+        """The part for what `source` holds of its image."""
         if source.region is None:
             return self
         region, size = source.region, (source.info.height, source.info.width)
@@ -44,7 +44,7 @@ class Guidance(NamedTuple):
 def read_matte(image: SourceImage, size: tuple[int, int]) -> Alpha:
     """The matte that an image is, at most of `size`: its transparency if it has any, or its grey.
 
-    `size` is the picture's `(height, width)`.
+    `size` is the image's `(height, width)`.
     """
     matte = _grey(image) if _opaque(image) else image.alpha
     assert matte is not None
@@ -52,7 +52,7 @@ def read_matte(image: SourceImage, size: tuple[int, int]) -> Alpha:
 
 
 def read_strokes(image: SourceImage, size: tuple[int, int]) -> Strokes:
-    """The strokes on a transparent image, for a picture of `size`, `(height, width)`.
+    """The strokes on a transparent image, for an image of `size`, `(height, width)`.
 
     Raises `InvalidImage` for an opaque one.
     """
@@ -62,9 +62,9 @@ def read_strokes(image: SourceImage, size: tuple[int, int]) -> Strokes:
 
 
 def prediction_of(matte: Alpha, size: tuple[int, int], options: RemovalOptions) -> Prediction:
-    """The caller's matte in the place of a network's, for a picture of `size`, `(height, width)`.
+    """The caller's matte in the place of a network's, for an image of `size`, `(height, width)`.
 
-    A matte as large as the picture is final. A smaller one is refined like a network's of its size,
+    A matte as large as the image is final. A smaller one is refined like a network's of its size,
     and so is a mask, which has no soft edges of its own, if `options.detail` is not `off`.
     """
     refined = options.detail != "off"
@@ -79,7 +79,7 @@ def prediction_of(matte: Alpha, size: tuple[int, int], options: RemovalOptions) 
 
 
 def _part(plane: Alpha, region: Box, size: tuple[int, int]) -> Alpha:
-    """What lies on a `region` of a picture of `size`, at the resolution of `plane`."""
+    """What lies on a `region` of an image of `size`, at the resolution of `plane`."""
     down, across = plane.shape[0] / size[0], plane.shape[1] / size[1]
     height, width = max(1, round(region.height * down)), max(1, round(region.width * across))
     down_step, across_step = region.height * down / height, region.width * across / width

@@ -65,7 +65,7 @@ class OptionText:
 
 
 class Region(NamedTuple):
-    """A region of interest: the only part of a picture in which a subject is looked for."""
+    """A region of interest: the only part of an image in which a subject is looked for."""
 
     left: Length
     top: Length
@@ -73,9 +73,9 @@ class Region(NamedTuple):
     bottom: Length
 
     def box(self, width: int, height: int) -> Box | None:
-        """The region of a picture of `width` x `height` px; None if it is the whole picture.
+        """The region of an image of `width` x `height` px; None if it is the whole image.
 
-        Raises `InvalidRegion` if the region is empty or extends beyond the picture.
+        Raises `InvalidRegion` if the region is empty or extends beyond the image.
         """
         sides = (width, height) * 2
         box = Box(*(round(edge.px(side)) for edge, side in zip(self, sides, strict=True)))
@@ -217,4 +217,4 @@ RegionOption = Annotated[Parsed[Region], OptionText(parse_region, max_length=60)
 NO_MARGIN = Parsed(parse_margin("0"), "0")
 ORIGINAL_SCALE = Parsed(parse_scale("original"), "original")
 ORIGINAL_CANVAS = Parsed(parse_canvas("original"), "original")
-WHOLE_PICTURE = Parsed(parse_region("0% 0% 100% 100%"), "0% 0% 100% 100%")
+WHOLE_IMAGE = Parsed(parse_region("0% 0% 100% 100%"), "0% 0% 100% 100%")

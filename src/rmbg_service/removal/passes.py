@@ -1,4 +1,4 @@
-"""What the network is asked for one picture, and in which order.
+"""What the network is asked for one image, and in which order.
 
 `predict_passes` is a generator in the manner of httpx's auth flows: it yields batches of model
 inputs, receives their mattes, and returns the `Prediction`. It needs neither a predictor nor a
@@ -29,7 +29,7 @@ _Result = TypeVar("_Result")
 
 
 class Prediction(NamedTuple):
-    """What the network says about a picture, the mattes of all views combined.
+    """What the network says about an image, the mattes of all views combined.
 
     `refinement` says how the matte is brought to full size. `alpha` is the result of that, if it is
     known already.
@@ -78,7 +78,7 @@ def predict_passes(
 
 
 def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
-    """Run all passes of a decoded picture; each input is predicted on its own."""
+    """Run all passes of a decoded image; each input is predicted on its own."""
     seconds = 0.0
     passes = predict_passes(source, options, predictor.input_size, lambda: TimeBudget(seconds))
     inputs = next(passes)
@@ -94,7 +94,7 @@ def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) 
 
 
 def model_input(source: SourceImage, view: View, input_size: tuple[int, int]) -> ModelInput:
-    """What the network sees of a picture in this view: `(h, w, 3)` uint8 sRGB of `input_size`."""
+    """What the network sees of an image in this view: `(h, w, 3)` uint8 sRGB of `input_size`."""
     part = source if view.box is None else source.cut(view.box)
     if part.alpha is None:
         small = shrink(part.rgb, input_size)

@@ -58,7 +58,7 @@ def cut_out(
     options: RemovalOptions,
     strokes: Strokes | None = None,
 ) -> Cutout:
-    """The cutout at the picture's own size, corrected by `strokes` of the same shape.
+    """The cutout at the image's own size, corrected by `strokes` of the same shape.
 
     If nothing was found it is empty, or `NoSubject` is raised if `options.on_empty` asks for that.
     """
@@ -72,13 +72,13 @@ def cut_out(
         raise NoSubject("no subject was found in this image")
     if not found:
         shadow = report_without_subject(options)
-        return _in_full_picture(Cutout(source.rgb, alpha, source.icc, 0.0, shadow), source)
+        return _in_full_image(Cutout(source.rgb, alpha, source.icc, 0.0, shadow), source)
     own = own_shadow(source, alpha, options)
     rgb = clean_colours(source, before, options)
     if strokes is not None and rgb is not source.rgb:
         _clean_again(rgb, source, before, alpha, options)
     cutout = Cutout(rgb, alpha, source.icc, prediction.confidence, own)
-    return apply_shadow_options(_in_full_picture(cutout, source), options)
+    return apply_shadow_options(_in_full_image(cutout, source), options)
 
 
 def full_size_alpha(source: SourceImage, prediction: Prediction, options: RemovalOptions) -> Alpha:
@@ -115,7 +115,7 @@ def _finished(source: SourceImage, alpha: Alpha, options: RemovalOptions) -> Alp
 
 
 def clean_colours(source: SourceImage, alpha: Alpha, options: RemovalOptions) -> RgbImage:
-    """The picture's colours, with the background unmixed at soft edges if `options` ask for it."""
+    """The image's colours, with the background unmixed at soft edges if `options` ask for it."""
     if not options.decontaminate or options.output == "matte":
         return source.rgb
     rgb = estimate_foreground(source.rgb, alpha)
@@ -148,13 +148,13 @@ def _own_edge(alpha: Alpha) -> MatLike:
 
     Colours there are unmixed already, or were never mixed with the hidden ones beside them.
     """
-    # In a narrow picture the reach ends at its short side, so that the cost stays linear.
+    # In a narrow image the reach ends at its short side, so that the cost stays linear.
     reach = min(2 * (max(alpha.shape) // _OWN_EDGE) + 3, 2 * min(alpha.shape) + 1)
     return cv2.inRange(cv2.blur(alpha, (reach, reach)), 0, 254)
 
 
-def _in_full_picture(cutout: Cutout, source: SourceImage) -> Cutout:
-    """The cutout of a region of interest, pasted back into the picture it is from."""
+def _in_full_image(cutout: Cutout, source: SourceImage) -> Cutout:
+    """The cutout of a region of interest, pasted back into the image it is from."""
     if source.region is None:
         return cutout
     return compose.paste_back(cutout, source.region, source.info.width, source.info.height)

@@ -43,23 +43,23 @@ USED_OPTIONS = frozenset(
 
 
 def remove_background(
-    picture: ImageInput,
+    image: ImageInput,
     *,
     predictor: Predictor | None = None,
     matte: ImageInput | None = None,
     strokes: ImageInput | None = None,
     **options: object,
 ) -> Cutout:
-    """Remove the background of one picture.
+    """Remove the background of one image.
 
-    `picture` is the bytes or the path of an image file, a Pillow image, or an array of shape
+    `image` is the bytes or the path of an image file, a Pillow image, or an array of shape
     `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, uint8 sRGB. `options` are those of `RemovalOptions` that
     shape a cutout: `detail`, `decontaminate`, `color_profile`, `roi`, `semitransparency`,
     `on_empty`, those of the shadow, and `output`: with `matte` only the alpha counts and the
     colours stay as they are. `predictor` is a loaded one; by default the model that
     `RMBG_MODEL` names is loaded on the first call and kept.
 
-    `matte` and `strokes` are images of the picture's shape at any size. A `matte` takes the place
+    `matte` and `strokes` have the image's proportions, at any size. A `matte` takes the place
     of the model's, which is not loaded then: the transparency of an image that has any, else its
     brightness. `strokes` on a transparent image correct the matte, as `strokes_mode` says: light
     ones keep what lies under them, dark ones erase it.
@@ -83,7 +83,7 @@ def remove_background(
         )
     if strokes is None and "strokes_mode" in options:
         raise ValueError("strokes_mode needs strokes")
-    whole = _source(picture, settings, keep_profile=wanted.color_profile == "keep")
+    whole = _source(image, settings, keep_profile=wanted.color_profile == "keep")
     guidance = Guidance(
         _attached("matte", matte, read_matte, whole, settings),
         _attached("strokes", strokes, read_strokes, whole, settings),
@@ -111,16 +111,16 @@ def _attached(
     name: AttachmentName,
     image: ImageInput | None,
     read: Callable[[SourceImage, tuple[int, int]], _T],
-    picture: SourceImage,
+    source: SourceImage,
     settings: Settings,
 ) -> _T | None:
-    """What `read` makes of an image that comes with the picture."""
+    """What `read` makes of an attached image."""
     if image is None:
         return None
     try:
         attached = _source(image, settings, as_values=name == "matte")
-        require_shape(name, attached.info, picture.info)
-        return read(attached, picture.rgb.shape[:2])
+        require_shape(name, attached.info, source.info)
+        return read(attached, source.rgb.shape[:2])
     except (InvalidImage, ImageTooLarge) as error:
         raise named(name, error) from None
 

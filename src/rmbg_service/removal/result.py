@@ -38,7 +38,7 @@ class Placement:
 class Encoded:
     """A finished file, and what is known about it.
 
-    `box` is the subject's in the upright input picture, None if nothing was found. `full_size` is
+    `box` is the subject's in the upright input image, None if nothing was found. `full_size` is
     the width and height before `max_side` and `max_pixels`. `shadow` reports on the shadow, without
     the layer itself; None if none was asked for. `placement` is None unless the options place the
     subject on a canvas. `further` are files of the same cutout for further options.
@@ -134,7 +134,7 @@ def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_byte
 
 
 def background_pixels(source: SourceImage) -> RgbImage:
-    """The pixels of a background picture, on white where it is transparent."""
+    """The pixels of a background image, on white where it is transparent."""
     if source.alpha is None:
         return source.rgb
     return compose.on_colour(Cutout(source.rgb, source.alpha), compose.WHITE).rgb
@@ -178,7 +178,7 @@ def _frame(options: RemovalOptions) -> Frame:
 
 
 def _finished(cutout: Cutout, options: RemovalOptions, background: RgbImage | None) -> Cutout:
-    """The cutout with its background, or the matte as a grey picture.
+    """The cutout with its background, or the matte as a grey image.
 
     Subject, shadow and background are one layer unless the format has layers.
     """
@@ -187,7 +187,7 @@ def _finished(cutout: Cutout, options: RemovalOptions, background: RgbImage | No
         return Cutout(grey, np.full_like(cutout.alpha, 255))
     backdrop = None
     if background is not None:
-        backdrop = compose.picture_backdrop(cutout, background)
+        backdrop = compose.image_backdrop(cutout, background)
     elif options.background is not None:
         backdrop = compose.plain_backdrop(cutout, options.background.value)
     if options.format != "auto" and ENCODERS[options.format].layered:
@@ -211,9 +211,9 @@ def encoder_of(options: RemovalOptions) -> Encoder:
 def reserved_pixels(
     info: ImageInfo, attached: Iterable[ImageInfo], options: RemovalOptions, max_pixels: int
 ) -> int:
-    """What a job takes from the budget: the picture's pixels, or those of a larger result.
+    """What a job takes from the budget: the image's pixels, or those of a larger result.
 
-    Those of the `attached` pictures are added. `max_pixels` bounds the result, as in `encode`. A
+    Those of the `attached` images are added. `max_pixels` bounds the result, as in `encode`. A
     format whose writer needs more memory counts double, and so does a subject that is moved on its
     canvas.
     """
@@ -236,7 +236,7 @@ def require_accepted_canvas(options: RemovalOptions, max_pixels: int) -> None:
 
 
 def _largest_size(info: ImageInfo, options: RemovalOptions, max_pixels: int) -> tuple[int, int]:
-    """The size that the result of a picture can have: the subject may be all of the picture."""
+    """The size that the result of an image can have: the subject may be all of the image."""
     width, height = info.width, info.height
     if not options.crop and not options.placed:
         return width, height
@@ -250,5 +250,5 @@ def _largest_size(info: ImageInfo, options: RemovalOptions, max_pixels: int) -> 
 
 
 def _border(width: int, height: int, border_px: int) -> int:
-    """Pixels of a border around a picture: most of what an encoder holds of a narrow one."""
+    """Pixels of a border around an image: most of what an encoder holds of a narrow one."""
     return (width + 2 * border_px) * (height + 2 * border_px) - width * height

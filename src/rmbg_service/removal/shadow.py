@@ -23,7 +23,7 @@ def report_without_subject(options: RemovalOptions) -> Shadow | None:
 
 
 def own_shadow(source: SourceImage, alpha: Alpha, options: RemovalOptions) -> Shadow | None:
-    """The shadow that the subject `alpha` casts in the picture; None if it is not asked for."""
+    """The shadow that the subject `alpha` casts in the image; None if it is not asked for."""
     if options.shadow not in ("keep", "auto"):
         return None
     if source.alpha is not None and cv2.minMaxLoc(source.alpha)[0] < 255:

@@ -186,7 +186,7 @@ class Reservation:
         self.on_revoked: Callable[[Overloaded], None] | None = None
 
     def grow(self, pixels: int) -> None:
-        """Add the pixels of a picture.
+        """Add the pixels of an image.
 
         Raises `Overloaded`, or `ImageTooLarge` when they would not fit into an idle service either.
         """

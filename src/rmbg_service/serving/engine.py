@@ -1,6 +1,6 @@
 """The life of the service and of each job.
 
-    submit -> [a slot for a decoded picture] -> codec pool: decode -> queue -> worker: predict
+    submit -> [a slot for a decoded image] -> codec pool: decode -> queue -> worker: predict
            -> codec pool: plan -> queue -> worker: predict the further views that the plan asks for
            -> codec pool: refine, encode -> result
 
@@ -192,7 +192,7 @@ class Engine:
         return NotReady("the service has failed and must be restarted", _RETRY_AFTER_RESTART_S)
 
     async def probe(self, data: bytes, visit: Visit) -> ImageInfo:
-        """Read the picture's header off the event loop; see `imaging.probe`."""
+        """Read the image's header off the event loop; see `imaging.probe`."""
         pixels, side = self.settings.max_image_pixels, self.settings.max_image_side
         return await self._probe_pool.run_for(visit, lambda: probe(data, pixels, side))
 
@@ -206,7 +206,7 @@ class Engine:
         timings: StageTimings | None = None,
         visit: Visit | None = None,
     ) -> Job:
-        """A job for a picture and the `files` that come with it, their headers read.
+        """A job for an image and the `files` that come with it, their headers read.
 
         Raises `InvalidImage` or `ImageTooLarge`, also for the canvas of the result.
         """

@@ -1,4 +1,4 @@
-"""One admitted picture on its way through the service."""
+"""One admitted image on its way through the service."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Abandoned(Cancelled):
 
 @dataclass(eq=False)
 class Job:
-    """A picture and what to do with it.
+    """An image and what to do with it.
 
     `deadline` is on `time.monotonic`'s clock, `visit` the request that the job belongs to. A client
     that leaves only sets `abandoned`, which is checked between the stages. `predictor_s` is the
@@ -51,7 +51,7 @@ class Job:
 
     @property
     def pixels(self) -> int:
-        """Pixels of the picture and its attachments."""
+        """Pixels of the image and its attachments."""
         return self.info.pixels + sum(file.info.pixels for file in self.attachments.values())
 
     @property

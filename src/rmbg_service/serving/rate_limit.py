@@ -31,18 +31,18 @@ class RateLimit:
         self._buckets: dict[int, tuple[float, float]] = {}  # tokens, and when there were so many
 
     def require(self, client: int) -> None:
-        """Raise `Overloaded` when `client` may not send even the smallest picture."""
+        """Raise `Overloaded` when `client` may not send even the smallest image."""
         self._check(client, 1.0)
 
     def take(self, client: int, pixels: int) -> None:
-        """Count a picture, or raise `Overloaded` without having counted it."""
+        """Count an image, or raise `Overloaded` without having counted it."""
         if self._limit is None:
             return
         cost = min(cost_megapixels(pixels), self._limit)
         self._buckets[client] = self._check(client, cost) - cost, self._clock()
 
     def give_back(self, client: int, pixels: int) -> None:
-        """Undo `take` for a picture that the service failed on."""
+        """Undo `take` for an image that the service failed on."""
         if self._limit is None:
             return
         cost = min(cost_megapixels(pixels), self._limit)
@@ -85,5 +85,5 @@ class RateLimit:
 
 
 def cost_megapixels(pixels: int) -> int:
-    """What a picture counts: its megapixels, rounded up."""
+    """What an image counts: its megapixels, rounded up."""
     return max(1, math.ceil(pixels / 1e6))

@@ -193,7 +193,7 @@ class Worker:
             await asyncio.get_running_loop().run_in_executor(self._thread, gc.collect)
         retry = isinstance(outcome, OutOfDeviceMemory) or len(batch) > 1
         if isinstance(outcome, RmbgError) and retry:
-            for entry in batch:  # one by one: a bad picture or a full device costs one job only
+            for entry in batch:  # one by one: a bad image or a full device costs one job only
                 self._answer([entry], await self._attempt([entry]))
         else:
             self._answer(batch, outcome)

@@ -1,10 +1,10 @@
-"""The shadow that the subject casts in the picture, as a black layer to put under the cutout.
+"""The shadow that the subject casts in the image, as a black layer to put under the cutout.
 
 A shadow attenuates the floor's light. The lit floor is estimated at a small working size
 (`floor.py`); what is darker than it, has kept its colour and is connected with the subject's foot
 is the shadow (`attenuation.py`). Its alpha is the one with which black over the lit floor, in the
-encoded values in which pictures are composited, comes closest to the picture. The floor is brought
-to full size and compared with the picture there, so the shadow's edges stay sharp. On a grained
+encoded values in which images are composited, comes closest to the image. The floor is brought
+to full size and compared with the image there, so the shadow's edges stay sharp. On a grained
 floor, whose grain would look like shadow, a smoothed alpha is brought to full size instead.
 
 A wrong shadow is worse than none, so a low confidence means no shadow, and a reason.
@@ -41,7 +41,7 @@ EXTENSION_PX = 4.0
 """How far a shadow continues under the subject's soft edge."""
 
 FREE_LEVEL = 5
-"""Alpha, of 255, up to which a pixel of the full picture shows the floor."""
+"""Alpha, of 255, up to which a pixel of the full image shows the floor."""
 
 MIN_ALPHA = 1 / 510
 
@@ -51,7 +51,7 @@ class _Estimate(NamedTuple):
 
     `project` `(h, w, 3)` gives the light that is left as `sum(project * rgb)`; `smooth` `(h, w)` is
     the alpha without the floor's texture, also under the subject's edge; `gate` `(h, w)` is where
-    the shadow may be; `sharp` says whether the floor is so plain that the picture's detail counts.
+    the shadow may be; `sharp` says whether the floor is so plain that the image's detail counts.
     """
 
     project: Planes
@@ -61,7 +61,7 @@ class _Estimate(NamedTuple):
 
 
 def keep_shadow(rgb: RgbImage, alpha: Alpha) -> Shadow:
-    """Find the shadow of the subject `alpha` `(H, W)` in the picture `rgb` `(H, W, 3)`."""
+    """Find the shadow of the subject `alpha` `(H, W)` in the image `rgb` `(H, W, 3)`."""
     skip = max(1, max(alpha.shape) // (2 * WORKING_SIDE_PX))
     rows = slice(min(skip // 2, alpha.shape[0] - 1), None, skip)
     scale = min(1.0, WORKING_SIDE_PX / max(alpha.shape))
@@ -139,7 +139,7 @@ def _extended(values: Matte, covered: BoolMask, sigma: float) -> Matte:
 
 
 def _full_size(rgb: RgbImage, alpha: Alpha, estimate: _Estimate) -> Alpha:
-    """The shadow's alpha for the whole picture, tile by tile; 0 under what is opaque."""
+    """The shadow's alpha for the whole image, tile by tile; 0 under what is opaque."""
     size = rgb.shape[0], rgb.shape[1]
     layer = np.zeros(size, np.uint8)
     reached = (np.maximum(estimate.smooth, estimate.gate) > MIN_ALPHA).astype(np.float32)

@@ -21,7 +21,7 @@ MAX_DEPTH, MIN_EDGE, MAX_EDGE, MIN_TOUCH = 8.0, 0.3, 5.0, 0.02
 MIN_WEIGHT, MAX_WEIGHT = 0.2, 20.0
 
 EDGE_PX = 2.5
-"""Spread of the picture in which steepness is measured."""
+"""Spread of the image in which steepness is measured."""
 
 MIN_STEEPNESS = 0.004
 """Logarithms of light per px."""

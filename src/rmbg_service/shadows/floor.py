@@ -38,7 +38,7 @@ class Floor(NamedTuple):
     """The lit floor.
 
     `log_light` `(h, w, 3)` is the logarithm of its light everywhere; `lit` `(h, w)` is where the
-    picture shows it; `spread` is the deviation of the lit pixels, in logarithms; `share` is the
+    image shows it; `spread` is the deviation of the lit pixels, in logarithms; `share` is the
     part of the area around the foot that is floor, lit or not.
     """
 

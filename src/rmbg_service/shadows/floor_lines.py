@@ -1,6 +1,6 @@
 """Floor lines: the pattern of floorboards or tiles, tones and joints along straight lines.
 
-Parallel lines on a floor meet in one vanishing point, so in the picture they are a pencil: with
+Parallel lines on a floor meet in one vanishing point, so in the image they are a pencil: with
 `q` along and `p` across the pencil's middle, each line has one value of `p / (1 + convergence q)`.
 Angle and convergence are those by which the lines explain most of the floor's detail: an analysis
 of variance over the lines, from coarse to fine. A line's tone is that of its lit part
@@ -68,7 +68,7 @@ class _Lines(NamedTuple):
 
 
 def floor_pattern(attenuation: Planes, weight: Matte) -> Planes | None:
-    """The pattern in `attenuation` `(h, w, 3)`, how much darker the picture is than a plain floor.
+    """The pattern in `attenuation` `(h, w, 3)`, how much darker the image is than a plain floor.
 
     All are logarithms of light; `weight` `(h, w)` in [0, 1] is how much a pixel tells about the
     floor. None if no lines explain enough.
@@ -146,7 +146,7 @@ def _explained(line: Matte, detail: Matte, weight: Matte) -> float:
 
 
 def _tones(attenuation: Planes, weight: Matte, lines: _Lines) -> Planes:
-    """Each line's tone, spread over the picture, `(h, w, 3)`."""
+    """Each line's tone, spread over the image, `(h, w, 3)`."""
     x, y = _coordinates(weight)
     line, known = _across(x, y, lines.angle, lines.convergence)
     along = x * np.float32(np.cos(lines.angle)) + y * np.float32(np.sin(lines.angle))

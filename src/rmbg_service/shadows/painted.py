@@ -1,4 +1,4 @@
-"""A painted drop shadow for product pictures: a cast shadow and a contact shadow.
+"""A painted drop shadow for product images: a cast shadow and a contact shadow.
 
 The subject is treated as a flat figure that stands on its lowest row. A light projects each of its
 points onto a floor seen at an angle, the farther and the softer the higher the point is.
@@ -25,7 +25,7 @@ LENGTH = 0.6
 
 TILT = 0.45
 MIN_DEPTH = 0.2
-"""How much the floor's depth is foreshortened in the picture, and the least depth of a shadow."""
+"""How much the floor's depth is foreshortened in the image, and the least depth of a shadow."""
 
 SOFTEST = 0.12
 """Spread of the penumbra at softness 1, in heights of the part that casts it."""
@@ -42,7 +42,7 @@ CONTACT_BLUR = 0.015
 
 
 def drop_shadow(alpha: Alpha, angle: float, softness: float) -> Shadow:
-    """Paint a shadow for the subject `alpha` `(H, W)` uint8, also where it leaves the picture.
+    """Paint a shadow for the subject `alpha` `(H, W)` uint8, also where it leaves the image.
 
     `angle` in degrees says where it falls: 0 straight behind the subject, 90 to the right, -90 to
     the left, 180 in front. `softness` in [0, 1]: 0 a sharp edge, 1 a wide penumbra. The layer is
@@ -69,7 +69,7 @@ def drop_shadow(alpha: Alpha, angle: float, softness: float) -> Shadow:
 
 
 def _slope(turn: float) -> tuple[float, float]:
-    """How far a point falls along the floor and up the picture, in parts of its height."""
+    """How far a point falls along the floor and up the image, in parts of its height."""
     depth = float(np.cos(turn))
     # With the light exactly from the side the shadow would have no width.
     return (

@@ -45,7 +45,7 @@ class FloorTexture(NamedTuple):
 
 
 def measure_texture(log_light: Planes, floor: Floor, contact: ContactArea) -> FloorTexture:
-    """How much darker than `floor` the picture `log_light` `(h, w, 3)` is.
+    """How much darker than `floor` the image `log_light` `(h, w, 3)` is.
 
     `strength` is infinite if too little floor is visible.
     """

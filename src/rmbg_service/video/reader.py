@@ -135,7 +135,7 @@ def frames_and_audio(clip: Clip, container: InputContainer) -> "Iterator[Frame |
 
 
 def _video_stream(container: InputContainer) -> VideoStream:
-    """The first video track with more than one picture; cover pictures are tracks, too."""
+    """The first video track with more than one image; cover images are tracks, too."""
     tracks = [
         track
         for track in container.streams.video

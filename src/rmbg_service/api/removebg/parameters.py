@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from rmbg_service.removal.option_values import (
     NO_MARGIN,
     ORIGINAL_SCALE,
-    WHOLE_PICTURE,
+    WHOLE_IMAGE,
     ColourOption,
     MarginOption,
     Parsed,
@@ -62,8 +62,8 @@ class RemoveBgParameters(BaseModel):
         "`color.jpg` and `alpha.png`.",
     )
     roi: RegionOption = Field(
-        WHOLE_PICTURE,
-        json_schema_extra={"default": str(WHOLE_PICTURE)},
+        WHOLE_IMAGE,
+        json_schema_extra={"default": str(WHOLE_IMAGE)},
         description="Region of interest `x1 y1 x2 y2`, each in `px` or `%`; outside it everything "
         "is background.",
     )

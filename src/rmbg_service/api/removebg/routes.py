@@ -78,7 +78,7 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
     async def removebg(request: Request) -> Response:
         """Remove the background of one image, by the contract of the remove.bg API.
 
-        The answer is the file itself, or JSON with base64 when `Accept` asks for JSON alone.
+        The response is the file itself, or JSON with base64 when `Accept` asks for JSON alone.
         """
         record: RequestRecord = request.state.record
         accept = Accept.of(request.headers)

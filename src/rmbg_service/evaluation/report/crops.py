@@ -1,4 +1,4 @@
-"""The pictures in the report: cutouts, and the worst edges with each candidate's matte."""
+"""The images in the report: cutouts, and the worst edges with each candidate's matte."""
 
 import base64
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CROP_PX = 280
 WHOLE_PX = 280
 SHEET_PX = 240
 
-Picture = NDArray[np.uint8]
+Panel = NDArray[np.uint8]
 """`(H, W, 3)` uint8 sRGB."""
 
 EXTRA = np.array([230, 40, 40], np.float32)
@@ -74,7 +74,7 @@ def sample_crops(sample: Sample, mattes: dict[str, Matte]) -> SampleCrops:
 
 
 def worst_box(prediction: Matte, truth: Matte, sample: Sample) -> Box:
-    """The square of `CROP_PX` px (less in a smaller picture) with the most spoilt edge pixels.
+    """The square of `CROP_PX` px (less in a smaller image) with the most spoilt edge pixels.
 
     If no edge is spoilt, the square with the most visibly wrong pixels; if none is visibly wrong,
     the one with the largest error.
@@ -86,7 +86,7 @@ def worst_box(prediction: Matte, truth: Matte, sample: Sample) -> Box:
     return _fullest_box(wrong if wrong.any() else np.abs(prediction - truth))
 
 
-def error_map(rgb: Picture, prediction: Matte, truth: Matte) -> Picture:
+def error_map(rgb: Panel, prediction: Matte, truth: Matte) -> Panel:
     """The photo in dim grey; red where the prediction is too high, blue where it is too low."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
     error = (prediction - truth)[..., None]
@@ -107,7 +107,7 @@ def _fullest_box(weights: Flags | Matte) -> Box:
     return Box(left, top, left + wide, top + high)
 
 
-def _whole(rgb: Picture, box: Box) -> Picture:
+def _whole(rgb: Panel, box: Box) -> Panel:
     """The photo at `WHOLE_PX` px with a frame around the crop."""
     height, width = rgb.shape[:2]
     scale = WHOLE_PX / max(height, width)
@@ -119,11 +119,11 @@ def _whole(rgb: Picture, box: Box) -> Picture:
     return small
 
 
-def _grey(matte: Matte) -> Picture:
+def _grey(matte: Matte) -> Panel:
     return np.rint(matte * 255).astype(np.uint8)
 
 
-def _data_uri(picture: Picture) -> str:
+def _data_uri(image: Panel) -> str:
     buffer = BytesIO()
-    Image.fromarray(picture).save(buffer, "WEBP", quality=88)
+    Image.fromarray(image).save(buffer, "WEBP", quality=88)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

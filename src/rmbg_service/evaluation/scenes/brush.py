@@ -45,7 +45,7 @@ class Brush:
         self._light = direction / np.linalg.norm(direction)
 
     def result(self) -> tuple[Colours, Plane]:
-        """Colours `(H, W, 3)` and alpha `(H, W)` at the picture's size, straight."""
+        """Colours `(H, W, 3)` and alpha `(H, W)` at the image's size, straight."""
         size = (self.size[1] // _OVERSAMPLING, self.size[0] // _OVERSAMPLING)
         premultiplied = self.rgb * self.alpha[..., None]
         small = cv2.resize(premultiplied, size, interpolation=cv2.INTER_AREA)

@@ -1,6 +1,6 @@
 """What the subject stands on and in front of, fully lit: floors and backdrops.
 
-The floor is a plane that recedes to a horizon; where the horizon is above the picture the floor
+The floor is a plane that recedes to a horizon; where the horizon is above the image the floor
 fills it all. Everything is drawn at twice the size and averaged, so that far tiles do not alias.
 """
 
@@ -33,7 +33,7 @@ Painter = Callable[[np.random.Generator, View], Colours]
 
 
 def floor(kind: str, rng: np.random.Generator, view: View) -> Colours:
-    """The lit floor of one kind of `FLOORS`, over the whole picture."""
+    """The lit floor of one kind of `FLOORS`, over the whole image."""
     height, width = view.size
     doubled = View((2 * height, 2 * width), 2 * view.horizon)
     large = np.clip(FLOORS[kind](rng, doubled), 0, 1)
@@ -124,11 +124,11 @@ FLOORS: dict[str, Painter] = {
 }
 
 BACKDROPS = ("none", "two-tone", "busy", "none", "plain")
-"""`none`: the floor fills the picture."""
+"""`none`: the floor fills the image."""
 
 
 def backdrop(kind: str, rng: np.random.Generator, size: Size, horizon: float) -> Colours:
-    """The lit wall of one kind of `BACKDROPS`, over the whole picture."""
+    """The lit wall of one kind of `BACKDROPS`, over the whole image."""
     wall = np.full((*size, 3), colour(rng, 0.35, 0.9, 0.1))
     wall = wall * _slope(rng, size, 0.06)[..., None]
     if kind == "two-tone":

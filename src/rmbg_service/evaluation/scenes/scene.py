@@ -24,7 +24,7 @@ LOW_CONTRAST_EVERY = 4
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and its whole truth.
+    """An image and its whole truth.
 
     `rgb` `(H, W, 3)` is uint8 sRGB; `alpha` `(H, W)` uint8 the subject's own, for compositing in
     sRGB. `shadow` `(H, W)` uint8 is the alpha of a black layer that, put over the lit background in
@@ -72,8 +72,8 @@ def make_scene(index: int, seed: int = 0, size: Size = SIZE) -> Scene:
         _dark_things(rng, lit, anchor)
     left = attenuation(alpha, anchor.y, horizon, sun)
     shaded = to_encoded(to_linear(lit) * left)
-    picture = alpha[..., None] * subject_rgb + (1 - alpha[..., None]) * shaded
-    picture += rng.normal(0, rng.uniform(0.001, 0.008), picture.shape)
+    image = alpha[..., None] * subject_rgb + (1 - alpha[..., None]) * shaded
+    image += rng.normal(0, rng.uniform(0.001, 0.008), image.shape)
 
     shadow = None
     if light not in ("none", "decoy"):
@@ -84,7 +84,7 @@ def make_scene(index: int, seed: int = 0, size: Size = SIZE) -> Scene:
     tags += ["low-contrast"] if low_contrast else []
     tags += ["complex-background"] if behind == "busy" else [behind] if behind != "none" else []
     name = f"{ground}-{subject}-{light}-{index:04d}"
-    return Scene(name, _levels(picture), _levels(alpha), shadow, tuple(tags))
+    return Scene(name, _levels(image), _levels(alpha), shadow, tuple(tags))
 
 
 def _background(

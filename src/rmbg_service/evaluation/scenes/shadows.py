@@ -18,7 +18,7 @@ _CONTACT_SHARE = 0.05
 
 
 class Sun(NamedTuple):
-    """A light: px along x and up the picture for each px of height, softness, strength.
+    """A light: px along x and up the image for each px of height, softness, strength.
 
     `away` > 0 throws the shadow behind the subject, < 0 in front of it. `softness` is the
     penumbra's spread in px per px of height, `strength` the share of the light that is taken, one

@@ -1,4 +1,4 @@
-"""The picture size that HEVC and AV1 streams themselves announce, whatever their file says."""
+"""The image size that HEVC and AV1 streams themselves announce, whatever their file says."""
 
 import struct
 from collections.abc import Iterator
@@ -37,13 +37,13 @@ class _Bits:
 
 
 def check_hevc(stream: bytes, configuration: bytes, pixels: int, parts: Parts) -> None:
-    """Refuse a coded picture that holds more than one picture, or one of more than `pixels`.
+    """Refuse a coded image that holds more than one image, or one of more than `pixels`.
 
     `stream` is the item's data, `configuration` its `hvcC` property; `parts` counts their
     units and those of the file's other streams.
     """
     length_size = (configuration[21] & 3) + 1
-    pictures = 0
+    images = 0
     for unit in chain(
         _units_of_configuration(configuration, parts), _units(stream, length_size, parts)
     ):
@@ -53,13 +53,13 @@ def check_hevc(stream: bytes, configuration: bytes, pixels: int, parts: Parts) -
             if width * height > pixels:
                 raise InvalidImage("the coded image is larger than the file says")
         elif kind <= _LAST_SLICE and _layer(unit) == 0 and unit[2] & 0x80:  # a first slice
-            pictures += 1
-    if pictures > 1:
+            images += 1
+    if images > 1:
         raise InvalidImage("a coded image in the file is a sequence")
 
 
 def _layer(unit: bytes) -> int:
-    """0 is the picture itself; others are a second eye's or finer ones."""
+    """0 is the image itself; others are a second eye's or finer ones."""
     return (unit[0] & 1) << 5 | unit[1] >> 3
 
 
@@ -154,7 +154,7 @@ def _obus(stream: bytes, parts: Parts) -> Iterator[tuple[int, bytes]]:
 
 def _sequence_size(unit: bytes) -> tuple[int, int]:
     bits = _Bits(unit)
-    bits.take(4)  # profile, still picture
+    bits.take(4)  # profile, still image
     if bits.take(1):  # a reduced header
         bits.take(5)
     else:

@@ -69,7 +69,7 @@ def _after_blocks(data: bytes, position: int, blocks: int) -> tuple[int, int]:
             blocks += 1
             if blocks > _MAX_BLOCKS:
                 raise InvalidImage("the gif file has too many blocks")
-    except IndexError:  # cut short: the decoder decides whether the picture is complete
+    except IndexError:  # cut short: the decoder decides whether the image is complete
         return len(data), blocks
     return position + 1, blocks
 

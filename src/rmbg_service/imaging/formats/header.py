@@ -33,14 +33,14 @@ class Parts:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file's own structure says of its first picture; no decoder has seen the file.
+    """What a file's own structure says of its first image; no decoder has seen the file.
 
     `width` and `height` are those that the decoder will give; `orientation` (1 to 8, as EXIF
-    counts) turns its picture upright. `colour` is an ICC profile, a colour space that the file
+    counts) turns its image upright. `colour` is an ICC profile, a colour space that the file
     names by code points, or None for sRGB.
-    `bare` makes the file that the decoder is given: the first picture without metadata. `frame` is
-    the part of the picture that this file fills, if not all; the rest is transparent.
-    `crop` is the part of the decoder's picture that is meant to be seen.
+    `bare` makes the file that the decoder is given: the first image without metadata. `frame` is
+    the part of the image that this file fills, if not all; the rest is transparent.
+    `crop` is the part of the decoder's image that is meant to be seen.
     """
 
     format: str

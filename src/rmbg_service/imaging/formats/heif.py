@@ -1,4 +1,4 @@
-"""The primary picture of a HEIF or AVIF file (ISO/IEC 23008-12, AV1 Image File Format)."""
+"""The primary image of a HEIF or AVIF file (ISO/IEC 23008-12, AV1 Image File Format)."""
 
 import struct
 from fractions import Fraction
@@ -11,7 +11,7 @@ from rmbg_service.imaging.formats.isobmff import Item, Items, read_items
 from rmbg_service.types import Box
 
 _MAX_TILES = 2_048
-_SLACK = 1 << 20  # pixels by which tiles may reach beyond a small picture
+_SLACK = 1 << 20  # pixels by which tiles may reach beyond a small image
 _MAX_FTYP_BYTES = 1_024
 _STILL_BRANDS = {b"avis": b"avif", b"hevc": b"heic", b"hevx": b"heix", b"msf1": b"mif1"}
 _TURNED = {  # EXIF's orientation for a turn by 90 degrees anticlockwise and a mirroring after it
@@ -22,9 +22,9 @@ _TURNED = {  # EXIF's orientation for a turn by 90 degrees anticlockwise and a m
 
 
 def read_heif(data: bytes) -> Header:
-    """Read what a HEIF or AVIF file says of its primary picture.
+    """Read what a HEIF or AVIF file says of its primary image.
 
-    Its orientation is that of the picture's own properties: the standard makes EXIF's a remark.
+    Its orientation is that of the image's own properties: the standard makes EXIF's a remark.
     """
     items = read_items(data)
     primary = items[items.primary]
@@ -69,7 +69,7 @@ def _still(data: bytes, items: Items) -> bytes:
 
 
 class _Work:
-    """What a decoder does for the primary picture: all coded pictures that it is made of."""
+    """What a decoder does for the primary image: all coded images that it is made of."""
 
     def __init__(self, data: bytes, items: Items) -> None:
         self._data = data
@@ -81,9 +81,9 @@ class _Work:
     def check(self) -> Item:
         """Check them and return the first one. Raises `InvalidImage` if they are too much work."""
         first = self._tiles(self._items.primary)[0]
-        pictures, checked = [self._items.primary], set()
-        while pictures:
-            number = pictures.pop()
+        images, checked = [self._items.primary], set()
+        while images:
+            number = images.pop()
             if number in checked:
                 continue
             checked.add(number)
@@ -94,11 +94,11 @@ class _Work:
                 alphas = self._alphas.get(part, [])
                 if any(_size(self._items[alpha]) != _size(self._items[part]) for alpha in alphas):
                     raise InvalidImage("the file's alpha channel and its image differ in size")
-                pictures += alphas
+                images += alphas
         return self._items[first]
 
     def _tiles(self, number: int) -> list[int]:
-        """The coded pictures that an item is made of: those of its grid, or the item itself."""
+        """The coded images that an item is made of: those of its grid, or the item itself."""
         item = self._items[number]
         if item.kind != b"grid":
             return [number]
@@ -158,7 +158,7 @@ def _size(item: Item) -> tuple[int, int]:
 
 
 def _crop(item: Item, width: int, height: int) -> Box | None:
-    """The clean aperture in whole pixels; None if it is the whole picture or makes no sense."""
+    """The clean aperture in whole pixels; None if it is the whole image or makes no sense."""
     aperture = item.property(b"clap")
     if aperture is None:
         return None

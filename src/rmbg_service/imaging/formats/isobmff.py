@@ -9,13 +9,13 @@ from rmbg_service.imaging.formats.header import Parts
 
 _MAX_ITEMS = 8_192
 _MAX_PROPERTIES = 64
-_ONCE = (b"irot", b"imir", b"clap")  # each costs a copy of the picture
+_ONCE = (b"irot", b"imir", b"clap")  # each costs a copy of the image
 _TRACK = (b"trak", b"mdia", b"minf", b"stbl")  # one in the other
 
 
 @dataclass
 class Item:
-    """One item: a coded picture, a grid of them, or metadata."""
+    """One item: a coded image, a grid of them, or metadata."""
 
     kind: bytes = b""
     kind_at: int = 0

@@ -40,7 +40,7 @@ class JpegWork(Parts):
         self._scanned_pixels = 0
 
     def count_scan(self, pixels: int, scans: int) -> None:
-        """Count a pass over a picture of `pixels`, the number `scans` of that picture.
+        """Count a pass over an image of `pixels`, the number `scans` of that image.
 
         Raises `InvalidImage` when there are too many.
         """
@@ -51,7 +51,7 @@ class JpegWork(Parts):
 
 
 def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
-    """Read a JPEG file up to its first picture's end.
+    """Read a JPEG file up to its first image's end.
 
     `work` is what other streams of the same file have cost. Raises `InvalidImage` for more segments
     or scans than a decoder should have to go through.
@@ -126,7 +126,7 @@ def _search(pattern: re.Pattern[bytes], data: bytes, position: int) -> re.Match[
 
 
 def _check_scans(data: bytes, position: int, pixels: int, work: JpegWork) -> None:
-    """Count the scans up to the picture's end: each costs a pass over the whole picture."""
+    """Count the scans up to the image's end: each costs a pass over the whole image."""
     scans = 0
     while (found := _search(_IN_SCAN, data, position)) is not None:
         marker, position = data[found.start() + 1], found.end()

@@ -21,9 +21,9 @@ _NOT_A_PAGE = 1 | 4  # of the subfile type: a smaller version, a transparency ma
 _MAX_ENTRIES = 4_096
 _MAX_TAGS = 65_536  # of all pages together
 MAX_SEGMENTS = 100_000
-"""Strips or tiles; a picture of 25,000 rows in four planes has as many if each row is a strip."""
+"""Strips or tiles; an image of 25,000 rows in four planes has as many if each row is a strip."""
 _MAX_SAMPLES = 8
-_TILE_SLACK = 1 << 22  # pixels by which a tile may reach beyond a small picture
+_TILE_SLACK = 1 << 22  # pixels by which a tile may reach beyond a small image
 _TILES_SLACK = 1 << 26  # and all tiles together
 _TYPES = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 13: "I", 16: "Q", 18: "Q"}
 _TYPE_NUMBERS = {"B": 7, "H": 3, "I": 4}
@@ -31,7 +31,7 @@ _TYPE_NUMBERS = {"B": 7, "H": 3, "I": 4}
 
 @dataclass(frozen=True)
 class Layout:
-    """How the first picture's samples lie in the file; every number has been checked."""
+    """How the first image's samples lie in the file; every number has been checked."""
 
     width: int
     height: int
@@ -93,7 +93,7 @@ class _Directory:
 
 
 def read_tiff(data: bytes) -> Header:
-    """Read the first picture's directory; the decoder is given one that holds nothing else."""
+    """Read the first image's directory; the decoder is given one that holds nothing else."""
     order, big, position = _start(data)
     directory = _Directory(data, order, big, position)
     layout = _layout(directory, len(data))
@@ -109,7 +109,7 @@ def read_tiff(data: bytes) -> Header:
 
 
 def read_layout(data: bytes) -> Layout:
-    """How the samples of the first picture lie in the file."""
+    """How the samples of the first image lie in the file."""
     order, big, position = _start(data)
     return _layout(_Directory(data, order, big, position), len(data))
 
@@ -186,7 +186,7 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
 
 
 def _has_more_pages(data: bytes, order: str, big: bool, directory: _Directory) -> bool:
-    """Whether there is a second picture that is no smaller version or mask of the first one."""
+    """Whether there is a second image that is no smaller version or mask of the first one."""
     tags = 0
     while (position := directory.next) and tags <= _MAX_TAGS:
         try:

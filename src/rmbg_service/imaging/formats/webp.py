@@ -8,7 +8,7 @@ from rmbg_service.imaging.formats.header import MAX_PROFILE_BYTES, Header, Parts
 from rmbg_service.imaging.orientation import orientation_of
 
 _START = 12
-_PICTURE = (b"ALPH", b"VP8 ", b"VP8L")
+_IMAGE = (b"ALPH", b"VP8 ", b"VP8L")
 _METADATA_FLAGS = 0x20 | 0x08 | 0x04  # ICC, EXIF, XMP
 
 
@@ -29,7 +29,7 @@ def read_webp(data: bytes, parts: Parts | None = None) -> Header:
             kept.append(b"".join((whole[:8], flags, whole[9:])))
             continue
         frames += name == b"ANMF"
-        if name in (*_PICTURE, b"ANIM") or (name == b"ANMF" and frames == 1):
+        if name in (*_IMAGE, b"ANIM") or (name == b"ANMF" and frames == 1):
             kept.append(whole)
             size = size or _size_of(name, content)
         else:

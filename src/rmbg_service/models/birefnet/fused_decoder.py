@@ -214,7 +214,7 @@ class FusedDecoder(nn.Module):
         self.image = Fused5x5(decoder.ipt_blk1, shallow)
 
     def forward(self, image: Tensor, p: Tensor, laterals: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Picture, squeezed context and the laterals of levels 4, 3, 2 to logits `(B, 1, H, W)`."""
+        """Image, squeezed context and the laterals of levels 4, 3, 2 to logits `(B, 1, H, W)`."""
         for level, (of_full, of_half) in zip(("4", "3", "2"), laterals, strict=True):
             p = self.block(level, image, p)
             p = p.mul_(self.gates[level](p))
