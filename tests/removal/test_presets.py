@@ -112,7 +112,7 @@ def test_explicit_options_take_precedence() -> None:
     [
         ({"preset": "nowhere"}, "amazon"),
         ({"preset": 5}, "amazon"),
-        ({"preset": "amazon", "output": "matte"}, "preset is for output=cutout"),
+        ({"preset": "amazon", "output": "matte"}, "preset needs output=cutout"),
         ({"preset": "amazon", "crop": True}, "crop cannot be combined"),
     ],
 )

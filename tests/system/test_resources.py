@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rmbg_service.system.resources import cpu_count, memory_limit_bytes, resident_bytes, step_back
+from rmbg_service.system.resources import (
+    cpu_count,
+    lower_thread_priority,
+    memory_limit_bytes,
+    resident_bytes,
+)
 
 
 def write(path: Path, text: str) -> None:
@@ -61,7 +66,7 @@ def test_working_threads_give_way_and_the_event_loop_does_not() -> None:
     seen = []
 
     def work() -> None:
-        step_back()
+        lower_thread_priority()
         seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
@@ -78,5 +83,5 @@ def test_a_process_that_is_nicer_already_stays_so(monkeypatch: pytest.MonkeyPatc
     asked: list[int] = []
     monkeypatch.setattr(os, "getpriority", lambda *_: 10)
     monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments[-1]))
-    step_back()
+    lower_thread_priority()
     assert asked == [10]

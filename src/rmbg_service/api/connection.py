@@ -50,7 +50,7 @@ class Throttle:
         return self._busy_until - now
 
 
-class UnhurriedTransport:
+class LingeringTransport:
     """A transport whose `close` waits for a client that still sends.
 
     To what arrives at a closed connection the kernel answers with a reset, by which a client may

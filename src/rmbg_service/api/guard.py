@@ -19,14 +19,18 @@ from rmbg_service.settings import Endpoint, Settings
 
 # For the OpenAPI document only: the gate has checked the key before a request comes this far.
 _KEY_FORMS = [
-    Depends(APIKeyHeader(name="X-API-Key", auto_error=False, description="Where keys are set.")),
+    Depends(
+        APIKeyHeader(
+            name="X-API-Key", auto_error=False, description="Required if API keys are configured."
+        )
+    ),
     Depends(HTTPBearer(auto_error=False, description="The same key as a bearer token.")),
 ]
 
 
 @dataclass(frozen=True, eq=False)
 class Guard:
-    """A route that needs an API key, where keys are set.
+    """A route that needs an API key, if keys are set.
 
     A request for one that `runs_job` is also admitted to the engine first, unless its client would
     have to queue for longer than `wait_limit_s`; its body and its response are bounded and timed.

@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rmbg_service.api.connection import Throttle, Timers, UnhurriedTransport, last_response
+from rmbg_service.api.connection import LingeringTransport, Throttle, Timers, last_response
 from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner
 
 MAX_AHEAD_BYTES = 65_536
@@ -203,7 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._timers.stop("head")
         super().on_headers_complete()
-        self._unhurried = UnhurriedTransport(self.transport, lambda: self._in_message)
+        self._unhurried = LingeringTransport(self.transport, lambda: self._in_message)
         self.cycle.transport = self._unhurried  # type: ignore[assignment]
         self._in_body = True
         self._message_bytes = 0

@@ -15,7 +15,7 @@ LOCAL = "local"
 def connected(address: str) -> Iterator[None]:
     """A connection to the cluster at `address`; `local` starts one on the loopback interface.
 
-    Nothing is reported to Ray's maker. Raises `ConfigurationError` if there is no such cluster or
+    Ray's usage statistics are off. Raises `ConfigurationError` if there is no such cluster or
     Ray is not installed.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -72,7 +72,7 @@ class Findings:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing speaks against serving."""
+        """Whether no problem was found that keeps the service from serving."""
         return not self.problems
 
     def as_json(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ whose predictions were made a little differently, do not tell these apart: 0.086
 """
 
 MIN_CONTOUR_PX = 8
-"""Rims shorter than this are specks of the truth, no edge."""
+"""Rims shorter than this are specks of the truth and not edges."""
 
 Flags = NDArray[np.bool_]
 Mask = NDArray[np.uint8]

@@ -143,7 +143,7 @@ def _gradient_magnitude(matte: Matte) -> Matte:
 
 
 def _boundary(mask: Mask) -> Flags:
-    """Pixels of the mask that touch a pixel outside it; the frame is no boundary."""
+    """Pixels of the mask that touch a pixel outside it; the frame does not count."""
     return np.asarray(mask > cv2.erode(mask, np.ones((3, 3), np.uint8)))
 
 

@@ -30,7 +30,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the canvas of a result shall be, and how the subject lies on it.
+    """What canvas a result must have, and how the subject is placed on it.
 
     `canvas` is None for the image's own size. `scale` in (0, 1] is the part of the canvas that
     the subject fills in the direction in which it fills most, None keeps its size relative to the

@@ -24,7 +24,7 @@ WINDOW_RADIUS = 10
 """Radius in px of the window in which the width of an edge is measured."""
 
 FLAT = 1e-3
-"""Gradients below this, per pixel, make no edge; keeps the width finite."""
+"""Gradients below this, per pixel, are not edges; keeps the width finite."""
 
 TIGHT_PX, COARSE_PX = 2.75, 3.25
 """Widths in px of the image up to which an edge is left alone and from which it may be fitted. At

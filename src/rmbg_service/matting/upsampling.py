@@ -48,7 +48,7 @@ WIDTH_WINDOW = 10
 """Radius, in the same unit, of the window in which that width is measured."""
 
 FLAT = 1e-3
-"""Gradients below this, per pixel, make no edge; keeps the width finite."""
+"""Gradients below this, per pixel, are not edges; keeps the width finite."""
 
 UNSURE = 0.02
 """The network is sure of a value this close to 0 or 1."""

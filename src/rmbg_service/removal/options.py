@@ -190,9 +190,9 @@ class RemovalOptions(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.preset is not None and self.output != "cutout":
-            raise InvalidOption("preset is for output=cutout")
+            raise InvalidOption("preset needs output=cutout")
         if self.crop and self.placed:
-            raise InvalidOption("crop cannot be combined with scale, position, canvas and preset")
+            raise InvalidOption("crop cannot be combined with scale, position, canvas or preset")
         if self.upscale and self.canvas.value is None and self.scale.value is None:
             raise InvalidOption("upscale needs canvas or scale")
         if self.min_side is not None and (

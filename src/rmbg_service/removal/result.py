@@ -22,11 +22,11 @@ from rmbg_service.types import Box, RgbImage
 
 @dataclass(frozen=True)
 class Placement:
-    """How the subject lies on its canvas.
+    """How the subject is placed on its canvas.
 
-    `fill` is the part of the canvas that it fills, with its shadow, in the direction in which it
-    fills most. `factor` is the size of the input's pixels in the result. `limited` says that it
-    would have to be enlarged to fill what was asked for.
+    `fill` is the fraction of the canvas that it spans with its shadow along the tighter axis.
+    `factor` scales input pixels to result pixels. `limited` says that it would have to be enlarged
+    to fill what was asked for.
     """
 
     fill: float

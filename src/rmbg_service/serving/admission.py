@@ -14,7 +14,7 @@ from rmbg_service.errors import ImageTooLarge, Overloaded
 _SMOOTHING = 0.2  # weight of the newest observation in the moving average
 _RETRY_AFTER_S = (1, 60)
 _JITTER = 0.2
-_KEPT_PART = 4
+_KEPT_FOR_OTHERS = 4
 
 
 class ServiceTime:
@@ -119,7 +119,7 @@ class Budget:
         return own + sum(min(len(held), own + 1) for held in others)
 
     def _limit(self, most: int, client: str) -> int:
-        return most - most // _KEPT_PART if self._is_ahead(client) else most
+        return most - most // _KEPT_FOR_OTHERS if self._is_ahead(client) else most
 
     def _make_room(self, client: str) -> bool:
         """Revoke a reservation of the client with the most, if it has two more than `client`."""
@@ -134,7 +134,7 @@ class Budget:
             return False
         largest = max(revocable, key=lambda other: len(self._reservations[other]))
         error = Overloaded(
-            "another client with fewer requests needed the place of this one",
+            "dropped in favour of a client with fewer requests in flight",
             self.retry_after_s,
             "jobs",
         )

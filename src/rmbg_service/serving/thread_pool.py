@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from rmbg_service.errors import DeadlineExceeded
-from rmbg_service.system.resources import step_back
+from rmbg_service.system.resources import lower_thread_priority
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class _Thread:
     def _begin(self) -> None:
         self._ident = threading.get_ident()
         if self._low_priority:
-            step_back()
+            lower_thread_priority()
 
     def stack(self) -> str:
         """The thread's stack, outermost call first."""

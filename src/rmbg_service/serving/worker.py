@@ -24,7 +24,7 @@ from rmbg_service.serving.fair_share import FairQueue, FairShare
 from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings
-from rmbg_service.system.resources import step_back
+from rmbg_service.system.resources import lower_thread_priority
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Worker:
         self._settings = settings
         self._metrics = metrics
         self._service_time = service_time
-        self._thread = ThreadPoolExecutor(1, "predictor", step_back)
+        self._thread = ThreadPoolExecutor(1, "predictor", lower_thread_priority)
         self._share = share
         self._queue: FairQueue[_Entry] = FairQueue(share)
         self._expected: dict[Job, float] = {}  # and since when

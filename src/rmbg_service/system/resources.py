@@ -42,7 +42,7 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
     return min(limits, default=None)
 
 
-def step_back() -> None:
+def lower_thread_priority() -> None:
     """Let this thread, and those it starts, give way to the event loop where Linux allows it.
 
     Probes and refusals are then answered in milliseconds while all cores are busy.

@@ -73,8 +73,8 @@ LONG = "x" * (MAX_TEXT + 1)
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"", "Invalid JSON"),
-        (b"{", "Invalid JSON"),
+        (b"", "invalid JSON"),
+        (b"{", "invalid JSON"),
         (b'{"a', "does not end"),
         (b'{"a\\"', "does not end"),
         (b'{"a": "' + b"\\" * 100_000, "does not end"),
@@ -84,7 +84,7 @@ LONG = "x" * (MAX_TEXT + 1)
         (b'"text"', "not a JSON object"),
         (f'"{LONG}"'.encode(), "not a JSON object"),
         (b"null", "not a JSON object"),
-        (b"[" * 400, "Invalid JSON"),
+        (b"[" * 400, "invalid JSON"),
         (b"[" * 400 + b"]" * 400, "not a JSON object"),
         (b"[" * 5000 + b"]" * 5000, "too many JSON members"),
         (b'{"a":' * 400 + b"1" + b"}" * 400, "too many JSON members"),
@@ -102,7 +102,7 @@ LONG = "x" * (MAX_TEXT + 1)
         (b'{"a": "\xff"}', "not UTF-8"),
         (b'{"a": "\\ud800"}', "not UTF-8"),
         (b'{"\\udfff": 1}', "not UTF-8"),
-        ('{"a": 1}'.encode("utf-16"), "Invalid JSON"),
+        ('{"a": 1}'.encode("utf-16"), "invalid JSON"),
     ],
 )
 def test_what_is_not_a_request_is_refused(text: bytes, says: str) -> None:

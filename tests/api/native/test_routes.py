@@ -157,7 +157,7 @@ TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"content": b"", "headers": PNG_HEADERS}, 400, "empty"),
     ({"content": b"{}", "headers": JSON_HEADERS}, 400, "image: must be given"),
-    ({"content": b"{", "headers": JSON_HEADERS}, 400, "Invalid JSON"),
+    ({"content": b"{", "headers": JSON_HEADERS}, 400, "invalid JSON"),
     ({"content": b'{"image": 5}', "headers": JSON_HEADERS}, 400, "image: expected base64"),
     ({"json": {"image": ""}}, 400, "empty"),
     ({"json": {"image": "%%%"}}, 400, "not valid base64"),

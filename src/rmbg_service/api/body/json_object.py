@@ -41,11 +41,11 @@ def json_fields(text: bytes) -> Fields:
         # Lone surrogates, which no UTF-8 text can hold, come from escapes.
         json.dumps(members, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise MalformedRequest("Invalid JSON: {reason}", reason=error.msg) from None
+        raise MalformedRequest("invalid JSON: {reason}", reason=error.msg) from None
     except UnicodeError:
-        raise MalformedRequest("Invalid JSON: the text is not UTF-8") from None
+        raise MalformedRequest("invalid JSON: the text is not UTF-8") from None
     except (ValueError, RecursionError):
-        raise MalformedRequest("Invalid JSON: a value is out of range") from None
+        raise MalformedRequest("invalid JSON: a value is out of range") from None
     if not isinstance(members, _Pairs):
         raise MalformedRequest("the body is not a JSON object")
     if any(name.startswith(_PLACEHOLDER) for name, _ in members):
@@ -62,7 +62,7 @@ def _cut(text: bytes, position: int) -> tuple[bytearray, list[LongJsonString]]:
         end, escaped = _end_of_string(text, start)
         quotes += 2 + escaped
         if start - position > MAX_TEXT or len(short) > _MAX_SHORT_BYTES:
-            raise MalformedRequest("the JSON has too many bytes that are not of an image")
+            raise MalformedRequest("the members of the JSON object other than images are too long")
         if quotes > _MAX_MARKS:
             raise MalformedRequest("too many JSON members for a request")
         short += view[position:start]
@@ -73,7 +73,7 @@ def _cut(text: bytes, position: int) -> tuple[bytearray, list[LongJsonString]]:
             short += view[start : end + 1]
         position = end + 1
     if len(text) - position > MAX_TEXT:
-        raise MalformedRequest("the JSON has too many bytes that are not of an image")
+        raise MalformedRequest("the members of the JSON object other than images are too long")
     return short + view[position:], long_strings
 
 
@@ -89,7 +89,7 @@ def _end_of_string(text: bytes, start: int) -> tuple[int, int]:
             return end, escaped
         escaped += 1
         end = text.find(b'"', end + 1)
-    raise MalformedRequest("Invalid JSON: a string does not end")
+    raise MalformedRequest("invalid JSON: a string does not end")
 
 
 def _restored(value: object, long_strings: list[LongJsonString]) -> object:

@@ -44,15 +44,15 @@ class ShadowReport(BaseModel):
 
 
 class PlacementReport(BaseModel):
-    """How the subject lies on its canvas."""
+    """How the subject is placed on its canvas."""
 
     fill: float = Field(
-        description="The part of the canvas that it fills, with its shadow, in the direction in "
-        "which it fills most, 0 to 1.",
+        description="Fraction of the canvas that the subject and its shadow span along the tighter "
+        "axis, 0 to 1.",
         examples=[0.85],
     )
     factor: float = Field(
-        description="The size of the input's pixels in the result: above 1 the subject is "
+        description="Scale factor from input pixels to result pixels: above 1 the subject is "
         "enlarged.",
         examples=[0.62],
     )

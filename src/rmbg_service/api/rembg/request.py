@@ -53,7 +53,7 @@ async def read_url_request(
     query = _query(request)
     parameters = _parameters(query, loaded_model)
     if not query.get(_URL):
-        raise MalformedRequest("url: where is the image?")
+        raise MalformedRequest("url: expected the address of an image, got nothing")
     await read_body(request)
     data = await fetch_image(request, fetcher, query[_URL], max_bytes)
     return RemovalRequest(data, parameters.options())

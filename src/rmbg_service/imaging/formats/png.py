@@ -19,7 +19,7 @@ _SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 
 
 def read_png(data: bytes) -> Header:
-    """Read the chunks of a PNG file; those that are no part of the image reach no decoder."""
+    """Read the chunks of a PNG file; those that are not part of the image reach no decoder."""
     name, width, height = struct.unpack_from(">4sII", data, 12)
     if name != b"IHDR":
         raise InvalidImage("the png file does not begin with its header")

@@ -186,7 +186,7 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
 
 
 def _has_more_pages(data: bytes, order: str, big: bool, directory: _Directory) -> bool:
-    """Whether there is a second image that is no smaller version or mask of the first one."""
+    """Whether a second image is neither a smaller version nor a mask of the first one."""
     tags = 0
     while (position := directory.next) and tags <= _MAX_TAGS:
         try:
