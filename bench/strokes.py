@@ -35,7 +35,7 @@ REGIONS = 3
 BRUSH = 0.5
 """Width of the brush as a share of the region's."""
 
-LEAST_REGION = 1e-4
+MIN_REGION = 1e-4
 """Regions smaller than this share of the picture get no stroke."""
 
 GRID_PX = 160
@@ -66,7 +66,7 @@ def wrong_regions(matte: Matte, truth: Matte) -> list[tuple[bool, BoolMask]]:
         )
         for label in range(1, count):
             area = int(facts[label, cv2.CC_STAT_AREA])
-            if area >= LEAST_REGION * wrong.size:
+            if area >= MIN_REGION * wrong.size:
                 found.append((area, keep, np.asarray(labels == label)))
     found.sort(key=lambda region: -region[0])
     return [(keep, mask) for _, keep, mask in found[:REGIONS]]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rmbg_service.matting.smart_strokes import (
-    MOST_STROKES,
+    MAX_STROKES,
     REACH_OF_IMAGE,
     REACH_OF_STROKE,
     mend,
@@ -131,9 +131,9 @@ def test_many_strokes_cost_a_bounded_number_of_solutions(monkeypatch: pytest.Mon
     dots.keep[::20, ::20] = dots.keep[1::20, ::20] = 255
     dots.erase[10::20, 10::20] = 255
     mended = mend(rgb, alpha, dots)
-    assert len(solved) == 2 * MOST_STROKES
+    assert len(solved) == 2 * MAX_STROKES
     unpainted = np.count_nonzero(mended[dots.keep > 0] < 250)
-    assert unpainted <= 2 * MOST_STROKES, "the others are painted as they are"
+    assert unpainted <= 2 * MAX_STROKES, "the others are painted as they are"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (3, 2000)])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rmbg_service.matting.strokes import LARGEST_SIDE_PX, Strokes, paint, strokes_of
+from rmbg_service.matting.strokes import MAX_SIDE_PX, Strokes, paint, strokes_of
 
 SIZE = (60, 80)
 
@@ -26,8 +26,8 @@ def test_light_strokes_keep_and_dark_ones_erase() -> None:
     [
         ((300, 400), (3000, 4000), (300, 400)),
         ((3000, 4000), (300, 400), (300, 400)),
-        ((3000, 4000), (3000, 4000), (1536, LARGEST_SIDE_PX)),
-        ((1, 4000), (1, 4000), (1, LARGEST_SIDE_PX)),
+        ((3000, 4000), (3000, 4000), (1536, MAX_SIDE_PX)),
+        ((1, 4000), (1, 4000), (1, MAX_SIDE_PX)),
         ((7, 1), (6000, 1), (7, 1)),
     ],
 )

@@ -203,8 +203,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._timers.stop("head")
         super().on_headers_complete()
-        self._unhurried = LingeringTransport(self.transport, lambda: self._in_message)
-        self.cycle.transport = self._unhurried  # type: ignore[assignment]
+        self._lingering = LingeringTransport(self.transport, lambda: self._in_message)
+        self.cycle.transport = self._lingering  # type: ignore[assignment]
         self._in_body = True
         self._message_bytes = 0
         self._head.restart()
@@ -248,7 +248,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._message_bytes = 0
         self._timers.stop("rest")
         super().on_message_complete()
-        if self._unhurried.closes_when_read:
+        if self._lingering.closes_when_read:
             self.transport.close()
 
     def on_response_complete(self) -> None:

@@ -23,11 +23,11 @@ SUREST = 1e-4
 FEATHER = 0.12
 """Share of a box's side over which its matte fades out."""
 
-LEAST_AGREEMENT = 0.75
+MIN_AGREEMENT = 0.75
 """Soft IoU with the matte of the whole image below which a box has lost the subject."""
 
 BAND_PX = 3
-LARGEST_SIDE_PX = 2048
+MAX_SIDE_PX = 2048
 """Longest side of a combined matte."""
 
 
@@ -87,7 +87,7 @@ def merge_boxes(
     if not boxes:
         return matte
     scale = max(max(m.shape) / b.longest_side for m, b in zip(mattes, boxes, strict=True))
-    scale = min(1.0, scale, LARGEST_SIDE_PX / max(size))
+    scale = min(1.0, scale, MAX_SIDE_PX / max(size))
     target = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     whole = resize(np.clip(matte, 0, 1), target)
     total, weight = np.zeros_like(whole), np.zeros_like(whole)
@@ -97,7 +97,7 @@ def merge_boxes(
         if whole[part].size == 0:
             continue
         here = resize(np.clip(boxed, 0, 1), whole[part].shape)
-        if _agreement(whole[part], here) >= LEAST_AGREEMENT:
+        if _agreement(whole[part], here) >= MIN_AGREEMENT:
             fade = _fade(box, size, here.shape)
             total[part] += fade * here
             weight[part] += fade

@@ -13,13 +13,13 @@ SUBJECT_LEVEL = 0.5
 MARGIN = 0.3
 """Share of the subject's box added on each side: the network needs to see surroundings."""
 
-LEAST_GAIN = 1.1
+MIN_GAIN = 1.1
 """A box that shows the network less than this much more detail is not worth a prediction."""
 
-LARGEST_BOX = 4
+MAX_BOX = 4
 """A box longer than this many network inputs is cut into overlapping boxes."""
 
-MOST_BOXES_A_SIDE = 3
+MAX_BOXES_A_SIDE = 3
 OVERLAP = 0.25
 """Share of a box's side."""
 
@@ -32,7 +32,7 @@ def plan_crops(
     size: tuple[int, int],
     input_size: tuple[int, int],
     *,
-    least_gain: float = LEAST_GAIN,
+    least_gain: float = MIN_GAIN,
     split: bool = True,
 ) -> list[Box]:
     """The boxes to predict again; none if nothing was found or little would be gained.
@@ -45,8 +45,8 @@ def plan_crops(
     if subject is None:
         return []
     input_px = max(input_size)
-    count = math.ceil(subject.longest_side / (LARGEST_BOX * input_px)) if split else 1
-    boxes = [subject] if count == 1 else _split(subject, min(count + 1, MOST_BOXES_A_SIDE))
+    count = math.ceil(subject.longest_side / (MAX_BOX * input_px)) if split else 1
+    boxes = [subject] if count == 1 else _split(subject, min(count + 1, MAX_BOXES_A_SIDE))
     if detail_gain(boxes[0], size, input_size) < least_gain:
         return []
     return boxes if len(boxes) == 1 else [b for b in boxes if _holds_edge(matte, size, b)]

@@ -43,7 +43,7 @@ small that a strand of hair and the gap beside it are one pixel, as in the haze 
 MISMATCH_RADIUS = 8
 """Radius in px of the network of the windows in which colours must follow the matte closely."""
 
-LEAST_LENGTH = 1e-4
+MIN_LENGTH = 1e-4
 """Keeps the mismatch finite where there is no edge."""
 
 NEIGHBOURHOOD = 0.1
@@ -97,7 +97,7 @@ def mismatch(matte: Matte, guide: Planes, size: tuple[int, int]) -> Matte:
     sharp edge. Averaged over the neighbourhood, but nowhere more than over the whole image.
     `guide` `(h, w, 3)` in [0, 1] has the size of the matte.
     """
-    length = _gradient_length(matte)
+    length = gradient_length(matte)
     residuals = np.zeros_like(matte)
     reach = np.ones((2 * MISMATCH_RADIUS + 1,) * 2, np.uint8)
     near = cv2.dilate((length > FLAT).astype(np.uint8), reach).astype(np.float32)
@@ -109,8 +109,8 @@ def mismatch(matte: Matte, guide: Planes, size: tuple[int, int]) -> Matte:
     radius = max(1, round(NEIGHBOURHOOD * max(size)))
     window_px = (2 * radius + 1,) * 2
     here = np.asarray(cv2.blur(resize(residuals, size), window_px), np.float32)
-    here /= cv2.blur(resize(length, size), window_px) + np.float32(LEAST_LENGTH)
-    everywhere = residuals.mean() / max(float(length.mean()), LEAST_LENGTH)
+    here /= cv2.blur(resize(length, size), window_px) + np.float32(MIN_LENGTH)
+    everywhere = residuals.mean() / max(float(length.mean()), MIN_LENGTH)
     return np.asarray(np.minimum(here, everywhere), np.float32)
 
 
@@ -123,7 +123,7 @@ def ramp_width(matte: Matte) -> Matte:
     """
     window_px = (2 * WINDOW_RADIUS + 1,) * 2
     kernel = np.ones(window_px, np.uint8)
-    length = _gradient_length(matte)
+    length = gradient_length(matte)
     squares = cv2.multiply(length, length)
     slope = np.asarray(cv2.blur(squares, window_px), np.float32)
     slope /= cv2.blur(length, window_px) + FLAT
@@ -135,7 +135,8 @@ def ramp_width(matte: Matte) -> Matte:
     return np.asarray(width, np.float32)
 
 
-def _gradient_length(matte: Matte) -> Matte:
+def gradient_length(matte: Matte) -> Matte:
+    """Length of the gradient per px of a matte `(h, w)`, by 3 x 3 Sobel filters."""
     across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
     return np.asarray(cv2.magnitude(across, down, across), np.float32)

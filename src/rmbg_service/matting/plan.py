@@ -30,7 +30,7 @@ QUICK_PREDICTION_S = 0.5
 """`auto` shows a large network the mirrored image only if a prediction is as quick as this, which
 is a matter of GPUs."""
 
-LEAST_UNSURE = 0.005
+MIN_UNSURE_SHARE = 0.005
 """And only if the network is unsure of this share of the image: else there is nothing to gain."""
 
 
@@ -116,7 +116,7 @@ def _plan_for_large_network(
     boxes = plan_crops(matte, size, input_size, least_gain=FULL_GAIN, split=False)
     views = [View(box) for box in boxes]
     unsure = float(((matte > UNSURE) & (matte < 1 - UNSURE)).mean())
-    if not boxes and quick and unsure >= LEAST_UNSURE:
+    if not boxes and quick and unsure >= MIN_UNSURE_SHARE:
         views = [View(mirrored=True)]
     return DetailPlan(views, "selective")
 

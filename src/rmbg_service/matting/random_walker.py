@@ -16,8 +16,8 @@ from rmbg_service.types import BoolMask, Matte
 CONTRAST = 2.0
 """How quickly a difference of colour, relative to the mean difference, separates neighbours."""
 
-LEAST_WEIGHT = 1e-3
-MOST_STEPS = 200
+MIN_WEIGHT = 1e-3
+MAX_STEPS = 200
 CHANGE = 2e-3
 """Largest change of a value at which the solution is good enough."""
 
@@ -52,7 +52,7 @@ def walk(grid: Grid, prior: Matte, strength: float, seeds: BoolMask, start: Matt
     rest = free * (strength * prior - _apply(grid, diagonal, labels))
     direction = scaled = scale * rest
     size = float(np.vdot(rest, scaled))
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         if size <= 0:
             break
         image = free * _apply(grid, diagonal, direction)
@@ -70,7 +70,7 @@ def walk(grid: Grid, prior: Matte, strength: float, seeds: BoolMask, start: Matt
 def _weights(differences: NDArray[np.float32]) -> Matte:
     squares = np.einsum("...c,...c", differences, differences)
     mean = float(squares.mean()) if squares.size else 0.0
-    return np.asarray(np.exp(squares * (-CONTRAST / (mean + 1e-6))) + LEAST_WEIGHT, np.float32)
+    return np.asarray(np.exp(squares * (-CONTRAST / (mean + 1e-6))) + MIN_WEIGHT, np.float32)
 
 
 def _apply(grid: Grid, diagonal: Matte, labels: Matte) -> Matte:

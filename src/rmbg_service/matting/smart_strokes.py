@@ -19,7 +19,7 @@ from rmbg_service.matting.strokes import PAINTED, Strokes, paint
 from rmbg_service.matting.upsampling import refine
 from rmbg_service.types import Alpha, BoolMask, Box, Matte, RgbImage
 
-MOST_STROKES = 12
+MAX_STROKES = 12
 """This many strokes of a kind, the largest ones, are hints; more are painted as they are."""
 
 STROKES_SIDE_PX = 1024
@@ -39,7 +39,7 @@ PRIOR_STRENGTH, BRUSH_PX = 0.01, 3
 SUREST = 0.02
 """Nearest to 0 or 1 that an alpha counts as sure."""
 
-MOST_ODDS = 4.0
+MAX_ODDS = 4.0
 """Largest log odds from colours."""
 
 BEFORE_COUNTS, DISTANCE_COUNTS = 0.5, 0.3
@@ -97,7 +97,7 @@ def _largest(plane: Alpha) -> tuple[list[BoolMask], Alpha]:
     count, labels = cv2.connectedComponents(joined)
     areas = np.bincount(labels[painted > 0], minlength=count)
     areas[0] = 0
-    largest = [label for label in np.argsort(-areas)[:MOST_STROKES] if areas[label]]
+    largest = [label for label in np.argsort(-areas)[:MAX_STROKES] if areas[label]]
     masks = [(labels == label) & (painted > 0) for label in largest]
     others = plane.copy()
     others[np.isin(labels, [0, *largest])] = 0
@@ -186,7 +186,7 @@ def _solved(
     known = _density(lab, same.astype(np.float32))
     for _ in range(ROUNDS):
         others = _density(lab, (1 - label) * (free & ~detached))
-        odds = np.log((known + 1e-6) / (others + 1e-6)).clip(-MOST_ODDS, MOST_ODDS)
+        odds = np.log((known + 1e-6) / (others + 1e-6)).clip(-MAX_ODDS, MAX_ODDS)
         prior = 1 / (1 + np.exp(against - odds))
         label = walk(grid, np.where(free, prior, 1).astype(np.float32), strength, seeds, label)
     return label

@@ -15,7 +15,7 @@ from rmbg_service.types import Alpha, BoolMask
 LIGHT = 128
 """Brightness, of 255, from which on a stroke keeps; darker ones erase."""
 
-LARGEST_SIDE_PX = 2048
+MAX_SIDE_PX = 2048
 """Longest side at which strokes are held."""
 
 PAINTED = 25
@@ -45,7 +45,7 @@ def strokes_of(brightness: Alpha, coverage: Alpha, size: tuple[int, int]) -> Str
     `brightness` and `coverage` `(h, w)` uint8 are the image's grey values and its alpha.
     """
     light = brightness >= LIGHT
-    scale = min(1.0, LARGEST_SIDE_PX / max(coverage.shape), max(size) / max(coverage.shape))
+    scale = min(1.0, MAX_SIDE_PX / max(coverage.shape), max(size) / max(coverage.shape))
     held = (
         min(size[0], max(1, round(coverage.shape[0] * scale))),
         min(size[1], max(1, round(coverage.shape[1] * scale))),

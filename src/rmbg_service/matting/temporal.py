@@ -26,7 +26,7 @@ AGREEMENT_PX = 5
 WORKING_SIDE_PX = 640
 """Flow and agreement are estimated with at most this long a side."""
 
-LEAST_SIDE_PX = 16
+MIN_SIDE_PX = 16
 """Smaller images, which DIS does not accept, count as still."""
 
 
@@ -79,7 +79,7 @@ class _ComparedFrame:
     def _carry(self, other: "_ComparedFrame", flow: cv2.DISOpticalFlow) -> tuple[Matte, Matte]:
         """The other's alpha moved to this frame, and its share in [0, 1]."""
         motion: Planes = np.zeros((*self.size, 2), np.float32)
-        if min(self.size) >= LEAST_SIDE_PX:
+        if min(self.size) >= MIN_SIDE_PX:
             motion = np.asarray(flow.calc(self.grey, other.grey, motion), np.float32)
         difference = cv2.absdiff(self.colours, _moved(other.colours, motion, cv2.INTER_LINEAR))
         worst = difference.max(axis=2).astype(np.float32)

@@ -27,7 +27,7 @@ from rmbg_service.matting.arrays import (
     touched_tiles,
     window,
 )
-from rmbg_service.matting.evidence import Evidence
+from rmbg_service.matting.evidence import FLAT, WINDOW_RADIUS, Evidence, gradient_length
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 Refinement = Literal["plain", "guided", "selective"]
@@ -44,13 +44,7 @@ FIRM_WIDTH, LOOSE_WIDTH = 3, 6
 """Widths of the matte's edge, in 1/320 of the long side, up to which an edge is firm and from which
 on it is wholly loose; see `looseness`."""
 
-WIDTH_WINDOW = 10
-"""Radius, in the same unit, of the window in which that width is measured."""
-
-FLAT = 1e-3
-"""Gradients below this, per pixel, are not edges; keeps the width finite."""
-
-UNSURE = 0.02
+SURE_MARGIN = 0.02
 """The network is sure of a value this close to 0 or 1."""
 
 
@@ -117,7 +111,7 @@ def refine(rgb: RgbImage, matte: Matte, *, selective: bool = False) -> Alpha:
     """
     height, width = rgb.shape[:2]
     alpha = upsample(matte, (height, width))
-    unsure = ((matte > UNSURE) & (matte < 1 - UNSURE)).astype(np.uint8)
+    unsure = ((matte > SURE_MARGIN) & (matte < 1 - SURE_MARGIN)).astype(np.uint8)
     if not unsure.any():
         return alpha
     band = cv2.dilate(unsure, np.ones((3, 3), np.uint8)).astype(np.float32)
@@ -154,10 +148,8 @@ def looseness(matte: Matte) -> Matte:
     there, 2/3 of the width of a linear ramp; the matte's long side has `COARSE_SIDE_PX`. For the
     soft mattes of small networks, this tells loose edges from firm ones.
     """
-    window_px = (2 * WIDTH_WINDOW + 1,) * 2
-    across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
-    rise = cv2.blur(cv2.magnitude(across, down), window_px)
+    window_px = (2 * WINDOW_RADIUS + 1,) * 2
+    rise = cv2.blur(gradient_length(matte), window_px)
     width = cv2.blur(4 * matte * (1 - matte), window_px) / (rise + FLAT)
     return np.asarray(np.clip((width - FIRM_WIDTH) / (LOOSE_WIDTH - FIRM_WIDTH), 0, 1))
 
