@@ -427,6 +427,19 @@ async def test_a_body_that_ends_after_the_answer_keeps_the_connection(connect: C
     assert connection.open
 
 
+async def test_after_the_rest_of_a_body_the_connection_may_be_idle_for_long(
+    connect: Connect,
+) -> None:
+    connection = connect(head_timeout_s=0.01, timeout_keep_alive=60)
+    connection.send(SIZED)
+    await connection.answers()
+    connection.send(b"b" * 1000)
+    protocol = connection._protocol
+    assert "head" not in protocol._timers
+    assert protocol.timeout_keep_alive_task is not None
+    assert protocol.timeout_keep_alive_task.when() > protocol.loop.time() + 30
+
+
 async def test_what_is_left_of_answered_bodies_is_read_at_a_bounded_rate(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

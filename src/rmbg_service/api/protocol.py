@@ -76,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse `data`, or hold it while a request waits for its response."""
         self._parsing_since = time.perf_counter()
-        rest = memoryview(data)
+        rest, was_in_message = memoryview(data), self._in_message
         while rest and not self._ignoring:
             if self._busy:
                 self._hold(rest)
@@ -87,8 +87,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._pause_discarding(len(data))
         if not self._ignoring and self.cycle is not None and self.cycle.response_complete:
             if self._in_message:
-                self._await_rest()
-            else:
+                self._close_after_silence(self.head_timeout_s)
+            elif not was_in_message:
                 self._await_head()  # these were blank lines, which may come before it
 
     @property
@@ -248,6 +248,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._message_bytes = 0
         self._timers.stop("rest")
         super().on_message_complete()
+        if self.cycle.response_complete:
+            self._close_after_silence(self.timeout_keep_alive)
         if self._lingering.closes_when_read:
             self.transport.close()
 
@@ -256,7 +258,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_message and "rest" not in self._timers:
             self._timers.start("rest", self.rest_timeout_s, self.transport.abort)
-            self._await_rest()
+            self._close_after_silence(self.head_timeout_s)
         self._go_on()
 
     def pause_writing(self) -> None:
@@ -283,14 +285,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if "head" not in self._timers:
             self._timers.start("head", self.head_timeout_s, self.transport.abort)
 
-    def _await_rest(self) -> None:
-        """Close when nothing more comes: some clients stop to send once they are answered.
-
-        By uvicorn's timer for silent connections, which what has just come has ended.
-        """
+    def _close_after_silence(self, delay_s: float) -> None:
+        """Close when nothing comes for so long, by uvicorn's timer, which new data ends."""
         self._unset_keepalive_if_required()
         self.timeout_keep_alive_task = self.loop.call_later(
-            self.head_timeout_s, self.timeout_keep_alive_handler
+            delay_s, self.timeout_keep_alive_handler
         )
 
     def _pause_discarding(self, size: int) -> None:

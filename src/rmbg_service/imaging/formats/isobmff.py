@@ -152,17 +152,19 @@ def _read_meta(data: bytes, meta: _Box, found: Items, parts: Parts) -> None:
 def _read_kinds(data: bytes, box: _Box, found: Items, parts: Parts) -> None:
     reader = _Reader(data, box)
     reader.take(2 if reader.full_box()[0] == 0 else 4)
+    entries = 0
     for entry in _boxes(data, reader.position, box.end, parts):
         if entry.kind != b"infe":
             continue
+        entries += 1  # also those that describe an item again
+        if entries > _MAX_ITEMS:
+            raise InvalidImage("the file has too many items")
         info = _Reader(data, entry)
         version, _ = info.full_box()
         number = info.take(4 if version >= 3 else 2)
         info.take(2)
         kind = info.take(4).to_bytes(4, "big")
         found.items.setdefault(number, Item(kind, info.position - 4))
-        if len(found.items) > _MAX_ITEMS:
-            raise InvalidImage("the file has too many items")
 
 
 def _read_locations(reader: _Reader, found: Items, idat: int, parts: Parts) -> None:
