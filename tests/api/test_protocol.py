@@ -321,6 +321,22 @@ async def test_a_thousand_chunks_of_one_byte_are_a_body(app: App, connect: Conne
     assert sum(len(message["body"]) for message in app.messages) == MAX_TINY_CHUNKS - 1
 
 
+async def test_small_packets_of_a_body_gather_before_they_are_read(
+    app: App, connect: Connect
+) -> None:
+    app.reads_body = True
+    connection = connect()
+    connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000\r\n\r\n")
+    connection.send(b"b" * 1500)
+    assert connection.reading
+    connection.send(b"b")
+    assert not connection.reading
+    await until(lambda: connection.reading)
+    connection.send(b"b" * 1499)
+    assert connection.reading
+    await connection.answers()
+
+
 async def test_the_app_is_not_woken_for_every_byte(
     app: App, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

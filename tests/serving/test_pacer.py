@@ -41,6 +41,15 @@ async def test_a_client_that_is_ahead_passes_at_the_rate_of_an_eighth_of_a_core(
     assert len(sleep.seconds) == 3
 
 
+async def test_little_is_charged_without_a_wait() -> None:
+    share, sleep = FairShare(), Sleep()
+    share.expect("photo", 600)
+    pacer, visit = Pacer(share, sleep), Visit(share, "flood")
+    await pacer.pace(visit, 1e-6)
+    assert sleep.seconds == []
+    assert visit.used_s == visit.paced_s == 1e-6
+
+
 async def test_a_refused_request_waits_for_what_threads_have_done_for_it() -> None:
     share, sleep = FairShare(), Sleep()
     share.expect("photo", 600)

@@ -50,6 +50,10 @@ class Throttle:
         return self._busy_until - now
 
 
+VAIN_WORK = Throttle(1 / 8)
+"""All connections share it: what is discarded or refused takes little from the others."""
+
+
 class LingeringTransport:
     """A transport whose `close` waits for a client that still sends.
 

@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rmbg_service.api.connection import LingeringTransport, Throttle, Timers, last_response
+from rmbg_service.api.connection import VAIN_WORK, LingeringTransport, Timers, last_response
 from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner
 
 MAX_AHEAD_BYTES = 65_536
@@ -22,7 +22,7 @@ MIN_CHUNK_BYTES = 64
 """The least average of a body's chunks, from the 1,025th on."""
 _DISCARDING_S_PER_BYTE = 4e-10
 _REFUSAL_S = 5e-4  # what a connection costs beside the parsing: to accept, answer and close it
-_VAIN_WORK = 1 / 8  # of a CPU core
+_SMALL_READ_BYTES, _GATHERING_S = 1024, 5e-3
 _WAKE_BYTES = 16_384
 _WAKE_S = 0.02
 _GATE_MARGIN_S = 1.0
@@ -31,10 +31,9 @@ _GATE_MARGIN_S = 1.0
 class BoundedProtocol(HttpToolsProtocol):
     """Closes connections whose requests are too long or take too long, in whichever part.
 
-    One request at a time is parsed. httptools cannot be stopped in the middle of a buffer, so it is
-    fed no further than to the end of a head or of a body of known length. Where a chunked body ends
-    only the parser knows; what comes in one read with its end is dropped, and the connection closed
-    after the response.
+    One request at a time is parsed. httptools cannot be stopped within a buffer, so it is fed up to
+    the end of a head or of a body of known length. Where a chunked body ends only the parser knows;
+    what comes in one read with its end is dropped, and the connection closed after the response.
     """
 
     head_timeout_s = 10.0
@@ -43,15 +42,12 @@ class BoundedProtocol(HttpToolsProtocol):
     """How long the rest of a body may take to come once its request is answered."""
     max_message_bytes = 2**27
     """Bytes of a request as they come, head, trailers and chunk sizes included."""
-    _throttle = Throttle(_VAIN_WORK)
-    """All connections share it: what is discarded or refused takes little from the others."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_message = False
         self._in_body = False
         self._message_bytes = 0
-        self._head_bytes = 0
         self._header_count = 0
         self._body_bytes = 0
         self._body_left = 0  # 0 also if only the parser knows
@@ -76,7 +72,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse `data`, or hold it while a request waits for its response."""
         self._parsing_since = time.perf_counter()
-        rest, was_in_message = memoryview(data), self._in_message
+        rest, was_in_message, was_in_body = memoryview(data), self._in_message, self._in_body
         while rest and not self._ignoring:
             if self._busy:
                 self._hold(rest)
@@ -85,11 +81,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parsed_s += time.perf_counter() - self._parsing_since
         if self._in_body and self.cycle.response_complete:
             self._pause_discarding(len(data))
+        elif was_in_body and self._in_body and len(data) < _SMALL_READ_BYTES and not self._ignoring:
+            self.flow.pause_reading()  # small packets gather: every read costs the same
+            self._timers.start("gather", _GATHERING_S, self._read_on)
         if not self._ignoring and self.cycle is not None and self.cycle.response_complete:
             if self._in_message:
                 self._close_after_silence(self.head_timeout_s)
             elif not was_in_message:
                 self._await_head()  # these were blank lines, which may come before it
+
+    def _read_on(self) -> None:
+        if len(self.cycle.body) <= HIGH_WATER_LIMIT:
+            self.flow.resume_reading()
 
     @property
     def _busy(self) -> bool:
@@ -150,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.abort()
                 return
         spent_s = _REFUSAL_S + self._parsed_s + time.perf_counter() - self._parsing_since
-        delay_s = self._throttle.delay_s(self.loop.time(), spent_s)  # the client may come back
+        delay_s = VAIN_WORK.delay_s(self.loop.time(), spent_s)  # the client may come back
         if delay_s > self.head_timeout_s:
             self.transport.abort()
             return
@@ -174,23 +177,21 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         super().on_message_begin()
         self._in_message = True
-        self._head_bytes = self._header_count = 0
+        self._header_count = 0
         self._body_bytes = self._body_left = self._chunk_count = 0
         self._await_head()
 
     def on_url(self, url: bytes) -> None:
         """Take the target of the request, or a part of it."""
         if not self._ignoring:
-            self._head_bytes += len(url)
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers, which come after the head, are dropped."""
         if self._ignoring or self._in_body:
             return
-        self._head_bytes += len(name) + len(value)
         self._header_count += 1
-        if self._header_count > MAX_HEADERS or self._head_bytes > MAX_HEAD_BYTES:
+        if self._header_count > MAX_HEADERS:
             self._refuse_head()
             return
         super().on_header(name, value)
@@ -294,6 +295,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _pause_discarding(self, size: int) -> None:
         """Read on when the time for `size` bytes of an answered body is over."""
-        delay_s = self._throttle.delay_s(self.loop.time(), size * _DISCARDING_S_PER_BYTE)
+        delay_s = VAIN_WORK.delay_s(self.loop.time(), size * _DISCARDING_S_PER_BYTE)
         self.flow.pause_reading()
         self._timers.start("discard", delay_s, self.flow.resume_reading)

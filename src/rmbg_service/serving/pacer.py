@@ -15,6 +15,7 @@ REQUEST_S = 1e-3
 BODY_S_PER_BYTE = 0.8e-9
 """What a byte of a body costs, as measured with bodies of 39 MB."""
 _PART_OF_A_CORE = 1 / 8
+_LITTLE_S = 1e-4
 
 
 class Pacer:
@@ -31,10 +32,14 @@ class Pacer:
         self._turns = FairSlots(share, 1)
 
     async def pace(self, visit: Visit, seconds: float) -> None:
-        """Charge `seconds` of the event loop, and wait if it is not this client's turn."""
+        """Charge `seconds` of the event loop, and wait if it is not this client's turn.
+
+        Little does not wait: in the queue for a turn, the request would hold its place for nothing.
+        """
         visit.charge(seconds)
         visit.paced_s += seconds
-        await self._wait(visit.client, seconds)
+        if seconds >= _LITTLE_S:
+            await self._wait(visit.client, seconds)
 
     async def pace_refused(self, visit: Visit) -> None:
         """Wait for what threads have done for a request that is refused, too."""
