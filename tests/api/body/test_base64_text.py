@@ -1,6 +1,7 @@
 """Base64 in the spellings that clients use."""
 
 import base64
+import json
 from unittest import mock
 from urllib.parse import unquote_to_bytes
 
@@ -71,3 +72,24 @@ def test_escapes_of_json_are_found_wherever_a_step_ends(
     monkeypatch.setattr("rmbg_service.api.body.base64_text._STEP_BYTES", step)
     text = rb"a\/b\u002bc\u002F\u003d\r\nd" * 5
     assert unescape_json(memoryview(text)) == b"a/b+c/=d" * 5
+
+
+@given(
+    st.lists(
+        st.sampled_from([r"\/", r"\u0041", r"\u002F", r"\n", r"\r", "a", "/", "="]), max_size=30
+    )
+)
+def test_escapes_of_json_are_those_of_the_standard_library(parts: list[str]) -> None:
+    text = "".join(parts)
+    with mock.patch("rmbg_service.api.body.base64_text._STEP_BYTES", 9):
+        plain = unescape_json(memoryview(text.encode()))
+    expected = json.loads(f'"{text}"').replace("\n", "").replace("\r", "")
+    assert plain.decode() == expected
+
+
+@pytest.mark.parametrize(
+    "text", [r"\\u0041", r"\u00e9", r"\u12", r"\u00zz", r"\x", "\\", r"\t", r"a\u004"]
+)
+def test_what_is_not_base64_stays_and_is_refused(text: str) -> None:
+    with pytest.raises(MalformedRequest):
+        decode_base64(unescape_json(memoryview(text.encode())))

@@ -110,7 +110,7 @@ def test_what_is_not_a_request_is_refused(text: bytes, says: str) -> None:
         read(text)
 
 
-@pytest.mark.parametrize("escape", ["\\u0041", "\\t", "\u00e9", "\N{GRINNING FACE}", "%", "="])
+@pytest.mark.parametrize("escape", ["\\u00e9", "\\t", "\u00e9", "\N{GRINNING FACE}", "%", "="])
 def test_a_long_string_that_is_not_base64_is_refused(escape: str) -> None:
     ((_, image),) = read(f'{{"image": "{escape * 20_000}AA"}}')
     with pytest.raises(MalformedRequest, match="not valid base64"):
