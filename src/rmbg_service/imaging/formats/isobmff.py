@@ -8,6 +8,7 @@ from rmbg_service.errors import InvalidImage, UnknownFormat
 from rmbg_service.imaging.formats.header import Parts
 
 _MAX_ITEMS = 8_192
+_MAX_PARTS = 32_768  # boxes, locations, references and properties
 _MAX_PROPERTIES = 64
 _ONCE = (b"irot", b"imir", b"clap")  # each costs a copy of the image
 _TRACK = (b"trak", b"mdia", b"minf", b"stbl")  # one in the other
@@ -86,7 +87,7 @@ class _Reader:
 
 def read_items(data: bytes) -> Items:
     """Read the `meta` box of a file, and whether a sequence of frames comes beside it."""
-    parts = Parts()
+    parts = Parts(_MAX_PARTS)
     found = Items()
     described = False
     for box in _boxes(data, 0, len(data), parts):
