@@ -171,6 +171,7 @@ def test_more_threads_than_cpus_and_too_little_memory_are_problems(
 ) -> None:
     monkeypatch.setattr(doctor, "cpu_count", lambda: 2)
     monkeypatch.setattr(doctor, "memory_limit_bytes", lambda: 10**9)
+    monkeypatch.setattr(doctor, "resident_bytes", lambda: 3 * 10**8)  # not that of all tests
     threads, memory = birefnet(cpu_threads=3).problems
     assert "RMBG_CPU_THREADS is 3" in threads
     assert "RMBG_MAX_INFLIGHT_PIXELS" in memory
