@@ -247,7 +247,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._in_message = self._in_body = False
         self._message_bytes = 0
-        self._timers.stop("rest")
+        self._timers.stop("rest", "gather")
         super().on_message_complete()
         if self.cycle.response_complete:
             self._close_after_silence(self.timeout_keep_alive)

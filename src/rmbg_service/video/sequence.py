@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rmbg_service.imaging.cutout import Cutout
@@ -62,12 +61,7 @@ class SequenceWriter:
     def pass_audio(self, packet: object) -> None:
         """Do nothing: images have no audio."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """See `Writer`."""
         if error is None:
             for number, path in self._names.existing().items():

@@ -4,7 +4,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 
 import av
@@ -33,12 +32,7 @@ class Writer(Protocol):
     def __enter__(self) -> Self:
         """The writer."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Complete the output, or close it after an error."""
 
     def write(self, cutout: Cutout, pts: int) -> None:
@@ -138,12 +132,7 @@ class FileWriter:
         """See `Writer`."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """See `Writer`."""
         if error is not None:
             with suppress(av.FFmpegError, OSError):  # such as a full disk, once more

@@ -58,7 +58,7 @@ def unescape_form(text: memoryview) -> bytearray:
 
 
 def _steps(text: memoryview, mark: bytes, longest: int) -> Iterator[bytes]:
-    """`text` in parts that cut no escape in two: each begins with `mark` and is no `longest`."""
+    """`text` in parts that cut no escape in two: those begin with `mark`."""
     start = 0
     while start < len(text):
         step = bytes(text[start : start + _STEP_BYTES])

@@ -154,7 +154,7 @@ def _obus(stream: bytes, parts: Parts) -> Iterator[tuple[int, bytes]]:
 
 def _sequence_size(unit: bytes) -> tuple[int, int]:
     bits = _Bits(unit)
-    bits.take(4)  # profile, still image
+    bits.take(4)  # seq_profile, still_picture
     if bits.take(1):  # a reduced header
         bits.take(5)
     else:
