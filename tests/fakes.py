@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message
 
 from rmbg_service.api.app import create_app
 from rmbg_service.models.predictor import PatchOrderChoice
+from rmbg_service.models.with_matting import PredictorWithMatting
 from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
-from rmbg_service.types import Matte, ModelInput
+from rmbg_service.types import Matte, MattingInput, ModelInput
 from rmbg_service.url_fetch import Fetcher
 
 pillow_heif.register_heif_opener()  # for tests that write HEIF through Pillow
@@ -72,6 +73,18 @@ class FakePredictor:
         assert await asyncio.to_thread(self.entered.acquire, timeout=60)
 
 
+class FakeMatting(FakePredictor):
+    """A matting network that says 0.25 wherever it is asked."""
+
+    name = "fake-matting"
+    input_size = (512, 512)
+    dtype = "fp32"
+
+    def predict(self, batch: Sequence[MattingInput]) -> list[Matte]:
+        super().predict(batch)
+        return [np.full(image.shape[:2], 0.25, np.float32) for image in batch]
+
+
 class FakeFetcher(Fetcher):
     """Gives each URL what it is for."""
 
@@ -108,7 +121,9 @@ class AppClient(httpx.AsyncClient):
 
 @asynccontextmanager
 async def serving(
-    predictor: FakePredictor | None = None, fetcher: Fetcher | None = None, **settings: Any
+    predictor: FakePredictor | PredictorWithMatting | None = None,
+    fetcher: Fetcher | None = None,
+    **settings: Any,
 ) -> AsyncIterator[tuple[AppClient, Engine]]:
     """A running app with a client of it; at the end every gate is opened."""
     predictor = predictor or FakePredictor()

@@ -23,6 +23,7 @@
     |  |- InvalidRegion           422  (reason: exceeds | empty)
     |  |- BeyondFormat            422  (a side that the output format cannot have)
     |  |- TooManyBytes            422  (the result cannot be as small as the caller asked for)
+    |  |- NoMattingModel          422  (the service has none; models/predictor.py)
     |  |- NoSubject               422  (only if the caller asked to be told)
     |- Rejected                   the service cannot take it now; carries retry_after_s
     |  |- Overloaded              429  (reason: jobs | pixels | deadline | rate)
@@ -195,6 +196,14 @@ class NoSubject(ClientError):
     status = 422
     type = "no-subject"
     title = "No subject"
+
+
+class NoMattingModel(ClientError):
+    """`detail=matting` was asked for, and no matting model is set up."""
+
+    status = 422
+    type = "no-matting-model"
+    title = "No matting model"
 
 
 class Rejected(RmbgError):

@@ -54,8 +54,13 @@ class Settings(BaseSettings):
         "`rmbg-service/models` in the user's cache folder.",
     )
     model_download: Literal["auto", "never"] = Field(
-        "auto",
-        description="`never` uses only weights that are on this disk, and names what is missing.",
+        "auto", description="`never` uses only weights on this disk, and names what is missing."
+    )
+    matting_model: str | None = Field(
+        None,
+        description="A second model, which draws edges for `detail=matting`: "
+        "`vitmatte-small-composition-1k`, or a hub id, a folder or a `.safetensors` file with a "
+        "ViTMatte. Default: none.",
     )
     patch_order: PatchOrder | None = Field(
         None,
@@ -64,15 +69,14 @@ class Settings(BaseSettings):
     )
     device: str = Field(
         "auto",
-        description="Where BiRefNet runs: `auto` (cuda, mps, cpu), or a name such as `cuda:1`. A "
-        "device that is missing stops the service at startup.",
+        description="Where BiRefNet and ViTMatte run: `auto` (cuda, mps, cpu), or a name such as "
+        "`cuda:1`. A device that is missing stops the service at startup.",
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="Number format of BiRefNet; `auto` is the fastest that changes little."
+        "auto", description="Their number format; `auto` is the fastest that changes little."
     )
     compile: bool = Field(
-        False,
-        description="Compile BiRefNet with `torch.compile`: slower startup, faster predictions.",
+        False, description="Compile BiRefNet with `torch.compile`: slow to start, fast to predict."
     )
     self_check: bool = Field(
         False,
@@ -137,9 +141,7 @@ class Settings(BaseSettings):
         description="Threads that decode and encode. Default: the CPUs, at most 4.",
     )
     request_timeout_s: float = Field(
-        30.0,
-        gt=0,
-        description="Deadline of a job, counted from the last byte of its body; then 504.",
+        30.0, gt=0, description="Deadline of a job, from the last byte of its body on; then 504."
     )
     codec_timeout_s: float = Field(
         120.0, gt=0, description="A step around the model that takes longer is stuck."
@@ -236,9 +238,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         names = tuple(part.strip() for part in value.split(",") if part.strip())
-        if names in (("all",), ("none",)):
-            return get_args(Endpoint) if names == ("all",) else ()
-        return names
+        return get_args(Endpoint) if names == ("all",) else () if names == ("none",) else names
 
     @field_validator("api_keys")
     @classmethod

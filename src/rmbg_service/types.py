@@ -8,11 +8,17 @@ from numpy.typing import NDArray
 ModelInput: TypeAlias = NDArray[np.uint8]
 """`(h, w, 3)` uint8 sRGB image of the predictor's `input_size`; not normalised."""
 
+MattingInput: TypeAlias = NDArray[np.uint8]
+"""`(h, w, 4)` uint8: sRGB and a trimap, of a tile of the image; what a matting network takes."""
+
 Matte: TypeAlias = NDArray[np.float32]
 """`(h, w)` float32 in [0, 1]; 0 is background, 1 is foreground."""
 
 Alpha: TypeAlias = NDArray[np.uint8]
 """`(H, W)` uint8 at the image's size; 0 is background, 255 is foreground."""
+
+Trimap: TypeAlias = NDArray[np.uint8]
+"""`(h, w)` uint8: 0 known background, 128 unknown, 255 known foreground."""
 
 RgbImage: TypeAlias = NDArray[np.uint8]
 """`(H, W, 3)` uint8 sRGB."""

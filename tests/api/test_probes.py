@@ -1,7 +1,8 @@
 import re
 
 from rmbg_service.models.predictor import PatchOrderChoice
-from tests.fakes import PATH, FakePredictor, picture_bytes, serving
+from rmbg_service.models.with_matting import PredictorWithMatting
+from tests.fakes import PATH, FakeMatting, FakePredictor, picture_bytes, serving
 
 
 async def test_health_and_info_say_what_runs_here() -> None:
@@ -10,7 +11,7 @@ async def test_health_and_info_say_what_runs_here() -> None:
         assert health["status"] == "ready"
         assert health["model"] == {
             "name": "fake", "device": "cpu", "licence": "unknown", "input_size": [32, 544],
-            "dtype": None, "dtype_reason": None, "patch_order": None,
+            "dtype": None, "dtype_reason": None, "patch_order": None, "matting": None,
         }  # fmt: skip
         assert health["queue"]["jobs"] == 0
         info = (await client.get("/api/info")).json()
@@ -19,6 +20,17 @@ async def test_health_and_info_say_what_runs_here() -> None:
         assert info["options"]["preset"] == [preset["name"] for preset in info["presets"]]
         assert info["presets"][0]["canvas"] == "2000x2000"
         assert info["version"] == health["version"]
+        assert "matting" not in info["options"]["detail"]
+
+
+async def test_health_and_info_show_a_matting_model() -> None:
+    async with serving(PredictorWithMatting(FakePredictor(), FakeMatting())) as (client, _):
+        model = (await client.get("/health")).json()["model"]
+        assert (model["name"], model["dtype"]) == ("fake", None)
+        assert model["matting"] == {
+            "name": "fake-matting", "device": "cpu", "licence": "unknown", "dtype": "fp32",
+        }  # fmt: skip
+        assert "matting" in (await client.get("/api/info")).json()["options"]["detail"]
 
 
 async def test_info_says_by_what_the_patch_order_was_chosen() -> None:

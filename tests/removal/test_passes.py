@@ -5,11 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from rmbg_service.errors import NoMattingModel
 from rmbg_service.imaging.source import ImageInfo, SourceImage
+from rmbg_service.matting.trimap import BACKGROUND, UNKNOWN
+from rmbg_service.matting.upsampling import upsample
+from rmbg_service.models.with_matting import PredictorWithMatting
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.removal.passes import Passes, Prediction, predict, predict_passes
-from rmbg_service.types import Matte, ModelInput
-from tests.fakes import FakePredictor
+from rmbg_service.removal.passes import (
+    TILES_AT_ONCE,
+    Passes,
+    Prediction,
+    predict,
+    predict_passes,
+)
+from rmbg_service.types import Matte, MattingInput, ModelInput
+from tests.fakes import FakeMatting, FakePredictor
 
 INPUT = (64, 64)
 
@@ -80,3 +90,71 @@ def test_a_predictor_is_asked_for_one_input_at_a_time() -> None:
     predictor = Small()
     assert predict(source(), predictor, RemovalOptions()).found
     assert predictor.predicted == [1, 1, 1]
+
+
+def first_tiles(passes: Passes[Prediction], matte: Matte) -> Sequence[MattingInput]:
+    """The first tiles, after every view has had the same matte."""
+    inputs = next(passes)
+    while inputs[0].shape[2] == 3:
+        inputs = passes.send([matte] * len(inputs))
+    return inputs
+
+
+def test_matting_asks_for_tiles_of_the_band_after_the_views_a_few_at_a_time() -> None:
+    passes = predict_passes(source(2_400), RemovalOptions(detail="matting"), INPUT)
+    groups, inputs = [], first_tiles(passes, square(8, 56))
+    prediction = None
+    while prediction is None:
+        groups.append(len(inputs))
+        assert {tile.shape for tile in inputs} <= {
+            (h, w, 4) for h in (512, 480) for w in (512, 480)
+        }
+        for tile in inputs:
+            assert (tile[..., 3] == UNKNOWN).any()
+        try:
+            inputs = passes.send([np.full(tile.shape[:2], 0.5, np.float32) for tile in inputs])
+        except StopIteration as end:
+            prediction = end.value
+    assert groups[0] == TILES_AT_ONCE
+    assert len(groups) > 1
+    assert prediction.alpha.shape == (2_400, 2_400)
+    plain = upsample(prediction.matte, (2_400, 2_400))
+    changed = prediction.alpha != plain
+    assert (prediction.alpha[changed] == 128).all()
+    assert (prediction.alpha[1_000:1_400, 1_000:1_400] == 255).all()
+    assert (prediction.alpha[:100] == 0).all()
+
+
+def test_matting_sees_the_pixels_of_the_image_and_takes_hidden_ones_for_background() -> None:
+    picture = source()
+    alpha = np.full((400, 400), 255, np.uint8)
+    alpha[:, :100] = 0
+    hidden = SourceImage(picture.info, picture.rgb, alpha)
+    passes = predict_passes(hidden, RemovalOptions(detail="matting"), (600, 600))
+    matte = np.full((600, 600), 0.5, np.float32)
+    matte[300:400, 300:400] = 1
+    (tile,) = first_tiles(passes, matte)
+    assert (tile[..., :3] == picture.rgb).all()
+    assert (tile[:, :100, 3] == BACKGROUND).all()
+    assert (tile[:100, 100:, 3] == UNKNOWN).all()
+
+
+def test_where_nothing_is_found_the_matting_network_is_not_asked() -> None:
+    passes = predict_passes(source(), RemovalOptions(detail="matting"), INPUT)
+    next(passes)
+    prediction = finished(passes, [np.full(INPUT, 0.4, np.float32)])
+    assert not prediction.found
+    assert prediction.alpha is None
+
+
+def test_matting_without_a_matting_model_says_how_to_switch_it_on() -> None:
+    options, predictor = RemovalOptions(detail="matting"), FakePredictor()
+    with pytest.raises(NoMattingModel, match="RMBG_MATTING_MODEL=vitmatte-small-composition-1k"):
+        predict(source(), predictor, options)
+    assert predictor.predicted == []
+    matting = FakeMatting()
+    pair = PredictorWithMatting(predictor, matting)
+    prediction = predict(source(), pair, options)
+    assert prediction.alpha is not None
+    assert set(np.unique(prediction.alpha)) == {0, 64, 255}
+    assert (len(predictor.predicted), len(matting.predicted)) == (1, 1)

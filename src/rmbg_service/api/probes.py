@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from rmbg_service import __version__
 from rmbg_service.api.guard import endpoint_guard
 from rmbg_service.diagnostics.quality import MIN_IOU
+from rmbg_service.models.with_matting import matting_of
 from rmbg_service.removal.attachments import ATTACHMENTS, AttachmentName
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.presets import PRESETS, Preset
@@ -42,6 +43,15 @@ class PatchOrderFacts(BaseModel):
     )
 
 
+class MattingFacts(BaseModel):
+    """The model behind `detail=matting`."""
+
+    name: str
+    device: str
+    licence: str = Field(description="SPDX name of the weights' licence.")
+    dtype: str | None = Field(default=None, description="Its number format.")
+
+
 class ModelFacts(BaseModel):
     """The model in use."""
 
@@ -55,6 +65,9 @@ class ModelFacts(BaseModel):
     dtype_reason: str | None = Field(default=None, description="Why it is that one.")
     patch_order: PatchOrderFacts | None = Field(
         default=None, description="Of BiRefNet networks, once loaded."
+    )
+    matting: MattingFacts | None = Field(
+        default=None, description="The matting model, if `RMBG_MATTING_MODEL` names one."
     )
 
 
@@ -109,7 +122,7 @@ class Info(BaseModel):
     limits: Limits
     options: dict[str, list[str]] = Field(
         description="The options of `POST /api/remove-bg`, each with its values if those are a "
-        "fixed list of names."
+        "fixed list of names: `detail` has `matting` only if there is a matting model."
     )
     presets: list[Preset] = Field(
         description="The values of the option `preset`, each with the options that it sets."
@@ -124,6 +137,10 @@ class Info(BaseModel):
 def operations_router(engine: Engine) -> APIRouter:
     """The routes for operators and their tools."""
     router = APIRouter(tags=["operations"])
+    matting = matting_of(engine.predictor)
+    options = dict(_OPTIONS)
+    if matting is None:
+        options["detail"] = [value for value in options["detail"] if value != "matting"]
 
     def status(healthy: bool) -> JSONResponse:
         body = Status(status=engine.state, detail=engine.failure)
@@ -139,6 +156,7 @@ def operations_router(engine: Engine) -> APIRouter:
             dtype=getattr(engine.predictor, "dtype", None),
             dtype_reason=getattr(engine.predictor, "dtype_reason", None),
             patch_order=order and PatchOrderFacts.model_validate(order, from_attributes=True),
+            matting=matting and MattingFacts.model_validate(matting, from_attributes=True),
         )
 
     unhealthy: dict[int | str, dict[str, Any]] = {
@@ -205,7 +223,7 @@ def operations_router(engine: Engine) -> APIRouter:
             version=__version__,
             model=model(),
             limits=Limits.model_validate(settings, from_attributes=True),
-            options=_OPTIONS,
+            options=options,
             presets=list(PRESETS.values()),
             api_key_required=bool(settings.api_keys),
         )

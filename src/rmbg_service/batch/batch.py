@@ -22,6 +22,7 @@ from rmbg_service.models.catalog import find
 from rmbg_service.models.select import MATTE_SETTINGS, select_predictor
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import require_matting_model
 from rmbg_service.removal.result import encoder_of
 from rmbg_service.settings import Settings, load_settings
 
@@ -62,6 +63,7 @@ class Batch:
             )
         settings = load_settings(**self.settings)
         predictor = select_predictor(settings)
+        require_matting_model(self.options, predictor)
         return local_remover(settings, predictor, self.options, self.files, stop, self.further)
 
     @property

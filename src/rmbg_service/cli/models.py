@@ -47,7 +47,8 @@ def list_models() -> None:
         table.add_row(spec.name, _size(spec), spec.licence, _on_disk(spec, store), spec.good_for)
     Console().print(table)
     for spec, path in store.elsewhere():
-        typer.echo(f"{spec.name} is also at {path}: RMBG_MODEL={path}")
+        setting = "RMBG_MATTING_MODEL" if spec.runtime == "vitmatte" else "RMBG_MODEL"
+        typer.echo(f"{spec.name} is also at {path}: {setting}={path}")
 
 
 @models.command()

@@ -20,7 +20,7 @@ class Options(TypedDict, total=False):
     format: Literal["png", "webp", "webp-lossy", "jpeg", "jpg", "avif", "zip", "psd", "auto"]
     quality: int
     color_profile: Literal["srgb", "keep"]
-    detail: Literal["off", "guided", "crop", "auto", "best"]
+    detail: Literal["off", "guided", "crop", "auto", "best", "matting"]
     decontaminate: bool
     shadow: Literal["off", "keep", "drop", "auto"]
     shadow_opacity: float

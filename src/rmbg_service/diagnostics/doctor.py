@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rmbg_service.diagnostics.findings import Findings, OtherFormat, OtherOrder, WeightFile
+from rmbg_service.diagnostics.findings import Findings, Matting, OtherFormat, OtherOrder, WeightFile
 from rmbg_service.diagnostics.memory import memory_problem
 from rmbg_service.diagnostics.quality import (
     MIN_IOU,
@@ -20,6 +20,7 @@ from rmbg_service.errors import RmbgError
 from rmbg_service.models.digests import digests
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
+from rmbg_service.models.with_matting import matting_of
 from rmbg_service.settings import PatchOrder, Settings
 from rmbg_service.system.resources import (
     accelerators,
@@ -72,9 +73,20 @@ def _measure(predictor: Predictor, findings: Findings) -> Matte:
     predictor.warm_up()
     matte, findings.predict_s = _timed(predictor)
     findings.quality = quality_of(matte)
+    findings.matting = _measure_matting(predictor)
     findings.resident_bytes = resident_bytes()
     findings.device_memory_bytes = predictor.device_memory_bytes
     return matte
+
+
+def _measure_matting(predictor: Predictor) -> Matting | None:
+    matting = matting_of(predictor)
+    if matting is None:
+        return None
+    started = time.perf_counter()
+    matting.warm_up()
+    seconds = time.perf_counter() - started
+    return Matting(matting.name, matting.licence, _optional(matting, "dtype"), seconds)
 
 
 def _compare_orders(settings: Settings, findings: Findings) -> None:
@@ -171,7 +183,7 @@ def _timed(predictor: Predictor) -> tuple[Matte, float]:
 
 
 def _variant(settings: Settings, **changes: Any) -> Predictor:
-    return select_predictor(settings.model_copy(update=changes))
+    return select_predictor(settings.model_copy(update={"matting_model": None, **changes}))
 
 
 def _optional(predictor: Predictor, name: str, default: Any = None) -> Any:

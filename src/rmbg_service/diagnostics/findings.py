@@ -41,6 +41,16 @@ class OtherFormat:
     predict_s: float
 
 
+@dataclass(frozen=True)
+class Matting:
+    """The matting network: `tile_s` is its time for a tile of the largest size."""
+
+    name: str
+    licence: str
+    dtype: str | None
+    tile_s: float
+
+
 @dataclass
 class Findings:
     """Everything that was measured; what could not be measured is None.
@@ -64,6 +74,7 @@ class Findings:
     quality: Quality | None = None
     patch_order: PatchOrderChoice | None = None
     other_order: OtherOrder | None = None
+    matting: Matting | None = None
     other_formats: list[OtherFormat] = field(default_factory=list)
     needed_bytes: int | None = None
     limit_bytes: int | None = None
@@ -121,6 +132,13 @@ class Findings:
             yield "patch order", str(self.patch_order)
         if self.other_order is not None:
             yield "", f"with {self.other_order.order}: {self.other_order.quality}"
+        if self.matting is not None:
+            matting = self.matting
+            yield (
+                "matting",
+                f"{matting.name} ({matting.licence}) in {matting.dtype};"
+                f" {matting.tile_s * 1000:.0f} ms a tile",
+            )
         for other in self.other_formats:
             yield (
                 f"in {other.dtype}",

@@ -5,7 +5,7 @@ some edges as well as they can be drawn and others loosely, so the filter works 
 evidence for it. Small networks are also quick: `auto` shows them the mirrored image and, if that
 holds more detail, the subject's box. Large ones get the box of a subject that is small in a large
 image and, on a fast device, the mirrored image. `best` asks for every view, however long that
-takes. See docs/quality.md for the measurements.
+takes. `matting` sees what `auto` does. See docs/quality.md for the measurements.
 """
 
 import math
@@ -16,7 +16,7 @@ from rmbg_service.matting.crops import UNSURE, detail_gain, plan_crops, subject_
 from rmbg_service.matting.upsampling import Refinement
 from rmbg_service.types import Matte
 
-Detail = Literal["auto", "off", "guided", "crop", "best"]
+Detail = Literal["auto", "off", "guided", "crop", "best", "matting"]
 
 SMALL_NETWORK_PX = 512
 """Networks up to this input size leave mattes that the guided filter improves everywhere."""
@@ -70,7 +70,8 @@ def plan_detail(
 ) -> DetailPlan:
     """Plan for the matte of the full view, the image's `(height, width)` and the input size.
 
-    `auto` plans views that fit into the `budget`. The other details plan what they mean.
+    `auto` plans views that fit into the `budget`, and so does `matting`, whose network then takes
+    the place of the refinement. The other details plan what they mean.
     """
     small_network = max(input_size) <= SMALL_NETWORK_PX
     refinement: Refinement = "guided" if small_network else "selective"
@@ -84,9 +85,9 @@ def plan_detail(
             return DetailPlan([View(box) for box in boxes], refinement)
         case "best":
             return _every_view(matte, size, input_size, refinement)
-        case "auto" if small_network:
+        case "auto" | "matting" if small_network:
             plan = _plan_for_small_network(matte, size, input_size)
-        case "auto":
+        case "auto" | "matting":
             quick = budget.prediction_s <= QUICK_PREDICTION_S
             plan = _plan_for_large_network(matte, size, input_size, quick)
     views = [view for place, view in enumerate(plan.views, 1) if place <= budget.predictions]

@@ -107,7 +107,7 @@ def cutout_server(remover: LocalRemover, folders: Folders, fetcher: Fetcher | No
         margin: Annotated[str | None, _option("margin")] = None,
         shadow: Annotated[Literal["off", "keep", "drop", "auto"], _option("shadow")] = "off",
         detail: Annotated[
-            Literal["auto", "off", "guided", "crop", "best"], _option("detail")
+            Literal["auto", "off", "guided", "crop", "best", "matting"], _option("detail")
         ] = "auto",
         max_side: Annotated[int | None, _option("max_side")] = None,
     ) -> CutoutFile:

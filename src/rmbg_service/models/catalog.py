@@ -107,6 +107,24 @@ BIREFNET = _birefnet(
     revision="e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4",
 )
 
+VITMATTE = ModelSpec(
+    name="vitmatte-small-composition-1k",
+    runtime="vitmatte",
+    source="hustvl/vitmatte-small-composition-1k",
+    licence="Apache-2.0",
+    licence_url="https://huggingface.co/hustvl/vitmatte-small-composition-1k",
+    input_size=(512, 512),
+    mean=(0.5, 0.5, 0.5),
+    std=(0.5, 0.5, 0.5),
+    good_for="edges of another model's mattes: RMBG_MATTING_MODEL, not RMBG_MODEL",
+    weights=Weights(
+        sha256="bda9289db1bb6762d978b42d1c62ae3f34daf7497171a347a1d09657efd788cb",
+        size_bytes=103_294_572,
+        hub="hustvl/vitmatte-small-composition-1k",
+        revision="6a58ad7646403c1df626fbd746900aec7361ea1d",
+    ),
+)
+
 CATALOG: tuple[ModelSpec, ...] = (
     EMBEDDED,
     RMBG_2_0,
@@ -209,6 +227,7 @@ CATALOG: tuple[ModelSpec, ...] = (
         licence_url=_CC_BY_NC,
         good_for="RMBG-2.0 without PyTorch",
     ),
+    VITMATTE,
 )
 
 _RMBG_2_0_COPY = replace(

@@ -1,25 +1,28 @@
-"""From settings to the one predictor this process runs."""
+"""From settings to the one predictor this process runs, with a matting network or without."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import catalog
-from rmbg_service.models.catalog import BIREFNET, EMBEDDED, RMBG_2_0
+from rmbg_service.models.catalog import BIREFNET, EMBEDDED, RMBG_2_0, VITMATTE
 from rmbg_service.models.download import Progress
 from rmbg_service.models.predictor import Located, Predictor
 from rmbg_service.models.pull import pull, verify
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import Store
+from rmbg_service.models.with_matting import PredictorWithMatting
 from rmbg_service.settings import Settings
 
 log = logging.getLogger(__name__)
 
 MATTE_SETTINGS = (
     "model_revision",
+    "matting_model",
     "patch_order",
     "dtype",
     "onnx_input_size",
@@ -36,10 +39,23 @@ SPEED_SETTINGS = ("device", "compile", "onnx_provider", "cpu_threads")
 def select_predictor(settings: Settings) -> Predictor:
     """The predictor that `settings.model` names, not loaded yet; `load` fetches missing weights.
 
-    Raises `ConfigurationError` if there is no such model or file, or its licence is not accepted.
+    It is a `PredictorWithMatting` if `settings.matting_model` is set. Raises `ConfigurationError`
+    if there is no such model or file, or its licence is not accepted.
     """
     store = Store.of(settings)
+    predictor = _predictor(settings, store)
+    if settings.matting_model is None:
+        return predictor
+    return PredictorWithMatting(predictor, _vitmatte(settings.matting_model, settings, store))
+
+
+def _predictor(settings: Settings, store: Store) -> Predictor:
     spec, path = _select(settings, store)
+    if spec.runtime == "vitmatte":
+        raise ConfigurationError(
+            f"{spec.name} refines the mattes of another model: set RMBG_MATTING_MODEL to it, and"
+            " RMBG_MODEL to that one"
+        )
     _check_licence(spec, settings)
     locate = partial(_locate, spec, path, settings, store)
     if spec.runtime == "onnx":
@@ -62,7 +78,7 @@ def _select(settings: Settings, store: Store) -> tuple[ModelSpec, Path | None]:
         return row, None
     if model.count("/") == 1:
         return catalog.unlisted(model), None
-    names = ", ".join(spec.name for spec in catalog.CATALOG)
+    names = ", ".join(spec.name for spec in catalog.CATALOG if spec.runtime != "vitmatte")
     raise ConfigurationError(
         f"RMBG_MODEL={model} is not a file, a folder, a hub id or one of: auto, {names}"
     )
@@ -178,13 +194,8 @@ def _check_licence(spec: ModelSpec, settings: Settings) -> None:
 
 
 def _birefnet(spec: ModelSpec, locate: Callable[[], Located], settings: Settings) -> Predictor:
-    try:
+    with _pytorch(spec):
         from rmbg_service.models.birefnet.predictor import BiRefNetPredictor  # torch costs seconds
-    except ModuleNotFoundError as missing:
-        raise ConfigurationError(
-            f"{spec.name} needs PyTorch and transformers, but {missing.name} is not installed: "
-            "pip install torch transformers"
-        ) from None
 
     return BiRefNetPredictor(
         spec,
@@ -195,3 +206,42 @@ def _birefnet(spec: ModelSpec, locate: Callable[[], Located], settings: Settings
         patch_order=settings.patch_order,
         cpu_threads=settings.cpu_threads,
     )
+
+
+def _vitmatte(model: str, settings: Settings, store: Store) -> Predictor:
+    """The matting network that is called `model`: a name, a hub id, a folder or a file."""
+    path = Path(model) if Path(model).exists() else None
+    spec = catalog.find(model) if path is None else store.identify(path)
+    if spec is None and (path is not None or model.count("/") == 1):
+        name = catalog.unlisted(model).name
+        spec = replace(
+            VITMATTE, name=name, source=model, licence="unknown", licence_url="", weights=None
+        )
+    if spec is None or spec.runtime != "vitmatte":
+        raise ConfigurationError(
+            f"RMBG_MATTING_MODEL={model} is not {VITMATTE.name}, or a file, a folder or a hub id of"
+            " a ViTMatte"
+        )
+    with _pytorch(spec):
+        from rmbg_service.models.vitmatte import ViTMatte
+
+    own = settings.model_copy(update={"model_revision": None})  # that is the other model's
+    return ViTMatte(
+        spec,
+        partial(_locate, spec, path, own, store),
+        device=settings.device,
+        dtype=settings.dtype,
+        cpu_threads=settings.cpu_threads,
+    )
+
+
+@contextmanager
+def _pytorch(spec: ModelSpec) -> Iterator[None]:
+    """Say what to install if the block's import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(
+            f"{spec.name} needs PyTorch and transformers, but {missing.name} is not installed: "
+            "pip install torch transformers"
+        ) from None

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rmbg_service.errors import InvalidImage
+from rmbg_service.errors import InvalidImage, InvalidOption
 from rmbg_service.imaging.source import SourceImage
 from rmbg_service.matting.arrays import UNIT, resize
 from rmbg_service.matting.plan import SMALL_NETWORK_PX
@@ -65,8 +65,11 @@ def prediction_of(matte: Alpha, size: tuple[int, int], options: RemovalOptions) 
     """The caller's matte in the place of a network's, for an image of `size`, `(height, width)`.
 
     A matte as large as the image is final. A smaller one is refined like a network's of its size,
-    and so is a mask, which has no soft edges of its own, if `options.detail` is not `off`.
+    and so is a mask, which has no soft edges of its own, if `options.detail` is not `off`. Raises
+    `InvalidOption` for `matting`.
     """
+    if options.detail == "matting":
+        raise InvalidOption("detail=matting refines the network's matte: leave out matte")
     refined = options.detail != "off"
     if refined and _is_mask(matte):
         small = cv2.blur(_limited(matte, REFINED_SIDE_PX), (3, 3))

@@ -62,7 +62,8 @@ class RemovalOptions(BaseModel):
         "auto",
         description="How the network's small matte gets its full size: `off` interpolates; "
         "`guided` follows the edges of the image; `crop` runs the network again on the box of the "
-        "subject; `auto` decides by what helps and what there is time for; `best` takes the time.",
+        "subject; `auto` decides by what helps and what there is time for; `best` takes the time; "
+        "`matting` has a matting network draw the edges, if the service has one.",
     )
     decontaminate: bool = Field(
         True, description="Remove the colour of the old background from soft edges."

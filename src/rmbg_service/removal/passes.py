@@ -12,18 +12,25 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
+from rmbg_service.errors import NoMattingModel
 from rmbg_service.imaging.colour import rgb_to_srgb
 from rmbg_service.imaging.resize import shrink, shrink_visible
 from rmbg_service.imaging.source import SourceImage
+from rmbg_service.imaging.tiling import Tile
 from rmbg_service.matting.augmentation import FULL_VIEW, View, combine_views
 from rmbg_service.matting.plan import TimeBudget, plan_detail
+from rmbg_service.matting.trimap import BACKGROUND, Band
 from rmbg_service.matting.upsampling import Refinement
 from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.with_matting import matting_of
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.types import Alpha, Matte, ModelInput
+from rmbg_service.types import Alpha, Matte, MattingInput, ModelInput
 
 FOUND = 0.5
 """A matte that reaches this somewhere has a subject."""
+
+TILES_AT_ONCE = 8
+"""Tiles that wait for the matting network together, so that no more are in memory."""
 
 _Result = TypeVar("_Result")
 
@@ -53,8 +60,8 @@ class Prediction(NamedTuple):
         return float(np.square(self.matte, dtype=np.float64).sum()) / total if total > 0 else 0.0
 
 
-Passes: TypeAlias = Generator[Sequence[ModelInput], Sequence[Matte], _Result]
-"""Yields model inputs, is sent one matte for each, and returns a result."""
+Passes: TypeAlias = Generator[Sequence[ModelInput | MattingInput], Sequence[Matte], _Result]
+"""Yields model or matting inputs, is sent one matte for each, and returns a result."""
 
 
 def predict_passes(
@@ -65,6 +72,7 @@ def predict_passes(
 ) -> Passes[Prediction]:
     """Ask for the full view, then for all further views that `options.detail` means, together.
 
+    With `detail=matting`, the matting network is then asked for the tiles of the unsure band.
     `budget` is asked after the first prediction; by default, time is unlimited.
     """
     height, width = source.rgb.shape[:2]
@@ -74,11 +82,38 @@ def predict_passes(
     if plan.views:
         further = yield [model_input(source, view, input_size) for view in plan.views]
     combined = combine_views(matte, (height, width), plan.views, further, plan.box_share)
-    return Prediction(combined, plan.refinement)
+    prediction = Prediction(combined, plan.refinement)
+    if options.detail != "matting" or not prediction.found:
+        return prediction
+    return prediction._replace(alpha=(yield from _matting_passes(source, combined)))
+
+
+def _matting_passes(source: SourceImage, matte: Matte) -> Passes[Alpha]:
+    """Ask for the tiles of the band in which `matte` is unsure, a few at a time."""
+    height, width = source.rgb.shape[:2]
+    band = Band(matte, (height, width))
+    tiles = list(band.tiles())
+    for first in range(0, len(tiles), TILES_AT_ONCE):
+        group = tiles[first : first + TILES_AT_ONCE]
+        mattes = yield [_matting_input(source, band, tile) for tile in group]
+        for tile, decided in zip(group, mattes, strict=True):
+            band.add(tile, decided)
+    return band.finish()
+
+
+def require_matting_model(options: RemovalOptions, predictor: Predictor) -> None:
+    """Raise `NoMattingModel` if `options` ask for a matting network and there is none."""
+    if options.detail == "matting" and matting_of(predictor) is None:
+        raise NoMattingModel(
+            "detail=matting needs a matting model, which is switched on by the setting"
+            " RMBG_MATTING_MODEL={example}",
+            example="vitmatte-small-composition-1k",
+        )
 
 
 def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
     """Run all passes of a decoded image; each input is predicted on its own."""
+    require_matting_model(options, predictor)
     seconds = 0.0
     passes = predict_passes(source, options, predictor.input_size, lambda: TimeBudget(seconds))
     inputs = next(passes)
@@ -103,3 +138,13 @@ def model_input(source: SourceImage, view: View, input_size: tuple[int, int]) ->
     if view.mirrored:
         small = np.ascontiguousarray(small[:, ::-1])
     return small if source.icc is None else rgb_to_srgb(small, source.icc)
+
+
+def _matting_input(source: SourceImage, band: Band, tile: Tile) -> MattingInput:
+    """A tile of the image at full size, with its trimap; hidden pixels are background."""
+    rgb, trimap = source.rgb[tile], band.trimap(tile)
+    if source.alpha is not None:
+        trimap[source.alpha[tile] == 0] = BACKGROUND
+    if source.icc is not None:
+        rgb = rgb_to_srgb(rgb, source.icc)
+    return np.dstack((rgb, trimap))

@@ -4,8 +4,8 @@
            -> codec pool: plan -> queue -> worker: predict the further views that the plan asks for
            -> codec pool: refine, encode -> result
 
-The worker only ever sees small inputs of one size; all large-image work runs in the codec pool
-while the predictor works on another job.
+The worker only ever sees small inputs; all large-image work runs in the codec pool while the
+predictor works on another job.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from rmbg_service.imaging.source import ImageInfo
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.attachments import Attachment, Files, named, require_shape
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import require_matting_model
 from rmbg_service.removal.result import Encoded, require_accepted_canvas, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
 from rmbg_service.serving.fair_pool import FairPool
@@ -208,9 +209,11 @@ class Engine:
     ) -> Job:
         """A job for an image and the `files` that come with it, their headers read.
 
-        Raises `InvalidImage` or `ImageTooLarge`, also for the canvas of the result.
+        Raises `InvalidImage`, `ImageTooLarge`, also for the canvas of the result, or
+        `NoMattingModel`.
         """
         require_accepted_canvas(options, self.settings.max_image_pixels)
+        require_matting_model(options, self.predictor)
         visit = visit or Visit(self.share, "")
         info = await self.probe(data, visit)
         attachments = {}

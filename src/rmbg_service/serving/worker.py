@@ -254,8 +254,9 @@ class Worker:
             raise InferenceError(
                 "expected {count} mattes, got {found}", count=len(inputs), found=len(mattes)
             )
-        for matte in mattes:
-            require_matte(matte, self._predictor.input_size)
+        for matte, model_input in zip(mattes, inputs, strict=True):
+            height, width = model_input.shape[:2]
+            require_matte(matte, (height, width))
         return mattes
 
     def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:

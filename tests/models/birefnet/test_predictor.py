@@ -10,8 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
+from rmbg_service.models.birefnet.device import choose_device
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.predictor import BiRefNetPredictor, choose_device
+from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
 from rmbg_service.models.birefnet.trial import Difference
 from rmbg_service.models.predictor import Located, Predictor
 from rmbg_service.models.spec import ModelSpec

@@ -49,7 +49,12 @@ def infer_backbone(weights: dict[str, Tensor], source: str | Path) -> str:
     )
 
 
-def check_keys(found: dict[str, Tensor], wanted: dict[str, Tensor], source: str | Path) -> None:
+def check_keys(
+    found: dict[str, Tensor],
+    wanted: dict[str, Tensor],
+    source: str | Path,
+    network: str = "BiRefNet",
+) -> None:
     """Refuse weights with missing, unexpected or misshapen entries, and list them."""
     misshapen = [
         f"{key} {tuple(found[key].shape)} for {tuple(wanted[key].shape)}"
@@ -67,4 +72,4 @@ def check_keys(found: dict[str, Tensor], wanted: dict[str, Tensor], source: str 
         if keys
     ]
     if problems:
-        raise ConfigurationError(f"{source} does not fit BiRefNet: {'; '.join(problems)}")
+        raise ConfigurationError(f"{source} does not fit {network}: {'; '.join(problems)}")

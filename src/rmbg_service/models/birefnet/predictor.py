@@ -4,21 +4,18 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rmbg_service.errors import (
-    ConfigurationError,
-    DeviceFailure,
-    InferenceError,
-    OutOfDeviceMemory,
-)
+from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
 from rmbg_service.messages import Message
 from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.cuda import GraphedFunction, use_kernels
+from rmbg_service.models.birefnet.device import choose_device, held_bytes, run_on
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.precision import (
@@ -35,30 +32,6 @@ from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
 
 log = logging.getLogger(__name__)
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first of cuda, mps and cpu; a named device must be there."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", torch.cuda.current_device())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigurationError(
-            f"RMBG_DEVICE={name} is not a device (auto, cpu, cuda:0)"
-        ) from None
-    present = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        "mps": int(torch.backends.mps.is_available()),
-    }
-    if (device.index or 0) >= present.get(device.type, 0):
-        raise ConfigurationError(f"RMBG_DEVICE={name} is not present on this machine")
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
 
 
 def check_compiler() -> None:
@@ -124,11 +97,7 @@ class BiRefNetPredictor:
     @property
     def device_memory_bytes(self) -> int:
         """What PyTorch holds on the accelerator, its cache included; 0 on the CPU."""
-        if self._device.type == "cuda":
-            return torch.cuda.memory_reserved(self._device)
-        if self._device.type == "mps":
-            return torch.mps.driver_allocated_memory()
-        return 0
+        return held_bytes(self._device)
 
     @property
     def dtype(self) -> str:
@@ -208,26 +177,7 @@ class BiRefNetPredictor:
         """One matte for each input, see `Predictor`. All inputs of a batch have one size."""
         pixels = np.stack(batch)
         self._check_size(pixels.shape)
-        try:
-            mattes = self._infer(pixels)
-        except torch.OutOfMemoryError:
-            # Raised below, outside this block: the exception holds the tensors of the failed run.
-            pass
-        except RuntimeError as error:
-            if "CUDA error" not in str(error):
-                raise
-            reason = str(error).splitlines()[0]
-            raise DeviceFailure(
-                "{device} is lost: {reason}", device=self.device, reason=reason
-            ) from None
-        else:
-            return list(mattes)
-        raise OutOfDeviceMemory(
-            "{device} has no memory left for {count} x {shape}",
-            device=self.device,
-            count=len(batch),
-            shape=pixels.shape[1:3],
-        )
+        return list(run_on(self._device, partial(self._infer, pixels), pixels.shape[:3]))
 
     def close(self) -> None:
         """Drop the network and give its memory back."""

@@ -1,0 +1,67 @@
+"""Where PyTorch computes, and its failures there as this service's errors."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from rmbg_service.errors import ConfigurationError, DeviceFailure, OutOfDeviceMemory
+
+_T = TypeVar("_T")
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first of cuda, mps and cpu; a named device must be there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigurationError(
+            f"RMBG_DEVICE={name} is not a device (auto, cpu, cuda:0)"
+        ) from None
+    present = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) >= present.get(device.type, 0):
+        raise ConfigurationError(f"RMBG_DEVICE={name} is not present on this machine")
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def held_bytes(device: torch.device) -> int:
+    """What PyTorch holds on an accelerator, its cache included; 0 on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    return 0
+
+
+def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, int]) -> _T:
+    """The result of `work`, for a batch of `shape`: count, height and width.
+
+    Raises `OutOfDeviceMemory`, which holds no tensor of the failed run, and `DeviceFailure`.
+    """
+    try:
+        return work()
+    except torch.OutOfMemoryError:
+        pass  # raised below, outside this block: the exception holds the frames with the tensors
+    except RuntimeError as error:
+        if "CUDA error" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise DeviceFailure(
+            "{device} is lost: {reason}", device=str(device), reason=reason
+        ) from None
+    raise OutOfDeviceMemory(
+        "{device} has no memory left for {count} x {shape}",
+        device=str(device),
+        count=shape[0],
+        shape=shape[1:],
+    )

@@ -1,0 +1,254 @@
+"""ViTMatte behind the `Predictor` seam: a matting network, which takes an image and a trimap.
+
+Yao, Wang, Yang and Wang, "ViTMatte: boosting image matting with pretrained plain Vision
+Transformers", Information Fusion 103 (2024), arXiv:2305.15272. The network is that of transformers.
+Its configuration is read off the weights, so no file beside them is needed or trusted.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
+
+from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.models.birefnet.checkpoint import check_keys
+from rmbg_service.models.birefnet.device import choose_device, held_bytes, run_on
+from rmbg_service.models.birefnet.precision import (
+    Precision,
+    after_trial,
+    choose_precision,
+    needs_trial,
+)
+from rmbg_service.models.birefnet.trial import rounding_error
+from rmbg_service.models.birefnet.weights import read_weights
+from rmbg_service.models.files import weight_files
+from rmbg_service.models.predictor import Located
+from rmbg_service.models.spec import ModelSpec
+from rmbg_service.types import Matte, MattingInput
+
+log = logging.getLogger(__name__)
+
+WINDOW = 14
+"""Patches a side of the windows of those layers whose attention is not global."""
+
+MULTIPLE_PX = 32
+"""Sides of the input are padded to a multiple of this, as the authors' processor does."""
+
+_LAYERS = "backbone.encoder.layer."
+
+
+class ViTMatte:
+    """Runs the ViTMatte that `locate` finds, or fetches; see `Predictor`.
+
+    Inputs are `MattingInput`s of any size up to `input_size`; each is predicted on its own, so that
+    memory does not depend on their number.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        locate: Callable[[], Located],
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        cpu_threads: int | None = None,
+    ) -> None:
+        self.spec = spec
+        self._locate = locate
+        self.files: list[Path] = []
+        self._device_name, self._dtype_name = device, dtype
+        self._cpu_threads = cpu_threads
+        self._device = torch.device("cpu")
+        self._precision = Precision("fp32", "not loaded")
+        self._network: nn.Module | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name in the catalogue."""
+        return self.spec.name
+
+    @property
+    def licence(self) -> str:
+        """The licence of the weights."""
+        return self.spec.licence
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """`(height, width)` of the largest input."""
+        return self.spec.input_size
+
+    @property
+    def device(self) -> str:
+        """Where it runs; final after `load`."""
+        return str(self._device)
+
+    @property
+    def device_memory_bytes(self) -> int:
+        """What PyTorch holds on the accelerator, its cache included; 0 on the CPU."""
+        return held_bytes(self._device)
+
+    @property
+    def dtype(self) -> str:
+        """In which number format it computes; final after `load`."""
+        return self._precision.name
+
+    @property
+    def dtype_reason(self) -> str:
+        """Why it computes in that number format; final after `load`."""
+        return self._precision.reason
+
+    def load(self) -> None:
+        """Read the weights and move the network to the device."""
+        if self._cpu_threads is not None:
+            torch.set_num_threads(self._cpu_threads)
+        self._device = choose_device(self._device_name)
+        self._precision = choose_precision(self._dtype_name, self._device)
+        self.spec, path = self._locate()
+        self.files = weight_files(path)
+        network = self._read(path)
+        log.info("%s on %s: %s (%s)", self.name, self.device, self.dtype, self.dtype_reason)
+        try:
+            self._network = network.to(self._device, self._precision.dtype)
+        except torch.OutOfMemoryError:
+            problem = f"{self.name} does not fit into the memory of {self.device}"
+        else:
+            return
+        raise ConfigurationError(problem)
+
+    def _read(self, path: Path) -> nn.Module:
+        """The network on the CPU; `auto` settles its number format with these weights."""
+        network = read_network(path)
+        if not needs_trial(self._dtype_name, self._device):
+            return network
+        difference = rounding_error(_WithTrialTrimap(network), self.spec.mean, self.spec.std)
+        self._precision = after_trial(difference)
+        if self._precision.dtype == torch.bfloat16:
+            return network
+        del network  # its weights are rounded: read them again, but never hold both
+        return read_network(path)
+
+    def warm_up(self) -> None:
+        """Predict noise at the largest size: kernels are chosen, memory is taken."""
+        noise = np.random.default_rng(0).integers(0, 256, (*self.input_size, 4), np.uint8)
+        try:
+            self.predict([noise])
+        except OutOfDeviceMemory as error:
+            raise ConfigurationError(f"{self.name} does not fit: {error}") from None
+
+    def predict(self, batch: Sequence[MattingInput]) -> list[Matte]:
+        """One matte for each input, at its size; see `Predictor`."""
+        return [
+            run_on(self._device, partial(self._infer, pixels), (1, *pixels.shape[:2]))
+            for pixels in batch
+        ]
+
+    def close(self) -> None:
+        """Drop the network and give its memory back."""
+        self._network = None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @torch.inference_mode()
+    def _infer(self, pixels: MattingInput) -> Matte:
+        """`(h, w, 4)` uint8 to `(h, w)` float32."""
+        if self._network is None:
+            raise InferenceError("{model} is not loaded", model=self.name)
+        height, width, _ = pixels.shape
+        values = torch.from_numpy(pixels).to(self._device).permute(2, 0, 1)[None] / 255
+        # The trimap is not normalised.
+        mean = values.new_tensor((*self.spec.mean, 0)).view(4, 1, 1)
+        std = values.new_tensor((*self.spec.std, 1)).view(4, 1, 1)
+        padding = (0, -width % MULTIPLE_PX, 0, -height % MULTIPLE_PX)
+        image = functional.pad((values - mean) / std, padding).to(self._precision.dtype)
+        alphas = self._network(image).alphas[0, 0, :height, :width].float()
+        if not torch.isfinite(alphas).all():
+            raise InferenceError("{model} gave a value that is not a number", model=self.name)
+        matte: Matte = alphas.cpu().numpy()
+        return matte
+
+
+def read_network(path: Path) -> VitMatteForImageMatting:
+    """The network with the weights in `path`, a file or a folder, in float32 on the CPU.
+
+    Raises `ConfigurationError` for weights that are not those of a ViTMatte.
+    """
+    weights = read_weights(path)
+    config = _configuration(weights)
+    if config is None:
+        raise ConfigurationError(
+            f"{path} is not a ViTMatte ({len(weights)} tensors, the first is"
+            f" {next(iter(weights), 'missing')})"
+        )
+    with torch.device("meta"):
+        network = VitMatteForImageMatting(config)
+    check_keys(weights, network.state_dict(), path, "ViTMatte")
+    network.load_state_dict(weights, assign=True)
+    network.train(False)
+    network.requires_grad_(False)
+    return network
+
+
+def _configuration(weights: dict[str, Tensor]) -> VitMatteConfig | None:
+    """The network that has weights of these shapes; None if it is not a ViTMatte."""
+    try:
+        hidden, channels, patch, _ = weights["backbone.embeddings.projection.weight"].shape
+        positions = weights["backbone.embeddings.position_embeddings"].shape[1]
+        depth = len({key.split(".")[3] for key in weights if key.startswith(_LAYERS)})
+        tables = [weights[f"{_LAYERS}{i}.attention.rel_pos_h"] for i in range(depth)]
+        expanded = len(weights[f"{_LAYERS}0.mlp.fc1.weight"])
+        sides = {(len(table) + 1) // 2 for table in tables} - {WINDOW}
+        decoder = VitMatteConfig(
+            backbone_config=VitDetConfig(  # type: ignore[call-arg]
+                hidden_size=hidden,
+                num_hidden_layers=depth,
+                num_attention_heads=hidden // tables[0].shape[1],
+                mlp_ratio=expanded // hidden,
+                image_size=(sides.pop() if sides else WINDOW) * patch,
+                pretrain_image_size=round((positions - 1) ** 0.5) * patch,
+                patch_size=patch,
+                num_channels=channels,
+                use_relative_position_embeddings=True,
+                window_size=WINDOW,
+                window_block_indices=[
+                    i for i, table in enumerate(tables) if len(table) == 2 * WINDOW - 1
+                ],
+                residual_block_indices=[
+                    i for i in range(depth) if f"{_LAYERS}{i}.residual.conv1.weight" in weights
+                ],
+                out_features=[f"stage{depth}"],
+            ),
+            hidden_size=hidden,
+            convstream_hidden_sizes=_widths(weights, "decoder.convstream.convs.{}.conv.weight"),
+            fusion_hidden_sizes=_widths(weights, "decoder.fusion_blocks.{}.conv.conv.weight"),
+        )
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
+        return None
+    return decoder
+
+
+def _widths(weights: dict[str, Tensor], name: str) -> list[int]:
+    """The output channels of the layers that are called so, from the first one on."""
+    widths: list[int] = []
+    while (key := name.format(len(widths))) in weights:
+        widths.append(len(weights[key]))
+    return widths
+
+
+class _WithTrialTrimap(nn.Module):
+    """The network as `rounding_error` calls it: of an image, to logits. All of it is unknown."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """`(B, 3, H, W)` to `(B, 1, H, W)`."""
+        trimap = torch.full_like(image[:, :1], 128 / 255)
+        alphas: Tensor = self.network(torch.cat((image, trimap), 1)).alphas
+        return torch.logit(alphas.float(), eps=1e-6)
