@@ -12,10 +12,12 @@ from rmbg_service.diagnostics.findings import Findings, OtherFormat
 from rmbg_service.diagnostics.quality import reference_matte
 from rmbg_service.models.predictor import PatchOrderChoice, Predictor
 from rmbg_service.models.store import EMBEDDED_PATH
+from rmbg_service.models.with_matting import PredictorWithMatting
 from rmbg_service.settings import PatchOrder, Settings
 from rmbg_service.system.resources import accelerators
 from rmbg_service.types import Matte, ModelInput
 from tests.diagnostics.test_quality import noise_network
+from tests.fakes import FakeMatting
 
 U2NETP_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 
@@ -181,3 +183,16 @@ def test_accelerators_are_found_by_their_device_files(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / "nvidia0").touch()
     assert "NVIDIA GPU" in accelerators(tmp_path)
+
+
+def test_a_matting_model_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def select(settings: Settings) -> Predictor:
+        return PredictorWithMatting(FakeBiRefNet(settings, "c_hg_wg", 0.0), FakeMatting())
+
+    monkeypatch.setattr(doctor, "select_predictor", select)
+    findings = examine(Settings())
+    assert findings.matting is not None
+    assert (findings.matting.name, findings.matting.dtype) == ("fake-matting", "fp32")
+    assert findings.matting.tile_s >= 0
+    assert "matting        fake-matting (unknown) in fp32; " in findings.as_text()
+    assert findings.as_json()["matting"]["name"] == "fake-matting"

@@ -26,7 +26,7 @@ def disc(side: int = 100, soft: float = 4.0) -> Matte:
     """A disc in the middle whose edge is `soft` px wide."""
     y, x = np.mgrid[:side, :side] + 0.5
     distance = side / 4 - np.hypot(y - side / 2, x - side / 2)
-    return np.clip(distance / soft + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(distance / soft + 0.5, 0, 1), np.float32)
 
 
 def everything(size: tuple[int, int]) -> Tile:

@@ -12,6 +12,7 @@ from rmbg_service.models.catalog import BIREFNET, EMBEDDED_SHA256, RMBG_2_0, fin
 from rmbg_service.models.select import _locate, _spec_of_path, select_predictor
 from rmbg_service.models.spec import ModelSpec, Weights
 from rmbg_service.models.store import EMBEDDED_PATH, Store
+from rmbg_service.models.with_matting import matting_of
 from rmbg_service.settings import Settings
 from tests.models.file_server import FileServer
 
@@ -142,6 +143,39 @@ def test_names_and_other_repositories_become_birefnets() -> None:
     assert select_predictor(Settings(model="birefnet_LITE")).name == "BiRefNet_lite"
     assert select_predictor(Settings(model="someone/their-birefnet")).name == "their-birefnet"
     assert select_predictor(Settings(model="u2net")).name == "u2net"
+
+
+@pytest.mark.parametrize("name", ["vitmatte-small-composition-1k", "someone/their-vitmatte"])
+def test_a_matting_model_joins_the_predictor(name: str) -> None:
+    predictor = select_predictor(Settings(model="u2netp", matting_model=name))
+    matting = matting_of(predictor)
+    assert matting is not None
+    assert (predictor.name, matting.name) == ("u2netp", name.removeprefix("someone/"))
+    assert matting.licence == ("Apache-2.0" if "/" not in name else "unknown")
+    assert matting.input_size == (512, 512)
+    assert matting_of(select_predictor(Settings(model="u2netp"))) is None
+
+
+def test_a_matting_model_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(b"other")
+    matting = matting_of(select_predictor(Settings(model="u2netp", matting_model=str(path))))
+    assert matting is not None
+    assert (matting.name, matting.licence) == ("mine", "unknown")
+    with pytest.raises(ConfigurationError, match=r"mine\.safetensors is not a whole safetensors"):
+        matting.load()
+
+
+@pytest.mark.parametrize("name", ["u2netp", "BiRefNet", "no-such-model"])
+def test_another_network_is_not_a_matting_model(name: str) -> None:
+    message = refusal(Settings(model="u2netp", matting_model=name))
+    assert message.startswith(f"RMBG_MATTING_MODEL={name} is not vitmatte-small-composition-1k")
+
+
+def test_a_matting_model_is_not_a_model_by_itself() -> None:
+    message = refusal(Settings(model="vitmatte-small-composition-1k"))
+    assert "set RMBG_MATTING_MODEL to it" in message
+    assert "vitmatte" not in refusal(Settings(model="no-such-model"))
 
 
 def settings_of(store: Store, **values: Any) -> Settings:

@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.trimap import TILE_PX, Band
 from rmbg_service.models import vitmatte
 from rmbg_service.models.birefnet.precision import Precision
-from rmbg_service.models.birefnet.trial import Difference
+from rmbg_service.models.birefnet.trial import Difference, rounding_error
 from rmbg_service.models.catalog import VITMATTE
 from rmbg_service.models.predictor import Located
 from rmbg_service.models.vitmatte import ViTMatte, read_network
@@ -123,7 +123,7 @@ def test_the_configuration_is_read_off_the_weights(tmp_path: Path, local: bool) 
         assert list(np.atleast_1d(getattr(found, name))) == list(
             np.atleast_1d(getattr(made.config, name))
         )
-    ours, theirs = found.backbone_config.to_dict(), made.config.backbone_config.to_dict()
+    ours, theirs = found.to_dict()["backbone_config"], made.config.to_dict()["backbone_config"]
     assert {key: value for key, value in ours.items() if theirs[key] != value} == {}
 
 
@@ -135,13 +135,13 @@ class Fixed(FakePredictor):
         self.matte = matte
         self.input_size = (matte.shape[0], matte.shape[1])
 
-    def predict(self, batch: list[ModelInput]) -> list[Matte]:  # type: ignore[override]
+    def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
         return [self.matte for _ in batch]
 
 
 def ring(side: int) -> Matte:
     y, x = np.mgrid[:side, :side] / side - 0.5
-    return np.clip((0.3 - np.hypot(y, x)) * 10 + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((0.3 - np.hypot(y, x)) * 10 + 0.5, 0, 1), np.float32)
 
 
 def refined(matting: ViTMatte, rgb: RgbImage, matte: Matte) -> tuple[Alpha, Band]:
@@ -307,5 +307,5 @@ def test_auto_takes_the_format_that_the_trial_found_with_these_weights(
 
 def test_the_trial_runs_the_network_on_an_unknown_image(checkpoint: Path) -> None:
     trial = vitmatte._WithTrialTrimap(read_network(checkpoint))
-    difference = vitmatte.rounding_error(trial, VITMATTE.mean, VITMATTE.std)
+    difference = rounding_error(trial, VITMATTE.mean, VITMATTE.std)
     assert 0 < difference.mean < 0.02
