@@ -158,7 +158,7 @@ def test_no_photo_is_lost_when_workers_nodes_and_the_driver_are() -> None:
             f"cutouts/{name}" for name in names
         }
 
-        with started(*arguments) as driver:
+        with started("s3://photos", "-o", "s3://cutouts") as driver:  # without the cluster
             statuses = [line["status"] for line in lines(driver.stdout)]
         assert sorted(statuses) == ["failed"] * 2 + ["skipped"] * len(names)
 

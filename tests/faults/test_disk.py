@@ -21,6 +21,7 @@ from rmbg_service.batch.outputs import Target
 from rmbg_service.removal.options import RemovalOptions
 from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.faults.supervisor import supervised
+from tests.faults.test_process import FAULTY
 from tests.processes import launched, limited, started
 from tests.server import wait_until
 
@@ -42,7 +43,7 @@ def test_serving_needs_no_disk() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 def test_serving_does_not_depend_on_stdout() -> None:
-    with supervised(["-m", "rmbg_service"], stdout="/dev/full") as service:
+    with supervised(FAULTY, stdout="/dev/full") as service:
         service.terminate()
         wait_until(lambda: service.statuses == [0])
 
