@@ -65,6 +65,11 @@ export class Save {
     return !isServiceMade(this.#export.format);
   }
 
+  /** Whether the large button has nothing to save: those selected have no results. */
+  get empty() {
+    return this.#toSave.length === 0;
+  }
+
   /** What the large button would save. */
   get goText() {
     if (this.#packing) return this.#packing;
