@@ -31,7 +31,7 @@ from rmbg_service.batch.manifest import Manifest
 from rmbg_service.batch.stores import Store
 
 GOOD, BROKEN = 300, 7
-ODD = ["a b.jpg", "50%25.jpg", "日本/猫 é.jpg", "q?&=#;,+[x]*.jpg", f"{'x' * 880}.jpg"]
+ODD = ["a b.jpg", "50%25.jpg", "日本/猫 é.jpg", "q?&=#;,+[x]*.jpg", f"{'x' * 896}.jpg"]
 NODES = 3
 OPTIONS = ["--json", "--detail", "off"]
 

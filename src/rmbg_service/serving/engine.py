@@ -16,6 +16,8 @@ from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 
+import cv2
+
 from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
@@ -35,6 +37,7 @@ from rmbg_service.serving.thread_pool import StuckThread
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
+from rmbg_service.system.resources import cpu_count
 from rmbg_service.types import Matte
 
 log = logging.getLogger(__name__)
@@ -106,6 +109,8 @@ class Engine:
     def start(self) -> None:
         """Start to load the model; returns at once, `state` tells when it is ready."""
         self.work_left = True
+        # The codec threads share the CPUs: OpenCV would start as many threads again for each.
+        cv2.setNumThreads(max(1, cpu_count() // self.settings.codec_threads))
         self._supervisor = asyncio.create_task(self._supervise())
         self._supervisor.add_done_callback(self._supervised)
 
