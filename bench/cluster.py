@@ -113,7 +113,8 @@ def faults() -> int:
         with command("s3://photos", "-o", "s3://here") as local:
             assert len([*lines(local)]) == GOOD + len(ODD) + BROKEN
         here, there = contents(files, "here"), contents(files, "there")
-        say(f"local run: {len(here)} outputs, equal bytes: {here == there}")
+        differing = sorted(name for name in here if here[name] != there.get(name))
+        say(f"local run: {len(here)} outputs, other bytes: {len(differing)} {differing[:3]}")
         broken = {line["input"] for line in told if line["status"] == "failed"}
         fine = (
             here == there
