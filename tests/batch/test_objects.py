@@ -30,7 +30,7 @@ ODD_NAMES = [
     "100%25.png",
     "日本/猫 é.png",
     "a+b&c=d#e;f,g.png",
-    f"{'x' * 880}.png",
+    f"{'x' * 896}.png",
 ]
 
 
@@ -272,6 +272,21 @@ async def test_names_are_those_of_a_folder_also_with_a_template(
     out = tmp_path / "named"
     assert (await run_batch(batch(inputs, str(out), name="{stem}_cut.{ext}"))).status == 0
     assert written(out) == {"forest_cut.png", "forest.png/b_cut.png", "sea/a_cut.png"}
+
+
+async def test_a_run_removes_what_a_killed_one_left_in_local_folders(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    (tmp_path / "in" / "sea").mkdir(parents=True)
+    (tmp_path / "in" / "sea" / "a.png").write_bytes(picture_bytes())
+    out = tmp_path / "out"
+    left = [out / folder / ".rmbg-service-0123.part" for folder in ("sea", MANIFEST)]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+    assert (await run_batch(batch([str(tmp_path / "in")], str(out)))).status == 0
+    assert not any(path.exists() for path in left)
+    assert written(out) == {"sea/a.png"}
 
 
 def written(folder: Path) -> set[str]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection
@@ -18,10 +19,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rmbg_service.cli.serve import WORK_LEFT
+from rmbg_service.cli.serve import UVICORN, WORK_LEFT, require_uvicorn
+from rmbg_service.errors import ConfigurationError
 from tests.fakes import PATH, picture_bytes
 from tests.processes import (
     GATED,
+    ROOT,
     SERVE,
     connect,
     launched,
@@ -206,6 +209,21 @@ def test_a_start_that_cannot_work_is_one_line_and_a_non_zero_exit(
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1
     assert says in lines[0]
+
+
+def test_a_start_with_another_uvicorn_says_which_one_is_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require_uvicorn()
+    monkeypatch.setattr("uvicorn.__version__", f"{UVICORN}0.1")
+    with pytest.raises(ConfigurationError, match=f"expected uvicorn {UVICORN}, found {UVICORN}0.1"):
+        require_uvicorn()
+
+
+def test_the_expected_uvicorn_is_the_one_that_is_installed_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (requirement,) = (each for each in project["dependencies"] if each.startswith("uvicorn"))
+    assert f">={UVICORN}," in requirement
 
 
 def test_a_provider_that_is_not_there_ends_the_start() -> None:

@@ -131,7 +131,7 @@ def until_done(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 @pytest.mark.cluster
 @pytest.mark.timeout(600)
 def test_no_photo_is_lost_when_workers_nodes_and_the_driver_are() -> None:
-    names = [f"{number}.png" for number in range(PHOTOS)] + ["a b%20é.png", f"{'x' * 880}.png"]
+    names = [f"{number}.png" for number in range(PHOTOS)] + ["a b%20é.png", f"{'x' * 896}.png"]
     with running_s3("photos", "cutouts") as s3, running_cluster(3) as cluster:
         for name in names:
             s3.pipe_file(f"photos/{name}", picture_bytes())
@@ -158,7 +158,7 @@ def test_no_photo_is_lost_when_workers_nodes_and_the_driver_are() -> None:
             f"cutouts/{name}" for name in names
         }
 
-        with started(*arguments) as driver:
+        with started("s3://photos", "-o", "s3://cutouts") as driver:  # without the cluster
             statuses = [line["status"] for line in lines(driver.stdout)]
         assert sorted(statuses) == ["failed"] * 2 + ["skipped"] * len(names)
 

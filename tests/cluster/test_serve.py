@@ -72,11 +72,16 @@ def replicas() -> set[int]:
     return {process.pid for process in workers(REPLICA)}
 
 
+def pause() -> None:
+    """Leave the CPU to the cluster for a moment: to start replicas is what takes the time."""
+    threading.Event().wait(0.25)
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     for _ in range(1200):
         if condition():
             return
-        threading.Event().wait(0.25)
+        pause()
     raise AssertionError("the condition never came true")
 
 
@@ -112,6 +117,7 @@ def test_two_replicas_refuse_by_their_gates_and_survive_a_kill_and_an_update(
         assert statuses(client, 1) == [(200, 0)]
         while len(replicas()) < 2:
             assert statuses(client, 1) == [(200, 0)]
+            pause()
 
         before = replicas()
         stop, seen = threading.Event(), Counter[int]()
@@ -119,6 +125,7 @@ def test_two_replicas_refuse_by_their_gates_and_survive_a_kill_and_an_update(
         def keep_asking() -> None:
             while not stop.is_set():
                 seen.update(status for status, _ in statuses(client, 1))
+                pause()
 
         asking = [threading.Thread(target=keep_asking) for _ in range(2)]
         for thread in asking:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ from rmbg_service.batch.outputs import Target
 from rmbg_service.removal.options import RemovalOptions
 from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.faults.supervisor import supervised
-from tests.processes import limited, started
+from tests.faults.test_process import FAULTY
+from tests.processes import launched, limited, started
 from tests.server import wait_until
 
 
@@ -41,7 +43,7 @@ def test_serving_needs_no_disk() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 def test_serving_does_not_depend_on_stdout() -> None:
-    with supervised(["-m", "rmbg_service"], stdout="/dev/full") as service:
+    with supervised(FAULTY, stdout="/dev/full") as service:
         service.terminate()
         wait_until(lambda: service.statuses == [0])
 
@@ -117,3 +119,39 @@ async def test_a_batch_names_what_it_could_not_write_and_finishes_it_later(
     assert len(list(outputs.glob("*.png"))) == 4
     for path in outputs.glob("*.png"):
         Image.open(path).load()
+
+
+HANGS = """
+import os, signal
+from unittest.mock import patch
+from rmbg_service.cli import main
+from tests.fakes import FakePredictor
+
+def hang(_):
+    print("writing", flush=True)
+    signal.pause()
+
+with patch("rmbg_service.batch.batch.select_predictor", lambda _: FakePredictor()):
+    os.fsync = hang
+    main()
+"""
+"""A batch that never gets its first output on the disk."""
+
+
+async def test_a_killed_batch_leaves_a_file_that_the_next_one_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmbg_service.batch.batch.select_predictor", lambda _: FakePredictor())
+    inputs, outputs = tmp_path / "in", tmp_path / "out"
+    inputs.mkdir()
+    (inputs / "a.png").write_bytes(picture_bytes())
+    command = ["-c", HANGS, "remove", str(inputs), "-o", str(outputs)]
+    with launched(command) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == "writing\n"
+    assert killed.returncode == -signal.SIGKILL
+    assert len([*outputs.glob("*.part")]) == 1
+
+    status, lines = await remove(inputs, outputs)
+    assert (status, [line["status"] for line in lines]) == (0, ["done"])
+    assert {path.name for path in outputs.iterdir()} == {"a.png", ".rmbg-service.jsonl"}

@@ -7,10 +7,16 @@ import pytest
 from rmbg_service.matting.arrays import UNIT
 from rmbg_service.matting.evidence import (
     GUIDE_SIDE_PX,
+    HAZY,
+    HAZY_TO_SOFT,
     MATCHED_PX,
     MISMATCHED_PX,
+    SHARP,
+    SOFT,
+    local_fit,
     mismatch,
     ramp_width,
+    sharpness,
     weigh,
 )
 from rmbg_service.matting.upsampling import looseness, refine, to_full_size, upsample
@@ -124,7 +130,7 @@ def test_extreme_shapes(shape: tuple[int, int]) -> None:
 def test_the_planes_lie_between_0_and_1_and_change_whatever_they_fit() -> None:
     subject, haze = strands()
     found = weigh(haze, picture(subject), SIDE)
-    for plane in found:
+    for plane in found[:3]:
         assert plane.min() >= 0
         assert plane.max() <= 1
     assert (found.changed >= found.fitted).all()
@@ -153,13 +159,28 @@ def test_strands_that_the_network_draws_stay_to_the_last_pixel() -> None:
 def test_the_mismatch_grows_with_the_distance_between_the_edges() -> None:
     guide = soft_picture(soft_edge(SIDE, EDGE, 2)) * UNIT
     size = GUIDE_SIDE_PX, GUIDE_SIDE_PX
-    found = [float(mismatch(soft_edge(SIDE, EDGE + px, 2), guide, size).max()) for px in (0, 2, 4)]
+    mattes = [soft_edge(SIDE, EDGE + px, 2) for px in (0, 2, 4)]
+    found = [float(mismatch(matte, local_fit(matte, guide), size).max()) for matte in mattes]
     assert found[0] < MATCHED_PX < MISMATCHED_PX < found[1] < found[2]
 
 
 def test_a_matte_without_an_edge_has_no_mismatch() -> None:
     guide = half(SIDE, EDGE) * UNIT
-    assert not mismatch(np.zeros((SIDE, SIDE), np.float32), guide, (9, 9)).any()
+    empty = np.zeros((SIDE, SIDE), np.float32)
+    local = local_fit(empty, guide)
+    assert not mismatch(empty, local, (9, 9)).any()
+    assert sharpness(empty, local) == 1
+
+
+def test_an_evenly_soft_matte_gets_no_wide_windows_and_a_crisp_displaced_one_does() -> None:
+    subject, haze = strands()
+    image = picture(subject)
+    drawn = subject.astype(np.float32)
+    soft = np.asarray(cv2.GaussianBlur(drawn, (0, 0), 1.25), np.float32)
+    crisp = np.roll(np.asarray(cv2.GaussianBlur(drawn, (0, 0), 0.7), np.float32), 6, axis=0)
+    found = [sharpness(matte, local_fit(matte, image * UNIT)) for matte in (haze, soft, crisp)]
+    assert found[0] < HAZY < HAZY_TO_SOFT < found[1] < SOFT < SHARP < found[2]
+    assert [weigh(matte, image, SIDE).coarse for matte in (haze, soft, crisp)] == [1, 0, 1]
 
 
 def test_each_refinement_of_a_matte() -> None:

@@ -1,9 +1,26 @@
+import fcntl
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from rmbg_service.system.atomic import atomic_replace, atomic_write
+from rmbg_service.system.atomic import atomic_replace, atomic_write, remove_leftovers
+from tests.processes import launched
+
+WRITER = """
+import sys
+from pathlib import Path
+from rmbg_service.system.atomic import atomic_replace
+with atomic_replace(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(b"half")
+    print(temporary, flush=True)
+    sys.stdin.readline()
+    temporary.write_bytes(b"whole")
+"""
 
 
 def test_what_is_written_is_there_whole_with_ordinary_rights(tmp_path: Path) -> None:
@@ -61,3 +78,71 @@ def test_of_several_writers_of_one_path_each_writes_the_whole_file(tmp_path: Pat
         assert first.read_bytes() == b"first"
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """A process in the middle of writing `path`, until it gets a line; its temporary file."""
+    with launched(["-c", WRITER, str(path)]) as process:
+        assert process.stdout is not None
+        yield process, Path(process.stdout.readline().strip())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    with (
+        writing(tmp_path / "living") as (living, half),
+        writing(tmp_path / "killed") as (killed, left),
+    ):
+        killed.kill()
+        killed.wait()
+        assert left.read_bytes() == b"half"
+        (tmp_path / ".other.part").write_bytes(b"of another program")
+
+        atomic_write(tmp_path / "new", b"data")
+        assert {*tmp_path.iterdir()} == {tmp_path / "new", tmp_path / ".other.part", half}
+
+        living.communicate("\n")
+        assert (tmp_path / "living").read_bytes() == b"whole"
+        assert not half.exists()
+
+
+def test_what_this_process_writes_is_not_removed(tmp_path: Path) -> None:
+    with atomic_replace(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"data")
+        remove_leftovers(tmp_path)
+        assert temporary.exists()
+    assert (tmp_path / "a").read_bytes() == b"data"
+
+
+def test_without_locks_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int, __: int) -> None:
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with atomic_replace(tmp_path / "a") as temporary:
+        temporary.write_bytes(b"data")
+        remove_leftovers(tmp_path)
+        assert temporary.exists()
+    assert (tmp_path / "a").read_bytes() == b"data"
+
+
+def test_a_file_that_is_removed_before_it_is_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+    calls: list[int] = []
+
+    def flock(descriptor: int, kind: int) -> None:
+        if not calls:  # as another process would between the two
+            (left,) = tmp_path.iterdir()
+            left.unlink()
+        calls.append(kind)
+        real(descriptor, kind)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    atomic_write(tmp_path / "a", b"data")
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert len(calls) == 2

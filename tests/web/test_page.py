@@ -144,6 +144,14 @@ def test_every_word_in_the_document_exists() -> None:
     assert set(re.findall(r'data-i18n(?:-\w+)?="([^"]+)"', html)) <= words("en").keys()
 
 
+def test_the_document_has_the_english_texts_until_the_scripts_have_come() -> None:
+    html = (STATIC / "index.html").read_text("utf-8")
+    texts = re.findall(r'<[^>]*\sdata-i18n="([^"]+)"[^>]*>([^<]*)</', html)
+    assert len(texts) == len(re.findall(r'\sdata-i18n="', html)) > 50
+    english = words("en")
+    assert [(word, text) for word, text in texts if text != english[word]] == []
+
+
 def test_every_error_of_the_service_has_words_on_the_page() -> None:
     unsent = {"configuration-error", "client-error", "internal-error", "video-error", "cancelled"}
     classes = [each for each in vars(errors).values() if isinstance(each, type)]

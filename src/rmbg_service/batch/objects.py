@@ -2,11 +2,12 @@
 
 import asyncio
 import platform
+import posixpath
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from rmbg_service.batch.manifest import Manifest, Row
+from rmbg_service.batch.manifest import FOLDER, Manifest, Row
 from rmbg_service.batch.names import DEFAULT_NAME, Variant
 from rmbg_service.batch.plan import Plan, Planned
 from rmbg_service.batch.removers.remover import Removed
@@ -41,6 +42,8 @@ class ObjectSource:
         self.provenance = provenance
         self.manifest = Manifest(self.out)
         self.plan = Plan(inputs, self.out, variant, self.manifest, name=name, force=force)
+        folders = {posixpath.dirname(planned.output) for planned in self.plan.todo}
+        self.out.sweep(folders | {self.out.below(FOLDER)})
 
     @property
     def total(self) -> int | None:

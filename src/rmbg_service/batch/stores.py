@@ -1,6 +1,6 @@
 """Folders of object stores and other file systems, by their URLs (fsspec)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import has_magic
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
-from rmbg_service.system.atomic import atomic_write
+from rmbg_service.system.atomic import atomic_write, remove_leftovers
 from rmbg_service.system.extras import missing_extra
 
 _DIGESTS = ("ETag", "etag", "md5Hash", "content_md5", "checksum")
@@ -91,10 +91,16 @@ class Store:
 
     def write(self, path: str, data: bytes) -> None:
         """Write an object, whole or not at all."""
-        if self._is_local:
-            atomic_write(Path(path), data)
+        if self._is_local:  # other machines of a cluster, whose locks are not seen, write here too
+            atomic_write(Path(path), data, sweep=False)
         else:
             self._fs.pipe_file(path, data)
+
+    def sweep(self, folders: Iterable[str]) -> None:
+        """Delete what killed runs left in local folders; a killed write leaves no object."""
+        if self._is_local:
+            for folder in folders:
+                remove_leftovers(Path(folder))
 
     def name_of(self, path: str) -> str:
         """The URL of an object, or the path of a local file."""

@@ -32,6 +32,9 @@ KEEP_ALIVE_S = 75
 """How long an idle connection stays open: longer than reverse proxies (60 s) and clients (5 s with
 httpx) keep theirs, so that they close it. A request that crosses the server's close is lost."""
 
+UVICORN = "0.54"
+"""The minor version whose internals `BoundedProtocol` builds on, as in pyproject.toml."""
+
 _DRAIN_MARGIN_S = 5
 _EXIT_S = 2
 _UPLOAD_MARGIN_S = 5  # the gate's answer to a slow upload comes first
@@ -58,6 +61,7 @@ def serve(
 
 def _run(settings: Settings) -> Engine:
     """Serve until the end; the engine says how it ended."""
+    require_uvicorn()
     from rmbg_service.api.app import create_app
 
     check_memory(settings)
@@ -86,6 +90,15 @@ def _run(settings: Settings) -> Engine:
     gc.freeze()
     server.run(sockets=[listener])
     return engine
+
+
+def require_uvicorn() -> None:
+    """Raise `ConfigurationError` for a uvicorn whose internals may differ."""
+    if not uvicorn.__version__.startswith(f"{UVICORN}."):
+        raise ConfigurationError(
+            f"expected uvicorn {UVICORN}, found {uvicorn.__version__}:"
+            f" run pip install 'uvicorn[standard]=={UVICORN}.*'"
+        )
 
 
 class _Server(uvicorn.Server):

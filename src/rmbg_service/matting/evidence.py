@@ -1,11 +1,13 @@
 """What a matte and its image say about each part of an edge: whether refinement would help there.
 
-Three measurements decide, all taken from the image and never from the network's name:
+Four measurements decide, all taken from the image and never from the network's name:
 
 - the *width* of the matte's edge: a tight edge is right already, a loose one (hair, fur, blur)
   leaves out what the image shows;
 - the *mismatch* between the matte and what the colours in small windows make of it: a network that
   draws the edges of the image, strands and glass included, has drawn them right already;
+- the *sharpness* of the matte, against what those colours make of it: one that is evenly a little
+  soft has its edges in the right place, and wide windows would only move them;
 - how much of the matte's variance a linear function of the colour *explains* in a wide window:
   where it explains little, the colours do not separate subject from background, and a guided
   filter follows edges that are not the subject's.
@@ -54,17 +56,29 @@ MATCHED_PX, MISMATCHED_PX = 0.055, 0.065
 """Mismatch up to which the matte is left alone and from which it may change. Most perfect mattes,
 and those blurred by a Gaussian of sigma 1 px of the network, stay below."""
 
+SHARPNESS_SIGMA = 2.0
+"""Detail finer than a Gaussian of this sigma in px of the network counts for the sharpness."""
+
+HAZY, HAZY_TO_SOFT = 0.25, 0.32
+SOFT, SHARP = 0.58, 0.66
+"""Sharpness of mattes that need wide windows: up to the first, in full, and from the last on, in
+full; not at all between the second and the third. A perfect matte blurred by a Gaussian of sigma
+2 px has 0.35 to 0.59, one of sigma 4 px has 0.10 to 0.31. A network that draws crisp edges in the
+wrong place has 0.66 and more."""
+
 
 class Evidence(NamedTuple):
     """Where to refine, as planes `(h, w)` in [0, 1] of one size.
 
     `fitted` is the share of a guided filter, `loose` how loose the edge is, and `changed` where the
-    matte may change at all: 0 there leaves the plain matte as it is, to the last pixel.
+    matte may change at all: 0 there leaves the plain matte as it is, to the last pixel. `coarse` in
+    [0, 1] is the share of all these that counts for wide and coarse windows.
     """
 
     fitted: Matte
     loose: Matte
     changed: Matte
+    coarse: float = 1.0
 
 
 def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
@@ -75,36 +89,46 @@ def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
     side = max(matte.shape)
     scale = min(1.0, GUIDE_SIDE_PX / side)
     size = max(1, round(matte.shape[0] * scale)), max(1, round(matte.shape[1] * scale))
-    doubtful = _ramp(mismatch(matte, image * UNIT, size), MATCHED_PX, MISMATCHED_PX)
+    local = local_fit(matte, image * UNIT)
+    doubtful = _ramp(mismatch(matte, local, size), MATCHED_PX, MISMATCHED_PX)
     if not doubtful.any():
         return Evidence(doubtful, doubtful, doubtful)
+    coarse_share = _coarse_share(sharpness(matte, local))
     width = ramp_width(matte)
-    wide = resize(_ramp(width, FIRM_PX, LOOSE_PX), size) * doubtful
+    wide = resize(_ramp(width, FIRM_PX, LOOSE_PX), size) * doubtful * np.float32(coarse_share)
     width *= np.float32(image_side / side)
     coarse = resize(_ramp(width, TIGHT_PX, COARSE_PX), size) * doubtful
     guide = resize(image, size) * UNIT
     trust = guided_filter.fit(guide, resize(matte, size), EXPLAINED_RADIUS).trust
     explained = _ramp(trust, LITTLE_EXPLAINED, WELL_EXPLAINED)
     fitted = explained * coarse
-    return Evidence(fitted, explained * wide, np.maximum(fitted, wide))
+    return Evidence(fitted, explained * wide, np.maximum(fitted, wide), coarse_share)
 
 
-def mismatch(matte: Matte, guide: Planes, size: tuple[int, int]) -> Matte:
-    """How far a matte in [0, 1] is from what a guided filter makes of it, in px, of `size`.
+def local_fit(matte: Matte, guide: Planes) -> Matte:
+    """What the colours in small windows make of a matte `(h, w)` in [0, 1], at its edges.
+
+    `guide` `(h, w, 3)` in [0, 1] has the size of the matte. Far from any edge, the matte itself.
+    """
+    fitted = matte.copy()
+    reach = np.ones((2 * MISMATCH_RADIUS + 1,) * 2, np.uint8)
+    near = cv2.dilate((gradient_length(matte) > FLAT).astype(np.uint8), reach).astype(np.float32)
+    for tile in touched_tiles(near, matte.shape):
+        part = touched_part(near, tile)
+        model, _ = guided_filter.fit_part(guide, matte, MISMATCH_RADIUS, part)
+        fitted[part] = guided_filter.apply(model, guide[part])
+    return fitted
+
+
+def mismatch(matte: Matte, local: Matte, size: tuple[int, int]) -> Matte:
+    """How far a matte in [0, 1] is from its `local_fit`, in px, of `size`.
 
     The squares of the residuals over the length of the gradient, which is the length of the edge:
     so it grows with the distance between the edges of matte and image, and with the blur of a
     sharp edge. Averaged over the neighbourhood, but nowhere more than over the whole image.
-    `guide` `(h, w, 3)` in [0, 1] has the size of the matte.
     """
     length = gradient_length(matte)
-    residuals = np.zeros_like(matte)
-    reach = np.ones((2 * MISMATCH_RADIUS + 1,) * 2, np.uint8)
-    near = cv2.dilate((length > FLAT).astype(np.uint8), reach).astype(np.float32)
-    for tile in touched_tiles(near, matte.shape):
-        part = touched_part(near, tile)
-        model, _ = guided_filter.fit_part(guide, matte, MISMATCH_RADIUS, part)
-        residuals[part] = matte[part] - guided_filter.apply(model, guide[part])
+    residuals = matte - local
     residuals *= residuals
     radius = max(1, round(NEIGHBOURHOOD * max(size)))
     window_px = (2 * radius + 1,) * 2
@@ -112,6 +136,23 @@ def mismatch(matte: Matte, guide: Planes, size: tuple[int, int]) -> Matte:
     here /= cv2.blur(resize(length, size), window_px) + np.float32(MIN_LENGTH)
     everywhere = residuals.mean() / max(float(length.mean()), MIN_LENGTH)
     return np.asarray(np.minimum(here, everywhere), np.float32)
+
+
+def sharpness(matte: Matte, local: Matte) -> float:
+    """The energy of the fine detail of a matte over that of its `local_fit`; 1 without detail."""
+
+    def energy(plane: Matte) -> float:
+        fine = cv2.subtract(plane, cv2.GaussianBlur(plane, (0, 0), SHARPNESS_SIGMA))
+        return float(np.square(fine, out=fine).mean())
+
+    there = energy(local)
+    return energy(matte) / there if there > 0 else 1.0
+
+
+def _coarse_share(sharp: float) -> float:
+    """The share of wide and coarse windows for a matte of this sharpness."""
+    share = np.interp(sharp, (HAZY, HAZY_TO_SOFT, SOFT, SHARP), (1.0, 0.0, 0.0, 1.0))
+    return float(share)
 
 
 def ramp_width(matte: Matte) -> Matte:

@@ -159,9 +159,13 @@ def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_P
     shrunk = _shrunk(rgb, WORKING_SIDE_PX)
     steepening = SELECTIVE if selective else EVERYWHERE
     weights = _weights(rgb, matte, selective)
-    wide = coarse = _scale(shrunk, matte, band, weights, _working_size(shrunk, COARSE_SIDE_PX))
+    few = weights
+    if weights.coarse < 1:
+        share = np.float32(weights.coarse)
+        few = weights._replace(fitted=weights.fitted * share, changed=weights.changed * share)
+    wide = coarse = _scale(shrunk, matte, band, few, _working_size(shrunk, COARSE_SIDE_PX))
     if wide.matte.shape != (size := _working_size(rgb, COARSE_SIDE_PX)):  # rounded twice
-        coarse = _scale(shrunk, matte, band, weights, size)
+        coarse = _scale(shrunk, matte, band, few, size)
     refined = resize(_widely_fitted(wide, steepening), size)
     for radius in COARSE_RADII:
         model, mix = _step(coarse, refined, radius, steepening)
@@ -194,7 +198,8 @@ def _scale(
     shrunk: RgbImage, matte: Matte, band: Matte, weights: Evidence, size: tuple[int, int]
 ) -> _Scale:
     band, fitted, loose, changed = (
-        resize(plane, size, cv2.INTER_LINEAR) for plane in (band, *weights)
+        resize(plane, size, cv2.INTER_LINEAR)
+        for plane in (band, weights.fitted, weights.loose, weights.changed)
     )
     guide = resize(shrunk, size) * UNIT
     return _Scale(guide, resize(matte, size), band, band * fitted, loose, band * changed)

@@ -1,5 +1,7 @@
 """What the page says when something is wrong: what it is, and what to do."""
 
+import re
+
 import pytest
 from playwright.sync_api import Dialog, expect
 
@@ -57,6 +59,30 @@ def test_the_service_speaks_the_language_of_the_page(open_page: OpenPage, url: s
     notice = page.locator("#notice")
     expect(notice).to_contain_text("无法读取图片")
     expect(notice.locator(".detail")).to_contain_text("png 文件无法解码：")
+
+
+def test_what_the_page_has_said_changes_its_language(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    pictures = PICTURE, file("second.png", picture_bytes(), "image/png")
+    choose(page, file("broken.png", picture_bytes()[:60], "image/png"), *pictures)
+    process(page, partly=True)
+    notice = page.locator("#notice")
+    expect(notice.locator(".detail")).to_have_text(re.compile("cannot be decoded.* · Request "))
+    tiles(page).nth(1).locator(".pick").click()
+    page.locator("#backdrop-file").set_input_files([file("scan.tiff", b"II*", "image/tiff")])
+    expect(page.locator("#save-problem")).to_contain_text("cannot show that image")
+    page.get_by_role("button", name="Remove second.png").click()
+    expect(page.locator("#toast")).to_contain_text("second.png was removed.")
+
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#save-problem")).to_contain_text("此浏览器无法显示")
+    expect(page.locator("#toast")).to_contain_text("已移除 second.png")
+    tiles(page).nth(0).locator(".pick").click()
+    expect(notice).to_contain_text("无法读取图片")
+    expect(notice.locator(".detail")).to_have_text(re.compile("^请求编号"))  # no English in it
+
+    page.get_by_role("button", name="English").click()
+    expect(notice.locator(".detail")).to_contain_text("cannot be decoded")
 
 
 def test_a_file_above_the_limit_is_not_uploaded(open_page: OpenPage) -> None:

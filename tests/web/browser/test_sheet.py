@@ -150,6 +150,9 @@ def test_show_failed_opens_the_next_failed_picture_and_says_why(
     page.get_by_role("button", name="Show failed").click()
     expect(page.locator("#result-panel")).to_contain_text("Not an image")
     expect(page.locator("#result")).to_be_hidden()  # there is no result to look at
+    page.get_by_label("Select notes.txt").check()
+    expect(go_text(page)).to_have_text("Download 0 selected")
+    expect(go(page)).to_be_disabled()
 
 
 def test_the_same_file_is_noticed(open_page: OpenPage, quick_url: str) -> None:
@@ -207,6 +210,7 @@ def test_button_and_previews_stay_in_view_with_the_options_open(
     page = open_page(quick_url, viewport={"width": 1280, "height": 720})
     choose(page, *MANY[:6])
     page.locator("#options summary").click()
+    expect(page.locator("#autostart")).to_be_in_viewport()
     page.locator("[name=shadow]").scroll_into_view_if_needed()
     for shown in (go(page), page.locator("#original"), page.locator("#result")):
         expect(shown).to_be_in_viewport(ratio=1)

@@ -50,7 +50,7 @@ const BUSY_TRIES = 5;
  */
 export async function fetchInfo(key) {
   const answer = await fetch("api/info", { headers: commonHeaders(key) });
-  if (!answer.ok) throw readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+  if (!answer.ok) throw readProblem(answer.status, await answer.text(), (name) => answer.headers.get(name));
   return answer.json();
 }
 
@@ -162,7 +162,7 @@ async function fetchFile(file, options, guidance, key, type, background = null) 
     const sent = fetch(url, { method: "POST", headers: { ...headers, Accept: type }, body });
     const answer = await sent.catch(() => Promise.reject(new Problem("network")));
     if (answer.ok) return answer.blob();
-    const problem = readProblem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+    const problem = readProblem(answer.status, await answer.text(), (name) => answer.headers.get(name));
     if (problem.type !== "overloaded" || left === 0) throw problem;
     await new Promise((wake) => setTimeout(wake, problem.retryAfter * 1000));
   }
@@ -216,7 +216,7 @@ async function readAnswer(request, options) {
   /** @type {Blob} */
   const blob = request.response;
   if (request.status !== 200) {
-    throw readProblem(request.status, await blob.text(), request.getResponseHeader("Retry-After"));
+    throw readProblem(request.status, await blob.text(), (name) => request.getResponseHeader(name));
   }
   const { preset = "" } = options;
   if (preset ? !blob.type.startsWith("image/") : blob.type !== "image/png") throw new Problem("other", blob.type);

@@ -6,7 +6,7 @@ import { Brush } from "./brush.js";
 import { Dock } from "./dock.js";
 import { byId } from "./dom.js";
 import { startDragOut } from "./dragout.js";
-import { bytesText, languageChanges, pixelsText, plural, startLanguages, t } from "./i18n.js";
+import { bytesText, languageChanges, pixelsText, plural, say, startLanguages, t } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { Key } from "./key.js";
 import { isTyping, startKeys } from "./keys.js";
@@ -46,9 +46,9 @@ const runner = new Runner(
 const toast = new Toast();
 const sheet = new Sheet(album, runner);
 const viewer = new Viewer(() => {
-  byId("save-problem", HTMLElement).textContent = t("backdrop.unreadable");
+  say(byId("save-problem", HTMLElement), () => t("backdrop.unreadable"));
 });
-const save = new Save(album, viewer.backdrop, () => key.value, say);
+const save = new Save(album, viewer.backdrop, () => key.value, announce);
 const dock = new Dock(album, runner, save, (picture) => sheet.open(picture));
 const brush = new Brush(
   album,
@@ -96,10 +96,7 @@ region.addEventListener("set", (event) => {
 brush.addEventListener("made", (event) => {
   if (event instanceof CustomEvent) drawResult(event.detail);
 });
-languageChanges.addEventListener("change", () => {
-  byId("drop-none", HTMLElement).textContent = ""; // it would stay in the old language
-  draw();
-});
+languageChanges.addEventListener("change", draw);
 runner.addEventListener("step", (event) => {
   if (event instanceof CustomEvent) heed(event.detail.what, event.detail.picture);
 });
@@ -111,14 +108,14 @@ learn();
 
 /** Take what comes in, but for what is here already. @param {import("./intake.js").Arrival[]} arrivals */
 function receive(arrivals) {
-  byId("drop-none", HTMLElement).textContent = arrivals.length ? "" : t("drop.none");
+  say(byId("drop-none", HTMLElement), () => (arrivals.length ? "" : t("drop.none")));
   const twins = arrivals.filter(({ file, folder }) => album.has(file, folder));
   take(arrivals.filter((each) => !twins.includes(each)));
   const [first] = twins;
   if (first) {
-    const { name } = first.file;
-    const text = twins.length === 1 ? t("twins.named", { name }) : plural("twins", twins.length);
-    toast.show(text, t("twins.add"), () => take(twins));
+    const [{ name }, count] = [first.file, twins.length];
+    const text = () => (count === 1 ? t("twins.named", { name }) : plural("twins", count));
+    toast.show(text, () => t("twins.add"), () => take(twins));
   }
 }
 
@@ -137,8 +134,9 @@ function remove(pictures) {
   album.remove(pictures);
   const [first] = pictures;
   if (!first) return;
-  const text = pictures.length === 1 ? t("removed.named", { name: first.name }) : plural("removed", pictures.length);
-  toast.show(text, t("undo"), () => album.restore(), () => album.forget());
+  const [{ name }, count] = [first, pictures.length]; // not the pictures: the toast outlives them
+  const text = () => (count === 1 ? t("removed.named", { name }) : plural("removed", count));
+  toast.show(text, () => t("undo"), () => album.restore(), () => album.forget());
 }
 
 /**
@@ -181,11 +179,11 @@ function drawResult(picture) {
 function heed(what, picture) {
   if (what === "end") {
     if (picture) album.show(picture);
-    if (album.pictures.length > 1) say(tallyText(album.pictures));
+    if (album.pictures.length > 1) announce(tallyText(album.pictures));
   }
   if (what === "end" || !picture) return;
   const lost = what === "backoff" && picture.problem?.type === "network";
-  say(t(lost ? "say.lost" : `say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
+  announce(t(lost ? "say.lost" : `say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
   if (what === "done" && runner.pending.length === 0) revealResult();
   if (what === "done") drawResult(picture);
   if (picture.problem?.type === "unauthorized") {
@@ -221,7 +219,7 @@ async function learn() {
 }
 
 /** Tell those who cannot see the page. @param {string} text */
-function say(text) {
+function announce(text) {
   byId("status", HTMLElement).textContent = text;
 }
 

@@ -2,6 +2,7 @@
 
 import { removeBackground } from "./api.js";
 import { byId, onClick, setIdle, within } from "./dom.js";
+import { say } from "./i18n.js";
 import { isTyping } from "./keys.js";
 import { Mend } from "./mend.js";
 import { Painting } from "./painting.js";
@@ -85,7 +86,7 @@ export class Brush extends EventTarget {
     this.#picture = picture;
     this.#results.clear();
     this.painting.on = true;
-    this.#problem("");
+    this.#problem(() => "");
     this.draw();
     await this.#try(async (signal) => {
       const plain = this.#plain(picture);
@@ -128,7 +129,7 @@ export class Brush extends EventTarget {
     const mend = picture?.mend;
     if (!picture || !mend) return this.painting.settle(); // painted before there was something to paint on
     act(mend);
-    this.#problem("");
+    this.#problem(() => "");
     this.draw();
     const known = this.#results.get(mend.count);
     this.#request.abort();
@@ -158,7 +159,7 @@ export class Brush extends EventTarget {
     } catch (error) {
       if (request.signal.aborted) return;
       this.painting.settle();
-      this.#problem(error instanceof Problem ? error.text : String(error));
+      this.#problem(() => (error instanceof Problem ? error.text : String(error)));
     }
     if (this.#request === request) this.#busy = false;
   }
@@ -209,9 +210,9 @@ export class Brush extends EventTarget {
     byId("brush-busy", HTMLElement).hidden = !busy;
   }
 
-  /** @param {string} text */
+  /** @param {() => string} text */
   #problem(text) {
-    byId("brush-problem", HTMLElement).textContent = text;
+    say(byId("brush-problem", HTMLElement), text);
   }
 
   /** @param {number} way 1 for larger, -1 for smaller */

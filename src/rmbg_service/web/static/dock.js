@@ -53,8 +53,8 @@ export class Dock {
   draw() {
     const state = this.#state;
     this.#go.dataset.state = state;
-    setIdle(this.#go, state === "idle" || state === "busy" || this.save.busy);
     const saves = state === "done" || state === "partial";
+    setIdle(this.#go, state === "idle" || state === "busy" || this.save.busy || (saves && this.save.empty));
     within(this.#go, ".icon", SVGElement).toggleAttribute("hidden", !saves);
     byId("go-text", HTMLElement).textContent = this.#goText(state);
     byId("go-kind", HTMLElement).textContent = saves ? this.save.kindText : "";

@@ -16,6 +16,9 @@ const KEPT = "rmbg.language";
 /** @type {Language} */
 let language = preferred();
 
+/** Texts of elements that stay, to be said again in another language. @type {Map<Element, () => string>} */
+const said = new Map();
+
 /** Tells with `change` that the language is another one. */
 export const languageChanges = new EventTarget();
 
@@ -39,6 +42,16 @@ export function plural(word, count, values = {}) {
   const form = `${word}.${new Intl.PluralRules(locale()).select(count)}`;
   const shown = language === "zh" ? String(count) : count.toLocaleString(locale());
   return t(isWord(form) ? form : `${word}.other`, { count: shown, ...values });
+}
+
+/**
+ * Put a text into an element, and again when the language changes.
+ * @param {Element} element
+ * @param {() => string} text
+ */
+export function say(element, text) {
+  said.set(element, text);
+  element.textContent = text();
 }
 
 /** `50 megapixels`, in Chinese `5000 万像素`. @param {number} pixels */
@@ -110,6 +123,7 @@ function translate() {
     const chosen = button.getAttribute("data-language") === language;
     button.setAttribute("aria-pressed", String(chosen));
   }
+  for (const [element, text] of said) element.textContent = text();
   each("data-i18n", (element, text) => (element.textContent = text));
   each("data-i18n-title", (element, text) => element.setAttribute("title", text));
   each("data-i18n-label", (element, text) => {

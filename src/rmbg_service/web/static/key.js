@@ -1,7 +1,7 @@
 /** The API key, where the service asks for one; kept for this tab only. */
 
 import { byId } from "./dom.js";
-import { t } from "./i18n.js";
+import { say, t } from "./i18n.js";
 import { recall, remember } from "./storage.js";
 
 const KEPT = "rmbg.key";
@@ -32,14 +32,14 @@ export class Key {
   ask() {
     this.#fold.hidden = false;
     this.#fold.open = true;
-    byId("key-state", HTMLElement).textContent = "";
+    say(byId("key-state", HTMLElement), () => "");
   }
 
   /** The service has taken it: it needs no room any more. */
   accept() {
     if (this.#fold.hidden || !this.#fold.open || this.value === "") return;
     this.#fold.open = false;
-    byId("key-state", HTMLElement).textContent = t("key.accepted");
+    say(byId("key-state", HTMLElement), () => t("key.accepted"));
   }
 
   focus() {

@@ -44,6 +44,8 @@ export class Options extends EventTarget {
       this.#take(valuesOf(this.#form));
       within(byId("options", HTMLDetailsElement), "summary", HTMLElement).focus();
     });
+    const fold = byId("options", HTMLDetailsElement);
+    fold.addEventListener("toggle", () => fold.open && fold.scrollIntoView({ block: "nearest" }));
     languageChanges.addEventListener("change", () => this.offer(this.#known, this.#presets));
     this.draw();
   }

@@ -1,6 +1,6 @@
 /** What goes wrong, and what to tell a person about it. */
 
-import { bytesText, isWord, pixelsText, t } from "./i18n.js";
+import { bytesText, isWord, locale, pixelsText, t } from "./i18n.js";
 
 /** Sending the same picture again would fail again. */
 const FINAL = new Set([
@@ -14,17 +14,26 @@ const WAIT_S = 5;
 
 /** An error with the stable name that the service (RFC 9457) or this page gives it. */
 export class Problem extends Error {
+  #detail;
+
   /**
    * @param {string} type
    * @param {string} [detail] in the service's words
-   * @param {{retryAfter?: number, requestId?: string}} [more] seconds to wait; the id in its log
+   * @param {{language?: string, retryAfter?: number, requestId?: string}} [more] of the detail, ""
+   *   for none in particular; seconds to wait; the id in the service's log
    */
-  constructor(type, detail = "", { retryAfter = 0, requestId = "" } = {}) {
+  constructor(type, detail = "", { language = "", retryAfter = 0, requestId = "" } = {}) {
     super(detail || type);
+    this.#detail = detail;
     this.type = type;
-    this.detail = detail;
+    this.language = language;
     this.retryAfter = retryAfter;
     this.requestId = requestId;
+  }
+
+  /** What the service says; "" while the page speaks another language than the service did. */
+  get detail() {
+    return locale().startsWith(this.language) ? this.#detail : "";
   }
 
   /** Whether another try is of no use. */
@@ -63,14 +72,16 @@ export class Problem extends Error {
  * The problem that an answer tells of, be it the service's or that of a proxy before it.
  * @param {number} status
  * @param {string} body
- * @param {string | null} retryAfter
+ * @param {(name: string) => string | null} headers of the answer
  */
-export function readProblem(status, body, retryAfter) {
+export function readProblem(status, body, headers) {
+  const retryAfter = headers("Retry-After");
   const seconds = [429, 502, 503].includes(status) ? secondsOf(retryAfter) : 0;
   try {
     const { type = "other", detail = "", request_id: requestId = "" } = JSON.parse(body);
     // The service says itself when to come back; a device that has failed does not.
-    const more = { retryAfter: retryAfter ? seconds : 0, requestId: String(requestId) };
+    const language = headers("Content-Language")?.slice(0, 2) ?? "";
+    const more = { language, retryAfter: retryAfter ? seconds : 0, requestId: String(requestId) };
     return new Problem(String(type), String(detail), more);
   } catch {
     return new Problem(PROXY[status] ?? "other", body.slice(0, 200), { retryAfter: seconds });

@@ -2,7 +2,7 @@
 
 import { byId, onClick, setIdle, within } from "./dom.js";
 import { archiveName, fileName, formatName, formatOf, isServiceMade, makeFile, makePng } from "./files.js";
-import { languageChanges, plural, t } from "./i18n.js";
+import { languageChanges, plural, say, t } from "./i18n.js";
 import { presetTitle } from "./options.js";
 import { Problem } from "./problems.js";
 import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
@@ -32,13 +32,13 @@ export class Save {
    * @param {import("./album.js").Album} album
    * @param {import("./backdrop.js").Backdrop} backdrop
    * @param {() => string} key
-   * @param {(text: string) => void} say to those who listen to the page
+   * @param {(text: string) => void} announce to those who listen to the page
    */
-  constructor(album, backdrop, key, say) {
+  constructor(album, backdrop, key, announce) {
     this.album = album;
     this.backdrop = backdrop;
     this.key = key;
-    this.say = say;
+    this.announce = announce;
     fillFields(this.#form, keptValues(KEPT));
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#form.addEventListener("input", () => {
@@ -63,6 +63,11 @@ export class Save {
   /** Whether this browser makes the file itself. */
   get quick() {
     return !isServiceMade(this.#export.format);
+  }
+
+  /** Whether the large button has nothing to save: those selected have no results. */
+  get empty() {
+    return this.#toSave.length === 0;
   }
 
   /** What the large button would save. */
@@ -101,7 +106,7 @@ export class Save {
 
   /** Say what each button would give. */
   draw() {
-    if (this.#shown !== this.album.shown) byId("save-problem", HTMLElement).textContent = "";
+    if (this.#shown !== this.album.shown) say(byId("save-problem", HTMLElement), () => "");
     this.#shown = this.album.shown;
     const { format } = this.#export;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
@@ -159,14 +164,14 @@ export class Save {
   /** Tell when it cannot be done, by the button and in the result's panel. @param {() => Promise<void>} act */
   async #try(act) {
     const places = [byId("save-problem", HTMLElement), byId("dock-problem", HTMLElement)];
-    for (const place of places) place.textContent = "";
+    for (const place of places) say(place, () => "");
     try {
       await act();
     } catch (error) {
       if (error instanceof DOMException && error.name === "AbortError") return; // a share called off
       const reason = error instanceof Error ? error.message : String(error);
-      const text = error instanceof Problem ? error.text : t("save.failed", { reason });
-      for (const place of places) place.textContent = text;
+      const text = () => (error instanceof Problem ? error.text : t("save.failed", { reason }));
+      for (const place of places) say(place, text);
     }
   }
 
@@ -197,7 +202,7 @@ export class Save {
     const picture = this.album.shown;
     if (!picture?.cutout) return;
     if (!navigator.clipboard) {
-      byId("save-problem", HTMLElement).textContent = t("copy.insecure");
+      say(byId("save-problem", HTMLElement), () => t("copy.insecure"));
       return;
     }
     const png = makePng(picture, this.#export, this.key());
@@ -205,7 +210,7 @@ export class Save {
     this.album.update(picture, { saved: true });
     const text = byId("copy-text", HTMLElement);
     text.textContent = t("copied");
-    this.say(t("say.copied"));
+    this.announce(t("say.copied"));
     setTimeout(() => (text.textContent = t("copy")), COPIED_MS);
   }
 

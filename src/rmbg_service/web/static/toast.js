@@ -1,6 +1,7 @@
 /** A line at the foot of the page about what was just done, with a button that takes it back. */
 
 import { byId, onClick } from "./dom.js";
+import { say } from "./i18n.js";
 
 const SHOWN_MS = 10_000;
 
@@ -21,16 +22,16 @@ export class Toast {
   }
 
   /**
-   * @param {string} text
-   * @param {string} label of its button
+   * @param {() => string} text
+   * @param {() => string} label of its button
    * @param {() => void} act what the button does
    * @param {() => void} [end] what to do once it is too late for that
    */
   show(text, label, act, end = () => {}) {
     this.#end();
     [this.#act, this.#end] = [act, end];
-    byId("toast-text", HTMLElement).textContent = text;
-    this.#button.textContent = label;
+    say(byId("toast-text", HTMLElement), text);
+    say(this.#button, label);
     this.#element.hidden = false;
     this.#wait();
   }
