@@ -16,7 +16,7 @@ import shutil
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import scenes
 from PIL import Image
@@ -27,7 +27,7 @@ TOUCH = {"device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 800}, "device_scale_factor": 1.5}
 TABLET = {"viewport": {"width": 820, "height": 1180}} | TOUCH
 PHONE = {"viewport": {"width": 390, "height": 844}} | TOUCH
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "1280": {"viewport": {"width": 1280, "height": 800}},
     "1440": {"viewport": {"width": 1440, "height": 900}},
     "1920": {"viewport": {"width": 1920, "height": 1080}},
@@ -101,7 +101,8 @@ def take_every(browser: Browser, url: str, folder: Path) -> None:
         small = size in ("tablet", "phone")
 
         def keep(page: Page, state: str, *, whole: bool = False, size: str = size) -> None:
-            for language, scheme in product(("en", "zh"), ("light", "dark")):
+            schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+            for language, scheme in product(("en", "zh"), schemes):
                 page.locator(f"[data-language={language}]").click()
                 page.emulate_media(color_scheme=scheme)
                 _keep(page, folder / f"{state}-{size}-{language}-{scheme}.webp", full_page=whole)
