@@ -352,3 +352,10 @@ def test_several_presets_are_all_told(photos: Path, tmp_path: Path, fake_model: 
     assert made["outputs"] == [str(out / "1-jd.jpg"), str(out / "1-ebay.jpg")]
     again = json.loads(invoke(*arguments, "--json").stdout)
     assert (again["status"], again["outputs"]) == ("skipped", made["outputs"])
+
+
+def test_matting_without_its_model_is_refused_before_any_work(photos: Path, tmp_path: Path) -> None:
+    result = invoke(photos, "-o", tmp_path / "out", "--detail", "matting")
+    assert isinstance(result.exception, NoMattingModel)
+    assert "RMBG_MATTING_MODEL=vitmatte-small-composition-1k" in str(result.exception)
+    assert not (tmp_path / "out").exists()
