@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from rmbg_service.cli import app, main
+from rmbg_service.errors import NoMattingModel
 from tests.evaluation.data import make_dataset
 from tests.fakes import FakePredictor, picture_bytes
 from tests.server import running_server
