@@ -50,7 +50,7 @@ _SHOWN = {
     "margin": OptionHelp(FRAME, "LENGTHS", "With --crop: 5%, 30px, or 2 or 4 of them."),
     "max_side": OptionHelp(FRAME, "PX", "Shrink until no side is longer.", rare=True),
     "max_pixels": OptionHelp(FRAME, "N", "Limit the number of pixels.", rare=True),
-    "detail": OptionHelp(SUBJECT, "MODE", "How edges are refined: {values}."),
+    "detail": OptionHelp(SUBJECT, "MODE", "Edges: {values}."),
     "roi": OptionHelp(
         SUBJECT, "'X1 Y1 X2 Y2'", "Look for the subject only there, in px or %.", rare=True
     ),
