@@ -22,7 +22,7 @@ def test_photos_are_dropped_touched_up_and_downloaded(url: str, tmp_path: Path) 
         page.wait_for("!document.querySelector('[data-option=detail]').hidden")
         page.choose("#files", tmp_path / "vase.jpg")
         page.wait_for(DONE)  # it starts by itself
-        assert page.evaluate("document.querySelector('#result-facts').textContent") == "400 × 300"
+        page.wait_for("document.querySelector('#result-facts').textContent === '400 × 300'")
 
         page.click("#touch-up")
         page.wait_for("document.querySelector('#brush-busy').hidden")
