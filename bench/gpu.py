@@ -42,6 +42,7 @@ from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.settings import Settings
+from rmbg_service.system.memory_budget import default_codec_threads
 
 PARTS = ("peaks", "forms", "parity", "profile", "service")
 
@@ -267,7 +268,7 @@ def service(args: argparse.Namespace, _device: str) -> None:
                     "RMBG_CODEC_THREADS": codec_threads,
                 }
                 print(f"\n{backbone}, {codec_threads} codec threads")
-                serve(args, {name: value for name, value in settings.items() if value})
+                serve(args, settings)
 
 
 def serve(args: argparse.Namespace, settings: dict[str, str]) -> None:
@@ -281,17 +282,9 @@ def serve(args: argparse.Namespace, settings: dict[str, str]) -> None:
             print(f"ready after {time.perf_counter() - start:.0f} s", flush=True)
             root = f"http://127.0.0.1:{args.port}"
             for size, requests in (("1mp", args.requests), ("12mp", args.requests // 8)):
-                load = [
-                    "--form",
-                    "raw",
-                    "--size",
-                    size,
-                    "--pid",
-                    str(server.pid),
-                    "--per-client",
-                    "1",
-                ]
+                load = ["--form", "raw", "--size", size, "--pid", str(server.pid)]
                 load += ["--clients", args.clients, "--requests", str(max(requests, 1))]
+                load += ["--per-client", "1"]
                 url = f"{root}/api/remove-bg"
                 subprocess.run([sys.executable, "-m", "bench.load", url, *load], check=True)
             metrics = urllib.request.urlopen(f"{root}/metrics").read().decode()
@@ -369,7 +362,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=7861)
     parser.add_argument("--clients", default="1,8,16")
     parser.add_argument("--requests", type=int, default=200, help="of 1 MP, at each level")
-    parser.add_argument("--codec-threads", nargs="+", default=[""], help="each with a server")
+    parser.add_argument(
+        "--codec-threads",
+        nargs="+",
+        default=[str(default_codec_threads())],
+        help="each with a server of its own",
+    )
     parser.add_argument("--rows", type=int, default=30, help="of the profile")
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"

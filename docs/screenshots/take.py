@@ -89,9 +89,6 @@ def take_for_documents(browser: Browser, url: str) -> None:
     page.evaluate("document.querySelector('#result-panel').scrollIntoView()")
     _keep(page, FOLDER / "phone.webp")
 
-    page = _done(browser, url, _shelf(), **TABLET)
-    _keep(page, FOLDER / "tablet.webp")
-
 
 def take_every(browser: Browser, url: str, folder: Path) -> None:
     """The page before, while and after work, at every size, in both languages, light and dark."""

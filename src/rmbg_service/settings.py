@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         "`cuda:1`. A device that is missing stops the service at startup.",
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="Their number format; `auto` is the fastest that changes little."
+        "auto", description="Number format in PyTorch; `auto` is the fastest that changes little."
     )
     compile: bool = Field(
         False, description="Compile BiRefNet with `torch.compile`: slow to start, fast to predict."
@@ -238,7 +238,7 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         names = tuple(part.strip() for part in value.split(",") if part.strip())
-        return get_args(Endpoint) if names == ("all",) else () if names == ("none",) else names
+        return {"all": get_args(Endpoint), "none": ()}.get(",".join(names), names)
 
     @field_validator("api_keys")
     @classmethod

@@ -159,13 +159,11 @@ def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_P
     shrunk = _shrunk(rgb, WORKING_SIDE_PX)
     steepening = SELECTIVE if selective else EVERYWHERE
     weights = _weights(rgb, matte, selective)
-    few = weights
-    if weights.coarse < 1:
-        share = np.float32(weights.coarse)
-        few = weights._replace(fitted=weights.fitted * share, changed=weights.changed * share)
-    wide = coarse = _scale(shrunk, matte, band, few, _working_size(shrunk, COARSE_SIDE_PX))
+    share = np.float32(weights.coarse)
+    for_coarse = weights._replace(fitted=weights.fitted * share, changed=weights.changed * share)
+    wide = coarse = _scale(shrunk, matte, band, for_coarse, _working_size(shrunk, COARSE_SIDE_PX))
     if wide.matte.shape != (size := _working_size(rgb, COARSE_SIDE_PX)):  # rounded twice
-        coarse = _scale(shrunk, matte, band, few, size)
+        coarse = _scale(shrunk, matte, band, for_coarse, size)
     refined = resize(_widely_fitted(wide, steepening), size)
     for radius in COARSE_RADII:
         model, mix = _step(coarse, refined, radius, steepening)

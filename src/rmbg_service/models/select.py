@@ -223,7 +223,7 @@ def _vitmatte(model: str, settings: Settings, store: Store) -> Predictor:
             " a ViTMatte"
         )
     with _pytorch(spec):
-        from rmbg_service.models.vitmatte import ViTMatte
+        from rmbg_service.models.birefnet.vitmatte import ViTMatte
 
     own = settings.model_copy(update={"model_revision": None})  # that is the other model's
     return ViTMatte(

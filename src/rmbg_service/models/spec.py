@@ -39,11 +39,10 @@ class ModelSpec:
     """One model.
 
     `source` says where the weights come from: a hub id, a path, or words. `input_size` is
-    `(height, width)`; a `dynamic` model also takes other multiples of 32, a `vitmatte` any
-    smaller one. `mean` and `std` apply to
-    RGB scaled to [0, 1]; `activation` turns the network's output into a matte. `patch_order` is
-    explained in `birefnet/patch_order.py`; None if only the files can tell, and not
-    `patch_order_proven` if only the date of the weights speaks for it.
+    `(height, width)`; a `dynamic` model also takes other multiples of 32, a `vitmatte` any smaller
+    one. `mean` and `std` apply to RGB scaled to [0, 1]; `activation` turns the network's output
+    into a matte. `patch_order` is explained in `birefnet/patch_order.py`; None if only the files
+    can tell, and not `patch_order_proven` if only the date of the weights speaks for it.
     """
 
     name: str

@@ -214,7 +214,7 @@ class Engine:
     ) -> Job:
         """A job for an image and the `files` that come with it, their headers read.
 
-        Raises `InvalidImage`, `ImageTooLarge`, also for the canvas of the result, or
+        Raises `InvalidImage`, `ImageTooLarge` (also for the canvas of the result) or
         `NoMattingModel`.
         """
         require_accepted_canvas(options, self.settings.max_image_pixels)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from rmbg_service.models.birefnet import predictor
+from rmbg_service.models.birefnet import torch_predictor
 from rmbg_service.models.birefnet.checkpoint import UNUSED, Checkpoint
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.settings import PatchOrder
@@ -15,7 +15,7 @@ from tests.models.birefnet.parity import recipe
 def _no_trial() -> Iterator[None]:
     """`auto` is float32 on every CPU: a trial takes seconds, and only its own tests need it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictor, "needs_trial", lambda *_: False)
+        patch.setattr(torch_predictor, "needs_trial", lambda *_: False)
         yield
 
 

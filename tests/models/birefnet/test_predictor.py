@@ -180,8 +180,8 @@ def test_auto_takes_the_format_that_the_trial_found_with_these_weights(
         network.bfloat16()
         return difference
 
-    monkeypatch.setattr("rmbg_service.models.birefnet.predictor.needs_trial", lambda *_: True)
-    monkeypatch.setattr("rmbg_service.models.birefnet.predictor.rounding_error", converted)
+    monkeypatch.setattr("rmbg_service.models.birefnet.torch_predictor.needs_trial", lambda *_: True)
+    monkeypatch.setattr("rmbg_service.models.birefnet.torch_predictor.rounding_error", converted)
     automatic = BiRefNetPredictor(DYNAMIC, at(DYNAMIC, checkpoint), device="cpu")
     automatic.load()
     picture = recipe.image(96, 64)

@@ -1,4 +1,4 @@
-"""BiRefNet in torch: the only package that imports it."""
+"""The networks in PyTorch, BiRefNet and ViTMatte: the only package that imports it."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""BiRefNet behind the `Predictor` seam: device, dtype, normalisation, errors."""
+"""BiRefNet behind the `Predictor` seam: normalisation, compilation, graphs."""
 
 import logging
 import os
@@ -11,21 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.errors import ConfigurationError, InferenceError
 from rmbg_service.messages import Message
 from rmbg_service.models.birefnet.checkpoint import read_checkpoint
 from rmbg_service.models.birefnet.cuda import GraphedFunction, use_kernels
-from rmbg_service.models.birefnet.device import choose_device, held_bytes, run_on
+from rmbg_service.models.birefnet.device import run_on
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet, fuse
 from rmbg_service.models.birefnet.modeling import BiRefNet
-from rmbg_service.models.birefnet.precision import (
-    Precision,
-    after_trial,
-    choose_precision,
-    needs_trial,
-)
-from rmbg_service.models.birefnet.trial import rounding_error
-from rmbg_service.models.files import weight_files
+from rmbg_service.models.birefnet.torch_predictor import TorchPredictor
 from rmbg_service.models.predictor import Located, PatchOrderChoice
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import PatchOrder
@@ -43,11 +36,8 @@ def check_compiler() -> None:
         )
 
 
-class BiRefNetPredictor:
-    """Runs the BiRefNet that `locate` finds, or fetches; see `Predictor`.
-
-    `spec` describes it until `locate` has seen its bytes.
-    """
+class BiRefNetPredictor(TorchPredictor[FusedBiRefNet]):
+    """Runs a BiRefNet; see `TorchPredictor`. Sizes other than `input_size` if `spec.dynamic`."""
 
     def __init__(
         self,
@@ -60,118 +50,38 @@ class BiRefNetPredictor:
         patch_order: PatchOrder | None = None,
         cpu_threads: int | None = None,
     ) -> None:
-        self.spec = spec
-        self._locate = locate
-        self.files: list[Path] = []
+        super().__init__(spec, locate, device=device, dtype=dtype, cpu_threads=cpu_threads)
         self.patch_order: PatchOrderChoice | None = None
         self._patch_order_setting = patch_order
-        self.cpu_threads = cpu_threads
         self._compile = compile
-        self._device_name = device
-        self._dtype_name = dtype
-        self._device = torch.device("cpu")
-        self._precision = Precision("fp32", "not loaded")
-        self._network: FusedBiRefNet | None = None
         self._graphed: GraphedFunction | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's name in the catalogue."""
-        return self.spec.name
-
-    @property
-    def licence(self) -> str:
-        """The licence of the weights."""
-        return self.spec.licence
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """`(height, width)` of the inputs; other sizes are taken where `spec.dynamic`."""
-        return self.spec.input_size
-
-    @property
-    def device(self) -> str:
-        """Where it runs; final after `load`."""
-        return str(self._device)
-
-    @property
-    def device_memory_bytes(self) -> int:
-        """What PyTorch holds on the accelerator, its cache included; 0 on the CPU."""
-        return held_bytes(self._device)
-
-    @property
-    def dtype(self) -> str:
-        """In which number format it computes; final after `load`."""
-        return self._precision.name
-
-    @property
-    def dtype_reason(self) -> str:
-        """Why it computes in that number format; final after `load`."""
-        return self._precision.reason
 
     def load(self) -> None:
         """Read the weights, fuse the network and move it to the device."""
-        if self.cpu_threads is not None:
-            torch.set_num_threads(self.cpu_threads)
-        self._device = choose_device(self._device_name)
-        self._precision = choose_precision(self._dtype_name, self._device)
         if self._compile:
             check_compiler()
-        self.spec, path = self._locate()
-        self.files = weight_files(path)
-        network = self._read(path)
-        log.info(
-            "%s on %s: %s (%s), patch order %s",
-            self.name,
-            self.device,
-            self.dtype,
-            self.dtype_reason,
-            self.patch_order,
-        )
-        try:
-            self._network = network.to(self._device, self._precision.dtype)
-        except torch.OutOfMemoryError:
-            problem = f"{self.name} does not fit into the memory of {self.device}"
-        else:
-            if self._device.type == "cuda":
-                obstacle = use_kernels(network)
-                log.info("Triton kernels: %s", f"not used: {obstacle}" if obstacle else "in use")
-                self._graphed = GraphedFunction(self._forward, self._device)
-            if self._compile:
-                network.compile_run()
-            elif self._device.type == "cpu":
-                network.pack()
-            scale = torch.tensor(self.spec.std) * 255
-            self._shift = (torch.tensor(self.spec.mean) * 255).view(3, 1, 1).to(self._device)
-            self._scale = scale.view(3, 1, 1).to(self._device)
-            return
-        raise ConfigurationError(problem)
+        super().load()
+        assert self._network is not None
+        if self._device.type == "cuda":
+            obstacle = use_kernels(self._network)
+            log.info("Triton kernels: %s", f"not used: {obstacle}" if obstacle else "in use")
+            self._graphed = GraphedFunction(self._forward, self._device)
+        if self._compile:
+            self._network.compile_run()
+        elif self._device.type == "cpu":
+            self._network.pack()
+        scale = torch.tensor(self.spec.std) * 255
+        self._shift = (torch.tensor(self.spec.mean) * 255).view(3, 1, 1).to(self._device)
+        self._scale = scale.view(3, 1, 1).to(self._device)
 
-    def _read(self, path: Path) -> FusedBiRefNet:
-        """The fused network on the CPU; `auto` settles its number format with these weights."""
-        network = self._fused(path)
-        if not needs_trial(self._dtype_name, self._device):
-            return network
-        self._precision = after_trial(rounding_error(network, self.spec.mean, self.spec.std))
-        if self._precision.dtype == torch.bfloat16:
-            return network
-        del network  # its weights are rounded: read them again, but never hold both
-        return self._fused(path)
-
-    def _fused(self, path: Path) -> FusedBiRefNet:
+    def _build(self, path: Path) -> FusedBiRefNet:
         checkpoint = read_checkpoint(path, self.spec.source)
         model = BiRefNet.from_checkpoint(checkpoint, self._patch_order_setting)
         self.patch_order = model.patch_order
         return fuse(model)
 
-    def warm_up(self) -> None:
-        """Predict noise at the real size: kernels are chosen, memory is taken. See `Predictor`."""
-        h, w = self.input_size
-        noise = np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
-        try:
-            self.predict([noise])
-        except OutOfDeviceMemory as error:
-            raise ConfigurationError(f"{self.name} does not fit: {error}") from None
+    def _summary(self) -> str:
+        return f"{super()._summary()}, patch order {self.patch_order}"
 
     def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
         """One matte for each input, see `Predictor`. All inputs of a batch have one size."""
@@ -181,9 +91,8 @@ class BiRefNetPredictor:
 
     def close(self) -> None:
         """Drop the network and give its memory back."""
-        self._network = self._graphed = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._graphed = None
+        super().close()
 
     def _check_size(self, shape: tuple[int, ...]) -> None:
         size = shape[1:3]

@@ -5,34 +5,21 @@ Transformers", Information Fusion 103 (2024), arXiv:2305.15272. The network is t
 Its configuration is read off the weights, so no file beside them is needed or trusted.
 """
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
 
-from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.errors import ConfigurationError, InferenceError
 from rmbg_service.models.birefnet.checkpoint import check_keys
-from rmbg_service.models.birefnet.device import choose_device, held_bytes, run_on
-from rmbg_service.models.birefnet.precision import (
-    Precision,
-    after_trial,
-    choose_precision,
-    needs_trial,
-)
-from rmbg_service.models.birefnet.trial import rounding_error
+from rmbg_service.models.birefnet.device import run_on
+from rmbg_service.models.birefnet.torch_predictor import TorchPredictor
 from rmbg_service.models.birefnet.weights import read_weights
-from rmbg_service.models.files import weight_files
-from rmbg_service.models.predictor import Located
-from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import Matte, MattingInput
-
-log = logging.getLogger(__name__)
 
 WINDOW = 14
 """Patches a side of the windows of those layers whose attention is not global."""
@@ -43,103 +30,14 @@ MULTIPLE_PX = 32
 _LAYERS = "backbone.encoder.layer."
 
 
-class ViTMatte:
-    """Runs the ViTMatte that `locate` finds, or fetches; see `Predictor`.
+class ViTMatte(TorchPredictor[VitMatteForImageMatting]):
+    """Runs a ViTMatte; see `TorchPredictor`.
 
     Inputs are `MattingInput`s of any size up to `input_size`; each is predicted on its own, so that
     memory does not depend on their number.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        locate: Callable[[], Located],
-        *,
-        device: str = "auto",
-        dtype: str = "auto",
-        cpu_threads: int | None = None,
-    ) -> None:
-        self.spec = spec
-        self._locate = locate
-        self.files: list[Path] = []
-        self._device_name, self._dtype_name = device, dtype
-        self._cpu_threads = cpu_threads
-        self._device = torch.device("cpu")
-        self._precision = Precision("fp32", "not loaded")
-        self._network: nn.Module | None = None
-
-    @property
-    def name(self) -> str:
-        """The model's name in the catalogue."""
-        return self.spec.name
-
-    @property
-    def licence(self) -> str:
-        """The licence of the weights."""
-        return self.spec.licence
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """`(height, width)` of the largest input."""
-        return self.spec.input_size
-
-    @property
-    def device(self) -> str:
-        """Where it runs; final after `load`."""
-        return str(self._device)
-
-    @property
-    def device_memory_bytes(self) -> int:
-        """What PyTorch holds on the accelerator, its cache included; 0 on the CPU."""
-        return held_bytes(self._device)
-
-    @property
-    def dtype(self) -> str:
-        """In which number format it computes; final after `load`."""
-        return self._precision.name
-
-    @property
-    def dtype_reason(self) -> str:
-        """Why it computes in that number format; final after `load`."""
-        return self._precision.reason
-
-    def load(self) -> None:
-        """Read the weights and move the network to the device."""
-        if self._cpu_threads is not None:
-            torch.set_num_threads(self._cpu_threads)
-        self._device = choose_device(self._device_name)
-        self._precision = choose_precision(self._dtype_name, self._device)
-        self.spec, path = self._locate()
-        self.files = weight_files(path)
-        network = self._read(path)
-        log.info("%s on %s: %s (%s)", self.name, self.device, self.dtype, self.dtype_reason)
-        try:
-            self._network = network.to(self._device, self._precision.dtype)
-        except torch.OutOfMemoryError:
-            problem = f"{self.name} does not fit into the memory of {self.device}"
-        else:
-            return
-        raise ConfigurationError(problem)
-
-    def _read(self, path: Path) -> nn.Module:
-        """The network on the CPU; `auto` settles its number format with these weights."""
-        network = read_network(path)
-        if not needs_trial(self._dtype_name, self._device):
-            return network
-        difference = rounding_error(_WithTrialTrimap(network), self.spec.mean, self.spec.std)
-        self._precision = after_trial(difference)
-        if self._precision.dtype == torch.bfloat16:
-            return network
-        del network  # its weights are rounded: read them again, but never hold both
-        return read_network(path)
-
-    def warm_up(self) -> None:
-        """Predict noise at the largest size: kernels are chosen, memory is taken."""
-        noise = np.random.default_rng(0).integers(0, 256, (*self.input_size, 4), np.uint8)
-        try:
-            self.predict([noise])
-        except OutOfDeviceMemory as error:
-            raise ConfigurationError(f"{self.name} does not fit: {error}") from None
+    channels = 4
 
     def predict(self, batch: Sequence[MattingInput]) -> list[Matte]:
         """One matte for each input, at its size; see `Predictor`."""
@@ -148,11 +46,11 @@ class ViTMatte:
             for pixels in batch
         ]
 
-    def close(self) -> None:
-        """Drop the network and give its memory back."""
-        self._network = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+    def _build(self, path: Path) -> VitMatteForImageMatting:
+        return read_network(path)
+
+    def _for_trial(self, network: VitMatteForImageMatting) -> nn.Module:
+        return _WithTrialTrimap(network)
 
     @torch.inference_mode()
     def _infer(self, pixels: MattingInput) -> Matte:

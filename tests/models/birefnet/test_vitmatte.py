@@ -17,12 +17,12 @@ from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.trimap import TILE_PX, Band
-from rmbg_service.models import vitmatte
+from rmbg_service.models.birefnet import torch_predictor, vitmatte
 from rmbg_service.models.birefnet.precision import Precision
 from rmbg_service.models.birefnet.trial import Difference, rounding_error
+from rmbg_service.models.birefnet.vitmatte import ViTMatte, read_network
 from rmbg_service.models.catalog import VITMATTE
 from rmbg_service.models.predictor import Located
-from rmbg_service.models.vitmatte import ViTMatte, read_network
 from rmbg_service.models.with_matting import PredictorWithMatting
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict
@@ -277,7 +277,7 @@ def test_sixteen_bits_stay_close_to_fp32(
     checkpoint: Path, network: ViTMatte, monkeypatch: pytest.MonkeyPatch, dtype: str
 ) -> None:
     """fp16 is for GPUs and refused on a CPU; its path computes there all the same."""
-    monkeypatch.setattr(vitmatte, "choose_precision", lambda *_: Precision(dtype, "test"))
+    monkeypatch.setattr(torch_predictor, "choose_precision", lambda *_: Precision(dtype, "test"))
     half = loaded(checkpoint)
     difference = np.abs(half.predict([noise(64, 64)])[0] - network.predict([noise(64, 64)])[0])
     assert half.dtype == dtype
@@ -299,8 +299,10 @@ def test_auto_takes_the_format_that_the_trial_found_with_these_weights(
     difference: Difference,
     dtype: str,
 ) -> None:
-    monkeypatch.setattr(vitmatte, "needs_trial", lambda *_: True)
-    monkeypatch.setattr(vitmatte, "rounding_error", lambda net, *_: net.bfloat16() and difference)
+    monkeypatch.setattr(torch_predictor, "needs_trial", lambda *_: True)
+    monkeypatch.setattr(
+        torch_predictor, "rounding_error", lambda net, *_: net.bfloat16() and difference
+    )
     automatic = loaded(checkpoint, "auto")
     error = np.abs(automatic.predict([noise(64, 64)])[0] - network.predict([noise(64, 64)])[0])
     assert automatic.dtype == dtype
