@@ -42,10 +42,14 @@ export class Album extends EventTarget {
     this.changed();
   }
 
-  /** Take pictures away, but for the one in work. Until the next time this can be undone. @param {Picture[]} pictures */
+  /**
+   * Take pictures away, but for the one in work. Until the next time this can be undone.
+   * @param {Picture[]} pictures
+   * @returns {Picture[]} those that are gone
+   */
   remove(pictures) {
     const gone = new Set(pictures.filter(({ busy }) => !busy));
-    if (gone.size === 0) return;
+    if (gone.size === 0) return [];
     this.#removed = this.pictures
       .map((picture, place) => ({ picture, place }))
       .filter(({ picture }) => gone.has(picture));
@@ -55,6 +59,7 @@ export class Album extends EventTarget {
     this.pictures = this.pictures.filter((each) => !gone.has(each));
     for (const picture of gone) this.selected.delete(picture);
     this.changed();
+    return [...gone];
   }
 
   /** Put what was removed last where it was. */

@@ -62,10 +62,7 @@ export class Brush extends EventTarget {
     onClick(byId("brush-undo", HTMLButtonElement), () => this.#change((mend) => mend.undo()));
     onClick(byId("brush-redo", HTMLButtonElement), () => this.#change((mend) => mend.redo()));
     onClick(byId("brush-clear", HTMLButtonElement), () => this.#change((mend) => mend.clear()));
-    onClick(byId("brush-done", HTMLButtonElement), () => {
-      this.stop();
-      this.#button.focus();
-    });
+    onClick(byId("brush-done", HTMLButtonElement), () => this.#leave());
     document.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
@@ -113,11 +110,16 @@ export class Brush extends EventTarget {
     if (picture.madeWith === "") this.runner.start([picture]);
   }
 
+  #leave() {
+    this.stop();
+    this.#button.focus();
+  }
+
   draw() {
     const picture = this.#picture;
     if (picture && this.album.shown !== picture) return this.stop();
     this.#tools.hidden = !picture;
-    byId("tools", HTMLElement).hidden ||= Boolean(picture);
+    byId("tools", HTMLElement).hidden = Boolean(picture) || !this.album.shown?.cutout;
     setIdle(byId("brush-undo", HTMLElement), !picture?.mend?.canUndo);
     setIdle(byId("brush-redo", HTMLElement), !picture?.mend?.canRedo);
     setIdle(byId("brush-clear", HTMLElement), !picture?.mend?.canUndo && !picture?.mend?.canRedo);
@@ -235,7 +237,7 @@ export class Brush extends EventTarget {
       "ctrl+z": () => this.#change((mend) => mend.undo()),
       "shift+z": () => this.#change((mend) => mend.redo()),
       "ctrl+y": () => this.#change((mend) => mend.redo()),
-      escape: () => this.stop(),
+      escape: () => this.#leave(),
     };
     const act = acts[name];
     if (!act) return;
