@@ -12,6 +12,8 @@ export class Album extends EventTarget {
   selected = new Set();
   /** Whether what is in work or new is shown, or what a person looks at stays. */
   following = true;
+  /** Whether somebody is at work on the one that is shown, which then stays. */
+  inUse = () => false;
   /** What was removed last, and where each one was. @type {{picture: Picture, place: number}[]} */
   #removed = [];
 
@@ -126,7 +128,7 @@ export class Album extends EventTarget {
 
   /** @param {Picture | undefined} picture */
   #follow(picture) {
-    if (picture && (this.following || !this.shown)) this.shown = picture;
+    if (picture && (!this.shown || (this.following && !this.inUse()))) this.shown = picture;
   }
 }
 

@@ -90,6 +90,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "Enter") dock.start();
   if (event.key === "z" && !brush.active && !isTyping(event.target)) toast.undo();
 });
+album.inUse = () => brush.active || region.active;
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
 brush.addEventListener("begin", () => region.cancel());
@@ -104,11 +105,9 @@ languageChanges.addEventListener("change", draw);
 runner.addEventListener("step", (event) => {
   if (event instanceof CustomEvent) heed(event.detail.what, event.detail.picture);
 });
-for (const use of ["focusin", "keydown", "pointerdown", "wheel"]) {
-  byId("previews", HTMLElement).addEventListener(use, () => {
-    if (runner.running) album.following = false; // somebody is at work on the picture on show
-  }, { passive: true }); // prettier-ignore
-}
+viewer.camera.addEventListener("look", () => {
+  if (runner.running) album.following = false; // somebody is judging an edge
+});
 draw();
 learn();
 

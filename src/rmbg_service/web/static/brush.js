@@ -26,6 +26,8 @@ export class Brush extends EventTarget {
   #picture = null;
   /** Results after so many strokes. @type {Map<number, Cutout>} */
   #results = new Map();
+  /** How many strokes are in the picture's own result. */
+  #applied = 0;
   #request = new AbortController();
 
   /**
@@ -91,6 +93,7 @@ export class Brush extends EventTarget {
       const guidance = picture.mend ? await picture.mend.guidance(plain) : null;
       const cutout = asIs && picture.cutout ? picture.cutout : await this.#ask(picture, guidance, signal);
       picture.mend ??= new Mend(picture.file, cutout, this.key);
+      this.#applied = picture.mend.count;
       this.#results.set(picture.mend.count, cutout);
       this.#show(picture, cutout);
     });
@@ -107,6 +110,7 @@ export class Brush extends EventTarget {
     this.viewer.edit(null);
     this.draw();
     this.album.changed(); // the tools of the result are back
+    if (picture.mend && picture.mend.count !== this.#applied) picture.madeWith = ""; // one was still under way
     if (picture.madeWith === "") this.runner.start([picture]);
   }
 
@@ -190,6 +194,7 @@ export class Brush extends EventTarget {
     this.#show(picture, cutout);
     const plain = queryOf(this.#plain(picture));
     if (queryOf(this.options(picture)) === plain) {
+      this.#applied = picture.mend?.count ?? 0;
       this.album.update(picture, { cutout, madeWith: plain, saved: false, state: "done", problem: null });
       this.dispatchEvent(new CustomEvent("made", { detail: picture }));
     } else this.album.update(picture, { madeWith: "" });

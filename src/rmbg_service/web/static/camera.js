@@ -7,7 +7,7 @@
 const LEAST_ZOOM = 0.02;
 const MOST_ZOOM = 16;
 
-/** Tells with `change` that it was moved. `zoom` is screen pixels for each of the picture's. */
+/** Tells with `change` that it was moved, with `look` that a person did. `zoom` is screen pixels for each of the picture's. */
 export class Camera extends EventTarget {
   /** Each preview shows the whole of its own picture. */
   fits = true;
@@ -28,6 +28,7 @@ export class Camera extends EventTarget {
     this.zoom = Math.min(Math.max(zoom, LEAST_ZOOM), MOST_ZOOM);
     this.centre = centre;
     this.#moved();
+    this.dispatchEvent(new Event("look"));
   }
 
   #moved() {

@@ -66,7 +66,7 @@ export class Sheet extends EventTarget {
     this.#list.classList.toggle("many", pictures.length >= HUNDREDS);
     const few = pictures.length < 2;
     this.#enlarge.hidden = few;
-    if (few || (!this.#sized && pictures.length >= MANY !== this.large)) this.#setLarge(!few && pictures.length >= MANY);
+    if (few || (!this.#sized && !this.album.inUse() && pictures.length >= MANY !== this.large)) this.#setLarge(!few && pictures.length >= MANY);
     if (pictures.length === 0) this.#sized = false;
     const count = selected.size;
     byId("sheet-title", HTMLElement).textContent = count ? plural("selected", count) : plural("images", pictures.length);
