@@ -488,6 +488,10 @@ def test_what_hides_itself_hands_the_focus_on(open_page: OpenPage, url: str) -> 
     expect(page.locator("#sheet-enlarge")).to_be_focused()
     first.press("Enter")  # opens it, and the sheet is small again
     expect(first).to_be_focused()
+    page.locator("#sheet-enlarge").press("Enter")
+    first.press("Escape")
+    expect(first).to_be_focused()
+    expect(page.locator("#result")).to_be_visible()
     page.get_by_role("button", name="Touch up").press("Enter")
     expect(page.locator("#result")).to_be_focused()
     page.locator("#brush-undo").press("Escape")

@@ -105,6 +105,7 @@ export class Brush extends EventTarget {
     const picture = this.#picture;
     if (!picture) return;
     this.#request.abort();
+    this.#results.clear(); // they are large
     this.#picture = null;
     this.painting.on = false;
     this.viewer.edit(null);

@@ -204,6 +204,7 @@ export class Sheet extends EventTarget {
     if (ctrlKey || metaKey) return key === "a" ? () => album.select(album.pictures) : null;
     if (key === "Delete") return () => this.#remove(album.selected.has(at) ? album.scope : [at]);
     if (key === "Escape" && album.selected.size) return () => album.select([]);
+    if (key === "Escape" && this.large) return () => this.open(at);
     if (key === " " && onPick) return () => album.toggle(at);
     const columns = getComputedStyle(this.#list).gridTemplateColumns.split(" ").length;
     /** @type {Record<string, number>} */
