@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from io import BytesIO
 
 import pytest
@@ -129,11 +128,8 @@ def test_a_signal_to_the_whole_group_is_left_to_the_service(process: CodecProces
 
 def test_a_process_ends_when_the_service_is_gone() -> None:
     process = CodecProcess(1)
-    process.close()  # as the system does it for a service that is killed
-    with suppress(ChildProcessError):
-        os.waitpid(process.pid, 0)
-    with pytest.raises(ProcessLookupError):
-        os.kill(process.pid, 0)
+    process._pipe.close()  # as the system does it for a service that is killed
+    assert process._process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
@@ -159,6 +155,15 @@ async def test_a_crash_costs_one_image_only(
         response = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
         assert response.status_code == 200
         assert len(pids) == 3  # two for one thread and one place at the predictor, and a new one
+
+
+async def test_a_process_that_dies_idle_costs_nothing(pids: list[int]) -> None:
+    async with serving(codec_processes="on", codec_threads=1) as (client, _):
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
+        assert len(pids) == 3
 
 
 async def test_a_process_that_never_answers_is_replaced(

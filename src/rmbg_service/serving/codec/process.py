@@ -37,34 +37,36 @@ class CodecProcesses:
 
     def __init__(self, count: int, opencv_threads: int) -> None:
         self._start = partial(CodecProcess, opencv_threads)
-        self._free = [self._start() for _ in range(count)]
+        self._free: list[CodecProcess | None] = [self._start() for _ in range(count)]
         self._at_work: set[CodecProcess] = set()
-        self._closed = False
 
     @contextmanager
     def work_on(self, job: Job, input_size: tuple[int, int], max_pixels: int) -> Iterator[Advance]:
         """A process for `job`; call what is yielded in a thread."""
         process = self._free.pop()
-        self._at_work.add(process)
         try:
+            if process is None or process.has_ended:
+                process = self._start()
+            self._at_work.add(process)
             yield partial(process.advance, job, input_size, max_pixels)
         finally:
-            self._at_work.remove(process)
-            if process.usable:
-                process.forget()
-                self._free.append(process)
-            else:
-                process.kill()
-                if not self._closed:
-                    self._free.append(self._start())
+            self._free.append(self._kept(process) if process else None)
 
     def close(self) -> None:
         """End all processes, also those at work."""
-        self._closed = True
         for process in self._at_work:
             process.kill()
-        for process in self._free:
+        for process in filter(None, self._free):
             process.close()
+
+    def _kept(self, process: "CodecProcess") -> "CodecProcess | None":
+        """The process for the next job; None if it is of no use any more."""
+        self._at_work.discard(process)
+        if process.usable:
+            process.forget()
+            return process
+        process.kill()
+        return None
 
 
 class CodecProcess:
@@ -86,6 +88,11 @@ class CodecProcess:
         self.pid = self._process.pid
         self.usable = True
         """Whether it lives and waits for a job, or for the mattes of one."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether something has ended it, such as the kernel for want of memory."""
+        return self._process.poll() is not None
 
     def advance(
         self,
@@ -125,8 +132,9 @@ class CodecProcess:
         self._process.kill()
 
     def close(self) -> None:
-        """Let it end; for a process without a job."""
+        """End it; for a process without a job."""
         self._pipe.close()
+        self._process.kill()
         self._process.wait()
 
     def _answer(self, job: Job) -> Step | Exception:
