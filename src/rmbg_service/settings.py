@@ -73,7 +73,9 @@ class Settings(BaseSettings):
         "`cuda:1`. A device that is missing stops the service at startup.",
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="Number format in PyTorch; `auto` is the fastest that changes little."
+        "auto",
+        description="Number format; `auto` is the fastest that changes little in PyTorch, and fp32 "
+        "in OpenVINO.",
     )
     compile: bool = Field(
         False, description="Compile BiRefNet with `torch.compile`: slow to start, fast to predict."
