@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import pytest
 
-from rmbg_service.serving.logs import MAX_TEXT, JsonLines, TextLines
+from rmbg_service.serving.logs import MAX_TEXT, JsonLines, TextLines, silence_libraries
 
 
 def record(message: str = "request", **fields: object) -> logging.LogRecord:
@@ -154,3 +155,12 @@ def test_lines_are_there_when_the_process_ends_and_long_ones_are_cut() -> None:
     assert messages == [str(number) for number in range(500)]
     assert last == "x" * MAX_TEXT + "..."
     assert stdout == "0\n"
+
+
+def test_unusual_tags_of_a_file_are_no_news() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        silence_libraries()
+        for module in ("PIL.TiffImagePlugin", "elsewhere"):
+            warnings.warn_explicit("odd", UserWarning, "f.py", 1, module)
+    assert len(shown) == 1

@@ -151,7 +151,7 @@ class Engine:
         """Load, then run forever; whatever ends this ends the service."""
         try:
             await self.worker.load()
-            self._codec = select_codec(self.settings, self.device)
+            self._codec = await select_codec(self.settings, self.device)
         except RmbgError as error:
             return self._fail(str(error))
         except Exception as error:

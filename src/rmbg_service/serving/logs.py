@@ -42,8 +42,6 @@ def logging_to_stderr(level: str, log_format: LogFormat) -> Iterator[None]:
     """
     if log_format == "auto":
         log_format = "text" if sys.stderr.isatty() else "json"
-    # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     with open(os.dup(_STDERR), "wb", buffering=0) as stderr:  # noqa: PTH123 - a descriptor
         handler = QueuedHandler(stderr)
         handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
@@ -57,12 +55,14 @@ def logging_to_stderr(level: str, log_format: LogFormat) -> Iterator[None]:
 
 
 def silence_libraries() -> None:
-    """Keep OpenCV and tifffile from reporting every broken file on stderr.
+    """Keep OpenCV, tifffile and Pillow from reporting every broken file on stderr.
 
     For the process of a command: a program that imports this package decides for itself.
     """
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     logging.getLogger("tifffile").disabled = True
+    # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def dropped_lines() -> int:

@@ -2,19 +2,25 @@
 
 import asyncio
 import os
+import pickle
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from rmbg_service.errors import DeadlineExceeded, InvalidImage
+from rmbg_service.errors import DeadlineExceeded, InvalidImage, OutOfMemory
 from rmbg_service.imaging.probe import probe
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.removal.passes import Passes
 from rmbg_service.removal.result import Encoded
+from rmbg_service.serving.codec import child
+from rmbg_service.serving.codec import process as codec_process
 from rmbg_service.serving.codec.process import CodecProcess
 from rmbg_service.serving.fair_share import FairShare, Visit
 from rmbg_service.serving.job import Abandoned, Job
@@ -113,23 +119,75 @@ def test_errors_come_back_with_their_messages(process: CodecProcess) -> None:
     assert refused.value.message.text("zh-CN") != str(refused.value)
     broken = a_job()
     broken.options = None  # type: ignore[assignment]
-    with pytest.raises(AttributeError) as unexpected:
+    with pytest.raises(RuntimeError, match=r"in run\n(.*\n)*AttributeError: "):  # for the log
         process.advance(broken, *SIZES, None)
-    assert "in run\n" in unexpected.value.__notes__[0]  # where it was raised, for the log
     assert process.usable
 
 
+def test_an_error_that_cannot_be_pickled_comes_back() -> None:
+    def broken() -> Passes[Encoded]:
+        raise ValueError(threading.Lock())
+        yield
+
+    answer = pickle.loads(pickle.dumps(child._step(broken(), None)))
+    assert isinstance(answer, RuntimeError)
+    assert "ValueError: <unlocked" in str(answer)
+
+
 def test_a_signal_to_the_whole_group_is_left_to_the_service(process: CodecProcess) -> None:
-    finish(process, a_job())
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(process.pid, number)
     assert finish(process, a_job()).width == 64
 
 
-def test_a_process_ends_when_the_service_is_gone() -> None:
+def test_a_process_that_starts_leaves_such_signals_to_the_service() -> None:
     process = CodecProcess(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(process.pid, number)
+    process.wait_until_ready()
+    process.close()
+
+
+@pytest.mark.parametrize("begun", [b"", b"\0\0\1\0half a message"])
+def test_a_process_ends_when_the_service_is_gone(
+    begun: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = CodecProcess(1)
+    os.write(process._pipe.fileno(), begun)
     process._pipe.close()  # as the system does it for a service that is killed
     assert process._process.wait(60) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_process_that_is_killed_in_the_middle_of_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = """\
+import os, signal, sys
+socket = int(sys.argv[1])
+os.read(socket, 100_000)
+os.write(socket, b"\\0\\0\\1\\0half a message")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    monkeypatch.setattr(codec_process, "_CHILD", program)
+    process = CodecProcess(1)
+    with pytest.raises(OutOfMemory):
+        process.advance(a_job(), *SIZES, None)
+    process.close()
+
+
+def test_a_process_imports_what_the_service_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here.py").write_text(
+        "import os, sys; os.write(int(sys.argv[1]), b'\\0\\0\\0\\2N.')"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    monkeypatch.setattr(codec_process, "_CHILD", "import here")
+    process = CodecProcess(1)
+    process.wait_until_ready()
+    process.close()
 
 
 @pytest.mark.parametrize(
@@ -164,6 +222,21 @@ async def test_a_process_that_dies_idle_costs_nothing(pids: list[int]) -> None:
             await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
         assert len(pids) == 3
+
+
+async def test_a_process_that_cannot_be_replaced_is_no_memory(
+    pids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(codec_processes="on", codec_threads=1) as (client, engine):
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "executable", "/does/not/exist")
+            response = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
+            assert (response.status_code, response.json()["type"]) == (503, "out-of-memory")
+        assert engine.budget.pixels == 0
+        assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
 
 
 async def test_a_process_that_never_answers_is_replaced(

@@ -1,13 +1,15 @@
 """Where the work around the predictions is done."""
 
 import os
+import sys
 from collections.abc import Iterator
+from unittest.mock import AsyncMock
 
 import cv2
 import pytest
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.serving.codec import select
+from rmbg_service.serving.codec import process, select
 from rmbg_service.serving.codec.process import CodecProcesses
 from rmbg_service.serving.codec.select import ThreadCodec, select_codec
 from rmbg_service.settings import Settings
@@ -29,6 +31,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         made.append((count, opencv_threads))
 
     monkeypatch.setattr(CodecProcesses, "__init__", note)
+    monkeypatch.setattr(CodecProcesses, "wait_until_ready", AsyncMock())
     return made
 
 
@@ -44,7 +47,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
         ("off", "cuda:0", 16, False),
     ],
 )
-def test_a_gpu_and_enough_cpus_get_processes(
+async def test_a_gpu_and_enough_cpus_get_processes(
     chosen: str,
     device: str,
     cpus: int,
@@ -54,26 +57,46 @@ def test_a_gpu_and_enough_cpus_get_processes(
 ) -> None:
     monkeypatch.setattr(select, "cpu_count", lambda: cpus)
     settings = Settings(codec_processes=chosen, codec_threads=2, max_batch_size=3)
-    codec = select_codec(settings, device)
+    codec = await select_codec(settings, device)
     assert isinstance(codec, CodecProcesses if in_processes else ThreadCodec)
     assert started == [(5, max(1, cpus // 2))] * in_processes
 
 
 @pytest.mark.parametrize(("cpus", "codec_threads", "expected"), [(16, 4, 4), (2, 2, 1), (2, 4, 1)])
-def test_codec_threads_share_the_cpus(
+async def test_codec_threads_share_the_cpus(
     cpus: int, codec_threads: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(select, "cpu_count", lambda: cpus)
-    select_codec(Settings(codec_threads=codec_threads), "cpu")
+    await select_codec(Settings(codec_threads=codec_threads), "cpu")
     assert cv2.getNumThreads() == expected
 
 
-def test_a_system_without_such_processes_says_so(
+async def test_a_system_without_such_processes_says_so(
     started: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "name", "nt")
     monkeypatch.setattr(select, "cpu_count", lambda: 16)
     with pytest.raises(ConfigurationError, match="RMBG_CODEC_PROCESSES=on does not work"):
-        select_codec(Settings(codec_processes="on"), "cpu")
-    assert isinstance(select_codec(Settings(), "cuda:0"), ThreadCodec)
+        await select_codec(Settings(codec_processes="on"), "cpu")
+    assert isinstance(await select_codec(Settings(), "cuda:0"), ThreadCodec)
     assert not started
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such processes")
+@pytest.mark.parametrize(
+    ("executable", "child", "reason"),
+    [
+        ("/does/not/exist", "", "No such file or directory"),
+        ("", "", "Permission denied"),  # a program that embeds Python
+        (sys.executable, "raise SystemExit(3)", "exit status 3"),
+        (sys.executable, "import os; os.abort()", "Aborted"),
+    ],
+)
+async def test_processes_that_do_not_start_are_an_error_of_the_start(
+    executable: str, child: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setattr(process, "_CHILD", child)
+    expected = f"the codec processes do not start: .*{reason}.*; RMBG_CODEC_PROCESSES=off"
+    with pytest.raises(ConfigurationError, match=expected):
+        await select_codec(Settings(codec_processes="on"), "cpu")

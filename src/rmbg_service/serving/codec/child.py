@@ -1,6 +1,5 @@
 """The process's side: works on one job after the other until the service closes the socket."""
 
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,14 @@ import cv2
 from rmbg_service.errors import RmbgError
 from rmbg_service.removal.passes import Passes
 from rmbg_service.removal.result import Encoded
-from rmbg_service.serving.codec.messages import Begin, Forget, Resume, StillWanted, Timing
+from rmbg_service.serving.codec.messages import (
+    Begin,
+    Forget,
+    Resume,
+    Started,
+    StillWanted,
+    Timing,
+)
 from rmbg_service.serving.job import CodecWork, Step, advance
 from rmbg_service.serving.logs import silence_libraries
 from rmbg_service.serving.timings import Stage, StageTimings
@@ -24,17 +30,16 @@ from rmbg_service.types import Matte
 def main() -> None:
     """Serve the socket that the first argument names; the second is OpenCV's threads."""
     descriptor, opencv_threads = map(int, sys.argv[1:])
-    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the service, which ends this process
-        signal.signal(number, signal.SIG_IGN)
     silence_libraries()
     lower_thread_priority()
     cv2.setNumThreads(opencv_threads)
-    with Connection(descriptor) as pipe, suppress(EOFError, ConnectionError):
+    with Connection(descriptor) as pipe, suppress(EOFError, OSError):
+        pipe.send(Started())
         serve(pipe)
 
 
 def serve(pipe: Connection) -> None:
-    """Work until the other side closes the socket, which raises `EOFError` or `ConnectionError`."""
+    """Work until the other side closes the socket, which raises `EOFError` or `OSError`."""
     timings = _ReportedTimings(pipe)
     passes: Passes[Encoded] | None = None
     while True:
@@ -63,9 +68,8 @@ def _step(passes: Passes[Encoded], mattes: Sequence[Matte] | None) -> Step | Exc
         return advance(passes, mattes)
     except RmbgError as error:
         return error.with_traceback(None)
-    except Exception as error:
-        error.add_note(traceback.format_exc())  # the traceback itself cannot be sent
-        return error.with_traceback(None)
+    except Exception:  # perhaps one that cannot be pickled
+        return RuntimeError(f"in a codec process:\n{traceback.format_exc()}")
 
 
 class _ReportedTimings(StageTimings):

@@ -1,9 +1,9 @@
 """What the service and a codec process tell each other, pickled, over a socket.
 
-The service sends `Begin` and then `Resume` for each prediction that the job has asked for; the
-answer to either is a batch of model inputs, an `Encoded` or an exception. Before the answer come
-any number of `Timing` and `StillWanted`, each of the latter answered with a bool. `Forget` has no
-answer.
+A process that can take a job sends `Started`. The service sends `Begin` and then `Resume` for each
+prediction that the job has asked for; the answer to either is a batch of model inputs, an `Encoded`
+or an exception. Before the answer come any number of `Timing` and `StillWanted`, each of the latter
+answered with a bool. `Forget` has no answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 
 from rmbg_service.serving.timings import Stage
 from rmbg_service.types import Matte
+
+
+class Started(NamedTuple):
+    """The process can take its first job."""
 
 
 class Begin(NamedTuple):

@@ -5,6 +5,7 @@ so that on many cores more threads get no more done. Processes do not wait for e
 crashes or hangs in one of them, such as a decoder, costs that image only.
 """
 
+import asyncio
 import logging
 import os
 import signal
@@ -18,8 +19,15 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import cast
 
-from rmbg_service.errors import OutOfMemory, RmbgError
-from rmbg_service.serving.codec.messages import Begin, Forget, Resume, StillWanted, Timing
+from rmbg_service.errors import ConfigurationError, OutOfMemory, RmbgError
+from rmbg_service.serving.codec.messages import (
+    Begin,
+    Forget,
+    Resume,
+    Started,
+    StillWanted,
+    Timing,
+)
 from rmbg_service.serving.job import Advance, CodecWork, Job, Step
 from rmbg_service.types import Matte
 
@@ -33,20 +41,42 @@ class CodecCrashed(RmbgError):
 
 
 class CodecProcesses:
-    """As many processes as there may be jobs at a time."""
+    """As many processes as there may be jobs at a time.
+
+    Raises `ConfigurationError` if the system does not start them.
+    """
 
     def __init__(self, count: int, opencv_threads: int) -> None:
         self._start = partial(CodecProcess, opencv_threads)
-        self._free: list[CodecProcess | None] = [self._start() for _ in range(count)]
+        self._free: list[CodecProcess | None] = []
         self._at_work: set[CodecProcess] = set()
+        try:
+            for _ in range(count):
+                self._free.append(self._start())
+        except OSError as error:
+            self.close()
+            raise _not_started(error) from None
+
+    async def wait_until_ready(self) -> None:
+        """Wait for the first process. Raises `ConfigurationError` if it ends instead."""
+        first = self._free[0]
+        try:
+            if first is not None:
+                await asyncio.to_thread(first.wait_until_ready)
+        except BaseException:  # also if the service is told to end
+            self.close()
+            raise
 
     @contextmanager
     def work_on(self, job: Job, input_size: tuple[int, int], max_pixels: int) -> Iterator[Advance]:
-        """A process for `job`; call what is yielded in a thread."""
+        """A process for `job`; call what is yielded in a thread.
+
+        Raises `OutOfMemory` if it needs a new process and the system does not start one.
+        """
         process = self._free.pop()
         try:
             if process is None or process.has_ended:
-                process = self._start()
+                process = self._replacement()
             self._at_work.add(process)
             yield partial(process.advance, job, input_size, max_pixels)
         finally:
@@ -58,6 +88,13 @@ class CodecProcesses:
             process.kill()
         for process in filter(None, self._free):
             process.close()
+
+    def _replacement(self) -> "CodecProcess":
+        try:
+            return self._start()
+        except OSError as error:
+            log.error("a codec process does not start: %s", error)
+            raise _no_memory() from None
 
     def _kept(self, process: "CodecProcess") -> "CodecProcess | None":
         """The process for the next job; None if it is of no use any more."""
@@ -74,17 +111,17 @@ class CodecProcess:
 
     def __init__(self, opencv_threads: int) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            arguments = [str(theirs.fileno()), str(opencv_threads)]
-            # It imports from where this process does, and nothing from the current folder.
-            path = os.pathsep.join(folder for folder in sys.path if folder)
+        path = os.pathsep.join(map(os.path.abspath, sys.path))  # it imports what this process does
+        arguments = [str(theirs.fileno()), str(opencv_threads)]
+        with ours, theirs, _signals_blocked():
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-X", "faulthandler", "-c", _CHILD, *arguments],
+                [sys.executable or "", "-P", "-X", "faulthandler", "-c", _CHILD, *arguments],
                 env=os.environ | {"PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
-        self._pipe = Connection(ours.detach())
+            self._pipe = Connection(ours.detach())
         self.pid = self._process.pid
         self.usable = True
         """Whether it lives and waits for a job, or for the mattes of one."""
@@ -93,6 +130,13 @@ class CodecProcess:
     def has_ended(self) -> bool:
         """Whether something has ended it, such as the kernel for want of memory."""
         return self._process.poll() is not None
+
+    def wait_until_ready(self) -> None:
+        """Wait until it can take its first job. Raises `ConfigurationError` if it ends instead."""
+        try:
+            self._pipe.recv()
+        except (EOFError, OSError):
+            raise _not_started(self._ending()) from None
 
     def advance(
         self,
@@ -109,13 +153,10 @@ class CodecProcess:
             else:
                 self._pipe.send(Resume(mattes, job.timings.seconds))
             answer = self._answer(job)
-        except (EOFError, ConnectionError):
-            status = self._process.wait()
-            log.error("a codec process has ended with status %d", status)
-            if status == -signal.SIGKILL:
-                raise OutOfMemory(
-                    "the service has no memory left for this image: try again later"
-                ) from None
+        except (EOFError, OSError):  # an OSError if it ends in the middle of a message
+            log.error("a codec process has ended: %s", self._ending())
+            if self._process.returncode == -signal.SIGKILL:
+                raise _no_memory() from None
             raise CodecCrashed("the process that worked on this image has crashed") from None
         self.usable = True
         if isinstance(answer, Exception):
@@ -133,13 +174,20 @@ class CodecProcess:
 
     def close(self) -> None:
         """End it; for a process without a job."""
-        self._pipe.close()
         self._process.kill()
         self._process.wait()
+        self._pipe.close()
+
+    def _ending(self) -> str:
+        """How it has ended."""
+        status = self._process.wait()
+        return f"exit status {status}" if status >= 0 else f"{signal.strsignal(-status)}"
 
     def _answer(self, job: Job) -> Step | Exception:
         while True:
             match self._pipe.recv():
+                case Started():
+                    pass
                 case StillWanted():
                     self._pipe.send(not job.abandoned)
                 case Timing(stage, None):
@@ -148,6 +196,30 @@ class CodecProcess:
                     job.timings.add(stage, seconds)
                 case answer:
                     return cast("Step | Exception", answer)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """A process that is started in the block never sees these signals.
+
+    They may go to all processes of a terminal or a systemd unit; the service ends the others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _no_memory() -> OutOfMemory:
+    return OutOfMemory("the service has no memory left for this image: try again later")
+
+
+def _not_started(reason: object) -> ConfigurationError:
+    return ConfigurationError(
+        "the codec processes do not start: {reason}; RMBG_CODEC_PROCESSES=off does without them",
+        reason=reason,
+    )
 
 
 def _handed_over(job: Job) -> dict[str, object]:

@@ -41,17 +41,19 @@ class ThreadCodec:
         """There is nothing to free."""
 
 
-def select_codec(settings: Settings, device: str) -> Codec:
+async def select_codec(settings: Settings, device: str) -> Codec:
     """Threads or processes, for a predictor on `device`; they share the CPUs.
 
-    Raises `ConfigurationError` where processes are asked for and cannot be started.
+    Raises `ConfigurationError` if there should be processes and they do not start.
     """
     # OpenCV would start as many threads as there are CPUs for each image.
     opencv_threads = max(1, cpu_count() // settings.codec_threads)
     cv2.setNumThreads(opencv_threads)
     if not _in_processes(settings, device):
         return ThreadCodec()
-    return CodecProcesses(settings.max_decoded_images, opencv_threads)
+    processes = CodecProcesses(settings.max_decoded_images, opencv_threads)
+    await processes.wait_until_ready()
+    return processes
 
 
 def _in_processes(settings: Settings, device: str) -> bool:
