@@ -149,6 +149,19 @@ def test_small_strokes_for_a_large_picture() -> None:
     assert overlap(mended[::3, ::3], HEAD, SHIRT, BYSTANDER) > 0.94
 
 
+def test_a_stroke_is_kept_where_it_is_thinner_than_the_grid() -> None:
+    rgb, alpha = scene()
+    large = np.ascontiguousarray(rgb.repeat(4, 0).repeat(4, 1))
+    seed = np.zeros(large.shape[:2], np.uint8)
+    cv2.line(seed, (1400, 100), (1900, 400), 255, 2)
+    cv2.circle(seed, (1400, 100), 60, 255, -1)
+    nothing = np.zeros_like(seed)
+    mended = mend(
+        large, cv2.resize(alpha, seed.shape[::-1]).astype(np.uint8), Strokes(seed, nothing)
+    )
+    assert mended[seed > 0].min() > 250
+
+
 def test_no_strokes_change_nothing() -> None:
     rgb, alpha = scene()
     mended = mend(rgb, alpha, strokes())

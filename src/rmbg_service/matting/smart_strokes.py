@@ -2,10 +2,10 @@
 
 Each stroke is solved for itself, in its neighbourhood and on a small grid: a random walker spreads
 its label from the stroke. Evidence against that are the edges of the image, an alpha that was
-sure of the opposite, and colours that the rest of the neighbourhood has and the stroke has not; if
-those are far apart, they outweigh what surrounds a pixel. How
-far a label spreads where nothing stops it grows with the width of the brush. The edge that this
-makes is then refined like that of a network's matte.
+sure of the opposite, and colours that the rest of the neighbourhood has and the stroke has not.
+Colours that are clearly of the rest hold a pixel even if all around it changes, so that thin rims
+stay. How far a label spreads where nothing stops it grows with the width of the brush. The edge
+that this makes is then refined like that of a network's matte, and the stroke itself is painted.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from rmbg_service.matting.upsampling import refine
 from rmbg_service.types import Alpha, BoolMask, Box, Matte, RgbImage
 
 MAX_STROKES = 12
-"""This many strokes of a kind, the largest ones, are hints; more are painted as they are."""
+"""This many strokes of a kind, the largest ones, are hints; all are painted as they are."""
 
 STROKES_SIDE_PX = 1024
 JOIN_PX = 5
@@ -34,7 +34,7 @@ whichever is more."""
 GRID_PX = 240
 """Longest side of the grid for the neighbourhood of a stroke."""
 
-PRIOR_STRENGTH, BRUSH_PX = 0.01, 3
+PRIOR_STRENGTH, BRUSH_PX = 0.0125, 3
 """Strength of the priors for a brush of this radius on the grid; it falls with the square."""
 
 OPPOSED_STRENGTH, OPPOSED_ODDS = 10.0, -2.0
@@ -44,7 +44,7 @@ that labels do not leak over a thin rim of other colours."""
 SUREST = 0.02
 """Nearest to 0 or 1 that an alpha counts as sure."""
 
-RARE = 1e-5
+RARE = 3e-5
 """Density of colours that are too rare to tell anything."""
 
 MAX_ODDS = 4.0
@@ -94,31 +94,24 @@ def mend(rgb: RgbImage, alpha: Alpha, strokes: Strokes) -> Alpha:
     scale = min(1.0, STROKES_SIDE_PX / max(strokes.keep.shape))
     height, width = (max(1, round(side * scale)) for side in strokes.keep.shape)
     small = Strokes(*(resize(plane, (height, width)) for plane in strokes))
-    kept, left_to_keep = _largest(small.keep)
-    erased, left_to_erase = _largest(small.erase)
     mended = alpha.copy()
-    for keeps, masks in ((True, kept), (False, erased)):
-        same, opposite = small if keeps else small[::-1]
-        for own in masks:
+    for keeps, (same, opposite) in ((True, small), (False, small[::-1])):
+        for own in _largest(same):
             detached = _detached((resize(mended, own.shape) < 128) == keeps, own)
             stroke = _Stroke(keeps, own, same > PAINTED, opposite > PAINTED, detached, _reach(own))
             _apply(stroke, rgb, mended)
-    left = Strokes(left_to_keep, left_to_erase)
-    return mended if left.empty else paint(mended, left)
+    return paint(mended, strokes)
 
 
-def _largest(plane: Alpha) -> tuple[list[BoolMask], Alpha]:
-    """The largest strokes of a plane, and the plane with the other ones."""
+def _largest(plane: Alpha) -> list[BoolMask]:
+    """The largest strokes of a plane."""
     painted = (plane > PAINTED).astype(np.uint8)
     joined = cv2.dilate(painted, np.ones((JOIN_PX, JOIN_PX), np.uint8))
     count, labels = cv2.connectedComponents(joined)
     areas = np.bincount(labels[painted > 0], minlength=count)
     areas[0] = 0
     largest = [label for label in np.argsort(-areas)[:MAX_STROKES] if areas[label]]
-    masks = [(labels == label) & (painted > 0) for label in largest]
-    others = plane.copy()
-    others[np.isin(labels, [0, *largest])] = 0
-    return masks, others
+    return [(labels == label) & (painted > 0) for label in largest]
 
 
 def _detached(free: BoolMask, stroke: BoolMask) -> BoolMask:
