@@ -27,6 +27,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -259,15 +260,16 @@ def service(args: argparse.Namespace, _device: str) -> None:
             predictor.close()
             del predictor
             print(f"\n{backbone}: the predictor alone {rate:.1f} images/s", flush=True)
-            for codec_threads in args.codec_threads:
+            for codec_threads, processes in product(args.codec_threads, args.codec_processes):
                 settings = {
                     "RMBG_MODEL": str(path),
                     "RMBG_PATCH_ORDER": "c_hg_wg",
                     "RMBG_PORT": str(args.port),
                     "RMBG_REQUEST_TIMEOUT_S": "120",
                     "RMBG_CODEC_THREADS": codec_threads,
+                    "RMBG_CODEC_PROCESSES": processes,
                 }
-                print(f"\n{backbone}, {codec_threads} codec threads")
+                print(f"\n{backbone}, {codec_threads} codec threads, processes {processes}")
                 serve(args, settings)
 
 
@@ -367,6 +369,9 @@ def main() -> None:
         nargs="+",
         default=[str(default_codec_threads())],
         help="each with a server of its own",
+    )
+    parser.add_argument(
+        "--codec-processes", nargs="+", choices=["on", "off"], default=["on", "off"]
     )
     parser.add_argument("--rows", type=int, default=30, help="of the profile")
     args = parser.parse_args()

@@ -51,6 +51,7 @@ from tests import hostile
 from tests.hostile import images
 
 from bench.load import SIZES, picture
+from rmbg_service.diagnostics.memory import peak_job_bytes
 from rmbg_service.settings import Settings
 
 ATTACKS = {
@@ -111,7 +112,7 @@ class Server:
         assert address is not None, "the server does not start"
         self.url, self.port = address[0], int(address[1])
         self._usage = psutil.Process(self.process.pid)
-        self.allowed_bytes = self.resident_bytes() + Settings().peak_job_bytes
+        self.allowed_bytes = self.resident_bytes() + peak_job_bytes(Settings())
 
     def resident_bytes(self) -> int:
         """Resident memory now."""

@@ -44,6 +44,7 @@ FRONTS = {
     "models/birefnet": "models/birefnet/test_parity.py",
     "removal": "removal/test_remove.py",
     "serving": "serving/test_engine.py",
+    "serving/codec": "serving/codec/test_process.py",
     "shadows": "shadows/test_cast.py",
     "video": "video/test_convert.py",
 }

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from rmbg_service.api.app import create_app
+from rmbg_service.diagnostics.memory import peak_job_bytes
 from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
 
@@ -159,7 +160,7 @@ def test_pods_are_probed_where_the_service_answers_and_may_finish() -> None:
     assert POD["terminationGracePeriodSeconds"] > before_s + Settings().request_timeout_s + 10
     limit = int(CONTAINER["resources"]["limits"]["memory"].removesuffix("Gi")) * 2**30
     threads = min(4, int(CONTAINER["resources"]["limits"]["cpu"]))
-    assert Settings(codec_threads=threads).peak_job_bytes + 1_000_000_000 < limit
+    assert peak_job_bytes(Settings(codec_threads=threads)) + 1_000_000_000 < limit
     assert POD["enableServiceLinks"] is False  # RMBG_PORT=tcp://... stops the start
     assert POD["shareProcessNamespace"] is True  # process 1 has no SIGTERM before its handler
 

@@ -1,6 +1,7 @@
 """The tree in the docstring of `errors.py` is the tree of classes."""
 
 import importlib
+import pickle
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -20,13 +21,14 @@ def documented() -> Iterator[tuple[str, str]]:
         yield match["name"], branch[depth - 1] if depth else "Exception"
 
 
-def exceptions() -> Iterator[type[Exception]]:
+def exceptions() -> Iterator[type[errors.RmbgError]]:
     """Every exception that a module of the package defines; a signal is none."""
     for module in pkgutil.walk_packages(rmbg_service.__path__, "rmbg_service."):
         if module.name != "rmbg_service.__main__":
             for found in vars(importlib.import_module(module.name)).values():
                 is_exception = isinstance(found, type) and issubclass(found, Exception)
                 if is_exception and found.__module__ == module.name:
+                    assert issubclass(found, errors.RmbgError)
                     yield found
 
 
@@ -35,9 +37,19 @@ def test_every_exception_of_the_package_is_in_the_tree() -> None:
     assert dict(documented()) == defined
 
 
+def test_every_exception_survives_a_pickle() -> None:
+    for found in exceptions():
+        error = found.__new__(found)
+        errors.RmbgError.__init__(error, "{count} of {{}}", count=3)
+        vars(error)["detail"] = "its own"
+        restored = pickle.loads(pickle.dumps(error))
+        assert type(restored) is found
+        assert (str(restored), restored.message.values) == ("3 of {}", {"count": 3})
+        assert vars(restored)["detail"] == "its own"
+
+
 def test_every_type_and_title_says_which_error_it_is() -> None:
     for found in exceptions():
-        assert issubclass(found, errors.RmbgError)
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", found.type)
         assert found.title
         assert 400 <= found.status <= 599

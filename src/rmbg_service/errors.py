@@ -31,6 +31,7 @@
     |- DeadlineExceeded           504
     |  |- StuckThread                  (a thread did not come back; serving/thread_pool.py)
     |- InferenceError             500
+    |- CodecCrashed               500  (its process has ended; serving/codec/process.py)
     |- OutOfMemory                503  (of the host)
     |- OutOfDeviceMemory          503
     |- DeviceFailure              503  (the device is lost; the service fails with it)
@@ -66,6 +67,10 @@ class RmbgError(Exception):
             template if isinstance(template, Message) else Message(template, **values)
         )
         super().__init__(str(self.message))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled without a call of `__init__`, whose arguments differ from class to class."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class ConfigurationError(RmbgError):

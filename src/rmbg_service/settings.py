@@ -73,7 +73,9 @@ class Settings(BaseSettings):
         "`cuda:1`. A device that is missing stops the service at startup.",
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        "auto", description="Number format in PyTorch; `auto` is the fastest that changes little."
+        "auto",
+        description="Number format; `auto` is the fastest that changes little in PyTorch, and fp32 "
+        "in OpenVINO.",
     )
     compile: bool = Field(
         False, description="Compile BiRefNet with `torch.compile`: slow to start, fast to predict."
@@ -138,7 +140,13 @@ class Settings(BaseSettings):
         default_factory=memory_budget.default_codec_threads,
         ge=1,
         le=64,
-        description="Threads that decode and encode. Default: the CPUs, at most 4.",
+        description="Images that are decoded, refined or encoded at once. Default: the CPUs, at "
+        "most 4, or 16 beside an NVIDIA or AMD GPU.",
+    )
+    codec_processes: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="`on` does that work in processes instead of threads: see operations.md. "
+        "`auto` does if the model runs on CUDA and there are 4 CPUs.",
     )
     request_timeout_s: float = Field(
         30.0, gt=0, description="Deadline of a job, from the last byte of its body on; then 504."
@@ -272,14 +280,6 @@ class Settings(BaseSettings):
     def max_decoded_images(self) -> int:
         """Images held decoded at once: those at the predictor and one for each codec thread."""
         return self.codec_threads + self.max_batch_size
-
-    @property
-    def peak_job_bytes(self) -> int:
-        """Memory that the admitted jobs can take at the most: pixels, results and bodies."""
-        pixels = self.max_inflight_pixels, self.max_image_pixels
-        limits = memory_budget.JobLimits(self.max_inflight_jobs, *pixels)
-        sizes = self.max_decoded_images, self.codec_threads, self.max_body_bytes
-        return memory_budget.peak_bytes(limits, *sizes)
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from rmbg_service.diagnostics import memory
-from rmbg_service.diagnostics.memory import check_memory, memory_problem
+from rmbg_service.diagnostics.memory import check_memory, memory_problem, peak_job_bytes
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.settings import Settings, load_settings
 from rmbg_service.system.memory_budget import (
@@ -28,7 +28,7 @@ def test_limits_that_do_not_fit_stop_the_start(monkeypatch: pytest.MonkeyPatch) 
     )
     per_pixel = BYTES_PER_PIXEL + RESULT_BYTES_PER_PIXEL
     arrays = settings.codec_threads * WORKING_BYTES
-    assert settings.peak_job_bytes == 60_000_000 * per_pixel + arrays + 5 * 10_000
+    assert peak_job_bytes(settings) == 60_000_000 * per_pixel + arrays + 5 * 10_000
     for enough in (None, 4_000_000_000):
         monkeypatch.setattr(memory, "memory_limit_bytes", lambda enough=enough: enough)
         check_memory(settings)

@@ -1,11 +1,13 @@
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
@@ -131,6 +133,28 @@ def test_a_provider_that_is_not_active_stops_the_start() -> None:
         predictor_of(EMBEDDED, path, provider="abacus")
 
 
+@pytest.mark.parametrize(("dtype", "precision"), [("auto", "f32"), ("bf16", "bf16")])
+def test_openvino_gets_its_threads_and_number_format(
+    dtype: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def note(path: Path, options: ort.SessionOptions, providers: list[Any]) -> NoReturn:
+        opened.extend(providers)
+        raise RuntimeError("not in this build")
+
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["OpenVINOExecutionProvider"])
+    monkeypatch.setattr(ort, "InferenceSession", note)
+    settings = Settings(onnx_provider="openvino", dtype=dtype, cpu_threads=3)
+    with pytest.raises(ConfigurationError, match="not in this build"):
+        select_predictor(settings).load()
+    ((name, options),) = opened
+    assert (name, options["device_type"]) == ("OpenVINOExecutionProvider", "CPU")
+    config = json.loads(options["load_config"])["CPU"]
+    assert config["INFERENCE_NUM_THREADS"] == 3
+    assert config["INFERENCE_PRECISION_HINT"] == precision
+
+
 def test_a_gpu_that_is_not_used_is_a_warning_and_one_that_is_missing_an_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,6 +169,8 @@ def test_a_gpu_that_is_not_used_is_a_warning_and_one_that_is_missing_an_error(
     available.remove("CUDAExecutionProvider")
     with pytest.raises(ConfigurationError, match="pip uninstall --yes onnxruntime"):
         predictor_of(EMBEDDED, EMBEDDED_PATH, provider="cuda").load()
+    with pytest.raises(ConfigurationError, match="--no-deps onnxruntime-openvino"):
+        predictor_of(EMBEDDED, EMBEDDED_PATH, provider="openvino").load()
     predictor_of(EMBEDDED, EMBEDDED_PATH).load()
     assert not caplog.records
 

@@ -595,16 +595,3 @@ async def test_an_error_of_whoever_waits_for_the_start_is_named() -> None:
     await asyncio.wait_for(failed.wait(), settings.request_timeout_s)
     assert engine.failure == "the worker ended: [Errno 28] No space left on device"
     await engine.stop()
-
-
-@pytest.mark.parametrize(("cpus", "codec_threads", "expected"), [(16, 4, 4), (2, 2, 1), (2, 4, 1)])
-async def test_codec_threads_share_the_cpus(
-    cpus: int, codec_threads: int, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = cv2.getNumThreads()
-    monkeypatch.setattr("rmbg_service.serving.engine.cpu_count", lambda: cpus)
-    try:
-        async with serving(FakePredictor(), codec_threads=codec_threads):
-            assert cv2.getNumThreads() == expected
-    finally:
-        cv2.setNumThreads(before)

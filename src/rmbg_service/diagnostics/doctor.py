@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rmbg_service.diagnostics.findings import Findings, Matting, OtherFormat, OtherOrder, WeightFile
-from rmbg_service.diagnostics.memory import memory_problem
+from rmbg_service.diagnostics.memory import codec_process_bytes, memory_problem, peak_job_bytes
 from rmbg_service.diagnostics.quality import (
     MIN_IOU,
     measure_quality,
@@ -123,8 +123,9 @@ def _judge_machine(settings: Settings, findings: Findings) -> None:
     findings.limit_bytes = memory_limit_bytes()
     if findings.resident_bytes is None:
         return
-    findings.needed_bytes = findings.resident_bytes + settings.peak_job_bytes
-    problem = memory_problem(settings, findings.resident_bytes, findings.limit_bytes)
+    before_jobs = findings.resident_bytes + codec_process_bytes(settings)
+    findings.needed_bytes = before_jobs + peak_job_bytes(settings)
+    problem = memory_problem(settings, before_jobs, findings.limit_bytes)
     if problem is not None:
         findings.problems.append(problem)
 

@@ -1,5 +1,6 @@
 """Any single-input background-removal network in an ONNX file, run by ONNX Runtime."""
 
+import json
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -34,6 +35,11 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "rocm": "ROCMExecutionProvider",
 }
+_PACKAGES = {
+    "cuda": "onnxruntime-gpu",
+    "tensorrt": "onnxruntime-gpu",
+    "openvino": "onnxruntime-openvino",
+}
 GPU_PROVIDERS = ("cuda", "tensorrt", "rocm", "directml")
 _DTYPES: dict[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _TOLERANCE = 0.01
@@ -45,7 +51,8 @@ class OnnxPredictor:
 
     `spec` describes it until `locate` has seen its bytes. The input's size and dtype come from the
     graph; if the graph leaves the size open, `spec.input_size` holds. The first output is the
-    matte, after `spec.activation`.
+    matte, after `spec.activation`. `dtype` is for OpenVINO only, which computes in float32 unless
+    it is `bf16`.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class OnnxPredictor:
         locate: Callable[[], Located],
         provider: str = "cpu",
         threads: int = 1,
+        dtype: str = "auto",
     ) -> None:
         if provider not in PROVIDERS:
             raise ConfigurationError(f"unknown ONNX provider {provider!r}: {', '.join(PROVIDERS)}")
@@ -63,6 +71,7 @@ class OnnxPredictor:
         self._spec = spec
         self._locate = locate
         self._threads = threads
+        self._dtype_name = dtype
         self._session: ort.InferenceSession | None = None
         self._input_name = self._output_name = ""
         self._dtype: type[np.floating] = np.float32
@@ -97,7 +106,8 @@ class OnnxPredictor:
         # Spinning threads would burn the cores that decode and encode the neighbour jobs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = ort.InferenceSession(self._path, options, providers=[provider])
+            choice = (provider, self._provider_options())
+            session = ort.InferenceSession(self._path, options, providers=[choice])
             session.disable_fallback()
         except Exception as error:  # ONNX Runtime has a dozen exception types without a base
             reason = str(error).splitlines()[0]
@@ -128,6 +138,17 @@ class OnnxPredictor:
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+    def _provider_options(self) -> dict[str, str]:
+        """OpenVINO has threads of its own, and a choice of number formats."""
+        if self.device != "openvino":
+            return {}
+        config = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "INFERENCE_PRECISION_HINT": "bf16" if self._dtype_name == "bf16" else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
 
     def _read_graph(self, session: ort.InferenceSession) -> None:
         inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -181,10 +202,10 @@ def _check_provider(device: str) -> None:
     available = ort.get_available_providers()
     if PROVIDERS[device] not in available:
         remedy = ""
-        if device in ("cuda", "tensorrt"):
+        if device in _PACKAGES:
             remedy = (
                 "; both builds share files, so: pip uninstall --yes onnxruntime && pip install"
-                " --force-reinstall --no-deps onnxruntime-gpu"
+                f" --force-reinstall --no-deps {_PACKAGES[device]}"
             )
         raise ConfigurationError(
             f"ONNX provider {device!r} is not in this build of ONNX Runtime, which has"

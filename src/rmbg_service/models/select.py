@@ -61,7 +61,9 @@ def _predictor(settings: Settings, store: Store) -> Predictor:
     if spec.runtime == "onnx":
         from rmbg_service.models.onnx import OnnxPredictor  # ONNX Runtime costs 0.1 s to import
 
-        return OnnxPredictor(spec, locate, settings.onnx_provider, settings.cpu_threads)
+        return OnnxPredictor(
+            spec, locate, settings.onnx_provider, settings.cpu_threads, settings.dtype
+        )
     return _birefnet(spec, locate, settings)
 
 

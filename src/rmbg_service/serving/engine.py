@@ -16,8 +16,6 @@ from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 
-import cv2
-
 from rmbg_service.errors import ImageTooLarge, InvalidImage, NotReady, RmbgError
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo
@@ -27,9 +25,10 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import require_matting_model
 from rmbg_service.removal.result import Encoded, require_accepted_canvas, reserved_pixels
 from rmbg_service.serving.admission import Budget, ServiceTime
+from rmbg_service.serving.codec.select import Codec, ThreadCodec, select_codec
 from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.serving.fair_share import FairShare, FairSlots, Visit
-from rmbg_service.serving.job import Job, advance
+from rmbg_service.serving.job import Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.pacer import Pacer
 from rmbg_service.serving.rate_limit import RateLimit
@@ -38,7 +37,6 @@ from rmbg_service.serving.thread_pool import StuckThread
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
-from rmbg_service.system.resources import cpu_count
 from rmbg_service.types import Matte
 
 log = logging.getLogger(__name__)
@@ -74,6 +72,7 @@ class Engine:
         self._probe_pool = FairPool(self.share, "probe", _PROBE_THREADS, *limits)
         self.parser = FairPool(self.share, "parser", 1, *limits)  # memory need not bear more bodies
         self._pools = self._codec_pool, self._probe_pool, self.parser
+        self._codec: Codec = ThreadCodec()
         self._jobs: dict[asyncio.Task[Encoded], Job] = {}  # in the order they came
         self._supervisor: asyncio.Task[None] | None = None
         self._stopping = False
@@ -110,8 +109,6 @@ class Engine:
     def start(self) -> None:
         """Start to load the model; returns at once, `state` tells when it is ready."""
         self.work_left = True
-        # The codec threads share the CPUs: OpenCV would start as many threads again for each.
-        cv2.setNumThreads(max(1, cpu_count() // self.settings.codec_threads))
         self._supervisor = asyncio.create_task(self._supervise())
         self._supervisor.add_done_callback(self._supervised)
 
@@ -135,6 +132,7 @@ class Engine:
         self._cancel_supervisor()
         for pool in self._pools:
             pool.close()
+        self._codec.close()
 
     async def _stop_worker(self) -> None:
         self._cancel_supervisor()
@@ -153,6 +151,7 @@ class Engine:
         """Load, then run forever; whatever ends this ends the service."""
         try:
             await self.worker.load()
+            self._codec = select_codec(self.settings, self.device)
         except RmbgError as error:
             return self._fail(str(error))
         except Exception as error:
@@ -279,16 +278,16 @@ class Engine:
 
     async def _drive(self, job: Job) -> Encoded:
         """Run the job's steps in the codec pool and its predictions through the queue."""
-        passes = job.run(self.predictor.input_size, self.settings.max_image_pixels)
+        sizes = self.predictor.input_size, self.settings.max_image_pixels
         mattes: list[Matte] | None = None
-        while True:
-            try:
-                work = partial(advance, passes, mattes)
-                with self.worker.expecting(job):
-                    step = await self._codec_pool.run_for(job.visit, work)
-            except StuckThread as stuck:
-                self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
-                raise
-            if isinstance(step, Encoded):
-                return step
-            mattes = await self.worker.predict(job, step)
+        with self._codec.work_on(job, *sizes) as advance:
+            while True:
+                try:
+                    with self.worker.expecting(job):
+                        step = await self._codec_pool.run_for(job.visit, partial(advance, mattes))
+                except StuckThread as stuck:
+                    self.budget.hold_pixels(self.reserved_pixels(job), until=stuck.ended)
+                    raise
+                if isinstance(step, Encoded):
+                    return step
+                mattes = await self.worker.predict(job, step)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from rmbg_service.errors import Cancelled, DeadlineExceeded, InvalidImage, OutOfMemory
 from rmbg_service.imaging.decode import decode
@@ -18,7 +18,7 @@ from rmbg_service.removal.result import Encoded, background_pixels, encode
 from rmbg_service.serving.fair_share import Visit
 from rmbg_service.serving.timings import StageTimings
 from rmbg_service.system.memory_errors import as_memory_error
-from rmbg_service.types import Matte, ModelInput, RgbImage
+from rmbg_service.types import Matte, MattingInput, ModelInput, RgbImage
 
 _T = TypeVar("_T")
 
@@ -27,14 +27,13 @@ class Abandoned(Cancelled):
     """The client has left; nobody waits for the result."""
 
 
-@dataclass(eq=False)
-class Job:
-    """An image and what to do with it.
+@dataclass(eq=False, kw_only=True)
+class CodecWork:
+    """All work on an image but the predictions, which it asks for.
 
-    `deadline` is on `time.monotonic`'s clock, `visit` the request that the job belongs to. A client
-    that leaves only sets `abandoned`, which is checked between the stages. `predictor_s` is the
-    job's own share of the predictor's time. `data` is empty once it is decoded, and so is that of
-    each attachment. `further` options make further files of the same prediction: they differ from
+    `deadline` is on `time.monotonic`'s clock. A client that leaves only sets `abandoned`, which is
+    checked between the stages. `data` is empty once it is decoded, and so is that of each
+    attachment. `further` options make further files of the same prediction: they differ from
     `options` only in what `encode` uses.
     """
 
@@ -42,22 +41,10 @@ class Job:
     info: ImageInfo
     options: RemovalOptions
     deadline: float
-    visit: Visit
     attachments: dict[AttachmentName, Attachment] = field(default_factory=dict)
+    further: Sequence[RemovalOptions] = ()
     timings: StageTimings = field(default_factory=StageTimings)
     abandoned: bool = False
-    predictor_s: float = 0.0
-    further: Sequence[RemovalOptions] = ()
-
-    @property
-    def pixels(self) -> int:
-        """Pixels of the image and its attachments."""
-        return self.info.pixels + sum(file.info.pixels for file in self.attachments.values())
-
-    @property
-    def needs_prediction(self) -> bool:
-        """Whether the network is asked for a matte."""
-        return "matte" not in self.attachments
 
     def check(self) -> None:
         """Raise `Abandoned` or `DeadlineExceeded` if the result would be of no use to anyone."""
@@ -134,10 +121,37 @@ class Job:
             raise named(name, error) from None
 
 
-def advance(
-    passes: Passes[Encoded], mattes: Sequence[Matte] | None
-) -> Sequence[ModelInput] | Encoded:
-    """The inputs that `passes` asks for next, or its result. Raises `OutOfMemory`."""
+@dataclass(eq=False, kw_only=True)
+class Job(CodecWork):
+    """An image and what to do with it.
+
+    `visit` is the request that the job belongs to, `predictor_s` the job's own share of the
+    predictor's time.
+    """
+
+    visit: Visit
+    predictor_s: float = 0.0
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the image and its attachments."""
+        return self.info.pixels + sum(file.info.pixels for file in self.attachments.values())
+
+    @property
+    def needs_prediction(self) -> bool:
+        """Whether the network is asked for a matte."""
+        return "matte" not in self.attachments
+
+
+Step: TypeAlias = Sequence[ModelInput | MattingInput] | Encoded
+"""What a job asks the predictor for, or its result."""
+
+Advance: TypeAlias = Callable[[Sequence[Matte] | None], Step]
+"""Takes the mattes that the job has asked for, None at first, and works until its next step."""
+
+
+def advance(passes: Passes[Encoded], mattes: Sequence[Matte] | None) -> Step:
+    """The next step of a job, see `Advance`. Raises `OutOfMemory`."""
     try:
         with as_memory_error():
             return next(passes) if mattes is None else passes.send(mattes)

@@ -89,6 +89,11 @@ def _read(path: Path) -> str:
         return ""
 
 
+def has_gpu(root: Path = _ROOT) -> bool:
+    """Whether the operating system shows a GPU that is not built into the processor."""
+    return any((root / path).exists() for path in _DEVICE_FILES)
+
+
 def accelerators(root: Path = Path("/")) -> list[str]:
     """What the operating system shows, e.g. `NVIDIA GPU`; empty where only a CPU is seen."""
     found = [name for path, name in _DEVICE_FILES.items() if (root / path).exists()]

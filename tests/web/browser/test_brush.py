@@ -4,7 +4,7 @@ import zipfile
 from io import BytesIO
 
 import numpy as np
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Dialog, Page, Request, expect
 
 from tests.fakes import PATH, FakePredictor
 from tests.web.browser.actions import (
@@ -271,3 +271,43 @@ def test_a_stroke_that_cannot_be_applied_says_why(open_page: OpenPage, quick_url
     page.unroute_all()
     paint(page, (0.8, 0.5))
     assert alpha_of(downloaded(page)[1])[150, 300] == 255  # the stroke before is not lost
+
+
+def test_done_does_not_lose_a_stroke_that_is_being_applied(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    predictor.gate.clear()  # the matte to paint on has to be waited for
+    page.keyboard.press("e")
+    page.locator("#result").press("Space")
+    page.get_by_role("button", name="Done", exact=True).click()
+    expect(page.locator("#touch-up")).to_be_focused()
+    predictor.gate.set()
+    wait_until_done(page)
+    assert alpha_of(downloaded(page)[1])[150, 195] == 0
+
+
+def test_strokes_alone_are_worth_asking_before_the_page_closes(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    asked: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    page.locator("#result").press("Space")
+    settled(page)
+    page.close(run_before_unload=True)
+    page.wait_for_function("true")
+    assert asked == ["beforeunload"]
+    page.get_by_role("button", name="Done", exact=True).click()
+    downloaded(page)

@@ -182,3 +182,38 @@ def test_a_proxy_s_refusal_without_a_time_is_waited_for(open_page: OpenPage, url
     page.unroute_all()
     page.get_by_role("button", name="Try now").click()
     wait_until_done(page)
+
+
+def test_a_region_that_is_set_during_a_run_joins_it(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    choose(page, file("first.png", picture_bytes((160, 120)), "image/png"))
+    go(page).click()
+    wait_until_done(page)
+    predictor.gate.clear()
+    choose(page, PICTURE)
+    go(page).click()
+    tiles(page).nth(0).locator(".pick").click()
+    page.get_by_role("button", name="Region", exact=True).click()
+    page.keyboard.press("Enter")
+    expect(tiles(page).nth(0)).to_contain_text("Waiting")
+    with page.expect_request(lambda request: "roi=" in request.url):
+        predictor.gate.set()
+    wait_until_done(page)
+    expect(page.locator("#tally")).to_have_text("All 2 done")
+
+
+def test_all_are_removed_but_for_the_one_in_work(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    predictor.gate.clear()
+    page = open_page(quick_url)
+    choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
+    go(page).click()
+    expect(page.locator("#progress-text")).to_contain_text("Finding the subject")
+    page.get_by_role("button", name="Remove all").click()
+    expect(page.locator("#toast-text")).to_have_text("2 images were removed.")
+    expect(tiles(page)).to_have_count(1)
+    predictor.gate.set()
+    wait_until_done(page)

@@ -113,6 +113,31 @@ def test_the_result_is_dragged_out_as_the_file_it_would_be(
     expect(page.locator("#sheet > li")).to_have_count(1)  # its own result is no new picture
 
 
+def test_what_was_dragged_out_has_been_saved(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO, file("second.jpg", PHOTO["buffer"]))
+    process(page)
+    page.locator("#result").hover()
+    page.wait_for_function("document.querySelector('#result').draggable")
+    leaves = "() => dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+    assert not page.evaluate(leaves)
+    page.evaluate(  # the browser has given it to another program
+        """() => {
+            const event = new DragEvent("dragend", { bubbles: true });
+            Object.defineProperty(event, "dataTransfer", { value: { dropEffect: "copy" } });
+            document.querySelector("#result").dispatchEvent(event);
+        }"""
+    )
+    assert page.evaluate(leaves)
+
+
+def test_a_long_name_leaves_room_for_its_ending(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, file("图" * 83 + ".jpg", PHOTO["buffer"]))  # 253 bytes
+    process(page)
+    assert downloaded(page)[0] == "图" * 66 + "-cutout.png"
+
+
 def test_a_phone_shares_the_file(open_page: OpenPage, quick_url: str) -> None:
     page = open_page(quick_url, reduced_motion="reduce", **PHONE)
     page.add_init_script(SHARE)

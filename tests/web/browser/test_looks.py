@@ -417,3 +417,85 @@ def test_the_installed_page_takes_what_other_apps_share(open_page: OpenPage, url
 def test_it_says_where_pictures_go(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     expect(page.locator("footer")).to_contain_text("Images go to this server and nowhere else.")
+
+
+ROWS = """() => {
+    const inUse = [...document.querySelectorAll("#tools > *")].filter((part) => part.offsetHeight);
+    const middle = (part) => part.getBoundingClientRect().top + part.offsetHeight / 2;
+    return new Set(inUse.map((part) => Math.round(middle(part)))).size;
+}"""
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_the_tools_of_a_result_are_in_one_row_at_1280(
+    open_page: OpenPage, url: str, locale: str
+) -> None:
+    portrait = file("vase.jpg", still_life((300, 400)))
+    page = open_page(url, locale=locale, viewport={"width": 1280, "height": 800})
+    choose(page, file("wide.jpg", still_life((400, 300))), portrait)
+    process(page)
+    page.locator("#backdrop-file").set_input_files([portrait])  # one background more
+    expect(page.locator("#own")).to_be_visible()
+    tiles(page).nth(0).locator(".pick").click()
+    expect(page.locator("#previews")).not_to_have_class(re.compile("beside"))
+    assert page.evaluate(ROWS) == 1
+    compare = page.get_by_role("button", name={"en-US": "Compare", "zh-CN": "对比"}[locale])
+    expect(compare).to_have_attribute("title", re.compile("."))
+    tiles(page).nth(1).locator(".pick").click()
+    expect(page.locator("#previews")).to_have_class(re.compile("beside"))
+    assert page.evaluate(ROWS) == 2
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 568), (640, 400)])
+def test_a_page_at_200_and_400_percent_needs_no_sideways_scrolling(
+    open_page: OpenPage, url: str, width: int, height: int
+) -> None:
+    page = open_page(url, viewport={"width": width, "height": height})
+    choose(page, PICTURE, file("notes.txt", b"hello", "text/plain"))
+    process(page, partly=True)
+    page.get_by_role("button", name="Remove notes.txt").dispatch_event("click")
+    toast = page.locator("#toast").bounding_box()
+    dock = page.locator(".dock").bounding_box()
+    assert toast is not None
+    assert dock is not None
+    assert toast["height"] < 100  # and not a column of letters
+    assert toast["y"] + toast["height"] <= dock["y"]
+    assert dock["height"] < height / 4
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_what_hides_itself_hands_the_focus_on(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, PICTURE, file("ramp.png", picture_bytes(), "image/png"))
+    process(page)
+    first = tiles(page).nth(0).locator(".pick")
+    first.press("Space")
+    page.get_by_role("button", name="Clear selection").press("Enter")
+    expect(first).to_be_focused()
+    first.press("Delete")
+    remaining = tiles(page).nth(0).locator(".pick")
+    expect(remaining).to_be_focused()
+    page.get_by_role("button", name="Close").press("Enter")
+    expect(remaining).to_be_focused()
+    remaining.press("Delete")
+    expect(page.locator("#files")).to_be_focused()
+    page.get_by_role("button", name="Undo", exact=True).press("Enter")
+    expect(page.locator("#files")).to_be_focused()
+    choose(page, PICTURE)
+    process(page)
+    tiles(page).nth(1).locator(".pick").press("Enter")
+    page.locator("#sheet-enlarge").press("Enter")
+    expect(page.locator("#sheet-enlarge")).to_be_focused()
+    first.press("Enter")  # opens it, and the sheet is small again
+    expect(first).to_be_focused()
+    page.locator("#sheet-enlarge").press("Enter")
+    first.press("Escape")
+    expect(first).to_be_focused()
+    expect(page.locator("#result")).to_be_visible()
+    page.get_by_role("button", name="Touch up").press("Enter")
+    expect(page.locator("#result")).to_be_focused()
+    page.locator("#brush-undo").press("Escape")
+    expect(page.get_by_role("button", name="Touch up")).to_be_focused()
+    page.locator("#copy").focus()
+    choose(page, file("ramp.png", picture_bytes(), "image/png"))  # without a result
+    expect(page.locator("#result")).to_be_focused()

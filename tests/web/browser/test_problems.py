@@ -1,8 +1,10 @@
 """What the page says when something is wrong: what it is, and what to do."""
 
 import re
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Dialog, expect
 
 from rmbg_service.errors import InferenceError, OutOfDeviceMemory
@@ -268,3 +270,49 @@ def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, 
     page.locator("#backdrop-file").set_input_files([scan])
     expect(page.locator("#save-problem")).to_contain_text("cannot show that image")
     expect(page.get_by_role("radio", name="Transparent")).to_be_checked()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind", "title"),
+    [
+        ("empty.jpg", b"", "image/jpeg", "The file is empty"),
+        ("logo.svg", b"<svg/>", "image/svg+xml", "This kind of file is not accepted"),
+    ],
+)
+def test_a_refused_file_says_what_is_wrong_with_it(
+    open_page: OpenPage, url: str, name: str, data: bytes, kind: str, title: str
+) -> None:
+    page = open_page(url)
+    choose(page, file(name, data, kind))
+    expect(page.locator("#notice-title")).to_have_text(title)
+    expect(page.locator("#notice-retry")).to_be_hidden()
+
+
+def test_a_picture_too_large_to_be_decoded_is_not(open_page: OpenPage, url: str) -> None:
+    buffer = BytesIO()
+    Image.new("1", (12_000, 9_000)).save(buffer, "PNG")
+    page = open_page(url)
+    choose(page, file("poster.png", buffer.getvalue(), "image/png"), PICTURE)
+    expect(page.locator("#sheet img")).to_have_count(1)  # of the other one
+    tiles(page).nth(0).locator(".pick").click()
+    expect(page.locator("#original .empty")).to_have_text(
+        "This browser cannot preview PNG files. The result can still be seen."
+    )
+
+
+def test_a_link_that_is_dropped_says_what_to_do(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    drop = """(type) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.setData(type, "https://shop.test/shoe.png");
+        for (const kind of ["dragover", "drop"]) {
+            const event = new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer });
+            document.body.dispatchEvent(event);
+        }
+    }"""
+    page.evaluate(drop, "text/plain")
+    expect(page.locator("#drop-none")).to_be_empty()
+    page.evaluate(drop, "text/uri-list")
+    expect(page.locator("#drop-none")).to_contain_text("Copy the image there and paste it here")
+    choose(page, PICTURE)
+    expect(page.locator("#drop-none")).to_be_empty()

@@ -171,6 +171,9 @@ def test_the_same_file_is_noticed(open_page: OpenPage, quick_url: str) -> None:
         )
     expect(tiles(page)).to_have_count(1)
     expect(page.locator("#toast")).to_contain_text("a.png is already on the page")
+    page.keyboard.press("Control+z")  # there is nothing to undo
+    expect(page.locator("#toast")).to_be_visible()
+    expect(tiles(page)).to_have_count(1)
     page.get_by_role("button", name="Add anyway").click()
     expect(tiles(page)).to_have_count(2)
 
@@ -214,3 +217,33 @@ def test_button_and_previews_stay_in_view_with_the_options_open(
     page.locator("[name=shadow]").scroll_into_view_if_needed()
     for shown in (go(page), page.locator("#original"), page.locator("#result")):
         expect(shown).to_be_in_viewport(ratio=1)
+
+
+def test_the_sheet_does_not_grow_over_a_picture_that_is_touched_up(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, *MANY[:8])
+    process(page)
+    page.get_by_role("button", name="Touch up").click()
+    choose(page, *MANY[8:])
+    expect(tiles(page)).to_have_count(12)
+    expect(page.locator("#brush-tools")).to_be_visible()
+    page.get_by_role("button", name="Done", exact=True).click()
+    expect(page.locator("#result")).to_be_hidden()  # now it does
+
+
+def test_of_hundreds_of_tiles_only_those_in_view_are_laid_out(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, *(file(f"{n}.png", picture_bytes((60, 40)), "image/png") for n in range(120)))
+    expect(page.locator("#sheet img")).to_have_count(120)
+    last = tiles(page).nth(119).locator(".pick")
+    shown = "tile => tile.checkVisibility({ contentVisibilityAuto: true })"
+    assert not last.evaluate(shown)
+    page.locator("#sheet .pick").first.focus()
+    page.keyboard.press("End")
+    expect(last).to_be_focused()
+    expect(last).to_be_in_viewport()
+    page.wait_for_function(shown, arg=last.element_handle())

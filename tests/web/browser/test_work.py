@@ -147,7 +147,7 @@ def test_a_format_that_the_browser_cannot_show_is_processed(open_page: OpenPage,
     expect(page.locator("#original .empty")).to_contain_text("cannot preview TIFF files")
     process(page)
     expect(page.locator("#result-facts")).to_have_text("400 × 300")
-    expect(tiles(page).locator("canvas")).to_be_visible()  # drawn from the result
+    expect(tiles(page).locator("img")).to_be_visible()  # drawn from the result
     expect(page.locator("#compare")).to_be_disabled()
 
 

@@ -12,6 +12,8 @@ export class Album extends EventTarget {
   selected = new Set();
   /** Whether what is in work or new is shown, or what a person looks at stays. */
   following = true;
+  /** Whether somebody is at work on the one that is shown, which then stays. */
+  inUse = () => false;
   /** What was removed last, and where each one was. @type {{picture: Picture, place: number}[]} */
   #removed = [];
 
@@ -42,10 +44,14 @@ export class Album extends EventTarget {
     this.changed();
   }
 
-  /** Take pictures away, but for the one in work. Until the next time this can be undone. @param {Picture[]} pictures */
+  /**
+   * Take pictures away, but for the one in work. Until the next time this can be undone.
+   * @param {Picture[]} pictures
+   * @returns {Picture[]} those that are gone
+   */
   remove(pictures) {
     const gone = new Set(pictures.filter(({ busy }) => !busy));
-    if (gone.size === 0) return;
+    if (gone.size === 0) return [];
     this.#removed = this.pictures
       .map((picture, place) => ({ picture, place }))
       .filter(({ picture }) => gone.has(picture));
@@ -55,6 +61,7 @@ export class Album extends EventTarget {
     this.pictures = this.pictures.filter((each) => !gone.has(each));
     for (const picture of gone) this.selected.delete(picture);
     this.changed();
+    return [...gone];
   }
 
   /** Put what was removed last where it was. */
@@ -121,7 +128,7 @@ export class Album extends EventTarget {
 
   /** @param {Picture | undefined} picture */
   #follow(picture) {
-    if (picture && (this.following || !this.shown)) this.shown = picture;
+    if (picture && (!this.shown || (this.following && !this.inUse()))) this.shown = picture;
   }
 }
 

@@ -61,7 +61,7 @@ const region = new RegionTool(album, viewer.original);
 const report = new Report(album, runner, limits);
 const autostart = byId("autostart", HTMLInputElement);
 
-startIntake(receive);
+startIntake(receive, () => say(byId("drop-none", HTMLElement), () => t("drop.link")));
 startSharing().then((files) => {
   if (files.length > 0) receive(files.map((file) => ({ file, folder: "" })));
 });
@@ -69,6 +69,9 @@ startDragOut(
   byId("result", HTMLElement),
   () => (viewer.camera.fits && !viewer.compares && !brush.active && save.quick ? (album.shown?.cutout ?? null) : null),
   () => save.fileOfShown(),
+  (shown) => {
+    for (const picture of album.pictures) if (picture.cutout === shown) picture.saved = true;
+  },
 );
 sheet.addEventListener("remove", (event) => {
   if (event instanceof CustomEvent) remove(event.detail);
@@ -79,13 +82,15 @@ autostart.addEventListener("change", () => {
   if (autostart.checked) dock.start();
 });
 addEventListener("beforeunload", (event) => {
-  if (runner.running || album.unsaved.length > 1) event.preventDefault(); // the browser asks
+  const work = album.unsaved.length > 1 || album.unsaved.some(({ mend }) => mend?.count);
+  if (runner.running || work) event.preventDefault(); // the browser asks
 });
 addEventListener("keydown", (event) => {
   if (!event.ctrlKey && !event.metaKey) return;
   if (event.key === "Enter") dock.start();
-  if (event.key === "z" && !brush.active && toast.shown && !isTyping(event.target)) toast.act();
+  if (event.key === "z" && !brush.active && !isTyping(event.target)) toast.undo();
 });
+album.inUse = () => brush.active || region.active;
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
 brush.addEventListener("begin", () => region.cancel());
@@ -125,18 +130,18 @@ function take(arrivals) {
   if (!runner.running) album.following = true;
   if (pictures.length > 0) album.add(pictures);
   const waiting = pictures.filter(({ state }) => state === "waiting");
-  for (const picture of waiting) drawThumb(picture.file).then((thumb) => keep(picture, thumb));
+  for (const picture of waiting) drawThumb(() => (picture.cutout ? null : picture.file)).then((thumb) => keep(picture, thumb));
   if (autostart.checked) runner.start(waiting);
 }
 
 /** Take pictures off the page, for good once the toast is gone. @param {Picture[]} pictures */
 function remove(pictures) {
-  album.remove(pictures);
-  const [first] = pictures;
+  const gone = album.remove(pictures);
+  const [first] = gone;
   if (!first) return;
-  const [{ name }, count] = [first, pictures.length]; // not the pictures: the toast outlives them
+  const [{ name }, count] = [first, gone.length]; // not the pictures: the toast outlives them
   const text = () => (count === 1 ? t("removed.named", { name }) : plural("removed", count));
-  toast.show(text, () => t("undo"), () => album.restore(), () => album.forget());
+  toast.show(text, () => t("undo"), () => album.restore(), { undoes: true, end: () => album.forget() });
 }
 
 /**
@@ -145,23 +150,22 @@ function remove(pictures) {
  */
 function admit({ file, folder }) {
   const picture = new Picture(file, folder);
-  const kind = file.type || "application/octet-stream";
-  const picturesque = kind.startsWith("image/") && kind !== "image/svg+xml";
-  const problem =
-    !picturesque && kind !== "application/octet-stream"
-      ? new Problem("not-an-image", file.type)
-      : file.size === 0
-        ? new Problem("invalid-image")
-        : file.size > limits().max_body_bytes
-          ? new Problem("file-too-large", bytesText(file.size))
-          : null;
+  const problem = flawOf(file);
   if (problem) Object.assign(picture, { state: "refused", problem });
   return picture;
 }
 
+/** @param {File} file */
+function flawOf({ type, size }) {
+  if (size === 0) return new Problem("empty-file");
+  if (type === "image/svg+xml") return new Problem("unsupported-media-type", type);
+  if (type && type !== "application/octet-stream" && !type.startsWith("image/")) return new Problem("not-an-image", type);
+  return size > limits().max_body_bytes ? new Problem("file-too-large", bytesText(size)) : null;
+}
+
 /**
  * @param {Picture} picture
- * @param {HTMLCanvasElement | null} thumb
+ * @param {Blob | null} thumb
  */
 function keep(picture, thumb) {
   if (thumb) album.update(picture, { thumb });
@@ -169,7 +173,7 @@ function keep(picture, thumb) {
 
 /** @param {Picture} picture */
 function drawResult(picture) {
-  if (picture.cutout) drawThumb(picture.cutout.blob).then((thumb) => keep(picture, thumb));
+  drawThumb(() => picture.cutout?.blob ?? null, true).then((thumb) => keep(picture, thumb));
 }
 
 /**
@@ -237,7 +241,9 @@ function draw() {
   byId("drop-title", HTMLElement).textContent = t(pictures.length ? "drop.more" : "drop.title");
   byId("touch-title", HTMLElement).textContent = t(pictures.length ? "drop.more" : "drop.touch");
   byId("album", HTMLElement).hidden = pictures.length === 0;
-  byId("tools", HTMLElement).hidden = !shown?.cutout;
+  const tools = byId("tools", HTMLElement);
+  if (!shown?.cutout && tools.contains(document.activeElement)) byId("result", HTMLElement).focus();
+  tools.hidden = !shown?.cutout;
   options.draw();
   sheet.draw();
   save.draw();

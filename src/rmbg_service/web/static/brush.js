@@ -26,6 +26,8 @@ export class Brush extends EventTarget {
   #picture = null;
   /** Results after so many strokes. @type {Map<number, Cutout>} */
   #results = new Map();
+  /** How many strokes are in the picture's own result. */
+  #applied = 0;
   #request = new AbortController();
 
   /**
@@ -62,10 +64,7 @@ export class Brush extends EventTarget {
     onClick(byId("brush-undo", HTMLButtonElement), () => this.#change((mend) => mend.undo()));
     onClick(byId("brush-redo", HTMLButtonElement), () => this.#change((mend) => mend.redo()));
     onClick(byId("brush-clear", HTMLButtonElement), () => this.#change((mend) => mend.clear()));
-    onClick(byId("brush-done", HTMLButtonElement), () => {
-      this.stop();
-      this.#button.focus();
-    });
+    onClick(byId("brush-done", HTMLButtonElement), () => this.#leave());
     document.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
@@ -94,6 +93,7 @@ export class Brush extends EventTarget {
       const guidance = picture.mend ? await picture.mend.guidance(plain) : null;
       const cutout = asIs && picture.cutout ? picture.cutout : await this.#ask(picture, guidance, signal);
       picture.mend ??= new Mend(picture.file, cutout, this.key);
+      this.#applied = picture.mend.count;
       this.#results.set(picture.mend.count, cutout);
       this.#show(picture, cutout);
     });
@@ -105,19 +105,26 @@ export class Brush extends EventTarget {
     const picture = this.#picture;
     if (!picture) return;
     this.#request.abort();
+    this.#results.clear(); // they are large
     this.#picture = null;
     this.painting.on = false;
     this.viewer.edit(null);
     this.draw();
     this.album.changed(); // the tools of the result are back
+    if (picture.mend && picture.mend.count !== this.#applied) picture.madeWith = ""; // one was still under way
     if (picture.madeWith === "") this.runner.start([picture]);
+  }
+
+  #leave() {
+    this.stop();
+    this.#button.focus();
   }
 
   draw() {
     const picture = this.#picture;
     if (picture && this.album.shown !== picture) return this.stop();
     this.#tools.hidden = !picture;
-    byId("tools", HTMLElement).hidden ||= Boolean(picture);
+    byId("tools", HTMLElement).hidden = Boolean(picture) || !this.album.shown?.cutout;
     setIdle(byId("brush-undo", HTMLElement), !picture?.mend?.canUndo);
     setIdle(byId("brush-redo", HTMLElement), !picture?.mend?.canRedo);
     setIdle(byId("brush-clear", HTMLElement), !picture?.mend?.canUndo && !picture?.mend?.canRedo);
@@ -188,6 +195,7 @@ export class Brush extends EventTarget {
     this.#show(picture, cutout);
     const plain = queryOf(this.#plain(picture));
     if (queryOf(this.options(picture)) === plain) {
+      this.#applied = picture.mend?.count ?? 0;
       this.album.update(picture, { cutout, madeWith: plain, saved: false, state: "done", problem: null });
       this.dispatchEvent(new CustomEvent("made", { detail: picture }));
     } else this.album.update(picture, { madeWith: "" });
@@ -235,7 +243,7 @@ export class Brush extends EventTarget {
       "ctrl+z": () => this.#change((mend) => mend.undo()),
       "shift+z": () => this.#change((mend) => mend.redo()),
       "ctrl+y": () => this.#change((mend) => mend.redo()),
-      escape: () => this.stop(),
+      escape: () => this.#leave(),
     };
     const act = acts[name];
     if (!act) return;

@@ -115,17 +115,15 @@ export class Dock {
    * @param {Picture | undefined} picture
    */
   #drawProgress(picture) {
-    const focused = this.#progress.contains(document.activeElement);
+    if (!picture && this.#progress.contains(document.activeElement)) this.#go.focus();
     this.#progress.hidden = !picture;
-    if (!picture && focused) this.#go.focus();
-    document.title = t("title");
-    if (!picture) return;
+    if (!picture) return name(t("title"));
     const waits = picture.state === "backoff";
     const { ended } = this.runner;
     const left = this.runner.ahead.length + 1;
     const total = ended + left;
     const place = total > 1 ? `${ended + 1}/${total} · ` : "";
-    document.title = place + document.title;
+    name(place + t("title"));
     byId("progress-text", HTMLElement).textContent = place + (waits ? waitText(picture) : stageText(picture));
     const seconds = left > 1 ? this.runner.secondsFor(left) : null;
     const rest = seconds === null ? "" : t("progress.left", { time: timeText(seconds) });
@@ -141,4 +139,9 @@ export class Dock {
     const next = [...pictures.slice(place), ...pictures.slice(0, place)].find(({ failed }) => failed);
     if (next) this.open(next);
   }
+}
+
+/** Give the tab a title, which costs more than to see that it has it. @param {string} title */
+function name(title) {
+  if (document.title !== title) document.title = title;
 }

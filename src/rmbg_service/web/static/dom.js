@@ -1,5 +1,8 @@
 /** Small helpers for the document. */
 
+/** Images with more pixels are not shown: decoded, they could take all the memory that a tab has. */
+const MOST_PIXELS = 100_000_000;
+
 /**
  * The element with this id, which must be of this kind.
  * @template {Element} T
@@ -53,6 +56,18 @@ export function icon(name) {
   use.setAttribute("href", `#i-${name}`);
   svg.append(use);
   return svg;
+}
+
+/**
+ * Whether an image, which has just been given its source, can be shown. Only its header has been read.
+ * @param {HTMLImageElement} image
+ * @returns {Promise<boolean>}
+ */
+export function isDrawable(image) {
+  return new Promise((resolve) => {
+    image.addEventListener("load", () => resolve(image.naturalWidth * image.naturalHeight <= MOST_PIXELS), { once: true });
+    image.addEventListener("error", () => resolve(false), { once: true });
+  });
 }
 
 /**

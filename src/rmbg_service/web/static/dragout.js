@@ -13,8 +13,9 @@ export function isOwnDrag() {
  * @param {HTMLElement} element the preview
  * @param {() => object | null} shown the result on show; null while it cannot be dragged
  * @param {() => Promise<File | null>} make
+ * @param {(shown: object) => void} taken what to do when the result has arrived somewhere
  */
-export function startDragOut(element, shown, make) {
+export function startDragOut(element, shown, make, taken) {
   /** @type {File | null} */
   let file = null;
   /** What `file` was made of. @type {object | null} */
@@ -47,8 +48,9 @@ export function startDragOut(element, shown, make) {
     data.setData("DownloadURL", `${file.type}:${file.name}:${url}`); // to the desktop, in Chromium
     data.items.add(file); // to another page
   });
-  element.addEventListener("dragend", () => {
+  element.addEventListener("dragend", ({ dataTransfer }) => {
     own = false;
+    if (source && dataTransfer?.dropEffect !== "none") taken(source);
     release();
   });
 }

@@ -16,6 +16,8 @@ const PATTERN = "{stem}-{kind}";
 const PAPER = { colour: "#ffffff" };
 /** What file systems refuse in a name. */
 const UNSAFE = /[\\/:*?"<>|\x00-\x1f]/g;
+/** Of a picture's name as much as leaves room for the rest: file systems take 255 bytes. */
+const STEM_BYTES = 200;
 
 /** @param {string} text @returns {Format} */
 export function formatOf(text) {
@@ -75,7 +77,7 @@ export async function makePng(picture, wanted, key) {
  */
 export function fileName(picture, { format, pattern }, more = "") {
   const { cutout } = picture;
-  const stem = picture.name.normalize("NFC").replace(/\.[^.]*$/, "") || "picture";
+  const stem = clipped(picture.name.normalize("NFC").replace(/\.[^.]*$/, "")) || "picture";
   const kind = cutout?.preset || KINDS[format];
   const type = cutout?.preset ? cutout.blob.type.slice("image/".length).replace("jpeg", "jpg") : ENDINGS[format];
   const name = (pattern.trim() || PATTERN).replace(/\{(stem|kind)\}/g, (_, part) => (part === "stem" ? stem : kind));
@@ -96,6 +98,13 @@ export function archiveName(picture, wanted, taken) {
   for (let count = 2; taken.has(name.toLowerCase()); count++) name = named(`-${count}`);
   taken.add(name.toLowerCase());
   return name;
+}
+
+/** @param {string} stem */
+function clipped(stem) {
+  const letters = [...stem];
+  while (new TextEncoder().encode(letters.join("")).length > STEM_BYTES) letters.pop();
+  return letters.join("");
 }
 
 /** @param {string} name of a file or folder */

@@ -10,8 +10,11 @@ const SUFFIXES =
   "jpg jpeg jpe jfif mpo png apng webp avif avifs heic heics heif heifs hif tif tiff gif bmp dib";
 const PICTURE_NAME = new RegExp(`^[^.].*\\.(${SUFFIXES.replaceAll(" ", "|")})$`, "i");
 
-/** @param {(arrivals: Arrival[]) => void} take what came, which of a folder may be nothing */
-export function startIntake(take) {
+/**
+ * @param {(arrivals: Arrival[]) => void} take what came, which of a folder may be nothing
+ * @param {() => void} refuse what to do when a link was dropped: browsers give no files of other pages
+ */
+export function startIntake(take, refuse) {
   const files = byId("files", HTMLInputElement);
   const folder = byId("folder", HTMLInputElement);
   files.addEventListener("change", () => take(emptied(files).map(alone)));
@@ -30,7 +33,7 @@ export function startIntake(take) {
   // The whole page takes a drop: a miss would make the browser leave the page for the file.
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
-    if (!isOwnDrag()) document.body.classList.add("over");
+    if (!isOwnDrag() && event.dataTransfer?.types.includes("Files")) document.body.classList.add("over");
   });
   document.addEventListener("dragleave", (event) => {
     if (event.relatedTarget === null) document.body.classList.remove("over");
@@ -40,7 +43,8 @@ export function startIntake(take) {
     document.body.classList.remove("over");
     if (isOwnDrag()) return; // a result let go over the page it came from
     const items = [...(event.dataTransfer?.items ?? [])].filter(({ kind }) => kind === "file");
-    if (items.length > 0) take(await dropped(items)); // and not a text that was dropped by mistake
+    if (items.length > 0) take(await dropped(items));
+    else if (event.dataTransfer?.types.includes("text/uri-list")) refuse(); // and not for a text
   });
 }
 

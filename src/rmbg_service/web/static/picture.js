@@ -39,7 +39,7 @@ export class Picture {
     this.mend = null;
     /** Whether `cutout` has left the page. */
     this.saved = false;
-    /** A small drawing of the original, then of the result. @type {HTMLCanvasElement | null} */
+    /** A small image of the original, then of the result. @type {Blob | null} */
     this.thumb = null;
   }
 

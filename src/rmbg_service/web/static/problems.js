@@ -4,7 +4,7 @@ import { bytesText, isWord, locale, pixelsText, t } from "./i18n.js";
 
 /** Sending the same picture again would fail again. */
 const FINAL = new Set([
-  "not-an-image", "file-too-large", "image-too-large", "invalid-image", "unsupported-media-type",
+  "not-an-image", "empty-file", "file-too-large", "image-too-large", "invalid-image", "unsupported-media-type",
   "unreadable-file",
 ]); // prettier-ignore
 /** What a proxy means that does not speak as the service does. @type {Record<number, string>} */

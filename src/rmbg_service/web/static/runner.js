@@ -81,19 +81,18 @@ export class Runner extends EventTarget {
   }
 
   /**
-   * Process `pictures`, and those that are added meanwhile, each with its options at its turn.
+   * Process `pictures`, and those that are added meanwhile, each with its options at its turn. A run
+   * that is under way takes them, too.
    * @param {Picture[]} pictures
    */
   async start(pictures) {
-    if (this.#run || pictures.length === 0) return;
+    if (pictures.length === 0) return;
+    if (this.#run) return this.#take(pictures);
     const run = new AbortController();
     [this.#run, this.#ended, this.#began] = [run, 0, performance.now()];
     this.album.following = true;
     this.#others = new Set(this.album.pictures);
-    for (const picture of pictures) {
-      this.#others.delete(picture);
-      this.album.update(picture, { state: "waiting", problem: null });
-    }
+    this.#take(pictures);
     for (let [picture] = this.ahead; picture && !run.signal.aborted; [picture] = this.ahead) {
       await this.#process(picture, run);
       this.#ended += 1;
@@ -106,6 +105,14 @@ export class Runner extends EventTarget {
     this.#say("end", mine.find(({ state }) => state === "failed") ?? null);
     this.album.following = true;
     this.album.changed();
+  }
+
+  /** @param {Picture[]} pictures */
+  #take(pictures) {
+    for (const picture of pictures) {
+      this.#others.delete(picture);
+      if (!picture.busy) this.album.update(picture, { state: "waiting", problem: null });
+    }
   }
 
   /** End the run; the picture in work is dropped by the service, too. */

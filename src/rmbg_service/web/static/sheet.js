@@ -1,15 +1,17 @@
 /** The contact sheet: every picture as a tile with its state; tiles are looked at, selected, removed. */
 
-import { byId, icon, make, onClick } from "./dom.js";
-import { plural, t } from "./i18n.js";
+import { byId, icon, make, onClick, within } from "./dom.js";
+import { locale, plural, t } from "./i18n.js";
 import { stateText } from "./states.js";
 
 /** @typedef {import("./picture.js").Picture} Picture */
-/** A tile's parts that change, and what it was last drawn from. @typedef {{tile: HTMLLIElement, pick: HTMLButtonElement, thumb: HTMLElement, state: HTMLElement, mark: HTMLElement, check: HTMLInputElement, retry: HTMLButtonElement, remove: HTMLButtonElement, drawn: string}} Tile */
+/** A tile's parts that change, and what it was last drawn from. @typedef {{tile: HTMLLIElement, pick: HTMLButtonElement, thumb: HTMLElement, state: HTMLElement, mark: HTMLElement, check: HTMLInputElement, retry: HTMLButtonElement, remove: HTMLButtonElement, drawn: string, drawnThumb: Blob | null}} Tile */
 
 const MARKS = { done: "done", failed: "warn", refused: "warn" };
 /** From this many pictures on the sheet opens large by itself. */
 const MANY = 9;
+/** From this many on only the tiles in view are laid out. */
+const HUNDREDS = 100;
 
 /** Tells with `remove` which pictures somebody wants to be rid of. */
 export class Sheet extends EventTarget {
@@ -35,9 +37,11 @@ export class Sheet extends EventTarget {
     onClick(this.#enlarge, () => {
       this.#sized = true;
       this.#setLarge(!this.large);
-      this.#enlarge.focus();
     });
-    onClick(byId("unselect", HTMLButtonElement), () => album.select([]));
+    onClick(byId("unselect", HTMLButtonElement), () => {
+      within(this.#list, "[aria-current]", HTMLElement).focus(); // the button is about to be hidden
+      album.select([]);
+    });
     onClick(byId("clear", HTMLButtonElement), () => this.#remove(album.scope));
   }
 
@@ -59,9 +63,10 @@ export class Sheet extends EventTarget {
       if (this.#list.children[place] !== parts.tile) this.#list.insertBefore(parts.tile, this.#list.children[place] ?? null);
       this.#fill(picture, parts, ahead.has(picture), stale.has(picture));
     }
+    this.#list.classList.toggle("many", pictures.length >= HUNDREDS);
     const few = pictures.length < 2;
     this.#enlarge.hidden = few;
-    if (few || (!this.#sized && pictures.length >= MANY !== this.large)) this.#setLarge(!few && pictures.length >= MANY);
+    if (few || (!this.#sized && !this.album.inUse() && pictures.length >= MANY !== this.large)) this.#setLarge(!few && pictures.length >= MANY);
     if (pictures.length === 0) this.#sized = false;
     const count = selected.size;
     byId("sheet-title", HTMLElement).textContent = count ? plural("selected", count) : plural("images", pictures.length);
@@ -82,10 +87,12 @@ export class Sheet extends EventTarget {
   /** @param {boolean} large */
   #setLarge(large) {
     if (large === this.large) return;
+    const focused = document.activeElement; // which loses the focus while it moves
     document.body.classList.toggle("sheet-large", large);
     this.#enlarge.setAttribute("aria-pressed", String(large));
     if (large) byId("stageground", HTMLElement).prepend(this.#album);
     else byId("drop", HTMLElement).after(this.#album);
+    if (focused instanceof HTMLElement && this.#album.contains(focused)) focused.focus();
   }
 
   /**
@@ -119,7 +126,7 @@ export class Sheet extends EventTarget {
       this.runner.start([picture]);
     });
     onClick(remove, () => this.#remove([picture]));
-    const parts = { tile, pick, thumb, state, mark, check, retry, remove, drawn: "" };
+    const parts = { tile, pick, thumb, state, mark, check, retry, remove, drawn: "", drawnThumb: null };
     this.#tiles.set(picture, parts);
     return parts;
   }
@@ -134,14 +141,15 @@ export class Sheet extends EventTarget {
   #fill(picture, parts, ahead, stale) {
     const { tile, pick, thumb, state, mark, check, retry, remove } = parts;
     const { album, runner } = this;
-    if (picture.thumb && thumb.firstChild !== picture.thumb) thumb.replaceChildren(picture.thumb);
+    if (picture.thumb && picture.thumb !== parts.drawnThumb) {
+      parts.drawnThumb = picture.thumb;
+      thumb.replaceChildren(thumbOf(picture.thumb));
+    }
     const current = album.shown === picture;
     const selected = album.selected.has(picture);
     const again = !runner.running && (stale || picture.state === "cancelled" || picture.retriable);
     const how = stale ? t("state.stale") : stateText(picture, ahead);
-    const name = picture.name;
-    const names = [t("retry.name", { name }), t("remove", { name }), t("select", { name })];
-    const drawn = [picture.state, current, selected, again, how, ...names].join("\n");
+    const drawn = [picture.state, current, selected, again, how, locale()].join();
     if (drawn === parts.drawn) return;
     parts.drawn = drawn;
     tile.dataset.state = stale ? "stale" : picture.state;
@@ -158,9 +166,10 @@ export class Sheet extends EventTarget {
     mark.classList.toggle("turning", picture.busy);
     retry.hidden = !again;
     remove.hidden = picture.busy;
-    label(retry, names[0] ?? "");
-    label(remove, names[1] ?? "");
-    label(check, names[2] ?? "");
+    const { name } = picture;
+    label(retry, t("retry.name", { name }));
+    label(remove, t("remove", { name }));
+    label(check, t("select", { name }));
   }
 
   /** @param {MouseEvent} event @param {Picture} picture */
@@ -195,6 +204,7 @@ export class Sheet extends EventTarget {
     if (ctrlKey || metaKey) return key === "a" ? () => album.select(album.pictures) : null;
     if (key === "Delete") return () => this.#remove(album.selected.has(at) ? album.scope : [at]);
     if (key === "Escape" && album.selected.size) return () => album.select([]);
+    if (key === "Escape" && this.large) return () => this.open(at);
     if (key === " " && onPick) return () => album.toggle(at);
     const columns = getComputedStyle(this.#list).gridTemplateColumns.split(" ").length;
     /** @type {Record<string, number>} */
@@ -226,6 +236,16 @@ export class Sheet extends EventTarget {
     const focused = (next?.isConnected && next.querySelector("button")) || byId("files", HTMLInputElement);
     focused.focus();
   }
+}
+
+/** @param {Blob} thumb */
+function thumbOf(thumb) {
+  const image = make("img", "");
+  image.alt = "";
+  image.draggable = false;
+  image.src = URL.createObjectURL(thumb);
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src), { once: true });
+  return image;
 }
 
 /** @param {HTMLElement} button @param {string} text */

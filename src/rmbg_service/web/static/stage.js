@@ -1,6 +1,6 @@
 /** One of the two previews: a picture under the shared camera. */
 
-import { within } from "./dom.js";
+import { isDrawable, within } from "./dom.js";
 
 /** @typedef {{x: number, y: number, width: number, height: number}} Frame a rectangle in the original, px */
 
@@ -59,10 +59,10 @@ export class Stage {
     }
     this.image.alt = alt;
     this.image.src = url;
-    const decoded = await this.image.decode().then(
+    const decoded = (await isDrawable(this.image)) && (await this.image.decode().then(
       () => true,
       () => false,
-    );
+    )); // prettier-ignore
     if (url !== this.#url) return false; // another picture was chosen meanwhile
     if (decoded) {
       const { naturalWidth: width, naturalHeight: height } = this.image;

@@ -1,0 +1,1 @@
+"""Processes for the work around the predictions."""

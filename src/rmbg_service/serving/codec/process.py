@@ -1,0 +1,159 @@
+"""The service's side of the processes for the work around the predictions.
+
+Threads of one process wait for the interpreter between hundreds of short calls of numpy and OpenCV,
+so that on many cores more threads get no more done. Processes do not wait for each other. What
+crashes or hangs in one of them, such as a decoder, costs that image only.
+"""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import cast
+
+from rmbg_service.errors import OutOfMemory, RmbgError
+from rmbg_service.serving.codec.messages import Begin, Forget, Resume, StillWanted, Timing
+from rmbg_service.serving.job import Advance, CodecWork, Job, Step
+from rmbg_service.types import Matte
+
+log = logging.getLogger(__name__)
+
+_CHILD = "from rmbg_service.serving.codec.child import main; main()"
+
+
+class CodecCrashed(RmbgError):
+    """The process that worked on the image has ended."""
+
+
+class CodecProcesses:
+    """As many processes as there may be jobs at a time."""
+
+    def __init__(self, count: int, opencv_threads: int) -> None:
+        self._start = partial(CodecProcess, opencv_threads)
+        self._free: list[CodecProcess | None] = [self._start() for _ in range(count)]
+        self._at_work: set[CodecProcess] = set()
+
+    @contextmanager
+    def work_on(self, job: Job, input_size: tuple[int, int], max_pixels: int) -> Iterator[Advance]:
+        """A process for `job`; call what is yielded in a thread."""
+        process = self._free.pop()
+        try:
+            if process is None or process.has_ended:
+                process = self._start()
+            self._at_work.add(process)
+            yield partial(process.advance, job, input_size, max_pixels)
+        finally:
+            self._free.append(self._kept(process) if process else None)
+
+    def close(self) -> None:
+        """End all processes, also those at work."""
+        for process in self._at_work:
+            process.kill()
+        for process in filter(None, self._free):
+            process.close()
+
+    def _kept(self, process: "CodecProcess") -> "CodecProcess | None":
+        """The process for the next job; None if it is of no use any more."""
+        self._at_work.discard(process)
+        if process.usable:
+            process.forget()
+            return process
+        process.kill()
+        return None
+
+
+class CodecProcess:
+    """A process that starts at once, and takes its first job about a second later."""
+
+    def __init__(self, opencv_threads: int) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = [str(theirs.fileno()), str(opencv_threads)]
+            # It imports from where this process does, and nothing from the current folder.
+            path = os.pathsep.join(folder for folder in sys.path if folder)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-X", "faulthandler", "-c", _CHILD, *arguments],
+                env=os.environ | {"PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+        self._pipe = Connection(ours.detach())
+        self.pid = self._process.pid
+        self.usable = True
+        """Whether it lives and waits for a job, or for the mattes of one."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether something has ended it, such as the kernel for want of memory."""
+        return self._process.poll() is not None
+
+    def advance(
+        self,
+        job: Job,
+        input_size: tuple[int, int],
+        max_pixels: int,
+        mattes: Sequence[Matte] | None,
+    ) -> Step:
+        """See `job.Advance`. Also raises `CodecCrashed`, and `OutOfMemory` if it was killed."""
+        self.usable = False
+        try:
+            if mattes is None:
+                self._pipe.send(Begin(_handed_over(job), input_size, max_pixels))
+            else:
+                self._pipe.send(Resume(mattes, job.timings.seconds))
+            answer = self._answer(job)
+        except (EOFError, ConnectionError):
+            status = self._process.wait()
+            log.error("a codec process has ended with status %d", status)
+            if status == -signal.SIGKILL:
+                raise OutOfMemory(
+                    "the service has no memory left for this image: try again later"
+                ) from None
+            raise CodecCrashed("the process that worked on this image has crashed") from None
+        self.usable = True
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def forget(self) -> None:
+        """Drop the job, if it has not ended."""
+        with suppress(OSError):
+            self._pipe.send(Forget())
+
+    def kill(self) -> None:
+        """End it, whatever it does; a thread that waits for it returns."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it; for a process without a job."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self, job: Job) -> Step | Exception:
+        while True:
+            match self._pipe.recv():
+                case StillWanted():
+                    self._pipe.send(not job.abandoned)
+                case Timing(stage, None):
+                    job.timings.stage = stage
+                case Timing(stage, float(seconds)):
+                    job.timings.add(stage, seconds)
+                case answer:
+                    return cast("Step | Exception", answer)
+
+
+def _handed_over(job: Job) -> dict[str, object]:
+    """The fields of the job's `CodecWork`; the files are not kept here."""
+    work = {each.name: getattr(job, each.name) for each in fields(CodecWork)}
+    del work["timings"]
+    job.data = b""
+    job.attachments = {name: file._replace(data=b"") for name, file in job.attachments.items()}
+    return work
