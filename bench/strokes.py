@@ -7,6 +7,9 @@ Of the photos of DATASET, those are taken whose matte by the embedded model has 
 path between the two ends of the region that stays closest to its middle, with a brush half as wide
 as the region there. It never leaves the region. The matte of one round is the caller's own matte in
 the next. *Ideal* is what the first round could reach: those three regions corrected to the pixel.
+Means are those of all photos, of both `BANDS`, and of the 20 most wrong mattes among those of the
+upper band, in which the network found the subject.
+
 `--sheet` writes a picture for each photo: the photo with the matte's contour and the
 strokes before, and the contour after the first round.
 """
@@ -43,6 +46,7 @@ GRID_PX = 160
 
 STEPS = [(y, x, float(np.hypot(y, x))) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
 BANDS = ((0.0, 0.8), (0.8, 1.0))
+MOST_WRONG = 20
 
 Cell = tuple[int, int]
 
@@ -195,12 +199,18 @@ def main() -> None:
         results.append(result)
     for low, high in (*BANDS, (0.0, 1.0)):
         inside = [result for result in results if low <= result.before < high]
-        rows = [[result.before, result.ideal, *result.rounds] for result in inside]
-        if rows:
-            means = [fmean(column) for column in zip(*rows, strict=True)]
-            print_row(f"{len(rows)} photos from {low:g} to {high:g}", means)
+        print_means(f"from {low:g} to {high:g}", inside)
+    found = [r for r in sorted(results, key=lambda r: r.before) if r.before >= BANDS[1][0]]
+    print_means("most wrong of those found", found[:MOST_WRONG])
     lowered = [r.sample.id for r in results if min(r.rounds) < r.before]
     print(f"\nlower than before: {', '.join(lowered) or 'none'}")
+
+
+def print_means(name: str, results: list[Corrected]) -> None:
+    rows = [[result.before, result.ideal, *result.rounds] for result in results]
+    if rows:
+        means = [fmean(column) for column in zip(*rows, strict=True)]
+        print_row(f"{len(rows)} photos {name}", means)
 
 
 def print_row(name: str, ious: list[float]) -> None:

@@ -11,7 +11,7 @@ from rmbg_service.matting.smart_strokes import (
     mend,
 )
 from rmbg_service.matting.strokes import Strokes
-from rmbg_service.types import Alpha, RgbImage
+from rmbg_service.types import Alpha, BoolMask, Matte, RgbImage
 
 HEIGHT, WIDTH = 480, 640
 HEAD = slice(100, 200), slice(150, 250)
@@ -91,6 +91,43 @@ def test_strokes_of_both_kinds_bound_each_other() -> None:
     assert (mended[330:390, 150:250] < 5).all()
 
 
+def test_erasing_what_is_seen_through_glass_leaves_its_thin_rim() -> None:
+    noise = np.random.default_rng(1).normal(0, 6, (HEIGHT, WIDTH, 3))
+    rgb = np.full((HEIGHT, WIDTH, 3), (110, 130, 120), np.float64)
+    rgb[::40] -= 60
+    rgb[:, ::40] += 60
+    rows, columns = np.ogrid[:HEIGHT, :WIDTH]
+    distance = np.hypot(rows - 240, columns - 320)
+    inside, rim = distance < 140, (distance >= 140) & (distance < 150)
+    rgb[rim] = (150, 90, 60)
+    alpha = np.where(inside | rim, 255, 0).astype(np.uint8)
+    seen = (rgb + noise).clip(0, 255).astype(np.uint8)
+    mended = mend(seen, alpha, strokes(erase=(slice(150, 330), slice(250, 390))))
+    assert mended[rim].mean() > 240
+    assert mended[inside].mean() < 100
+
+
+def test_a_stroke_also_changes_what_was_there_in_part() -> None:
+    rgb, alpha = scene()
+    haze = slice(150, 400), slice(500, 560)
+    rgb[haze], alpha[haze] = (150, 70, 50), 100
+    mended = mend(rgb, alpha, strokes(erase=THROUGH_BYSTANDER))
+    assert mended[haze].max() < 20
+
+
+def test_a_doubtful_change_ends_without_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubtful(*arguments: BoolMask) -> Matte:
+        return np.where(arguments[2], 1, 0.45).astype(np.float32)
+
+    monkeypatch.setattr("rmbg_service.matting.smart_strokes._solved", doubtful)
+    rgb, alpha = np.full((HEIGHT, WIDTH, 3), 110, np.uint8), np.full((HEIGHT, WIDTH), 255, np.uint8)
+    mended = mend(rgb, alpha, strokes(erase=(slice(200, 280), slice(280, 360))))
+    beside = mended[240, 364:].astype(int)
+    assert beside[0] < 240, "the stroke reaches here, if not wholly"
+    assert beside[-1] == 255
+    assert np.diff(beside).max() < 20
+
+
 @pytest.mark.parametrize("kind", ["keep", "erase"])
 def test_nothing_changes_out_of_reach(kind: str) -> None:
     rgb, alpha = scene()
@@ -110,6 +147,19 @@ def test_small_strokes_for_a_large_picture() -> None:
         np.asarray(large, np.uint8), cv2.resize(alpha, None, fx=3, fy=3).astype(np.uint8), small
     )
     assert overlap(mended[::3, ::3], HEAD, SHIRT, BYSTANDER) > 0.94
+
+
+def test_a_stroke_is_kept_where_it_is_thinner_than_the_grid() -> None:
+    rgb, alpha = scene()
+    large = np.ascontiguousarray(rgb.repeat(4, 0).repeat(4, 1))
+    seed = np.zeros(large.shape[:2], np.uint8)
+    cv2.line(seed, (1400, 100), (1900, 400), 255, 2)
+    cv2.circle(seed, (1400, 100), 60, 255, -1)
+    nothing = np.zeros_like(seed)
+    mended = mend(
+        large, cv2.resize(alpha, seed.shape[::-1]).astype(np.uint8), Strokes(seed, nothing)
+    )
+    assert mended[seed > 0].min() > 250
 
 
 def test_no_strokes_change_nothing() -> None:

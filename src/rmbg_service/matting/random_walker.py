@@ -35,21 +35,22 @@ def grid_of(lab: NDArray[np.uint8]) -> Grid:
     return Grid(_weights(levels[:, 1:] - levels[:, :-1]), _weights(levels[1:] - levels[:-1]))
 
 
-def walk(grid: Grid, prior: Matte, strength: float, seeds: BoolMask, start: Matte) -> Matte:
+def walk(grid: Grid, prior: Matte, strength: Matte, seeds: BoolMask, start: Matte) -> Matte:
     """The labels `(h, w)` in [0, 1] with the values of `start` at the `seeds`.
 
-    `prior` `(h, w)` in [0, 1] is what a pixel is taken for on its own, and `strength` how much that
-    counts. `start` is also where the iteration begins.
+    `prior` `(h, w)` in [0, 1] is what a pixel is taken for on its own, and `strength` `(h, w)` how
+    much that counts. `start` is also where the iteration begins.
     """
-    diagonal = np.full_like(start, strength)
+    diagonal = strength.astype(np.float32)
     diagonal[:, 1:] += grid.across
     diagonal[:, :-1] += grid.across
     diagonal[1:] += grid.down
     diagonal[:-1] += grid.down
     free = (~seeds).astype(np.float32)
+    pull = (strength * prior).astype(np.float32)
     scale = free / diagonal
     labels = start.astype(np.float32)
-    rest = free * (strength * prior - _apply(grid, diagonal, labels))
+    rest = free * (pull - _apply(grid, diagonal, labels))
     direction = scaled = scale * rest
     size = float(np.vdot(rest, scaled))
     for _ in range(MAX_STEPS):

@@ -2,9 +2,10 @@
 
 Each stroke is solved for itself, in its neighbourhood and on a small grid: a random walker spreads
 its label from the stroke. Evidence against that are the edges of the image, an alpha that was
-sure of the opposite, and colours that the rest of the neighbourhood has and the stroke has not. How
-far a label spreads where nothing stops it grows with the width of the brush. The edge that this
-makes is then refined like that of a network's matte.
+sure of the opposite, and colours that the rest of the neighbourhood has and the stroke has not.
+Colours that are clearly of the rest hold a pixel even if all around it changes, so that thin rims
+stay. How far a label spreads where nothing stops it grows with the width of the brush. The edge
+that this makes is then refined like that of a network's matte, and the stroke itself is painted.
 """
 
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from rmbg_service.matting.upsampling import refine
 from rmbg_service.types import Alpha, BoolMask, Box, Matte, RgbImage
 
 MAX_STROKES = 12
-"""This many strokes of a kind, the largest ones, are hints; more are painted as they are."""
+"""This many strokes of a kind, the largest ones, are hints; all are painted as they are."""
 
 STROKES_SIDE_PX = 1024
 JOIN_PX = 5
@@ -33,23 +34,39 @@ whichever is more."""
 GRID_PX = 240
 """Longest side of the grid for the neighbourhood of a stroke."""
 
-PRIOR_STRENGTH, BRUSH_PX = 0.01, 3
+PRIOR_STRENGTH, BRUSH_PX = 0.0125, 3
 """Strength of the priors for a brush of this radius on the grid; it falls with the square."""
+
+OPPOSED_STRENGTH, OPPOSED_ODDS = 10.0, -2.0
+"""How many times the strength each unit adds by which the log odds from colours are below this, so
+that labels do not leak over a thin rim of other colours."""
 
 SUREST = 0.02
 """Nearest to 0 or 1 that an alpha counts as sure."""
 
+RARE = 3e-5
+"""Density of colours that are too rare to tell anything."""
+
 MAX_ODDS = 4.0
 """Largest log odds from colours."""
 
-BEFORE_COUNTS, DISTANCE_COUNTS = 0.5, 0.3
+BEFORE_COUNTS, DISTANCE_COUNTS = 0.5, 0.2
 """How much the log odds of the alpha before count, and each radius of the brush away from it."""
 
+OTHERS_RADII = 6.0
+"""Colours within so many radii of the brush count less as those of the surroundings: the thing
+under the stroke may be there."""
+
+NOISE_PX = 0.7
+"""Standard deviation of the blur on the grid that keeps noise from being taken for edges."""
+
 COLOUR_BINS = 24
-ROUNDS = 2
 STEEPNESS = 4.0
-NEAR_PX = 4
-"""Pixels of the grid around what changed in which the edge may change, too."""
+WHOLE = 0.95
+"""What has less than this alpha was there in part at most, and can change."""
+
+NEAR_PX, FAR_PX = 4, 8
+"""Distances on the grid from what changed up to which its edge can change wholly, and at all."""
 
 
 class _Stroke(NamedTuple):
@@ -77,31 +94,24 @@ def mend(rgb: RgbImage, alpha: Alpha, strokes: Strokes) -> Alpha:
     scale = min(1.0, STROKES_SIDE_PX / max(strokes.keep.shape))
     height, width = (max(1, round(side * scale)) for side in strokes.keep.shape)
     small = Strokes(*(resize(plane, (height, width)) for plane in strokes))
-    kept, left_to_keep = _largest(small.keep)
-    erased, left_to_erase = _largest(small.erase)
     mended = alpha.copy()
-    for keeps, masks in ((True, kept), (False, erased)):
-        same, opposite = small if keeps else small[::-1]
-        for own in masks:
+    for keeps, (same, opposite) in ((True, small), (False, small[::-1])):
+        for own in _largest(same):
             detached = _detached((resize(mended, own.shape) < 128) == keeps, own)
             stroke = _Stroke(keeps, own, same > PAINTED, opposite > PAINTED, detached, _reach(own))
             _apply(stroke, rgb, mended)
-    left = Strokes(left_to_keep, left_to_erase)
-    return mended if left.empty else paint(mended, left)
+    return paint(mended, strokes)
 
 
-def _largest(plane: Alpha) -> tuple[list[BoolMask], Alpha]:
-    """The largest strokes of a plane, and the plane with the other ones."""
+def _largest(plane: Alpha) -> list[BoolMask]:
+    """The largest strokes of a plane."""
     painted = (plane > PAINTED).astype(np.uint8)
     joined = cv2.dilate(painted, np.ones((JOIN_PX, JOIN_PX), np.uint8))
     count, labels = cv2.connectedComponents(joined)
     areas = np.bincount(labels[painted > 0], minlength=count)
     areas[0] = 0
     largest = [label for label in np.argsort(-areas)[:MAX_STROKES] if areas[label]]
-    masks = [(labels == label) & (painted > 0) for label in largest]
-    others = plane.copy()
-    others[np.isin(labels, [0, *largest])] = 0
-    return masks, others
+    return [(labels == label) & (painted > 0) for label in largest]
 
 
 def _detached(free: BoolMask, stroke: BoolMask) -> BoolMask:
@@ -150,13 +160,13 @@ def _spread(rgb: RgbImage, level: Alpha, stroke: _Stroke) -> Alpha:
     before = resize(level, (height, width)) * UNIT
     label = _solved(lab, before, own, same | own, opposite, detached)
 
-    changed = _touching((label > 0.5) & (before < 0.5) | own, own)
-    near = cv2.dilate(changed.astype(np.uint8), np.ones((2 * NEAR_PX + 1,) * 2, np.uint8)) > 0
+    changed = _touching((label > 0.5) & (before < WHOLE) | own, own)
+    share = np.clip((FAR_PX - _distance(~changed)) / (FAR_PX - NEAR_PX), 0, 1)
     steep = np.clip((label - 0.5) * STEEPNESS + 0.5, 0, 1)
-    matte = np.asarray(np.maximum(before, np.where(near, steep, 0)), np.float32)
+    matte = np.asarray(np.maximum(before, np.where(share > 0, steep, 0)), np.float32)
     refined = refine(rgb, matte)
-    share = np.asarray(cv2.resize(near.astype(np.uint8) * 255, level.shape[::-1]), np.uint8)
-    gained = cv2.multiply(refined, share, scale=1 / 255)
+    shares = cv2.resize(np.asarray(share * 255, np.uint8), level.shape[::-1])
+    gained = cv2.multiply(refined, shares, scale=1 / 255)
     return np.maximum(level, gained).astype(np.uint8, copy=False)
 
 
@@ -168,28 +178,27 @@ def _solved(
     opposite: BoolMask,
     detached: BoolMask,
 ) -> Matte:
-    """How much each pixel of the grid belongs to the stroke, in [0, 1]; 1 where it did before.
+    """How much each pixel of the grid belongs to the stroke, in [0, 1].
 
     What is `detached` is not evidence against the stroke: neither what it was taken for before nor
     its colours.
     """
-    grid = grid_of(lab)
     radius = max(1.0, float(_distance(np.pad(own, 1)).max()))
-    strength = PRIOR_STRENGTH * (BRUSH_PX / radius) ** 2
-    seeds = same | opposite
-    free = before < 0.5
+    away = _distance(~same) / radius
+    free, seeds = before < 0.5, same | opposite
     label = np.where(seeds, same, ~free).astype(np.float32)
+
+    surroundings = (1 - label) * (free & ~detached) * (1 - np.exp(-((away / OTHERS_RADII) ** 2)))
+    known, others = _density(lab, same.astype(np.float32)), _density(lab, surroundings)
+    odds = np.log((known + RARE) / (others + RARE)).clip(-MAX_ODDS, MAX_ODDS)
     sure = np.where(detached, 0.5, np.clip(before, SUREST, 1 - SUREST))
-    against = (
-        BEFORE_COUNTS * np.log((1 - sure) / sure) + DISTANCE_COUNTS * _distance(~same) / radius
-    )
-    known = _density(lab, same.astype(np.float32))
-    for _ in range(ROUNDS):
-        others = _density(lab, (1 - label) * (free & ~detached))
-        odds = np.log((known + 1e-6) / (others + 1e-6)).clip(-MAX_ODDS, MAX_ODDS)
-        prior = 1 / (1 + np.exp(against - odds))
-        label = walk(grid, np.where(free, prior, 1).astype(np.float32), strength, seeds, label)
-    return label
+    against = BEFORE_COUNTS * np.log((1 - sure) / sure) + DISTANCE_COUNTS * away - odds
+    prior = np.where(free, 1 / (1 + np.exp(against.clip(max=50))), 1).astype(np.float32)
+
+    opposed = np.where(free, np.maximum(OPPOSED_ODDS - odds, 0), 0).astype(np.float32)
+    strength = PRIOR_STRENGTH * (BRUSH_PX / radius) ** 2 * (1 + OPPOSED_STRENGTH * opposed)
+    smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), NOISE_PX), np.uint8)
+    return walk(grid_of(smooth), prior, strength, seeds, label)
 
 
 def _distance(mask: BoolMask) -> Matte:
