@@ -50,7 +50,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests import hostile
 from tests.hostile import images
 
-from bench.load import SIZES, picture
+from bench.load import SIZES, ServerProcess, picture
 from rmbg_service.diagnostics.memory import peak_job_bytes
 from rmbg_service.settings import Settings
 
@@ -111,16 +111,16 @@ class Server:
         address = re.search(r"http://\S+:(\d+)", self.process.stdout.readline())
         assert address is not None, "the server does not start"
         self.url, self.port = address[0], int(address[1])
-        self._usage = psutil.Process(self.process.pid)
+        self._usage = ServerProcess(self.process.pid)
         self.allowed_bytes = self.resident_bytes() + peak_job_bytes(Settings())
 
     def resident_bytes(self) -> int:
-        """Resident memory now."""
-        return int(self._usage.memory_info().rss)
+        """Resident memory now, codec processes included."""
+        return self._usage.resident_bytes()
 
     def cpu_s(self) -> float:
-        """CPU seconds that it has used."""
-        return cpu_s(self._usage)
+        """CPU seconds that it and its codec processes have used."""
+        return self._usage.cpu_s()
 
     def gauges(self) -> dict[str, float]:
         """What has to go back to where it was: the names in the column `left`."""
@@ -129,7 +129,7 @@ class Server:
             "jobs": values["rmbg_inflight_jobs"],
             "pixels": values["rmbg_inflight_pixels"],
             "stuck": values["rmbg_stuck_threads"],
-            "threads": self._usage.num_threads(),
+            "threads": psutil.Process(self.process.pid).num_threads(),
         }
 
     def errors(self) -> int:
