@@ -129,20 +129,21 @@ class Engine:
                 if self._jobs:
                     await asyncio.wait(self._jobs)
                 await self._stop_worker()
-        self._cancel_supervisor()
+        self.abandon()
         for pool in self._pools:
             pool.close()
         self._codec.close()
 
     async def _stop_worker(self) -> None:
-        self._cancel_supervisor()
+        self.abandon()
         if self._supervisor is not None:
             await asyncio.wait({self._supervisor})
         if self.state is not State.FAILED:
             await self.worker.close()
             self.work_left = self.stuck_threads > 0
 
-    def _cancel_supervisor(self) -> None:
+    def abandon(self) -> None:
+        """End without waiting for anything, not even for a model that is being loaded."""
         self._stopping = True
         if self._supervisor is not None:
             self._supervisor.cancel()

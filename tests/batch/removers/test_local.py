@@ -10,6 +10,7 @@ from rmbg_service.batch.removers.remover import RemoverFailed, RunStopped
 from rmbg_service.errors import DeviceFailure, InferenceError, InvalidImage
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
+from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
 from tests.fakes import PATH, FakePredictor, picture_bytes, serving, until
@@ -133,6 +134,8 @@ async def test_a_stop_does_not_wait_for_the_model() -> None:
         with pytest.raises(RunStopped):
             await running
         assert remover.engine.work_left
+    await until(lambda: not remover.engine.alive)
+    assert remover.engine.state is State.LOADING  # it has not failed
 
 
 async def test_a_cancelled_removal_is_not_encoded() -> None:

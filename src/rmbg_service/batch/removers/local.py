@@ -102,6 +102,8 @@ class LocalRemover:
         """Free the model, unless it is still being loaded: that cannot be stopped."""
         if self._loaded.is_set() or not self._started:
             await self.engine.stop()
+        else:
+            self.engine.abandon()
 
 
 @asynccontextmanager
