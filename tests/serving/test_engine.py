@@ -552,6 +552,7 @@ async def test_a_client_that_has_used_less_is_served_first(codec_threads: int) -
         await until(lambda: engine.budget.pixels == 6 * 64 * 48)
         posts.append(asyncio.create_task(other.post(PATH, content=photo, headers=PNG_HEADERS)))
         await until(lambda: engine.budget.pixels == 7 * 64 * 48)
+        engine.service_time.predict_s = 20.0  # how long the predictor waits for it; see `Worker`
         predictor.gate.set()
         answers = await asyncio.gather(*posts)
         assert [answer.status_code for answer in answers] == [200] * 7
