@@ -160,4 +160,9 @@ def advance(passes: Passes[Encoded], mattes: Sequence[Matte] | None) -> Step:
         return result
     except MemoryError:
         pass  # raised below, outside this block: the exception holds the frames with the arrays
-    raise OutOfMemory("the service has no memory left for this image: try again later")
+    raise no_memory()
+
+
+def no_memory() -> OutOfMemory:
+    """What a job that the host has no memory for ends in."""
+    return OutOfMemory("the service has no memory left for this image: try again later")

@@ -15,13 +15,12 @@ from rmbg_service.errors import (
     DeviceFailure,
     InferenceError,
     OutOfDeviceMemory,
-    OutOfMemory,
     RmbgError,
 )
 from rmbg_service.models.predictor import Predictor, require_matte
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.fair_share import FairQueue, FairShare
-from rmbg_service.serving.job import Job
+from rmbg_service.serving.job import Job, no_memory
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.settings import Settings
 from rmbg_service.system.resources import lower_thread_priority
@@ -229,7 +228,7 @@ class Worker:
         except RmbgError as error:
             return error.with_traceback(None)
         except MemoryError:
-            return OutOfMemory("the service has no memory left for this image: try again later")
+            return no_memory()
         except Exception:
             log.exception("the predictor failed")
             return InferenceError("the model failed on this image")

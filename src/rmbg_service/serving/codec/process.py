@@ -19,7 +19,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import cast
 
-from rmbg_service.errors import ConfigurationError, OutOfMemory, RmbgError
+from rmbg_service.errors import ConfigurationError, RmbgError
 from rmbg_service.serving.codec.messages import (
     Begin,
     Forget,
@@ -28,7 +28,7 @@ from rmbg_service.serving.codec.messages import (
     StillWanted,
     Timing,
 )
-from rmbg_service.serving.job import Advance, CodecWork, Job, Step
+from rmbg_service.serving.job import Advance, CodecWork, Job, Step, no_memory
 from rmbg_service.types import Matte
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class CodecProcesses:
             return self._start()
         except OSError as error:
             log.error("a codec process does not start: %s", error)
-            raise _no_memory() from None
+            raise no_memory() from None
 
     def _kept(self, process: "CodecProcess") -> "CodecProcess | None":
         """The process for the next job; None if it is of no use any more."""
@@ -156,7 +156,7 @@ class CodecProcess:
         except (EOFError, OSError):  # an OSError if it ends in the middle of a message
             log.error("a codec process has ended: %s", self._ending())
             if self._process.returncode == -signal.SIGKILL:
-                raise _no_memory() from None
+                raise no_memory() from None
             raise CodecCrashed("the process that worked on this image has crashed") from None
         self.usable = True
         if isinstance(answer, Exception):
@@ -209,10 +209,6 @@ def _signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _no_memory() -> OutOfMemory:
-    return OutOfMemory("the service has no memory left for this image: try again later")
 
 
 def _not_started(reason: object) -> ConfigurationError:
