@@ -135,7 +135,7 @@ def _source(
         data = bytes(image)
         info = probe(data, most_pixels, longest_side)
         return decode(data, info, keep_profile=keep_profile, as_values=as_values)
-    size = image.size if isinstance(image, Image.Image) else image.shape[:2]
+    size = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
     require_accepted_size(size, most_pixels, longest_side)
     if isinstance(image, Image.Image):
         return from_pillow(image, keep_profile=keep_profile, as_values=as_values)
