@@ -177,10 +177,19 @@ def ramp_width(matte: Matte) -> Matte:
 
 
 def gradient_length(matte: Matte) -> Matte:
-    """Length of the gradient per px of a matte `(h, w)`, by 3 x 3 Sobel filters."""
-    across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return np.asarray(cv2.magnitude(across, down, across), np.float32)
+    """Length of the gradient per px of a matte `(h, w)`, by 3 x 3 Sobel filters.
+
+    Not by `cv2.magnitude`, which rounds as its arrays lie in memory: equal images would have
+    mattes that differ.
+    """
+    across, down = (
+        np.asarray(cv2.Sobel(matte, cv2.CV_32F, *order, scale=1 / 8), np.float32)
+        for order in ((1, 0), (0, 1))
+    )
+    across *= across
+    down *= down
+    across += down
+    return np.sqrt(across, out=across)
 
 
 def _ramp(values: Matte, low: float, high: float) -> Matte:
