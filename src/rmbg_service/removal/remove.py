@@ -65,9 +65,9 @@ def remove_background(
     ones keep what lies under them, dark ones erase it.
 
     Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS` or
-    `RMBG_MAX_IMAGE_SIDE`), `InvalidRegion`, `NoSubject`, `NoMattingModel`, `ConfigurationError`,
-    or `ValueError` for a wrong option or for one about the file, such as `format`, `crop` or
-    `output="layers"`.
+    `RMBG_MAX_IMAGE_SIDE`), `InvalidRegion`, `NoSubject`, `NoMattingModel`, `InferenceError`,
+    `ConfigurationError`, `OSError` for a path that cannot be read, or `ValueError` for a wrong
+    option or for one about the file, such as `format`, `crop` or `output="layers"`.
     """
     settings = load_settings()
     unused = options.keys() & (RemovalOptions.model_fields.keys() - USED_OPTIONS)
