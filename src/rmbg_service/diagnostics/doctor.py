@@ -99,10 +99,10 @@ def _compare_orders(settings: Settings, findings: Findings) -> None:
 
 
 def _compare_formats(settings: Settings, findings: Findings, matte: Matte) -> None:
-    """BiRefNet in float32, or in the device's 16-bit formats where it runs in float32."""
+    """The model in float32, or in the device's 16-bit formats where it runs in float32."""
     if findings.dtype is None or findings.device is None:
         return
-    sixteen_bits = ("bf16",) if findings.device == "cpu" else ("fp16", "bf16")
+    sixteen_bits = ("bf16",) if findings.device in ("cpu", "openvino") else ("fp16", "bf16")
     for dtype in sixteen_bits if findings.dtype == "fp32" else ("fp32",):
         with closing(_variant(settings, dtype=dtype)) as predictor:
             predictor.load()
