@@ -94,7 +94,9 @@ def _clear_errors(repo: str, revision: str) -> Iterator[None]:
     from huggingface_hub import errors
 
     # A lost connection is an error of the HTTP library, which differs between releases.
-    failures = (OSError, *errors.HfHubHTTPError.__bases__)
+    failures: tuple[type[Exception], ...] = tuple(
+        base for base in (*errors.HfHubHTTPError.__bases__, OSError) if issubclass(base, Exception)
+    )
     try:
         yield
     except errors.GatedRepoError:
