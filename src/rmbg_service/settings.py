@@ -224,9 +224,9 @@ class Settings(BaseSettings):
     open_endpoints: Endpoints = Field(
         default_factory=lambda: get_args(Endpoint),
         description="Comma-separated endpoints that need no key although keys are set: `metrics`, "
-        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key, a "
-        "closed `/health` shows only the state. `/livez` and `/readyz` are always open. Default: "
-        "all.",
+        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. If `health` is "
+        "closed, it shows only the state without a key, and so do `/livez` and `/readyz`, which "
+        "are always open. Default: all.",
     )
     cors_origins: Commas[Origin] = Field(
         (), description="Comma-separated origins of web pages that may call the API; `*` for all."
