@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.files import NAMES, shards
+from rmbg_service.models.predictor import first_line
 
 HUB = "https://huggingface.co"
 
@@ -113,8 +114,7 @@ def _clear_errors(repo: str, revision: str) -> Iterator[None]:
     except errors.HFValidationError:
         problem = "is neither a folder nor the name of a hub repository"
     except failures as error:
-        reason = str(error) or type(error).__name__
-        problem = f"could not be fetched: {reason.splitlines()[0]}"
+        problem = f"could not be fetched: {first_line(error)}"
     else:
         return
     raise ConfigurationError(f"{repo} {problem}") from None

@@ -6,6 +6,7 @@ from typing import TypeVar
 import torch
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, OutOfDeviceMemory
+from rmbg_service.models.predictor import first_line
 
 _T = TypeVar("_T")
 
@@ -54,9 +55,8 @@ def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, 
         if not _is_out_of_memory(error):
             if "CUDA error" not in str(error):
                 raise
-            reason = str(error).splitlines()[0]
             raise DeviceFailure(
-                "{device} is lost: {reason}", device=str(device), reason=reason
+                "{device} is lost: {reason}", device=str(device), reason=first_line(error)
             ) from None
     # Outside of the block: the exception holds the frames with the tensors.
     raise OutOfDeviceMemory(
