@@ -443,7 +443,28 @@ def test_the_tools_of_a_result_are_in_one_row_at_1280(
     expect(compare).to_have_attribute("title", re.compile("."))
     tiles(page).nth(1).locator(".pick").click()
     expect(page.locator("#previews")).to_have_class(re.compile("beside"))
-    assert page.evaluate(ROWS) == 2
+    assert page.evaluate(ROWS) == 1
+
+
+def test_side_by_side_both_previews_have_one_height(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url, viewport={"width": 1280, "height": 800})
+    broken = still_life((300, 400))[:400]
+    choose(page, file("vase.jpg", still_life((300, 400))), file("broken.jpg", broken))
+    process(page, partly=True)
+
+    def spans() -> list[tuple[float, float]]:
+        boxes = [page.locator(stage).bounding_box() for stage in ("#original", "#result")]
+        return [(box["y"], box["height"]) for box in boxes if box]
+
+    tiles(page).nth(0).locator(".pick").click()
+    expect(page.locator("#previews")).to_have_class(re.compile("beside"))
+    for button in ("#compare", "#touch-up", "#region"):
+        page.locator(button).click()
+        original, result = spans()
+        assert original == result
+    page.locator("#region-cancel").click()
+    page.locator("#enlarge").click()
+    expect(page.locator("#original")).to_be_hidden()
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (640, 400)])
