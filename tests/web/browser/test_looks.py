@@ -385,6 +385,44 @@ def test_a_question_mark_shows_the_keys(open_page: OpenPage, url: str) -> None:
     expect(keys).to_contain_text("Hold to see the original")
 
 
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_shortcuts_of_a_single_character_can_be_switched_off(
+    open_page: OpenPage, quick_url: str, locale: str
+) -> None:
+    page = open_page(quick_url, locale=locale)
+    before, keys = page.locator("#result .before"), page.locator("#keys")
+
+    def press_all() -> None:
+        page.locator("#touch-up").click()
+        page.keyboard.press("e")
+        page.keyboard.press("]")
+
+    page.keyboard.press("?")
+    single = {"en-US": "Single-key shortcuts", "zh-CN": "启用单键快捷键"}[locale]
+    page.get_by_label(single, exact=True).uncheck()
+    page.keyboard.press("Escape")
+    page.reload()
+    choose(page, PICTURE)
+    process(page)
+    page.keyboard.press("?")
+    page.keyboard.down("o")
+    press_all()
+    expect(keys).to_be_hidden()
+    expect(before).to_be_hidden()
+    expect(page.locator("input[name=brush][value=keep]")).to_be_checked()
+    expect(page.locator("#brush-size")).to_have_value("36")
+    page.keyboard.press("Escape")  # not a character
+    expect(page.locator("#brush-tools")).to_be_hidden()
+    page.locator("#result").press("1")  # while it has the focus only
+    expect(page.locator("#zoom-actual")).to_have_text("100%")
+    page.locator("#keys-open").click()
+    page.get_by_label(single, exact=True).check()
+    page.keyboard.press("Escape")
+    press_all()
+    expect(page.locator("input[name=brush][value=erase]")).to_be_checked()
+    expect(page.locator("#brush-size")).to_have_value("42")
+
+
 def test_the_page_can_be_installed(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     browser = page.context.new_cdp_session(page)
