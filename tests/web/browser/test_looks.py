@@ -170,6 +170,28 @@ def test_at_actual_size_every_pixel_is_one_of_the_screen(
     assert seen() == {0, 255}
 
 
+@pytest.mark.parametrize("pixel_ratio", [1, 2])
+def test_at_actual_size_the_result_is_seen_as_it_is_downloaded(
+    open_page: OpenPage, quick_url: str, pixel_ratio: int
+) -> None:
+    stripes = np.zeros((601, 801, 3), np.uint8)
+    stripes[::2] = 255
+    buffer = BytesIO()
+    Image.fromarray(stripes).save(buffer, "PNG")
+    page = open_page(
+        quick_url, viewport={"width": 1280, "height": 800}, device_scale_factor=pixel_ratio
+    )
+    choose(page, file("stripes.png", buffer.getvalue(), "image/png"))
+    process(page)
+    page.locator("#zoom-actual").click()
+    for height in range(800, 806):  # the preview begins at different fractions of a pixel
+        page.set_viewport_size({"width": 1280, "height": height})
+        expect(page.locator("#zoom-actual")).to_have_text("100%")
+        shot = np.asarray(Image.open(BytesIO(page.locator("#result").screenshot())).convert("L"))
+        middle, column = shot.shape[0] // 2, shot.shape[1] // 2 - 40  # in the half that is kept
+        assert set(shot[middle - 20 : middle + 20, column].tolist()) == {0, 255}
+
+
 def test_the_contact_sheet_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, *(file(f"{n}.jpg", still_life((80, 60))) for n in range(30)))
