@@ -107,6 +107,8 @@ export default {
   "backoff.network": "无法连接到服务器，{seconds} 秒后自动重试。",
   "backoff.starting": "服务器正在启动或关闭，{seconds} 秒后自动重试。",
   "say.start": "正在处理：{name}",
+  "say.run.other": "正在处理 {count} 张图片",
+  "say.part": "已处理 {count}/{total} 张",
   "say.done": "已完成：{name}",
   "say.failed": "{name}：{title}",
   "say.lost": "无法连接到服务器，页面会自动重试。",
