@@ -407,6 +407,34 @@ def test_a_question_mark_shows_the_keys(open_page: OpenPage, url: str) -> None:
     expect(keys).to_contain_text("Hold to see the original")
 
 
+def test_a_mac_is_told_of_its_own_keys(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    assert page.locator("kbd", has_text="Ctrl").count() > 0
+    expect(page.locator("#drop")).to_contain_text("or paste with Ctrl+V")
+    page.add_init_script("Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })")
+    page.reload()
+    expect(page.locator("#drop")).to_contain_text("or paste with ⌘+V")
+    expect(page.locator("kbd", has_text="Ctrl")).to_have_count(0)
+    choose(page, PICTURE)
+    page.locator("#sheet .pick").press("Backspace")  # the key that Macs call Delete
+    expect(tiles(page)).to_have_count(0)
+    page.keyboard.press("Meta+z")
+    expect(tiles(page)).to_have_count(1)
+
+
+def test_in_forced_colours_the_chosen_brush_is_outlined(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url, forced_colors="active")
+    choose(page, PICTURE)
+    process(page)
+    page.locator("#touch-up").click()
+    styles = page.locator(".segments label > span").evaluate_all(
+        "spans => spans.map((span) => getComputedStyle(span).outlineStyle)"
+    )
+    assert styles == ["solid", "none"]
+
+
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 def test_shortcuts_of_a_single_character_can_be_switched_off(
     open_page: OpenPage, quick_url: str, locale: str

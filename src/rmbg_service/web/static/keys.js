@@ -1,6 +1,7 @@
 /** The page's keys: `?` lists them, and those of a single character can be switched off there. */
 
 import { byId, onClick } from "./dom.js";
+import { COMMAND } from "./i18n.js";
 import { recall, remember } from "./storage.js";
 
 const TYPED_INTO = "input:not([type=checkbox], [type=radio], [type=range], [type=file]), select, textarea";
@@ -23,6 +24,7 @@ export function singleKey({ key, target, ctrlKey, metaKey, altKey }) {
 
 export function startKeys() {
   const dialog = byId("keys", HTMLDialogElement);
+  for (const key of dialog.querySelectorAll("kbd")) if (key.textContent === "Ctrl") key.textContent = COMMAND;
   const single = byId("single-keys", HTMLInputElement);
   single.checked = recall("localStorage", KEPT) !== "off";
   single.addEventListener("change", () => remember("localStorage", KEPT, single.checked ? "on" : "off"));
