@@ -43,6 +43,11 @@ def test_no_help_shows_how_it_is_made(arguments: tuple[str, ...]) -> None:
     assert re.search(r"<(str|bool|int|float|path|list)|\b(str|bool|int|float)\b", text) is None
 
 
+@pytest.mark.parametrize("command", [(), ("remove",), ("models",), ("models", "pull")])
+def test_a_short_flag_shows_the_help(command: tuple[str, ...]) -> None:
+    assert shown(*command, "-h") == shown(*command, "--help")
+
+
 def test_the_help_of_a_group_lists_its_commands() -> None:
     lines = shown("models", "--help", columns=80).splitlines()
     assert "  export  Write weights to a folder or tar file, for a machine without a" in lines
