@@ -34,6 +34,14 @@ def test_suffixes_that_cannot_be(out: str, format_: str | None, says: str) -> No
         target_of(["a.jpg"], Path(out), format_)
 
 
+@pytest.mark.parametrize("name", ["b.png", "folder", "sub/folder"])
+def test_a_path_below_a_file_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.touch()
+    with pytest.raises(ConfigurationError, match=r"a\.jpg is a file; expected a folder"):
+        target_of([str(photo)], photo / name, None)
+
+
 def test_layers_are_a_zip_whatever_the_format() -> None:
     assert target_of(["a.jpg"], Path("b.ZIP"), None, "layers").is_file
     for out in ("b.png", "b.webp"):

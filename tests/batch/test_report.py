@@ -61,6 +61,22 @@ def test_a_later_success_of_the_same_input_undoes_its_failure(
     assert capsys.readouterr().err.splitlines()[-1].split()[:3] == ["2", "0", "0"]
 
 
+def test_the_summary_says_where_the_outputs_are(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report(1)
+    report.add(DONE)
+    report.summarise(Path("out"))
+    assert capsys.readouterr().err.startswith("written to out\ndone ")
+
+
+def test_the_summary_says_why_nothing_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report(1)
+    report.add(Result(Path("a.jpg"), OUTPUTS, Status.SKIPPED))
+    report.summarise(Path("out"))
+    said = capsys.readouterr().err
+    assert said.startswith("nothing to do: finished by an earlier run; --force ")
+    assert "written to" not in said
+
+
 def test_off_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     with Report(1) as report:
         report.add(DONE)

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from rmbg_service.cli import app
 from rmbg_service.cli.help import HelpAllOption, HelpCommand
 
-COMMANDS = ("serve", "remove", "evaluate", "doctor", "openapi")
+COMMANDS = ("serve", "remove", "evaluate", "doctor", "openapi", "mcp")
+GROUPED = tuple(("models", each) for each in ("list", "show", "pull", "export", "import"))
 
 
 def shown(*arguments: str, columns: int = 100) -> str:
@@ -24,14 +25,34 @@ def test_the_help_of_remove_fits_a_screen() -> None:
     assert "  --crop / --no-crop                Crop to the subject and its shadow." in lines
 
 
-HELPS = [*((command, "--help") for command in COMMANDS), ("remove", "--help-all")]
+HELPS = [
+    ("--help",),
+    ("models", "--help"),
+    *((command, "--help") for command in COMMANDS),
+    *((*command, "--help") for command in GROUPED),
+    ("remove", "--help-all"),
+]
 
 
-@pytest.mark.parametrize(("command", "help_"), HELPS)
-def test_no_help_shows_how_it_is_made(command: str, help_: str) -> None:
-    text = shown(command, help_, columns=200)
+@pytest.mark.parametrize("arguments", HELPS, ids=" ".join)
+def test_no_help_shows_how_it_is_made(arguments: tuple[str, ...]) -> None:
+    text = shown(*arguments, columns=200)
+    assert text.startswith(" ".join(["Usage: root", *arguments[:-1], "[OPTIONS]"]))
+    assert "╭" not in text
     assert "None" not in text
     assert re.search(r"<(str|bool|int|float|path|list)|\b(str|bool|int|float)\b", text) is None
+
+
+@pytest.mark.parametrize("command", [(), ("remove",), ("models",), ("models", "pull")])
+def test_a_short_flag_shows_the_help(command: tuple[str, ...]) -> None:
+    assert shown(*command, "-h") == shown(*command, "--help")
+
+
+def test_the_help_of_a_group_lists_its_commands() -> None:
+    lines = shown("models", "--help", columns=80).splitlines()
+    assert "  export  Write weights to a folder or tar file, for a machine without a" in lines
+    assert "          network." in lines
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,6 +7,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from rmbg_service.cli import app
+from rmbg_service.cli.tables import table_lines
 from rmbg_service.models import catalog, hub
 from rmbg_service.models.catalog import CATALOG, EMBEDDED, EMBEDDED_SHA256
 from rmbg_service.models.spec import Weights
@@ -26,6 +27,28 @@ def test_list_shows_every_model_its_licence_and_whether_it_is_here() -> None:
         assert line.startswith(spec.name)
         assert spec.licence in line
         assert ("embedded" if spec is EMBEDDED else " no ") in line
+
+
+def test_list_is_one_line_a_model_in_a_pipe_whatever_its_width() -> None:
+    lines = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["models", "list"]).output.splitlines()
+    assert len(lines) == 1 + len(CATALOG)
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_list_does_not_break_words_on_a_terminal_of_80_columns() -> None:
+    rows = [(s.name, "2560 x 1440", s.licence, "1234 MB", s.good_for) for s in CATALOG]
+    lines = table_lines(("name", "input", "licence", "on disk", "good for"), rows, 80)
+    assert max(map(len, lines)) <= 80
+    for spec in CATALOG:
+        assert f"    {spec.good_for}" in lines
+    assert len(
+        table_lines(("name", "input", "licence", "on disk", "good for"), rows, 160)
+    ) == 1 + len(CATALOG)
+
+
+def test_importing_a_missing_bundle_is_one_clear_error() -> None:
+    refused = CliRunner().invoke(app, ["models", "import", "none.tar"])
+    assert str(refused.exception) == "none.tar: no such file or folder"
 
 
 def test_show_says_what_to_do_for_a_gated_model() -> None:

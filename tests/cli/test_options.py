@@ -33,8 +33,9 @@ def test_only_what_is_given_is_an_option() -> None:
         "crop": True,
         "decontaminate": False,
         "color_profile": "keep",
-        "quality": 80,
+        "quality": "80",
     }
+    assert removal_options({"quality": "80"}).quality == 80
 
 
 @pytest.mark.parametrize("name", RemovalOptions.model_fields)

@@ -160,7 +160,7 @@ async def run_batch(batch: Batch) -> Ending:
                         raise
                 finally:
                     await asyncio.to_thread(source.close)
-            report.summarise()
+            report.summarise(batch.target.url or batch.target.path)
         work_left = isinstance(remover, LocalRemover) and remover.engine.work_left
     if stop.signal and not batch.watch:
         return Ending(128 + stop.signal, work_left)

@@ -32,11 +32,15 @@ def target_of(
 
     It names a file if it has a suffix, is not a folder, and there is one input, which is not a
     folder either. Raises `ConfigurationError` for a suffix that cannot be written or contradicts
-    the options, and for a folder that is also an input: its cutouts would be taken for inputs.
+    the options, for a path below a file, and for a folder that is also an input: its cutouts would
+    be taken for inputs.
     """
     if format_ == "auto":
         raise ConfigurationError("--format auto is for the API: choose png or jpeg")
     out = DEFAULT_FOLDER if out is None else out
+    above = next((folder for folder in out.parents if folder.exists()), None)
+    if above is not None and not is_folder(above):
+        raise ConfigurationError(f"{out}: {above} is a file; expected a folder")
     if is_one_file(inputs) and out.suffix and not is_folder(out):
         if output == "layers" and out.suffix.lower() != f".{LAYERS.extension}":
             raise ConfigurationError(f"{out}: layers are a zip; name a file that ends in .zip")

@@ -109,19 +109,23 @@ class Report:
         elif error is not None:
             raise error
 
-    def summarise(self) -> None:
-        """Print the final table, or for the parts of one file a line."""
+    def summarise(self, destination: Location | None = None) -> None:
+        """Print where the outputs are and the final table, or for the parts of one file a line."""
         seconds = time.perf_counter() - self._started
         if self._unit != "files":
             each = f", {seconds / self._parts:.2f} s each" if self._parts else ""
             self.say(f"{self._parts} {self._unit} in {seconds:.1f} s{each}")
             return
+        done = self.counts[Status.DONE]
+        if done and destination is not None:
+            self.say(f"written to {_shown(destination)}")
+        if self.counts[Status.SKIPPED] and not done and not self.failed:
+            self.say("nothing to do: finished by an earlier run; --force processes it again")
         table = Table(box=None, pad_edge=False)
         for status in Status:
             table.add_column(status.value, justify="right")
         table.add_column("time", justify="right")
         table.add_column("done per second", justify="right")
-        done = self.counts[Status.DONE]
         counts = [str(self.counts[status]) for status in Status]
         table.add_row(*counts, f"{seconds:.1f} s", f"{done / seconds:.2f}" if done else "")
         self._console.print(table)

@@ -8,7 +8,7 @@ import typer
 from rmbg_service import __version__
 from rmbg_service.cli.doctor import doctor
 from rmbg_service.cli.evaluate import evaluate
-from rmbg_service.cli.help import HelpCommand
+from rmbg_service.cli.help import HelpCommand, HelpGroup
 from rmbg_service.cli.mcp import mcp
 from rmbg_service.cli.models import models
 from rmbg_service.cli.openapi import openapi
@@ -18,10 +18,13 @@ from rmbg_service.errors import RmbgError
 from rmbg_service.serving.logs import silence_libraries
 
 app = typer.Typer(
+    cls=HelpGroup,
     no_args_is_help=True,
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},  # of every command
 )
 app.command(cls=HelpCommand)(serve)
 app.command(cls=HelpCommand)(remove)

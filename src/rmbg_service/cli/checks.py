@@ -40,8 +40,8 @@ class Arguments:
 
     @property
     def out(self) -> Path | None:
-        """The destination as a path."""
-        return None if self.destination is None else Path(self.destination)
+        """The destination as a path; None for stdout and if it is not given."""
+        return None if self.destination in (None, STDIO) else Path(self.destination)
 
     @property
     def settings(self) -> dict[str, str | None]:
@@ -60,8 +60,8 @@ class Arguments:
 
     @property
     def is_piped(self) -> bool:
-        """Whether an input is stdin."""
-        return STDIO in self.inputs
+        """Whether the input is stdin or the output is stdout."""
+        return STDIO in self.inputs or self.destination == STDIO
 
 
 def require_consistent(arguments: Arguments) -> None:
@@ -109,6 +109,10 @@ _ALWAYS: tuple[_Rule, ...] = (
         "--ray cannot be combined with --server",
     ),
     (lambda a: a.poll and not a.watch, "--poll is for --watch"),
+    (
+        lambda a: a.server is not None and not a.server.startswith(("http://", "https://")),
+        "--server: expected a URL such as http://127.0.0.1:7860",
+    ),
 )
 _OF_IMAGES: tuple[_Rule, ...] = (
     (
@@ -116,8 +120,12 @@ _OF_IMAGES: tuple[_Rule, ...] = (
         "--watch and - are not for object stores and --ray",
     ),
     (
-        lambda a: a.is_piped and (len(a.inputs) > 1 or a.watch or a.as_json),
+        lambda a: STDIO in a.inputs and (len(a.inputs) > 1 or a.watch or a.as_json),
         "- must be the only input, without --watch and --json",
+    ),
+    (
+        lambda a: a.destination == STDIO and (not _is_one_image(a) or a.watch or a.as_json),
+        "-o - is stdout, for one image, without --watch and --json",
     ),
     (
         lambda a: a.watch and not all(map(is_folder, a.inputs)),

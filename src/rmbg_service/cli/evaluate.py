@@ -40,7 +40,8 @@ def evaluate(
         ),
     ] = None,
     synthetic: Annotated[
-        int | None, typer.Option(min=1, help="Use this many synthetic scenes instead of DATASET.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Use this many synthetic scenes instead of DATASET."),
     ] = None,
     model: ModelOption = None,
     compare: Annotated[
@@ -64,12 +65,16 @@ def evaluate(
     tag: Annotated[
         list[str] | None, typer.Option(help="Only photos with this tag; repeated, any of them.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N photos.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only the first N photos.")
+    ] = None,
     keep_ambiguous: Annotated[
         bool,
         typer.Option("--keep-ambiguous", help="Include photos without one clear subject."),
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("evaluation"),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the results [evaluation].")
+    ] = Path("evaluation"),
 ) -> None:
     """Compare cutouts with known mattes: per_image.csv, summary.json and report.html in --out.
 

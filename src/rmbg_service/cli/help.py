@@ -1,25 +1,64 @@
-"""The text of `--help`: an option a line, in groups, for a screen of 100 columns."""
+"""The text of `--help`: a command or an option a line, in groups, for a screen of 100 columns."""
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperArgument, TyperCommand
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 MAX_WIDTH = 100
 _LEFT = 36
 _MIN_TEXT = 24
 _LAST = ("Model", "Options")
+_NO_INTEGER = re.compile(r"Input should be a valid integer.*|'.*' is not a valid int\w*\.?")
 
 
 class HelpCommand(TyperCommand):
     """A command with a compact help. Hidden options are shown by `--help-all` only."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What follows the command's name in the line of usage."""
+        return ["[OPTIONS]", *(_value(p) for p in self.get_params(ctx) if _is_argument(p))]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what was typed. Raises `typer.BadParameter`, without Python's vocabulary."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            error.message = _NO_INTEGER.sub("must be a whole number", error.message)
+            raise
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         formatter.write(help_text(ctx, everything=False))
+
+
+class HelpGroup(TyperGroup):
+    """Commands with the help that `HelpCommand` has."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        width = _width()
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        left = max(len(name) for name, _ in commands) + 4
+        rows = [
+            textwrap.fill(
+                _first_sentence(command.help if command else None),
+                width,
+                initial_indent=f"  {name:{left - 2}}",
+                subsequent_indent=" " * left,
+            )
+            for name, command in commands
+        ]
+        usage = f"Usage: {ctx.command_path} [OPTIONS] COMMAND ..."
+        described = textwrap.fill(self.help or "", width)
+        listed = "\n".join(["Commands:", *rows])
+        options = _tables(ctx, width, everything=False)
+        more = f"'{ctx.command_path} COMMAND --help' explains a command."
+        formatter.write("\n\n".join([usage, described, listed, *options, more]) + "\n")
 
 
 def help_text(ctx: typer.Context, *, everything: bool) -> str:
@@ -27,22 +66,36 @@ def help_text(ctx: typer.Context, *, everything: bool) -> str:
 
     An option is listed under its `rich_help_panel`, with its `metavar` or else its name.
     """
-    width = min(MAX_WIDTH, shutil.get_terminal_size().columns)
-    parameters = [
-        p for p in ctx.command.get_params(ctx) if everything or not getattr(p, "hidden", False)
-    ]
-    arguments = [_value(p) for p in parameters if isinstance(p, TyperArgument)]
-    usage = " ".join(["Usage:", ctx.command_path, "[OPTIONS]", *arguments])
+    width = _width()
+    usage = " ".join(["Usage:", ctx.command_path, *ctx.command.collect_usage_pieces(ctx)])
     described = textwrap.fill(" ".join((ctx.command.help or "").split()), width)
+    return "\n\n".join([usage, described, *_tables(ctx, width, everything=everything)]) + "\n"
+
+
+def _width() -> int:
+    return min(MAX_WIDTH, shutil.get_terminal_size().columns)
+
+
+def _first_sentence(text: str | None) -> str:
+    return re.split(r"(?<=\.)\s", " ".join((text or "").split()), maxsplit=1)[0]
+
+
+def _tables(ctx: typer.Context, width: int, *, everything: bool) -> list[str]:
+    """The parameters in groups, each a heading and a line for each parameter."""
     groups: dict[str, list[str]] = {}
-    for parameter in parameters:
+    for parameter in ctx.command.get_params(ctx):
+        if getattr(parameter, "hidden", False) and not everything:
+            continue
         heading = getattr(parameter, "rich_help_panel", None) or (
-            "Arguments" if isinstance(parameter, TyperArgument) else "Options"
+            "Arguments" if _is_argument(parameter) else "Options"
         )
         groups.setdefault(heading, []).extend(_rows(parameter, width))
     groups = dict(sorted(groups.items(), key=lambda group: group[0] in _LAST))
-    tables = ["\n".join([f"{heading}:", *rows]) for heading, rows in groups.items()]
-    return "\n\n".join([usage, described, *tables]) + "\n"
+    return ["\n".join([f"{heading}:", *rows]) for heading, rows in groups.items()]
+
+
+def _is_argument(parameter: Any) -> bool:
+    return isinstance(parameter, TyperArgument)
 
 
 def _rows(parameter: Any, width: int) -> Iterator[str]:
@@ -57,7 +110,7 @@ def _rows(parameter: Any, width: int) -> Iterator[str]:
 
 
 def _typed(parameter: Any) -> str:
-    if isinstance(parameter, TyperArgument):
+    if _is_argument(parameter):
         return _value(parameter)
     names = ", ".join(sorted(parameter.opts, key=len))
     if getattr(parameter, "is_flag", False):

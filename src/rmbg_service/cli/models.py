@@ -1,5 +1,7 @@
 """`rmbg-service models`: what there is, what is on this disk, and how to get the rest."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from rmbg_service.cli.help import HelpCommand, HelpGroup
+from rmbg_service.cli.tables import table_lines
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import bundle, catalog
 from rmbg_service.models.download import Progress as Report
@@ -20,40 +23,58 @@ from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import Store
 from rmbg_service.settings import load_settings
 
-models = typer.Typer(no_args_is_help=True, help="List, fetch and describe the known models.")
+models = typer.Typer(
+    cls=HelpGroup,
+    no_args_is_help=True,
+    help="List, fetch and describe the known models.",
+    rich_markup_mode=None,
+)
 
-Name = Annotated[str, typer.Argument(help="A name from the list, or a hub id.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Models; all that are here by default.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name from `models list`, or a hub id.")
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAMES...]", help="Models [all that are on this disk]."),
+]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
 Source = Annotated[
     str,
     typer.Option(
         "--from",
-        help=f"{', '.join(SOURCES)}, a URL or a file; auto tries the known ones in turn.",
+        metavar="SOURCE",
+        help=f"{', '.join(SOURCES)}, a URL or a file; auto tries the known ones in turn [auto].",
     ),
 ]
-Target = Annotated[Path, typer.Argument(help="A folder, or a file that ends in .tar.")]
-Bundle = Annotated[Path, typer.Argument(help="What `models export` wrote.")]
+Target = Annotated[
+    Path, typer.Argument(metavar="TARGET", help="A folder, or a file that ends in .tar.")
+]
+Bundle = Annotated[
+    Path,
+    typer.Argument(metavar="SOURCE", help="The folder or file that `models export` wrote."),
+]
+
+_HEADINGS = ("name", "input", "licence", "on disk", "good for")
 
 
-@models.command("list")
+@models.command("list", cls=HelpCommand)
 def list_models() -> None:
-    """The catalogue, and what of it is on this disk."""
+    """Show the catalogue, and which models are on this disk."""
     store = Store.of(load_settings())
-    table = Table(box=None, pad_edge=False)
-    for heading in ("name", "input", "licence", "on disk", "good for"):
-        table.add_column(heading, no_wrap=heading != "good for")
-    for spec in catalog.CATALOG:
-        table.add_row(spec.name, _size(spec), spec.licence, _on_disk(spec, store), spec.good_for)
-    Console().print(table)
+    rows = [
+        (spec.name, _size(spec), spec.licence, _on_disk(spec, store), spec.good_for)
+        for spec in catalog.CATALOG
+    ]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    typer.echo("\n".join(table_lines(_HEADINGS, rows, width)))
     for spec, path in store.elsewhere():
         setting = "RMBG_MATTING_MODEL" if spec.runtime == "vitmatte" else "RMBG_MODEL"
         typer.echo(f"{spec.name} is also at {path}: {setting}={path}")
 
 
-@models.command()
+@models.command(cls=HelpCommand)
 def show(name: Name) -> None:
-    """Everything the catalogue says about one model."""
+    """Show everything that the catalogue says about one model."""
     spec, store = _find(name), Store.of(load_settings())
     weights = spec.weights
     gate = f" (gated: accept the terms at https://huggingface.co/{spec.source}, then set HF_TOKEN)"
@@ -76,7 +97,7 @@ def show(name: Name) -> None:
             typer.echo(f"{label:15s} {value}")
 
 
-@models.command()
+@models.command(cls=HelpCommand)
 def pull(name: Name, source: Source = "auto", revision: Revision = None) -> None:
     """Fetch a model's weights, check their digest and show where they are."""
     row = catalog.find(name)
@@ -96,7 +117,7 @@ def pull(name: Name, source: Source = "auto", revision: Revision = None) -> None
     typer.echo(f"{spec.name}: {size_bytes(path) / 1e6:.0f} MB in {path}")
 
 
-@models.command()
+@models.command(cls=HelpCommand)
 def export(target: Target, names: Names = None) -> None:
     """Write weights to a folder or tar file, for a machine without a network."""
     store = Store.of(load_settings())
@@ -105,9 +126,11 @@ def export(target: Target, names: Names = None) -> None:
         typer.echo(f"{path} -> {target}")
 
 
-@models.command("import")
+@models.command("import", cls=HelpCommand)
 def import_(source: Bundle) -> None:
     """Take in what `models export` wrote, after checking every digest."""
+    if not source.exists():
+        raise ConfigurationError(f"{source}: no such file or folder")
     store = Store.of(load_settings())
     for name in bundle.import_(source, store):
         typer.echo(f"{name}: in {store.folder}")

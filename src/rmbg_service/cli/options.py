@@ -2,14 +2,13 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Optional, get_args, get_origin
+from typing import Annotated, Any, Optional
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from rmbg_service.cli.option_help import MODEL, ORDER, option_help
-from rmbg_service.removal.option_values import Parsed
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.validation import in_words
 
@@ -75,8 +74,8 @@ def removal_options(given: dict[str, Any]) -> RemovalOptions:
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
-    """An option with the default None: only what is given is set."""
-    annotation = str if _is_text(field.annotation) else field.annotation
+    """An option with the default None, as text that `removal_options` parses."""
+    annotation: object = bool if field.annotation is bool else str
     if name in _REPEATED:
         annotation = list[str]
     shown = option_help(name, field)
@@ -93,8 +92,3 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         default=None,
         annotation=Annotated[Optional[annotation], option],  # noqa: UP045 - at run time
     )
-
-
-def _is_text(annotation: object) -> bool:
-    """Whether a field's type holds a `Parsed`, which is written as text."""
-    return get_origin(annotation) is Parsed or any(map(_is_text, get_args(annotation)))

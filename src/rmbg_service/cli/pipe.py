@@ -1,19 +1,22 @@
-"""`rmbg-service remove -`: one image from stdin to stdout or a file."""
+"""`rmbg-service remove` of one image from stdin, to stdout, or both."""
 
 import asyncio
 import sys
+from pathlib import Path
 
 import typer
 
 from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.removers.remover import RemoverFailed
+from rmbg_service.cli.checks import STDIO
 from rmbg_service.errors import ConfigurationError, ImageTooLarge
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.exit import INTERRUPTED, exit_now
 
 
 def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
-    """Process one image from stdin to stdout or the output file."""
+    """Process one image from stdin or a file to stdout or the output file."""
+    (source,) = batch.inputs
     if to_stdout and sys.stdout.isatty():
         raise typer.BadParameter("stdout is a terminal; redirect it, or name a file with -o")
     if not to_stdout and not batch.target.is_file:
@@ -22,7 +25,7 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     async def removed() -> bytes:
         stop = asyncio.Event()
         async with batch.remover(stop) as remover:
-            data = await asyncio.to_thread(sys.stdin.buffer.read, remover.max_bytes + 1)
+            data = await asyncio.to_thread(_read, source, remover.max_bytes + 1)
             if len(data) > remover.max_bytes:
                 raise ImageTooLarge(f"more than the {remover.max_bytes:,} bytes that are accepted")
             return (await remover.remove(data)).data
@@ -39,3 +42,10 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
     else:
         atomic_write(batch.target.path, result)
     return 0
+
+
+def _read(source: str, size: int) -> bytes:
+    if source == STDIO:
+        return sys.stdin.buffer.read(size)
+    with Path(source).open("rb") as file:
+        return file.read(size)

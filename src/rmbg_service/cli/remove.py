@@ -45,7 +45,7 @@ def remove(
             "--out",
             "-o",
             metavar="PATH",
-            help="A folder, its URL, or a file for one input [cutouts/].",
+            help="A folder, its URL, or for one input a file or - [cutouts/].",
             rich_help_panel=FILES,
         ),
     ] = None,

@@ -1,4 +1,6 @@
-"""The results of an evaluation on the terminal: tables that can be pasted into Markdown."""
+"""Tables on the terminal; those of an evaluation can be pasted into Markdown."""
+
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -11,6 +13,24 @@ COLUMNS = ("iou", "mae", "sad", "grad", "biou", "uea", "uea_hair", "uea_shadow",
 
 MIN_WIDTH = 120
 """Narrower terminals wrap lines; no number is cut off."""
+
+
+def table_lines(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], width: int | None
+) -> list[str]:
+    """A line for each row, or where `width` columns do not hold it, the last cell below the rest.
+
+    Without a `width` every row is one line, for `grep` and `awk`.
+    """
+    *sizes, _ = (max(map(len, column)) for column in zip(headings, *rows, strict=True))
+    lines = []
+    for row in (headings, *rows):
+        *first, last = row
+        lines.append(("  ".join(map(str.ljust, first, sizes)), last))
+    whole = [f"{first}  {last}".rstrip() for first, last in lines]
+    if width is None or max(map(len, whole)) <= width:
+        return whole
+    return [part for first, last in lines for part in (first.rstrip(), f"    {last}")]
 
 
 def print_tables(result: Result) -> None:

@@ -84,7 +84,7 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
         finally:
             signal.signal(signal.SIGTERM, before)
             source.close()
-    report.summarise()
+    report.summarise(batch.target.url)
     return status or int(report.failed)
 
 

@@ -170,6 +170,28 @@ def test_at_actual_size_every_pixel_is_one_of_the_screen(
     assert seen() == {0, 255}
 
 
+@pytest.mark.parametrize("pixel_ratio", [1, 2])
+def test_at_actual_size_the_result_is_seen_as_it_is_downloaded(
+    open_page: OpenPage, quick_url: str, pixel_ratio: int
+) -> None:
+    stripes = np.zeros((601, 801, 3), np.uint8)
+    stripes[::2] = 255
+    buffer = BytesIO()
+    Image.fromarray(stripes).save(buffer, "PNG")
+    page = open_page(
+        quick_url, viewport={"width": 1280, "height": 800}, device_scale_factor=pixel_ratio
+    )
+    choose(page, file("stripes.png", buffer.getvalue(), "image/png"))
+    process(page)
+    page.locator("#zoom-actual").click()
+    for height in range(800, 806):  # the preview begins at different fractions of a pixel
+        page.set_viewport_size({"width": 1280, "height": height})
+        expect(page.locator("#zoom-actual")).to_have_text("100%")
+        shot = np.asarray(Image.open(BytesIO(page.locator("#result").screenshot())).convert("L"))
+        middle, column = shot.shape[0] // 2, shot.shape[1] // 2 - 40  # in the half that is kept
+        assert set(shot[middle - 20 : middle + 20, column].tolist()) == {0, 255}
+
+
 def test_the_contact_sheet_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, *(file(f"{n}.jpg", still_life((80, 60))) for n in range(30)))
@@ -385,6 +407,72 @@ def test_a_question_mark_shows_the_keys(open_page: OpenPage, url: str) -> None:
     expect(keys).to_contain_text("Hold to see the original")
 
 
+def test_a_mac_is_told_of_its_own_keys(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    assert page.locator("kbd", has_text="Ctrl").count() > 0
+    expect(page.locator("#drop")).to_contain_text("or paste with Ctrl+V")
+    page.add_init_script("Object.defineProperty(navigator, 'platform', { value: 'MacIntel' })")
+    page.reload()
+    expect(page.locator("#drop")).to_contain_text("or paste with ⌘+V")
+    expect(page.locator("kbd", has_text="Ctrl")).to_have_count(0)
+    choose(page, PICTURE)
+    page.locator("#sheet .pick").press("Backspace")  # the key that Macs call Delete
+    expect(tiles(page)).to_have_count(0)
+    page.keyboard.press("Meta+z")
+    expect(tiles(page)).to_have_count(1)
+
+
+def test_in_forced_colours_the_chosen_brush_is_outlined(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url, forced_colors="active")
+    choose(page, PICTURE)
+    process(page)
+    page.locator("#touch-up").click()
+    styles = page.locator(".segments label > span").evaluate_all(
+        "spans => spans.map((span) => getComputedStyle(span).outlineStyle)"
+    )
+    assert styles == ["solid", "none"]
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_shortcuts_of_a_single_character_can_be_switched_off(
+    open_page: OpenPage, quick_url: str, locale: str
+) -> None:
+    page = open_page(quick_url, locale=locale)
+    before, keys = page.locator("#result .before"), page.locator("#keys")
+
+    def press_all() -> None:
+        page.locator("#touch-up").click()
+        page.keyboard.press("e")
+        page.keyboard.press("]")
+
+    page.keyboard.press("?")
+    single = {"en-US": "Single-key shortcuts", "zh-CN": "启用单键快捷键"}[locale]
+    page.get_by_label(single, exact=True).uncheck()
+    page.keyboard.press("Escape")
+    page.reload()
+    choose(page, PICTURE)
+    process(page)
+    page.keyboard.press("?")
+    page.keyboard.down("o")
+    press_all()
+    expect(keys).to_be_hidden()
+    expect(before).to_be_hidden()
+    expect(page.locator("input[name=brush][value=keep]")).to_be_checked()
+    expect(page.locator("#brush-size")).to_have_value("36")
+    page.keyboard.press("Escape")  # not a character
+    expect(page.locator("#brush-tools")).to_be_hidden()
+    page.locator("#result").press("1")  # while it has the focus only
+    expect(page.locator("#zoom-actual")).to_have_text("100%")
+    page.locator("#keys-open").click()
+    page.get_by_label(single, exact=True).check()
+    page.keyboard.press("Escape")
+    press_all()
+    expect(page.locator("input[name=brush][value=erase]")).to_be_checked()
+    expect(page.locator("#brush-size")).to_have_value("42")
+
+
 def test_the_page_can_be_installed(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     browser = page.context.new_cdp_session(page)
@@ -443,7 +531,28 @@ def test_the_tools_of_a_result_are_in_one_row_at_1280(
     expect(compare).to_have_attribute("title", re.compile("."))
     tiles(page).nth(1).locator(".pick").click()
     expect(page.locator("#previews")).to_have_class(re.compile("beside"))
-    assert page.evaluate(ROWS) == 2
+    assert page.evaluate(ROWS) == 1
+
+
+def test_side_by_side_both_previews_have_one_height(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url, viewport={"width": 1280, "height": 800})
+    broken = still_life((300, 400))[:400]
+    choose(page, file("vase.jpg", still_life((300, 400))), file("broken.jpg", broken))
+    process(page, partly=True)
+
+    def spans() -> list[tuple[float, float]]:
+        boxes = [page.locator(stage).bounding_box() for stage in ("#original", "#result")]
+        return [(box["y"], box["height"]) for box in boxes if box]
+
+    tiles(page).nth(0).locator(".pick").click()
+    expect(page.locator("#previews")).to_have_class(re.compile("beside"))
+    for button in ("#compare", "#touch-up", "#region"):
+        page.locator(button).click()
+        original, result = spans()
+        assert original == result
+    page.locator("#region-cancel").click()
+    page.locator("#enlarge").click()
+    expect(page.locator("#original")).to_be_hidden()
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (640, 400)])

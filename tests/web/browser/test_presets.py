@@ -66,11 +66,14 @@ def test_the_file_of_a_preset_is_saved_as_it_came(framed: tuple[Page, list[str]]
     expect(page.locator("#result-facts")).to_have_text("1000 × 1000")
     expect(page.locator("#go-kind")).to_have_text("Amazon")
     expect(page.locator("#notice")).to_contain_text("The subject is small")
-    for useless in (".backdrops", "#file", "#matte"):
+    page.get_by_label("File name: Amazon").click()
+    for useless in (".backdrops", "#matte", "#file .choices", "#file [data-when=jpeg]"):
         expect(page.locator(useless)).to_be_hidden()
     expect(page.locator("#compare")).to_be_disabled()
+    page.get_by_label("File name", exact=True).fill("{kind}_{stem}")
+    page.keyboard.press("Escape")
     name, data = downloaded(page)
-    assert name == "mug-amazon.jpg"
+    assert name == "amazon_mug.jpg"
     assert opened(data).format == "JPEG"
 
 

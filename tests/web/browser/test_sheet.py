@@ -247,3 +247,25 @@ def test_of_hundreds_of_tiles_only_those_in_view_are_laid_out(
     expect(last).to_be_focused()
     expect(last).to_be_in_viewport()
     page.wait_for_function(shown, arg=last.element_handle())
+
+
+HEAR = """() => {
+    window.heard = [];
+    const status = document.querySelector("#status");
+    new MutationObserver(() => heard.push(status.textContent)).observe(status, { childList: true });
+}"""
+
+
+def test_a_long_run_is_announced_in_quarters_and_a_short_one_by_name(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url, autostart=True)
+    page.evaluate(HEAR)
+    choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(9)))
+    wait_until_done(page)
+    quarters = [f"{count} of 9 processed" for count in (3, 5, 7)]
+    assert page.evaluate("heard") == ["Processing 9 images", *quarters, "All 9 done"]
+    choose(page, file("last.png", picture_bytes((60, 50)), "image/png"))
+    wait_until_done(page)
+    expect(page.locator("#status")).to_have_text("All 10 done")
+    assert page.evaluate("heard")[5:7] == ["Processing last.png", "Done: last.png"]

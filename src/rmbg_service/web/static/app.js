@@ -1,6 +1,7 @@
 /** The page: wires its parts. */
 
 import { Album } from "./album.js";
+import { Announcer } from "./announcer.js";
 import { fetchInfo } from "./api.js";
 import { Brush } from "./brush.js";
 import { Dock } from "./dock.js";
@@ -19,7 +20,6 @@ import { Runner } from "./runner.js";
 import { Save } from "./save.js";
 import { startSharing } from "./shared.js";
 import { Sheet } from "./sheet.js";
-import { tallyText } from "./states.js";
 import { recall, remember } from "./storage.js";
 import { drawThumb } from "./thumbs.js";
 import { Toast } from "./toast.js";
@@ -43,12 +43,13 @@ const runner = new Runner(
   (picture) => options.of(picture),
   () => key.value,
 );
+const announcer = new Announcer(album, runner);
 const toast = new Toast();
 const sheet = new Sheet(album, runner);
 const viewer = new Viewer(() => {
   say(byId("save-problem", HTMLElement), () => t("backdrop.unreadable"));
 });
-const save = new Save(album, viewer.backdrop, () => key.value, announce);
+const save = new Save(album, viewer.backdrop, () => key.value, (text) => announcer.announce(text));
 const dock = new Dock(album, runner, save, (picture) => sheet.open(picture));
 const brush = new Brush(
   album,
@@ -181,13 +182,9 @@ function drawResult(picture) {
  * @param {Picture | null} picture at the end the first one that failed
  */
 function heed(what, picture) {
-  if (what === "end") {
-    if (picture) album.show(picture);
-    if (album.pictures.length > 1) announce(tallyText(album.pictures));
-  }
+  announcer.step(what, picture);
+  if (what === "end" && picture) album.show(picture);
   if (what === "end" || !picture) return;
-  const lost = what === "backoff" && picture.problem?.type === "network";
-  announce(t(lost ? "say.lost" : `say.${what}`, { name: picture.name, title: picture.problem?.title ?? "" }));
   if (what === "done" && runner.pending.length === 0) revealResult();
   if (what === "done") drawResult(picture);
   if (picture.problem?.type === "unauthorized") {
@@ -220,11 +217,6 @@ async function learn() {
   region.offer("roi" in info.options);
   if (info.api_key_required) key.ask();
   draw();
-}
-
-/** Tell those who cannot see the page. @param {string} text */
-function announce(text) {
-  byId("status", HTMLElement).textContent = text;
 }
 
 let soon = 0;

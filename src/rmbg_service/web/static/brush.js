@@ -3,7 +3,7 @@
 import { removeBackground } from "./api.js";
 import { byId, onClick, setIdle, within } from "./dom.js";
 import { say } from "./i18n.js";
-import { isTyping } from "./keys.js";
+import { isTyping, singleKey } from "./keys.js";
 import { Mend } from "./mend.js";
 import { Painting } from "./painting.js";
 import { Problem } from "./problems.js";
@@ -233,7 +233,8 @@ export class Brush extends EventTarget {
   #onKey(event) {
     if (!this.active || isTyping(event.target) || event.defaultPrevented) return;
     const command = event.ctrlKey || event.metaKey;
-    const name = (command ? (event.shiftKey ? "shift+" : "ctrl+") : "") + event.key.toLowerCase();
+    const pressed = event.key.length === 1 ? singleKey(event) : event.key;
+    const name = command ? `${event.shiftKey ? "shift" : "ctrl"}+${event.key.toLowerCase()}` : pressed;
     /** @type {Record<string, () => void>} */
     const acts = {
       "[": () => this.#resize(-1),
@@ -243,7 +244,7 @@ export class Brush extends EventTarget {
       "ctrl+z": () => this.#change((mend) => mend.undo()),
       "shift+z": () => this.#change((mend) => mend.redo()),
       "ctrl+y": () => this.#change((mend) => mend.redo()),
-      escape: () => this.#leave(),
+      Escape: () => this.#leave(),
     };
     const act = acts[name];
     if (!act) return;

@@ -1,7 +1,7 @@
 /** Before and after: the original over the left part of the result, or over all of it while held. */
 
 import { byId, onClick, setIdle, within } from "./dom.js";
-import { isTyping } from "./keys.js";
+import { singleKey } from "./keys.js";
 
 export class Compare {
   #button = byId("compare", HTMLButtonElement);
@@ -89,9 +89,9 @@ export class Compare {
     for (const end of ["pointerup", "pointercancel", "pointerleave", "blur"]) {
       this.#hold.addEventListener(end, () => set(false));
     }
-    document.addEventListener("keydown", ({ key, target, ctrlKey, metaKey }) => {
-      const own = target === this.#hold && (key === " " || key === "Enter");
-      if (own || (key.toLowerCase() === "o" && !ctrlKey && !metaKey && !isTyping(target))) set(true);
+    document.addEventListener("keydown", (event) => {
+      const own = event.target === this.#hold && (event.key === " " || event.key === "Enter");
+      if (own || singleKey(event) === "o") set(true);
     });
     document.addEventListener("keyup", () => set(false));
     addEventListener("blur", () => set(false));

@@ -16,6 +16,9 @@ const KEPT = "rmbg.language";
 /** @type {Language} */
 let language = preferred();
 
+/** Macs have another key than the texts say. */
+export const COMMAND = /Mac|iP(hone|ad)/.test(navigator.platform) ? "⌘" : "Ctrl";
+
 /** Texts of elements that stay, to be said again in another language. @type {Map<Element, () => string>} */
 const said = new Map();
 
@@ -28,7 +31,7 @@ export const languageChanges = new EventTarget();
  * @param {Record<string, string | number>} [values]
  */
 export function t(word, values = {}) {
-  const text = WORDS[language][word] ?? en[word];
+  const text = (WORDS[language][word] ?? en[word]).replace("Ctrl", COMMAND);
   return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 

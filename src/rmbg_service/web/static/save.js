@@ -111,15 +111,15 @@ export class Save {
     const { format } = this.#export;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
     within(this.#form, "output", HTMLOutputElement).value = quality.value;
+    const made = Boolean(this.album.shown?.cutout?.preset); // its format and background are the preset's
     for (const field of this.#form.querySelectorAll("[data-when]")) {
       if (!(field instanceof HTMLElement)) continue;
-      field.hidden = !(field.dataset.when ?? "").split(" ").includes(format);
+      field.hidden = made || !(field.dataset.when ?? "").split(" ").includes(format);
     }
-    const made = Boolean(this.album.shown?.cutout?.preset); // its format and background are the preset's
-    this.#menu.hidden = within(document, ".backdrops", HTMLElement).hidden = made;
-    const kind = this.#kindOf(made ? null : this.album.shown);
+    within(this.#form, ".choices", HTMLElement).hidden = within(document, ".backdrops", HTMLElement).hidden = made;
+    const kind = this.#kindOf(this.album.shown);
     byId("format-kind", HTMLElement).textContent = kind;
-    within(this.#menu, "summary", HTMLElement).ariaLabel = `${t("format")}: ${kind}`;
+    within(this.#menu, "summary", HTMLElement).ariaLabel = `${t(made ? "name" : "format")}: ${kind}`;
   }
 
   /**

@@ -202,7 +202,7 @@ export class Sheet extends EventTarget {
   #keyAct({ key, ctrlKey, metaKey, shiftKey }, at, onPick) {
     const { album } = this;
     if (ctrlKey || metaKey) return key === "a" ? () => album.select(album.pictures) : null;
-    if (key === "Delete") return () => this.#remove(album.selected.has(at) ? album.scope : [at]);
+    if (key === "Delete" || key === "Backspace") return () => this.#remove(album.selected.has(at) ? album.scope : [at]);
     if (key === "Escape" && album.selected.size) return () => album.select([]);
     if (key === "Escape" && this.large) return () => this.open(at);
     if (key === " " && onPick) return () => album.toggle(at);

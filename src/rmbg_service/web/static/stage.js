@@ -168,7 +168,13 @@ export class Stage {
   }
 }
 
-/** @param {number} place in CSS px from `origin`, which need not be on the grid @param {number} origin */
+/**
+ * `place`, in CSS px from `origin`, moved to the grid of the screen's pixels. `origin` need not be on
+ * it, but if the ratio is whole, browsers paint the preview as if it were.
+ * @param {number} place
+ * @param {number} origin
+ */
 function snapped(place, origin) {
-  return Math.round((origin + place) * devicePixelRatio) / devicePixelRatio - origin;
+  const painted = Number.isInteger(devicePixelRatio) ? 0 : origin;
+  return Math.round((painted + place) * devicePixelRatio) / devicePixelRatio - painted;
 }
