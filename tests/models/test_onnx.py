@@ -139,7 +139,8 @@ def test_openvino_gets_its_threads_and_number_format(
 ) -> None:
     opened = []
 
-    def note(path: Path, options: ort.SessionOptions, providers: list[Any]) -> NoReturn:
+    def note(graph: Path | bytes, options: ort.SessionOptions, providers: list[Any]) -> NoReturn:
+        assert isinstance(graph, bytes) == (precision == "bf16")  # without its large biases
         opened.extend(providers)
         raise RuntimeError("not in this build")
 
@@ -153,6 +154,14 @@ def test_openvino_gets_its_threads_and_number_format(
     config = json.loads(options["load_config"])["CPU"]
     assert config["INFERENCE_NUM_THREADS"] == 3
     assert config["INFERENCE_PRECISION_HINT"] == precision
+
+
+def test_bfloat16_needs_the_package_that_rewrites_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["OpenVINOExecutionProvider"])
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    settings = Settings(onnx_provider="openvino", dtype="bf16")
+    with pytest.raises(ConfigurationError, match="pip install onnx"):
+        select_predictor(settings).load()
 
 
 def test_a_gpu_that_is_not_used_is_a_warning_and_one_that_is_missing_an_error(

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,8 @@ class OnnxPredictor:
         """Open the file on the provider asked for; no other one is fallen back to."""
         provider = PROVIDERS[self.device]
         _check_provider(self.device)
+        if self._uses_bf16 and find_spec("onnx") is None:
+            raise ConfigurationError("RMBG_DTYPE=bf16 needs the package onnx: pip install onnx")
         if self.device in ("cuda", "tensorrt") and hasattr(ort, "preload_dlls"):
             ort.preload_dlls()  # CUDA and cuDNN lie in the packages that PyTorch has installed
         self._spec, self._path = self._locate()
@@ -107,7 +110,7 @@ class OnnxPredictor:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             choice = (provider, self._provider_options())
-            session = ort.InferenceSession(self._path, options, providers=[choice])
+            session = ort.InferenceSession(self._graph(), options, providers=[choice])
             session.disable_fallback()
         except Exception as error:  # ONNX Runtime has a dozen exception types without a base
             reason = str(error).splitlines()[0]
@@ -139,13 +142,30 @@ class OnnxPredictor:
         """Free the session."""
         self._session = None
 
+    @property
+    def _uses_bf16(self) -> bool:
+        return self.device == "openvino" and self._dtype_name == "bf16"
+
+    def _graph(self) -> Path | bytes:
+        """The file, or for bfloat16 what it holds without its large biases if it has any."""
+        if not self._uses_bf16:
+            return self._path
+        import onnx  # an optional dependency, and 0.1 s
+
+        from rmbg_service.models.bias_absorption import absorb_large_biases
+
+        model = onnx.load(self._path)
+        absorbed = absorb_large_biases(model)
+        log.info("%s: absorbed the large biases of %d convolutions", self.name, absorbed)
+        return model.SerializeToString() if absorbed else self._path
+
     def _provider_options(self) -> dict[str, str]:
         """OpenVINO has threads of its own, and a choice of number formats."""
         if self.device != "openvino":
             return {}
         config = {
             "INFERENCE_NUM_THREADS": self._threads,
-            "INFERENCE_PRECISION_HINT": "bf16" if self._dtype_name == "bf16" else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if self._uses_bf16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
         return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
