@@ -49,6 +49,7 @@ def test_photos_are_dropped_touched_up_and_downloaded(url: str, tmp_path: Path) 
         assert pixels[220, 200, 0] > 120  # the rest of the vase
 
         page.choose("#files", tmp_path / "urn.jpg")
+        page.wait_for("document.querySelector('#tally').textContent === 'All 2 done'")
         page.wait_for(DONE)
         page.click("#go")
         assert page.event("browsingContext.downloadEnd")["status"] == "complete"
