@@ -1,7 +1,6 @@
 """Languages, keyboard, phone, zoom, comparison, accessibility, and /docs."""
 
 import re
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -28,13 +27,6 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("button, summary, select,
     .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
     .filter(([, { width, height }]) => width > 0 && (width < 24 || height < 24))
     .map(([html]) => html)"""
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A server that keeps the left half of every image: the page looks the same for any model."""
-    with running_server(FakePredictor()) as address:
-        yield address
 
 
 def test_chinese_by_the_browser_and_by_the_switch(open_page: OpenPage, url: str) -> None:

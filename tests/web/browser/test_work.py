@@ -1,4 +1,4 @@
-"""From a photo to a cutout, with the embedded model."""
+"""From a photo to a cutout; with the embedded model where the cutout matters."""
 
 import zipfile
 from io import BytesIO
@@ -32,9 +32,9 @@ PHOTO = still_life()
 
 
 def test_a_dropped_photo_becomes_a_cutout_of_full_size_with_real_alpha(
-    open_page: OpenPage, url: str
+    open_page: OpenPage, model_url: str
 ) -> None:
-    page = open_page(url)
+    page = open_page(model_url)
     expect(go_text(page)).to_have_text("Remove background")
     expect(go(page)).to_be_disabled()
     drop(page, file("vase.jpg", PHOTO))
@@ -51,17 +51,17 @@ def test_a_dropped_photo_becomes_a_cutout_of_full_size_with_real_alpha(
     assert 0 < np.count_nonzero((alpha > 0) & (alpha < 255)) < 0.1 * alpha.size
 
 
-def test_the_png_is_the_file_that_the_service_made(open_page: OpenPage, quick_url: str) -> None:
-    page = open_page(quick_url)
+def test_the_png_is_the_file_that_the_service_made(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
     choose(page, file("vase.jpg", PHOTO))
     process(page)
     headers = {"Accept": "image/png", "Content-Type": "image/jpeg"}
-    made = httpx.post(quick_url + PATH, content=PHOTO, headers=headers, timeout=60)
+    made = httpx.post(url + PATH, content=PHOTO, headers=headers, timeout=60)
     assert downloaded(page)[1] == made.content
 
 
-def test_a_pasted_picture_is_taken(open_page: OpenPage, quick_url: str) -> None:
-    page = open_page(quick_url, permissions=["clipboard-read", "clipboard-write"])
+def test_a_pasted_picture_is_taken(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, permissions=["clipboard-read", "clipboard-write"])
     page.evaluate(
         """async (data) => {
             const bytes = Uint8Array.from(data);
@@ -76,8 +76,8 @@ def test_a_pasted_picture_is_taken(open_page: OpenPage, quick_url: str) -> None:
     assert opened(downloaded(page)[1]).size == (320, 240)
 
 
-def test_a_result_is_copied_to_the_clipboard(open_page: OpenPage, quick_url: str) -> None:
-    page = open_page(quick_url, permissions=["clipboard-read", "clipboard-write"])
+def test_a_result_is_copied_to_the_clipboard(open_page: OpenPage, url: str) -> None:
+    page = open_page(url, permissions=["clipboard-read", "clipboard-write"])
     choose(page, file("vase.jpg", still_life((320, 240))))
     process(page)
     page.locator("#copy").click()
@@ -93,9 +93,9 @@ def test_a_result_is_copied_to_the_clipboard(open_page: OpenPage, quick_url: str
 
 
 def test_several_pictures_are_done_one_after_another_and_leave_as_a_zip(
-    open_page: OpenPage, quick_url: str
+    open_page: OpenPage, url: str
 ) -> None:
-    page = open_page(quick_url)
+    page = open_page(url)
     small, smaller = still_life((400, 300)), still_life((200, 150))
     choose(
         page, file("a.jpg", small), file("a.jpg", smaller), file("花.png", still_life(kind="PNG"))
@@ -113,14 +113,14 @@ def test_several_pictures_are_done_one_after_another_and_leave_as_a_zip(
 
 @pytest.mark.parametrize("way", ["dropped", "chosen"])
 def test_a_folder_is_taken_with_all_pictures_below_it(
-    open_page: OpenPage, quick_url: str, tmp_path: Path, way: str
+    open_page: OpenPage, url: str, tmp_path: Path, way: str
 ) -> None:
     (tmp_path / "shoes/red").mkdir(parents=True)
     for name in ("shoes/10.jpg", "shoes/9.jpg", "shoes/red/9.jpg", "shoes/.hidden.jpg"):
         (tmp_path / name).write_bytes(still_life((80, 60)))
     (tmp_path / "shoes/prices.csv").write_text("9;12.50")
     (tmp_path / "empty").mkdir()
-    page = open_page(quick_url)
+    page = open_page(url)
 
     def bring(folder: Path) -> None:
         if way == "chosen":
@@ -141,10 +141,8 @@ def test_a_folder_is_taken_with_all_pictures_below_it(
         ]  # fmt: skip
 
 
-def test_a_format_that_the_browser_cannot_show_is_processed(
-    open_page: OpenPage, quick_url: str
-) -> None:
-    page = open_page(quick_url)
+def test_a_format_that_the_browser_cannot_show_is_processed(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
     choose(page, file("scan.tiff", still_life((400, 300), "TIFF"), "image/tiff"))
     expect(page.locator("#original .empty")).to_contain_text("cannot preview TIFF files")
     process(page)
@@ -153,8 +151,8 @@ def test_a_format_that_the_browser_cannot_show_is_processed(
     expect(page.locator("#compare")).to_be_disabled()
 
 
-def test_the_options_reach_the_service(open_page: OpenPage, url: str) -> None:
-    page = open_page(url)
+def test_the_options_reach_the_service(open_page: OpenPage, model_url: str) -> None:
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     process(page)
     page.locator("#options summary").click()
@@ -170,10 +168,8 @@ def test_the_options_reach_the_service(open_page: OpenPage, url: str) -> None:
     assert np.asarray(cropped.getchannel("A"))[:20].max() < 13  # the box begins at 5 %
 
 
-def test_what_was_chosen_is_there_again_and_can_be_reset(
-    open_page: OpenPage, quick_url: str
-) -> None:
-    page = open_page(quick_url)
+def test_what_was_chosen_is_there_again_and_can_be_reset(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
     page.locator("#options summary").click()
     page.get_by_label("Crop to the subject").check()
     page.get_by_label("Margin", exact=True).fill("5")
@@ -232,8 +228,8 @@ def test_a_psd_has_the_background_on_show_and_what_was_touched_up(
     assert background.size == (400, 300)
 
 
-def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) -> None:
-    page = open_page(url)
+def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, model_url: str) -> None:
+    page = open_page(model_url)
     choose(page, file("vase.jpg", still_life((400, 300))))
     page.locator("#options summary").click()
     page.locator("[name=shadow]").select_option("drop")
@@ -252,8 +248,10 @@ def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) 
     expect(page.locator("#dock-problem")).to_contain_text("The service is not ready")
 
 
-def test_a_shadow_is_offered_where_the_service_knows_it(open_page: OpenPage, url: str) -> None:
-    page = open_page(url)
+def test_a_shadow_is_offered_where_the_service_knows_it(
+    open_page: OpenPage, model_url: str
+) -> None:
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     page.locator("#options summary").click()
     shadow, strength = page.locator("[name=shadow]"), page.locator("[name=shadow_opacity]")
@@ -270,11 +268,11 @@ def test_a_shadow_is_offered_where_the_service_knows_it(open_page: OpenPage, url
 
 
 def test_an_older_service_is_not_asked_for_what_it_does_not_know(
-    open_page: OpenPage, quick_url: str
+    open_page: OpenPage, url: str
 ) -> None:
-    facts = httpx.get(f"{quick_url}/api/info").json()
+    facts = httpx.get(f"{url}/api/info").json()
     facts["options"] = {"detail": ["auto", "off"], "crop": [], "margin": []}
-    page = open_page(quick_url)
+    page = open_page(url)
     page.route("**/api/info", lambda route: route.fulfill(json=facts))
     page.reload()
     page.locator("#options summary").click()
@@ -286,9 +284,9 @@ def test_an_older_service_is_not_asked_for_what_it_does_not_know(
 
 @pytest.mark.parametrize("shadow", ["off", "drop"])
 def test_a_cropped_result_lies_over_its_part_of_the_original(
-    open_page: OpenPage, url: str, shadow: str
+    open_page: OpenPage, model_url: str, shadow: str
 ) -> None:
-    page = open_page(url)
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     page.locator("#options summary").click()
     page.locator("[name=shadow]").select_option(shadow)
@@ -322,9 +320,9 @@ def test_a_cropped_result_lies_over_its_part_of_the_original(
     ],
 )
 def test_the_background_on_show_is_the_background_of_every_format(
-    open_page: OpenPage, url: str, value: str, ending: str, mode: str
+    open_page: OpenPage, model_url: str, value: str, ending: str, mode: str
 ) -> None:
-    page = open_page(url)
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     process(page)
     page.get_by_label("Colour", exact=True).check(force=True)
@@ -343,8 +341,8 @@ def test_the_background_on_show_is_the_background_of_every_format(
         assert np.allclose(corner[:3], (0x7F, 0xB2, 0xA5), atol=3)
 
 
-def test_an_empty_result_says_so(open_page: OpenPage, quick_url: str) -> None:
-    page = open_page(quick_url)
+def test_an_empty_result_says_so(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
     page.route(
         f"**{PATH}*",
         lambda route: route.fulfill(
