@@ -4,13 +4,16 @@ import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from rmbg_service import __version__
 from rmbg_service.api.app import create_app
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
+from rmbg_service.cli import app
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
 from tests.chinese import HAN, flaws, prose
@@ -41,6 +44,31 @@ def test_no_document_names_a_setting_that_does_not_exist() -> None:
     for path in [*(ROOT / name for name in PAGES), ROOT / "docker-compose.yml"]:
         named = set(re.findall(r"\bRMBG_[A-Z_]+[A-Z]\b", path.read_text("utf-8")))
         assert named <= known, path
+
+
+COMMAND = typer.main.get_command(app)
+
+
+@pytest.mark.parametrize("name", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_no_document_names_a_command_or_a_flag_that_does_not_exist(name: str) -> None:
+    page = text(name).replace("\\\n", " ")
+    calls = re.findall(
+        r"(?:^|`|/|= ?|\$ |[A-Z_]+=\S+ )rmbg-service ([^`|#\n]*)", page, re.MULTILINE
+    )
+    for call in calls:
+        words = call.split()
+        command: Any = COMMAND
+        while words and hasattr(command, "commands"):
+            word = words.pop(0)
+            if word in ("...", "COMMAND") or word.startswith("-"):
+                break
+            assert word in command.commands, call
+            command = command.commands[word]
+        flags = {
+            flag for option in command.params for flag in (*option.opts, *option.secondary_opts)
+        }
+        used = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert used <= flags | {"--help"}, call
 
 
 def test_every_endpoint_is_documented() -> None:

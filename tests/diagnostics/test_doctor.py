@@ -168,6 +168,16 @@ def test_an_accelerator_that_is_not_used_is_said(
     assert "RMBG_DEVICE=auto" in chosen.hints[0]
 
 
+@pytest.mark.parametrize("computes", [True, False])
+def test_a_cpu_with_bfloat16_deserves_openvino(
+    birefnet: Any, monkeypatch: pytest.MonkeyPatch, computes: bool
+) -> None:
+    monkeypatch.setattr(doctor, "x86_computes_bf16", lambda: computes)
+    hints = examine(Settings(model="u2netp")).hints
+    assert ["OpenVINO" in hint for hint in hints] == [True] * computes
+    assert not birefnet().hints  # PyTorch uses it anyway
+
+
 def test_more_threads_than_cpus_and_too_little_memory_are_problems(
     birefnet: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,13 +147,18 @@ def test_openvino_gets_its_threads_and_number_format(
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["OpenVINOExecutionProvider"])
     monkeypatch.setattr(ort, "InferenceSession", note)
     settings = Settings(onnx_provider="openvino", dtype=dtype, cpu_threads=3)
+    predictor = select_predictor(settings)
+    assert isinstance(predictor, OnnxPredictor)
     with pytest.raises(ConfigurationError, match="not in this build"):
-        select_predictor(settings).load()
+        predictor.load()
     ((name, options),) = opened
     assert (name, options["device_type"]) == ("OpenVINOExecutionProvider", "CPU")
     config = json.loads(options["load_config"])["CPU"]
     assert config["INFERENCE_NUM_THREADS"] == 3
     assert config["INFERENCE_PRECISION_HINT"] == precision
+    assert predictor.dtype == {"f32": "fp32", "bf16": "bf16"}[precision]
+    assert predictor.dtype_reason == f"RMBG_DTYPE={dtype}"
+    assert select_predictor(Settings(model="u2netp", dtype=dtype)).dtype is None  # type: ignore[attr-defined]
 
 
 def test_bfloat16_needs_the_package_that_rewrites_graphs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from rmbg_service.system.resources import (
     lower_thread_priority,
     memory_limit_bytes,
     resident_bytes,
+    x86_computes_bf16,
 )
 
 
@@ -85,3 +86,13 @@ def test_a_process_that_is_nicer_already_stays_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments[-1]))
     lower_thread_priority()
     assert asked == [10]
+
+
+@pytest.mark.parametrize(
+    ("flags", "computes"),
+    [("fpu sse2 avx512_bf16", True), ("fpu amx_bf16 amx_tile", True), ("fpu avx512f bf16", False)],
+)
+def test_bfloat16_is_among_the_flags_of_the_cpu(tmp_path: Path, flags: str, computes: bool) -> None:
+    assert not x86_computes_bf16(tmp_path)
+    write(tmp_path / "proc/cpuinfo", f"processor\t: 0\nvmx flags\t: amx_bf16\nflags\t\t: {flags}\n")
+    assert x86_computes_bf16(tmp_path) == computes

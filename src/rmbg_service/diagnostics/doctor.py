@@ -27,6 +27,7 @@ from rmbg_service.system.resources import (
     cpu_count,
     memory_limit_bytes,
     resident_bytes,
+    x86_computes_bf16,
 )
 from rmbg_service.types import Matte
 
@@ -99,10 +100,10 @@ def _compare_orders(settings: Settings, findings: Findings) -> None:
 
 
 def _compare_formats(settings: Settings, findings: Findings, matte: Matte) -> None:
-    """BiRefNet in float32, or in the device's 16-bit formats where it runs in float32."""
+    """The model in float32, or in the device's 16-bit formats where it runs in float32."""
     if findings.dtype is None or findings.device is None:
         return
-    sixteen_bits = ("bf16",) if findings.device == "cpu" else ("fp16", "bf16")
+    sixteen_bits = ("bf16",) if findings.device in ("cpu", "openvino") else ("fp16", "bf16")
     for dtype in sixteen_bits if findings.dtype == "fp32" else ("fp32",):
         with closing(_variant(settings, dtype=dtype)) as predictor:
             predictor.load()
@@ -116,6 +117,11 @@ def _compare_formats(settings: Settings, findings: Findings, matte: Matte) -> No
 def _judge_machine(settings: Settings, findings: Findings) -> None:
     if findings.device == "cpu" and findings.accelerators:
         _report_idle_accelerator(settings, findings)
+    if findings.device == "cpu" and findings.dtype is None and x86_computes_bf16():
+        findings.hints.append(
+            "this CPU computes bfloat16, in which OpenVINO predicts twice as fast: install the "
+            "extra openvino, see docs/models.md"
+        )
     if settings.cpu_threads > cpu_count():
         findings.problems.append(
             f"RMBG_CPU_THREADS is {settings.cpu_threads}, but the CPUs are {cpu_count()}: lower it"

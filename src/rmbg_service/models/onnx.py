@@ -53,7 +53,7 @@ class OnnxPredictor:
     `spec` describes it until `locate` has seen its bytes. The input's size and dtype come from the
     graph; if the graph leaves the size open, `spec.input_size` holds. The first output is the
     matte, after `spec.activation`. `dtype` is for OpenVINO only, which computes in float32 unless
-    it is `bf16`.
+    it is `bf16`; the attribute is None for the other providers, which compute in the file's.
     """
 
     def __init__(
@@ -72,7 +72,11 @@ class OnnxPredictor:
         self._spec = spec
         self._locate = locate
         self._threads = threads
-        self._dtype_name = dtype
+        self.dtype: str | None = None
+        self.dtype_reason: str | None = None
+        if provider == "openvino":
+            self.dtype = "bf16" if dtype == "bf16" else "fp32"
+            self.dtype_reason = f"RMBG_DTYPE={dtype}"
         self._session: ort.InferenceSession | None = None
         self._input_name = self._output_name = ""
         self._dtype: type[np.floating] = np.float32
@@ -96,7 +100,7 @@ class OnnxPredictor:
         """Open the file on the provider asked for; no other one is fallen back to."""
         provider = PROVIDERS[self.device]
         _check_provider(self.device)
-        if self._uses_bf16 and find_spec("onnx") is None:
+        if self.dtype == "bf16" and find_spec("onnx") is None:
             raise ConfigurationError("RMBG_DTYPE=bf16 needs the package onnx: pip install onnx")
         if self.device in ("cuda", "tensorrt") and hasattr(ort, "preload_dlls"):
             ort.preload_dlls()  # CUDA and cuDNN lie in the packages that PyTorch has installed
@@ -142,13 +146,9 @@ class OnnxPredictor:
         """Free the session."""
         self._session = None
 
-    @property
-    def _uses_bf16(self) -> bool:
-        return self.device == "openvino" and self._dtype_name == "bf16"
-
     def _graph(self) -> Path | bytes:
         """The file, or for bfloat16 what it holds without its large biases if it has any."""
-        if not self._uses_bf16:
+        if self.dtype != "bf16":
             return self._path
         import onnx  # an optional dependency, and 0.1 s
 
@@ -165,7 +165,7 @@ class OnnxPredictor:
             return {}
         config = {
             "INFERENCE_NUM_THREADS": self._threads,
-            "INFERENCE_PRECISION_HINT": "bf16" if self._uses_bf16 else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.dtype == "bf16" else "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
         return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}

@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ _ROOT = Path("/")
 _WORKING_NICENESS = 5
 _V2 = ""
 """The controller of cgroup v2 in /proc/self/cgroup: one hierarchy holds all of them."""
+_BF16 = {"amx_bf16", "avx512_bf16"}
 _DEVICE_FILES = {
     "dev/nvidia0": "NVIDIA GPU",
     "dev/dxg": "GPU of the Windows host",
@@ -30,6 +32,12 @@ def cpu_count(root: Path = _ROOT) -> int:
     for folder in _cgroups(root, "cpu"):
         limits += _quota(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
     return max(1, min(limits))
+
+
+def x86_computes_bf16(root: Path = _ROOT) -> bool:
+    """Whether Linux reports instructions of an x86 CPU for bfloat16, AMX or AVX-512."""
+    flags = re.search(r"^flags\s*:(.*)$", _read(root / "proc/cpuinfo"), re.MULTILINE)
+    return flags is not None and not _BF16.isdisjoint(flags[1].split())
 
 
 def memory_limit_bytes(root: Path = _ROOT) -> int | None:
