@@ -29,13 +29,26 @@ def test_the_environment_sets_lists_numbers_and_secrets(monkeypatch: pytest.Monk
         ({"client_idle_timeout_s": 90}, "RMBG_UPLOAD_TIMEOUT_S"),
         ({"onnx_provider": "abacus"}, "RMBG_ONNX_PROVIDER"),
         ({"api_keys": ","}, "RMBG_API_KEYS is set but empty"),
-        ({"api_keys": "schlüssel"}, "RMBG_API_KEYS keys must be ASCII"),
+        ({"api_keys": "schlüssel"}, "RMBG_API_KEYS must be printable ASCII"),
+        ({"api_keys": "one\ttwo"}, "RMBG_API_KEYS must be printable ASCII"),
+        ({"host": " "}, "RMBG_HOST must not be empty"),
+        ({"onnx_mean": "0.5,0.5"}, "RMBG_ONNX_MEAN must be three numbers, such as"),
+        ({"onnx_std": "0,0,0"}, "^RMBG_ONNX_STD must be greater than 0$"),
+        ({"cors_origins": "shop.example"}, "RMBG_CORS_ORIGINS must be origins such as https://"),
+        ({"cors_origins": "https://shop.example/"}, "got https://shop.example/$"),
+        ({"cors_origins": "https://*.shop.example"}, "RMBG_CORS_ORIGINS"),
+        ({"url_fetch_hosts": "https://shop.example"}, "RMBG_URL_FETCH_HOSTS must be hosts such as"),
+        ({"url_fetch_hosts": "*"}, "RMBG_URL_FETCH_HOSTS"),
+        ({"open_endpoints": ",", "api_keys": "k"}, "RMBG_OPEN_ENDPOINTS is set but empty"),
+        (
+            {"upload_timeout_s": 1e9, "client_idle_timeout_s": 1e9},
+            "RMBG_CLIENT_IDLE_TIMEOUT_S must",
+        ),
+        ({"request_timeout_s": 1e300}, "RMBG_REQUEST_TIMEOUT_S must be less than"),
         ({"request_timeout_s": "inf"}, "RMBG_REQUEST_TIMEOUT_S"),
     ],
 )
-def test_bounds_that_contradict_each_other_are_one_clear_error(
-    values: dict[str, Any], says: str
-) -> None:
+def test_a_value_that_cannot_work_is_one_clear_error(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         load_settings(**values)
 
@@ -44,3 +57,14 @@ def test_a_misspelt_setting_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("RMBG_MAX_INFLIGT_JOBS", "3")
     with pytest.raises(ConfigurationError, match="did you mean RMBG_MAX_INFLIGHT_JOBS"):
         load_settings()
+
+
+def test_values_that_can_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RMBG_HOST", "0.0.0.0 ")
+    monkeypatch.setenv("RMBG_CORS_ORIGINS", "https://shop.example:8443, null, app://localhost")
+    monkeypatch.setenv("RMBG_URL_FETCH_HOSTS", "Shop.example,*.cdn.example,192.0.2.1,2001:db8::1")
+    settings = load_settings(open_endpoints="none", api_keys="k")
+    assert settings.host == "0.0.0.0"
+    assert settings.cors_origins == ("https://shop.example:8443", "null", "app://localhost")
+    assert len(settings.url_fetch_hosts) == 4
+    assert settings.open_endpoints == ()

@@ -5,10 +5,20 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmbg_service.errors import ConfigurationError
+from rmbg_service.setting_values import (
+    Address,
+    Commas,
+    Host,
+    Key,
+    Origin,
+    PositiveRgb,
+    Rgb,
+    Seconds,
+)
 from rmbg_service.system import memory_budget
 from rmbg_service.system.resources import cpu_count
 from rmbg_service.validation import in_words
@@ -19,7 +29,15 @@ PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
 Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
 Endpoint = Literal["docs", "health", "info", "metrics"]
-Triple = Annotated[tuple[float, float, float], NoDecode]
+
+
+def _all_or_none(value: object) -> object:
+    if isinstance(value, str):
+        return {"all": get_args(Endpoint), "none": ()}.get(value.strip(), value)
+    return value
+
+
+Endpoints = Annotated[Commas[Endpoint], BeforeValidator(_all_or_none)]
 
 
 class Settings(BaseSettings):
@@ -33,7 +51,9 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` listens on all.")
+    host: Address = Field(
+        "127.0.0.1", description="Address to listen on; `0.0.0.0` listens on all."
+    )
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
     model: str = Field(
@@ -42,7 +62,7 @@ class Settings(BaseSettings):
         "file with a BiRefNet checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if "
         "its licence is accepted) and BiRefNet that is on this disk, else the embedded `u2netp`.",
     )
-    accept_license: Annotated[tuple[str, ...], NoDecode] = Field(
+    accept_license: Commas[str] = Field(
         (), description="Comma-separated licences you accept, such as `cc-by-nc-4.0` for RMBG-2.0."
     )
     model_revision: str | None = Field(
@@ -94,10 +114,10 @@ class Settings(BaseSettings):
     onnx_input_size: int | None = Field(
         None, ge=32, le=4096, description="Side of the input in px, if the graph leaves it open."
     )
-    onnx_mean: Triple | None = Field(
+    onnx_mean: Rgb | None = Field(
         None, description="Mean of RGB in [0, 1], three numbers `r,g,b`, for your own file."
     )
-    onnx_std: Triple | None = Field(None, description="Standard deviation, in the same form.")
+    onnx_std: PositiveRgb | None = Field(None, description="Standard deviation, in the same form.")
     onnx_activation: Literal["none", "sigmoid"] | None = Field(
         None, description="What turns the first output of the graph into a matte."
     )
@@ -148,23 +168,22 @@ class Settings(BaseSettings):
         description="`on` does that work in processes instead of threads: see operations.md. "
         "`auto` does if the model runs on CUDA and there are 4 CPUs.",
     )
-    request_timeout_s: float = Field(
-        30.0, gt=0, description="Deadline of a job, from the last byte of its body on; then 504."
+    request_timeout_s: Seconds = Field(
+        30.0, description="Deadline of a job, from the last byte of its body on; then 504."
     )
-    codec_timeout_s: float = Field(
-        120.0, gt=0, description="A step around the model that takes longer is stuck."
+    codec_timeout_s: Seconds = Field(
+        120.0, description="A step around the model that takes longer is stuck."
     )
-    predict_timeout_s: float = Field(
-        120.0, gt=0, description="A prediction that takes longer is stuck: the process exits."
+    predict_timeout_s: Seconds = Field(
+        120.0, description="A prediction that takes longer is stuck: the process exits."
     )
-    client_idle_timeout_s: float = Field(
+    client_idle_timeout_s: Seconds = Field(
         10.0,
-        gt=0,
         description="How long a client may neither send nor receive a byte; then the connection "
         "is closed.",
     )
-    upload_timeout_s: float = Field(
-        60.0, gt=0, description="How long a whole request body may take to arrive; then 408."
+    upload_timeout_s: Seconds = Field(
+        60.0, description="How long a whole request body may take to arrive; then 408."
     )
 
     rate_limit_megapixels_per_minute: int | None = Field(
@@ -180,9 +199,8 @@ class Settings(BaseSettings):
         description="`size` of the remove.bg API if a request has none; the original default is "
         "`preview`, a quarter of a megapixel.",
     )
-    removebg_wait_limit_s: float = Field(
+    removebg_wait_limit_s: Seconds = Field(
         20.0,
-        gt=0,
         description="How long clients of the remove.bg API wait for a response: a request that "
         "would queue for longer gets 429 at once.",
     )
@@ -191,26 +209,26 @@ class Settings(BaseSettings):
         description="`on` fetches images by URL, for the APIs of remove.bg and rembg and for "
         "agents (mcp.md), from public addresses only.",
     )
-    url_fetch_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    url_fetch_hosts: Commas[Host] = Field(
         (),
         description="Comma-separated hosts that may be fetched from; `*.example.com` includes all "
         "subdomains. Default: every public host.",
     )
-    url_fetch_timeout_s: float = Field(
-        10.0, gt=0, description="How long fetching one image may take, redirects included."
+    url_fetch_timeout_s: Seconds = Field(
+        10.0, description="How long fetching one image may take, redirects included."
     )
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+    api_keys: Commas[Key] = Field(
         (), description="Comma-separated keys; if set, every removal needs one."
     )
-    open_endpoints: Annotated[tuple[Endpoint, ...], NoDecode] = Field(
+    open_endpoints: Endpoints = Field(
         default_factory=lambda: get_args(Endpoint),
         description="Comma-separated endpoints that need no key although keys are set: `metrics`, "
-        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. Without a key, a "
-        "closed `/health` shows only the state. `/livez` and `/readyz` are always open. Default: "
-        "all.",
+        "`info`, `health`, `docs` (with `/openapi.json`), or `all` or `none`. If `health` is "
+        "closed, it shows only the state without a key, and so do `/livez` and `/readyz`, which "
+        "are always open. Default: all.",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: Commas[Origin] = Field(
         (), description="Comma-separated origins of web pages that may call the API; `*` for all."
     )
     page: bool = Field(True, description="Serve the web page at `/`.")
@@ -221,39 +239,6 @@ class Settings(BaseSettings):
         "auto",
         description="`json` (an object per line), `text`, or `auto`: text on terminals, else JSON.",
     )
-
-    @field_validator(
-        "accept_license",
-        "onnx_mean",
-        "onnx_std",
-        "url_fetch_hosts",
-        "api_keys",
-        "cors_origins",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        parts = tuple(part.strip() for part in value.split(",") if part.strip())
-        if not parts:  # "," would otherwise mean: no keys, let everyone in
-            raise ValueError("is set but empty")
-        return parts
-
-    @field_validator("open_endpoints", mode="before")
-    @classmethod
-    def _all_or_none(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        names = tuple(part.strip() for part in value.split(",") if part.strip())
-        return {"all": get_args(Endpoint), "none": ()}.get(",".join(names), names)
-
-    @field_validator("api_keys")
-    @classmethod
-    def _usable_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not all(key.get_secret_value().isascii() for key in keys):
-            raise ValueError("keys must be ASCII, because headers are")
-        return keys
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -297,4 +282,4 @@ def load_settings(**overrides: object) -> Settings:
         for item in error.errors():
             name = ENV_PREFIX + str(item["loc"][0]).upper() if item["loc"] else ""
             lines.append(f"{name} {in_words(item)}".strip())
-        raise ConfigurationError("; ".join(lines)) from None
+        raise ConfigurationError("; ".join(dict.fromkeys(lines))) from None

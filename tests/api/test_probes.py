@@ -1,5 +1,8 @@
 import re
 
+import pytest
+
+from rmbg_service.errors import DeviceFailure
 from rmbg_service.models.predictor import PatchOrderChoice
 from rmbg_service.models.with_matting import PredictorWithMatting
 from tests.fakes import PATH, FakeMatting, FakePredictor, picture_bytes, serving
@@ -39,6 +42,20 @@ async def test_info_says_by_what_the_patch_order_was_chosen() -> None:
     async with serving(predictor) as (client, _):
         model = (await client.get("/api/info")).json()["model"]
         assert model["patch_order"] == {"order": "wg_hg_c", "source": "weights", "z": -41.5}
+
+
+@pytest.mark.parametrize("open_endpoints", ["all", "none"])
+async def test_probes_tell_no_more_than_health_does(open_endpoints: str) -> None:
+    predictor = FakePredictor([DeviceFailure("the device at /dev/secret is lost")])
+    async with serving(predictor, api_keys="k", open_endpoints=open_endpoints) as (client, _):
+        await client.post(
+            PATH,
+            content=picture_bytes((8, 8)),
+            headers={"Content-Type": "image/png", "X-API-Key": "k"},
+        )
+        probes = [(await client.get(path)).json() for path in ("/livez", "/readyz")]
+    reason = "the device at /dev/secret is lost" if open_endpoints == "all" else ""
+    assert probes == [{"status": "failed", "detail": reason}] * 2
 
 
 async def test_metrics_count_requests_and_start_every_label_at_zero() -> None:

@@ -267,3 +267,36 @@ async def test_watching_that_cannot_begin_is_one_clear_error(
     batch = Batch([str(tmp_path)], target, RemovalOptions(), watch=True)
     with pytest.raises(ConfigurationError, match="try --poll"):
         await run_batch(batch)
+
+
+async def test_two_runs_do_not_use_one_output_folder_at_once(
+    tmp_path: Path, predictor: FakePredictor
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "photo.png").write_bytes(picture_bytes((60, 40)))
+    target = Target(tmp_path / "out", False)
+    first = Batch([str(tmp_path / "one")], target, RemovalOptions())
+    second = Batch([str(tmp_path / "two")], target, RemovalOptions())
+    predictor.gate.clear()
+    running = asyncio.create_task(run_batch(first))
+    await predictor.wait_until_entered()
+    with pytest.raises(ConfigurationError, match="another run writes to"):
+        await run_batch(second)
+    predictor.gate.set()
+    assert (await running).status == 0
+    assert (await run_batch(second)).status == 0
+    assert set(cutouts(tmp_path / "out")) == {"photo.png", "photo.png.png"}
+
+
+async def test_without_locks_a_run_goes_on(
+    tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no locks here")
+
+    monkeypatch.setattr("rmbg_service.system.locks.lock", fail)
+    (tmp_path / "photo.png").write_bytes(picture_bytes((60, 40)))
+    batch = Batch([str(tmp_path / "photo.png")], Target(tmp_path / "out", False), RemovalOptions())
+    assert (await run_batch(batch)).status == 0
+    assert predictor.predicted == [1]

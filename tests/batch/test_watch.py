@@ -145,3 +145,14 @@ async def test_when_notices_are_not_to_be_had_the_error_names_the_option(
     assert await anext(watching)
     with pytest.raises(ConfigurationError, match=r"limit reached\.: try --poll"):
         await anext(watching)
+
+
+async def test_a_link_that_leads_to_itself_does_not_end_the_watch(tmp_path: Path) -> None:
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    stop = asyncio.Event()
+    watching = changes([str(tmp_path)], stop, poll=True)
+    for _ in range(3):
+        assert await anext(watching)  # all is taken as changed
+    stop.set()
+    async for _ in watching:  # ends
+        pass

@@ -317,6 +317,8 @@ def test_outputs_are_named_by_a_template(photos: Path, tmp_path: Path, fake_mode
         (["--preset", "jd", "--preset", "ebay", "-o", "a.jpg"], "several presets need files"),
         (["--name", "{stem}.{ext}", "-o", "a.jpg"], "--name is for the files in an output folder"),
         (["--name", "{stem}.{suffix}"], "expected the fields {stem}, {preset} and {ext}"),
+        (["--name", "{stem:d}.{ext}"], "expected the fields {stem}, {preset} and {ext}"),
+        (["--name", "{stem!r}.{ext}"], "expected the fields {stem}, {preset} and {ext}"),
         (["--name", "{stem"], "--name {stem: "),
         (["--name", "cutout.{ext}"], "with {stem} in it"),
         (["--name", "../{stem}.{ext}"], "a path below the output folder"),

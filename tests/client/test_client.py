@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import math
 import threading
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast, get_args, get_type_hints
+from typing import Any, BinaryIO, ClassVar, Literal, cast, get_args, get_type_hints
 
 import httpx
 import pytest
@@ -162,6 +163,23 @@ def test_a_background_image_goes_along_as_a_form(kind: Kind, tmp_path: Path) -> 
         assert b"photo" in body
 
 
+class WatchedFile(BytesIO):
+    """A file that knows which threads have read it."""
+
+    readers: ClassVar[set[str]] = set()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.readers.add(threading.current_thread().name)
+        return super().read(size)
+
+
+def test_the_asynchronous_client_reads_files_in_threads() -> None:
+    photo, beach = WatchedFile(b"photo"), WatchedFile(b"beach")
+    Service("asyncio", cutout()).remove(photo, background_image=beach)
+    assert WatchedFile.readers
+    assert threading.main_thread().name not in WatchedFile.readers
+
+
 def test_a_busy_service_says_when_to_come_back(kind: Kind) -> None:
     service = Service(kind, *[problem(429, retry_after=str(s)) for s in (1, 20, 7)], cutout())
     assert service.remove(b"photo").data == b"cutout"
@@ -181,6 +199,26 @@ def test_a_restart_is_waited_for(kind: Kind) -> None:
     )
     assert service.remove(b"photo").data == b"cutout"
     assert service.pauses == [1, 2, 10, 8, 3, 1]
+
+
+def test_a_long_outage_is_waited_for_if_the_caller_says_so() -> None:
+    service = Service("blocking", *[httpx.ConnectError("refused")] * 1100, cutout())
+    assert service.remove(b"photo", Retries(unavailable_s=math.inf)).data == b"cutout"
+    assert service.pauses[-1] == 60
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        problem(503, retry_after="9" * 5000),
+        problem(503, retry_after="Fri, 27 Nov 2026 07:00:00 GMT"),
+        httpx.DecodingError("the gzip stream ends early"),
+    ],
+)
+def test_nonsense_of_a_proxy_is_waited_for(kind: Kind, reply: Reply) -> None:
+    service = Service(kind, reply, cutout())
+    assert service.remove(b"photo").data == b"cutout"
+    assert service.pauses == [1]
 
 
 def test_pauses_are_longer_by_chance(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,17 @@ def test_a_crop_with_wide_margins_is_shrunk_before_they_are_laid_on() -> None:
     assert (cut.box.left, cut.box.top) == pytest.approx((20, 45), abs=1)
 
 
+@pytest.mark.parametrize("sides", [(0, 0, 0, 1000), (1000, 0, 0, 0), (0, 0, 1000, 0)])
+def test_a_subject_thinner_than_a_pixel_may_come_to_lie_beside_the_canvas(
+    sides: tuple[float, ...],
+) -> None:
+    shrunk = crop(square(), px(*sides), max_pixels=20)
+    assert 1 in shrunk.size
+    assert max(shrunk.size) == 20
+    assert shrunk.rgb.shape[:2] == shrunk.alpha.shape
+    assert shrunk.alpha.any() == (sides[2] > 0)
+
+
 @pytest.mark.parametrize("size", [(300, 1), (1, 300), (40, 30), (31, 7)])
 def test_pixels_are_limited_whatever_the_shape(size: tuple[int, int]) -> None:
     width, height = size

@@ -178,7 +178,7 @@ def test_what_a_file_says_of_itself_must_be_there() -> None:
 
 def test_a_film_is_told_from_a_picture() -> None:
     film = struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0) + struct.pack(">I4s", 8, b"mdat")
-    with pytest.raises(UnknownFormat, match="no still picture"):
+    with pytest.raises(UnknownFormat, match="no still image"):
         probe(film, 1_000_000)
 
 

@@ -130,6 +130,15 @@ def test_samples_that_are_no_colours_are_left_out() -> None:
     assert (source.alpha == 9).all(), "the second of them is alpha"
 
 
+def test_colours_are_divided_by_an_associated_alpha_wherever_it_is() -> None:
+    stored = np.full((6, 8, 5), 60, np.uint8)
+    stored[..., 4] = 120
+    source = decoded(written(stored, photometric="rgb", extrasamples=[0, 1], planarconfig="contig"))
+    assert source.alpha is not None
+    assert (source.alpha == 120).all()
+    assert (source.rgb == 128).all(), "60 of 120"
+
+
 def test_four_samples_of_rgb_without_a_word_about_the_fourth_are_alpha() -> None:
     rgba = np.dstack([np.asarray(ramp(8, 6)), np.full((6, 8), 77, np.uint8)])
     tags: Tags = grey_tags(8, 6) | {258: ("H", [8] * 4), 262: ("H", [2]), 277: ("H", [4])}

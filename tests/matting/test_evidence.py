@@ -13,6 +13,7 @@ from rmbg_service.matting.evidence import (
     MISMATCHED_PX,
     SHARP,
     SOFT,
+    gradient_length,
     local_fit,
     mismatch,
     ramp_width,
@@ -32,6 +33,12 @@ def soft_edge(side: int, edge: float, softness: float) -> Matte:
     x = np.arange(side, dtype=np.float32) + 0.5
     row = np.clip((x - edge) / softness + 0.5, 0, 1)
     return np.tile(row, (side, 1)).astype(np.float32)
+
+
+def test_a_gradient_does_not_depend_on_where_its_arrays_lie_in_memory() -> None:
+    matte = np.random.default_rng(0).random((240, 208), dtype=np.float32)
+    across, down = (np.float32(1 / 8) * cv2.Sobel(matte, cv2.CV_32F, x, 1 - x) for x in (1, 0))
+    assert (gradient_length(matte) == np.sqrt(across * across + down * down)).all()
 
 
 def picture(subject: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> RgbImage:

@@ -56,6 +56,19 @@ def test_the_band_is_as_wide_as_the_pixels_of_the_matte(size: tuple[int, int]) -
     assert columns[-1] == pytest.approx(size[1] / 2 + reach - 1, abs=2)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (20, 20), (300, 3), (3, 300)])
+def test_a_matte_much_larger_than_its_image_costs_no_more(size: tuple[int, int]) -> None:
+    """At the size of the matte, the reach of 4 px of an image of one pixel is thousands of px."""
+    assert Band(disc(1_024, soft=40), size).unknown(everything(size)).any()
+
+
+def test_the_band_of_a_tiny_image_reaches_4_px_of_it() -> None:
+    found = Band(disc(1_024), (40, 40)).trimap(everything((40, 40)))
+    assert found[0, 0] == BACKGROUND
+    assert found[20, 20] == FOREGROUND
+    assert (found[20] == UNKNOWN).sum() == pytest.approx(2 * (2 * 4 + 1), abs=4)
+
+
 def test_a_wider_unsure_area_is_unknown_as_a_whole() -> None:
     matte = np.full((40, 40), 0.5, np.float32)
     band = Band(matte, SIZE)

@@ -28,6 +28,26 @@ def test_a_path_outside_is_refused(folders: Folders, text: str) -> None:
         folders.resolve(text)
 
 
+@pytest.mark.parametrize("text", ["\ud800.png", "a/" * 2000 + "b.png"])
+def test_what_cannot_be_a_path_is_refused(folders: Folders, text: str) -> None:
+    with pytest.raises(PathRefused, match=r"^a path"):
+        folders.resolve(text)
+
+
+def test_names_that_no_message_can_hold_are_left_out(folders: Folders, tmp_path: Path) -> None:
+    odd = tmp_path / "one" / "\udcff"  # one byte, which is not UTF-8
+    odd.mkdir()
+    (odd / "a.png").touch()
+    (tmp_path / "one" / "\udcfe.png").touch()
+    (tmp_path / "one" / "link").symlink_to(odd, target_is_directory=True)
+    (tmp_path / "one" / "b.png").touch()
+    assert folders.images(10) == [str(tmp_path / "one" / "b.png")]
+    with pytest.raises(PathRefused, match=r"link/a\.png leads to a name that is not UTF-8"):
+        folders.resolve("link/a.png")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        Folders([odd])
+
+
 def test_no_link_leads_out_of_a_folder(folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "one" / "link").symlink_to(tmp_path / "out", target_is_directory=True)
     (tmp_path / "one" / "a.png").symlink_to(tmp_path / "out" / "secret.png")

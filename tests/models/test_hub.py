@@ -101,6 +101,8 @@ def response(status: int) -> Any:
         (errors.HFValidationError("no"), "neither a folder nor"),
         (errors.HfHubHTTPError("busy\nlong", response=response(503)), "could not be fetched: busy"),
         (OSError("disk full"), "could not be fetched: disk full"),
+        (TimeoutError(), "could not be fetched: TimeoutError"),
+        (errors.HfHubHTTPError.__bases__[0]("lost"), "could not be fetched: lost"),
     ],
 )
 def test_the_hubs_errors_become_one_clear_line(

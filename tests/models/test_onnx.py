@@ -11,7 +11,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from rmbg_service.errors import ConfigurationError, InferenceError
+from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.catalog import EMBEDDED
 from rmbg_service.models.onnx import OnnxPredictor
 from rmbg_service.models.predictor import Located
@@ -216,3 +216,18 @@ def test_the_embedded_model_finds_a_disc_and_finds_nothing_in_a_blank() -> None:
     assert blank.max() < 0.5  # a min-max stretch would make this 1
     predictor.close()
     predictor.close()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("Failed to allocate memory for 9")])
+def test_no_memory_for_a_prediction_is_reported_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    predictor = loaded(predictor_of(spec(), graph(tmp_path / "x.onnx")))
+
+    class Exhausted:
+        def run(self, outputs: object, feeds: object) -> NoReturn:
+            raise error
+
+    monkeypatch.setattr(predictor, "_session", Exhausted())
+    with pytest.raises(OutOfDeviceMemory, match=r"tiny failed: (MemoryError|Failed to allocate)"):
+        predictor.predict([GREY])

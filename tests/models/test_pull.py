@@ -129,6 +129,11 @@ def test_a_host_that_takes_calls_and_says_nothing_costs_seconds(
     assert "does not respond" in message or "cannot be reached" in message
 
 
+@pytest.mark.parametrize("url", ["https://host:port/file", "https://[::1/file"])
+def test_a_broken_url_is_called_that(url: str, store: Store) -> None:
+    assert "is not a URL: " in refusal(model(), store, url)
+
+
 def test_another_revision_comes_from_the_hub_alone(
     modelscope: FileServer, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import catalog, hub
 from rmbg_service.models.catalog import BIREFNET, EMBEDDED
+from rmbg_service.models.digests import Digests, digests
 from rmbg_service.models.spec import Weights
 from rmbg_service.models.store import EMBEDDED_PATH, Store
 from rmbg_service.settings import Settings
@@ -55,3 +57,24 @@ def test_files_of_other_programs_are_known_by_their_bytes(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     assert list(store.elsewhere()) == [(SPEC, models / "background_removal" / "model.safetensors")]
+
+
+def test_a_file_of_others_that_cannot_be_read_is_passed_over(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "CATALOG", (SPEC, *catalog.CATALOG))
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "u2net"))
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "ComfyUI"))
+    closed = tmp_path / "u2net" / "u2net.onnx"
+    model = tmp_path / "ComfyUI" / "models" / "background_removal" / "model.safetensors"
+    for path in (closed, model):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(BYTES)
+
+    def refused(path: Path, memory: Path | None = None) -> Digests:
+        if path == closed:
+            raise ConfigurationError(f"{path} cannot be read: Permission denied")
+        return digests(path, memory)
+
+    monkeypatch.setattr("rmbg_service.models.store.digests", refused)
+    assert list(store.elsewhere()) == [(SPEC, model)]

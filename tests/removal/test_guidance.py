@@ -38,7 +38,7 @@ def test_strokes_need_a_transparent_image() -> None:
         read_strokes(image(ramp()), SIZE)
     with pytest.raises(InvalidImage, match="opaque"):
         read_strokes(image(ramp(), np.full(SIZE, 255, np.uint8)), SIZE)
-    assert read_strokes(image(ramp(), np.zeros(SIZE, np.uint8)), SIZE).empty
+    assert not read_strokes(image(ramp(), np.zeros(SIZE, np.uint8)), SIZE).painted.any()
 
 
 def test_a_matte_as_large_as_the_picture_is_final() -> None:

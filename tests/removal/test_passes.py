@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from rmbg_service.errors import NoMattingModel
+from rmbg_service.errors import InferenceError, NoMattingModel
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.trimap import BACKGROUND, UNKNOWN
 from rmbg_service.matting.upsampling import upsample
@@ -98,6 +98,20 @@ def first_tiles(passes: Passes[Prediction], matte: Matte) -> Sequence[MattingInp
     while inputs[0].shape[2] == 3:
         inputs = passes.send([matte] * len(inputs))
     return inputs
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.full(INPUT, np.nan, np.float32), np.full(INPUT, 1.5, np.float32), np.zeros((9, 9))]
+)
+def test_what_is_not_a_matte_is_refused(wrong: Matte) -> None:
+    class Broken(FakePredictor):
+        input_size = INPUT
+
+        def predict(self, batch: Sequence[ModelInput]) -> list[Matte]:
+            return [wrong for _ in batch]
+
+    with pytest.raises(InferenceError, match="expected a matte"):
+        predict(source(), Broken(), RemovalOptions())
 
 
 def test_matting_asks_for_tiles_of_the_band_after_the_views_a_few_at_a_time() -> None:

@@ -62,7 +62,7 @@ def test_the_bound_on_pixels_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_bound_on_a_side_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RMBG_MAX_IMAGE_SIDE", "60")
     for form in (PNG, Image.new("RGB", (64, 48)), np.zeros((48, 64, 3), np.uint8)):
-        with pytest.raises(ImageTooLarge, match="at most 60"):
+        with pytest.raises(ImageTooLarge, match="64 x 48 pixels; a side may have at most 60"):
             remove_background(form, predictor=FakePredictor())
 
 
@@ -158,8 +158,9 @@ def test_what_is_hidden_under_alpha_0_does_not_hide_the_subject(
 def test_colours_that_are_straight_already_are_not_unmixed_with_hidden_ones(
     decontaminate: bool, hidden: tuple[int, int, int]
 ) -> None:
-    rgba, alpha = badge(128, hidden)
+    rgba, alpha = badge(128, hidden, side=600)
     predictor = FakePredictor()
+    predictor.input_size = alpha.shape
     predictor.predict = lambda batch: [alpha.astype(np.float32) / 255]  # type: ignore[method-assign]
     cutout = remove_background(rgba, predictor=predictor, decontaminate=decontaminate)
     assert cutout.alpha.max() == 255
@@ -173,6 +174,7 @@ def test_a_photo_with_a_transparent_corner_is_unmixed_elsewhere() -> None:
     rgba[:4, -4:, 3] = 0
     predictor = FakePredictor()
     matte = np.repeat(share[None].astype(np.float32), 64, 0)
+    predictor.input_size = (64, 320)
     predictor.predict = lambda batch: [matte]  # type: ignore[method-assign]
     cutout = remove_background(rgba, predictor=predictor, detail="off")
     assert np.abs(cutout.rgb[30, 154:].astype(int) - 200).max() < 20

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmbg_service.errors import BeyondFormat
+from rmbg_service.errors import BeyondFormat, TooManyBytes
 from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.removal.options import RemovalOptions
@@ -61,6 +61,14 @@ def test_a_side_that_the_format_cannot_have_is_refused() -> None:
     with pytest.raises(BeyondFormat, match="webp has at most 16383"):
         encode(wide, RemovalOptions(format="webp"), LIMIT)
     assert encode(wide, RemovalOptions(format="webp", max_side=16_383), LIMIT).width == 16_383
+
+
+@pytest.mark.parametrize("output", ["cutout", "matte"])
+@pytest.mark.parametrize("format_", ["png", "auto", "webp", "jpeg"])
+def test_no_file_is_larger_than_max_bytes(output: str, format_: str) -> None:
+    options = RemovalOptions.model_validate({"output": output, "format": format_, "max_bytes": 10})
+    with pytest.raises(TooManyBytes):
+        encode(cutout(), options, LIMIT)
 
 
 def test_a_transparent_background_is_on_white() -> None:

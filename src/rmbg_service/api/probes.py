@@ -27,7 +27,9 @@ class Status(BaseModel):
     """The response of a probe."""
 
     status: State = Field(description="The state of the service.")
-    detail: str = Field(default="", description="Why it failed, if it has.")
+    detail: str = Field(
+        default="", description="Why it failed, if it has; empty if `/health` needs a key."
+    )
 
 
 class PatchOrderFacts(BaseModel):
@@ -142,8 +144,11 @@ def operations_router(engine: Engine) -> APIRouter:
     if matting is None:
         options["detail"] = [value for value in options["detail"] if value != "matting"]
 
+    settings = engine.settings
+    shows_reason = "health" in settings.open_endpoints  # probes need no key
+
     def status(healthy: bool) -> JSONResponse:
-        body = Status(status=engine.state, detail=engine.failure)
+        body = Status(status=engine.state, detail=engine.failure if shows_reason else "")
         return JSONResponse(body.model_dump(mode="json"), 200 if healthy else 503)
 
     def model() -> ModelFacts:
@@ -174,8 +179,6 @@ def operations_router(engine: Engine) -> APIRouter:
     async def readyz() -> Response:
         """200 while requests are accepted; a full queue does not change it."""
         return status(engine.state is State.READY)
-
-    settings = engine.settings
 
     @router.get(
         "/health",

@@ -12,8 +12,10 @@ from rmbg_service.batch.outputs import Target
 from rmbg_service.batch.removers.remover import Removed
 from rmbg_service.batch.run import Finished, Item, Result, Status
 from rmbg_service.batch.watch import changes, watched_images
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.files import digest, read_bounded
+from rmbg_service.system.locks import FolderLock
 
 
 @dataclass
@@ -83,7 +85,9 @@ class Watching:
 class FolderSource:
     """The items of files and folders; if the target is a folder, also their paths and the journal.
 
-    Each image gets a cutout for each of `variants`, named by the template `name`.
+    Each image gets a cutout for each of `variants`, named by the template `name`. Raises
+    `ConfigurationError` while another run uses the output folder: two would give the same names to
+    different images.
     """
 
     def __init__(
@@ -103,11 +107,14 @@ class FolderSource:
         self._stop = stop
         self._watching = watching
         self._journal: Journal | None = None
+        self._lock: FolderLock | None = None
         self._found: list[InputImage | UnreadableInput] = []
         self._failed: set[Path] = set()
         if watching is None:
             self._found = list(find_inputs(inputs, target.path))
         if not target.is_file:
+            if watching or self._found:
+                self._lock = _locked(target.path)
             self._journal = Journal(target.path, skip=not force)
             paths = [found.path for found in self._found]
             self._paths = OutputPaths(target.path, self._journal.owners, paths, name)
@@ -141,7 +148,9 @@ class FolderSource:
             self._failed.add(Path(result.source))
 
     def close(self) -> None:
-        """Nothing: every line of the journal is on the disk."""
+        """Let other runs use the output folder; every line of the journal is on the disk."""
+        if self._lock is not None:
+            self._lock.close()
 
     def _item(self, image: InputImage) -> Item:
         if self._target.is_file:
@@ -151,3 +160,15 @@ class FolderSource:
             for variant in self._variants
         )
         return FileItem(image.path, output, self._journal, fingerprint, further)
+
+
+def _locked(folder: Path) -> FolderLock | None:
+    """The lock of an output folder; None if it cannot be locked."""
+    try:
+        return FolderLock(folder)
+    except BlockingIOError:
+        raise ConfigurationError(
+            f"another run writes to {folder}: wait for its end, or name another folder with -o"
+        ) from None
+    except OSError:  # if the folder cannot be made, each output says so
+        return None

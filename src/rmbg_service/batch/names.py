@@ -31,10 +31,11 @@ class Variant(NamedTuple):
 def check_name(template: str, presets: int) -> None:
     """Raise `ConfigurationError` for a template of `--name` that cannot name all outputs."""
     try:
-        found = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+        fields = [each for each in Formatter().parse(template) if each[1] is not None]
     except ValueError as error:
         raise ConfigurationError(f"--name {template}: {error}") from None
-    if found - _PLACEHOLDERS:
+    found = {name for _, name, _, _ in fields}
+    if found - _PLACEHOLDERS or any(spec or conversion for *_, spec, conversion in fields):
         raise ConfigurationError(
             f"--name {template}: expected the fields {{stem}}, {{preset}} and {{ext}}"
         )

@@ -9,7 +9,7 @@ from rmbg_service.batch.names import DEFAULT_NAME, OutputNames, Variant
 from rmbg_service.batch.run import Result, Status
 from rmbg_service.batch.stores import Store, StoredObject
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.system.files import IMAGE_SUFFIXES
+from rmbg_service.system.files import IMAGE_SUFFIXES, is_unicode
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Plan:
                 if path in seen or is_output or not _is_image(store, each, name):
                     continue
                 seen.add(path)
-                if ".." in name.parts or not _is_unicode(path):
+                if ".." in name.parts or not is_unicode(path):
                     self.failed.append(_failed(path, "the name cannot be used for an output"))
                 else:
                     yield store, each, name
@@ -134,11 +134,3 @@ def _is_image(store: Store, found: StoredObject, name: PurePosixPath) -> bool:
         return True
     hidden = any(part.startswith(".") and part != ".." for part in name.parts)
     return not hidden and name.suffix.lower() in IMAGE_SUFFIXES
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,6 +1,7 @@
 """Folders that are watched for new and changed images."""
 
 import asyncio
+import logging
 import time
 from collections.abc import (
     AsyncIterable,
@@ -10,13 +11,17 @@ from collections.abc import (
     Collection,
     Sequence,
 )
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 from watchfiles import awatch
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
 from rmbg_service.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 SETTLE_S = 1.0
 """A file whose size and time have not changed for so long is no longer being written."""
@@ -37,7 +42,8 @@ async def changes(
     """What has changed below the folders `inputs`, at least once a second, until `stop` is set.
 
     By the kernel's notices, or by listing the folders once a second if `poll` is true: notices do
-    not arrive from network shares and most container mounts.
+    not arrive from network shares and most container mounts. If the watcher fails at something that
+    it finds, such as a link that leads to itself, all is taken as changed once a second.
     """
     yield [inputs]  # what is there already
     try:
@@ -55,6 +61,14 @@ async def changes(
     except (OSError, RuntimeError) as error:
         hint = "" if poll else ": try --poll"
         raise ConfigurationError(f"cannot watch {', '.join(inputs)}: {error}{hint}") from None
+    except ExceptionGroup as errors:
+        if errors.split(WatchfilesRustInternalError)[1] is not None:
+            raise
+        log.warning("the folders are listed once a second from now on: %s", errors.exceptions[0])
+        while not stop.is_set():
+            yield [inputs]
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _TICK_MS / 1000)
 
 
 async def watched_images(

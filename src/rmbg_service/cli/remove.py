@@ -1,7 +1,6 @@
 """`rmbg-service remove`: files, folders and patterns, here or through a running service."""
 
 import asyncio
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rmbg_service.batch.names import DEFAULT_NAME, SEVERAL_NAME, check_name
-from rmbg_service.batch.outputs import (
-    object_target,
-    target_of,
-)
+from rmbg_service.batch.outputs import object_target, target_of
 from rmbg_service.cli.checks import Arguments, require_consistent
 from rmbg_service.cli.help import HelpAllOption
 from rmbg_service.cli.option_help import FILES, MODEL
@@ -226,8 +222,6 @@ def _remove_images(arguments: Arguments) -> int:
     from rmbg_service.batch.batch import run_batch  # httpx and the engine: 0.2 s
 
     batch = _batch(arguments)
-    # Pillow warns about every unusual tag of a file; a serious one is an error anyway.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
     if arguments.ray is not None:
         from rmbg_service.cluster.removal import Pool, remove_on_ray
 

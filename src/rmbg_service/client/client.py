@@ -78,7 +78,7 @@ class Client:
         """The model and the limits of the service, asked once. Raises `ServiceError`."""
         try:
             return read_info(self._http.get(INFO_PATH))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise lost(error, "") from None
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class Client:
         with request.attempt() as arguments:
             try:
                 response = self._http.post(**arguments, **_given(timeout))
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise lost(error, request.id) from None
         return read_result(response, request.id)
 
@@ -148,7 +148,7 @@ class AsyncClient:
         """See `Client.info`."""
         try:
             return read_info(await self._http.get(INFO_PATH))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise lost(error, "") from None
 
     async def aclose(self) -> None:
@@ -171,7 +171,7 @@ class AsyncClient:
                 arguments["content"] = _chunks(arguments["content"])
             try:
                 response = await self._http.post(**arguments, **_given(limits))
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise lost(error, request.id) from None
         return read_result(response, request.id)
 

@@ -48,6 +48,8 @@ class RemovalRequest:
     """One removal. All attempts have the same id: it names one request in the service's log.
 
     A removal changes nothing in the service, so an attempt whose response was lost may be repeated.
+    With attachments, all files are read at once: they are sent as a form, from memory. A file alone
+    is streamed.
     """
 
     def __init__(
@@ -58,10 +60,10 @@ class RemovalRequest:
         options: Options,
     ) -> None:
         self.id = request_id or uuid.uuid4().hex
+        self._form = {name: _read(file) for name, file in attachments.items() if file is not None}
+        if self._form:
+            image = self._form["image"] = _read(image)
         self._image = _rewindable(image)
-        self._attachments = {
-            name: _rewindable(file) for name, file in attachments.items() if file is not None
-        }
         default = {} if "preset" in options else {"format": "png"}
         self._query = default | {
             name: str(value).lower() if isinstance(value, bool) else str(value)
@@ -71,15 +73,11 @@ class RemovalRequest:
 
     @contextmanager
     def attempt(self) -> Iterator[dict[str, Any]]:
-        """The arguments of `httpx.Client.post` for one attempt.
-
-        A file is streamed from where it was. With attachments all are sent as a form, from memory.
-        """
+        """The arguments of `httpx.Client.post` for one attempt; a file begins where it was."""
         headers = {"Accept": "image/*, application/zip", "X-Request-ID": self.id}
         arguments: dict[str, Any] = {"url": PATH, "params": self._query, "headers": headers}
-        if self._attachments:
-            files = {"image": self._image, **self._attachments}
-            yield arguments | {"files": {name: _read(file) for name, file in files.items()}}
+        if self._form:
+            yield arguments | {"files": self._form}
             return
         headers["Content-Type"] = "application/octet-stream"
         if isinstance(self._image, bytes):
@@ -88,6 +86,12 @@ class RemovalRequest:
         with _opened(self._image) as file:
             headers["Content-Length"] = str(_remaining(file))  # so that 413 comes before the body
             yield arguments | {"content": file}
+
+
+def _read(image: ImageFile) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    return Path(image).read_bytes() if isinstance(image, str | os.PathLike) else image.read()
 
 
 def _rewindable(image: ImageFile) -> "bytes | Path | _Rewound":
@@ -121,10 +125,3 @@ def _remaining(file: BinaryIO) -> int:
     end = file.seek(0, os.SEEK_END)
     file.seek(start)
     return end - start
-
-
-def _read(image: "bytes | Path | _Rewound") -> bytes:
-    if isinstance(image, bytes):
-        return image
-    with _opened(image) as file:
-        return file.read()

@@ -1,5 +1,6 @@
 """What a service responded: a cutout, or an error that says whether to try again."""
 
+import re
 from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import unquote
@@ -80,8 +81,8 @@ def read_info(response: httpx.Response) -> Info:
         _expected("the facts about an rmbg-service", "")
 
 
-def lost(error: httpx.TransportError, request_id: str) -> ServiceError:
-    """The error of an attempt that got no response."""
+def lost(error: httpx.RequestError, request_id: str) -> ServiceError:
+    """The error of an attempt that got no response, or one that cannot be decoded."""
     reason = str(error) or type(error).__name__
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         return ServiceError(f"the request cannot be sent: {reason}", request_id=request_id)
@@ -113,7 +114,7 @@ def _expected(what: str, request_id: str) -> NoReturn:
 
 
 def _seconds(retry_after: str) -> int:
-    return int(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0
+    return int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0
 
 
 def _number(text: str) -> float | None:

@@ -43,7 +43,8 @@ class Backoff:
             pause = max(1, error.retry_after_s) * jitter
             self._busy_s += pause
         else:
-            pause = min(2.0**self._failures, self._retries.longest_pause_s)
+            doublings = min(self._failures, 30)  # a float overflows at 1024
+            pause = min(2.0**doublings, self._retries.longest_pause_s)
             self._failures += 1
             pause = max(pause, error.retry_after_s) * jitter
             self._unavailable_s += pause

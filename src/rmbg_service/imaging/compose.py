@@ -25,20 +25,19 @@ def draw(cutout: Cutout, layout: Layout) -> Cutout:
 
     The subject's own shadow moves with it, in a layer of its own. A painted one is drawn here, also
     beyond the image. Without a change of size the pixels stay as they are. Only what comes to lie
-    on the canvas is resized.
+    on the canvas is resized; that may be nothing, if the subject is thinner than a pixel of it.
     """
     width, height, factor = layout.width, layout.height, layout.factor
     seen = cutout.visible or Box(0, 0, *cutout.size)  # the faint end of a shadow is beyond its box
-    drawn = Box(
-        max(seen.left, math.floor(-layout.x / factor)),
-        max(seen.top, math.floor(-layout.y / factor)),
-        min(seen.right, math.ceil((width - layout.x) / factor)),
-        min(seen.bottom, math.ceil((height - layout.y) / factor)),
-    )
+    left = max(seen.left, math.floor(-layout.x / factor))
+    top = max(seen.top, math.floor(-layout.y / factor))
+    right = min(seen.right, math.ceil((width - layout.x) / factor))
+    bottom = min(seen.bottom, math.ceil((height - layout.y) / factor))
+    drawn = Box(left, top, max(left, right), max(top, bottom))
     corner = round(-layout.x - drawn.left * factor), round(-layout.y - drawn.top * factor)
     canvas = Box(*corner, corner[0] + width, corner[1] + height)
     subject = _window(cutout, drawn)
-    if factor == 1:
+    if factor == 1 or 0 in subject.size:
         laid = _window(subject, canvas)
     else:
         size = max(1, round(drawn.width * factor)), max(1, round(drawn.height * factor))
@@ -143,11 +142,14 @@ def _window(cutout: Cutout, box: Box) -> Cutout:
 
 
 def _cut(plane: NDArray[_Level], box: Box) -> NDArray[_Level]:
+    """The part of `plane` inside `box`, and 0 where that lies beyond it."""
     height, width = plane.shape[:2]
     inside = Box(max(box.left, 0), max(box.top, 0), min(box.right, width), min(box.bottom, height))
     part = plane[inside.top : inside.bottom, inside.left : inside.right]
     if inside == box:
         return part
+    if inside.width <= 0 or inside.height <= 0:
+        return np.zeros((box.height, box.width, *plane.shape[2:]), plane.dtype)
     padding = (
         inside.top - box.top,
         box.bottom - inside.bottom,

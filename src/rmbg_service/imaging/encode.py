@@ -94,6 +94,7 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 
 LAYERS = Encoder("application/zip", "zip", True, _layers, memory=2)
+MATTE = Encoder("image/png", "png", False, lambda cutout, _: write_grey(cutout.alpha))
 
 ENCODERS = {
     "png": Encoder("image/png", "png", True, _png),

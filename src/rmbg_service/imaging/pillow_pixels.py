@@ -19,13 +19,6 @@ class Samples(NamedTuple):
     colour: Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
     alpha: NDArray[np.uint8] | None = None
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in px."""
-        if isinstance(self.colour, Image.Image):
-            return self.colour.size
-        return self.colour.shape[1], self.colour.shape[0]
-
 
 def samples_of(image: Image.Image) -> Samples:
     """The samples of a loaded image of any mode. Raises `ValueError` for one it cannot read."""

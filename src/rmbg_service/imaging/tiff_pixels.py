@@ -176,7 +176,8 @@ def _scaled(part: NDArray[Any], layout: Layout) -> Unsigned:
 def _to_samples(pixels: Unsigned, layout: Layout) -> Samples:
     colours = _COLOURS[layout.photometric]
     has_alpha = pixels.shape[2] > colours
-    associated = has_alpha and layout.extra[:1] == (_ASSOCIATED,)
+    kind = next((kind for kind in layout.extra if kind in _ALPHA), None)
+    associated = has_alpha and kind == _ASSOCIATED
     result = np.empty((layout.height, layout.width, colours), np.uint8)
     alpha = np.empty((layout.height, layout.width), np.uint8) if has_alpha else None
     rows = max(1, _BAND_PIXELS // layout.width)

@@ -37,6 +37,20 @@ def resize(image: AnyArray, size: tuple[int, int], enlarge: int = cv2.INTER_CUBI
     return np.asarray(resized, image.dtype)
 
 
+def size_within(shape: tuple[int, ...], side_px: int) -> tuple[int, int]:
+    """`(height, width)` of an array of this shape, shrunk to at most `side_px` on each side."""
+    height, width = shape[:2]
+    scale = min(1.0, side_px / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def shrunk(image: AnyArray, side_px: int) -> AnyArray:
+    """The image within `side_px`, from every n-th row if there are far more than needed."""
+    skip = max(1, max(image.shape[:2]) // (2 * side_px))
+    rows = slice(min(skip // 2, image.shape[0] - 1), None, skip)
+    return resize(image[rows], size_within(image.shape, side_px))
+
+
 def window(planes: AnyArray, size: tuple[int, ...], tile: Tile) -> AnyArray:
     """The part `tile` of `planes` enlarged linearly to `size`, `(height, width)`."""
     rows, columns = tile

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting import guided_filter
-from rmbg_service.matting.arrays import UNIT, resize, touched_part, touched_tiles
+from rmbg_service.matting.arrays import UNIT, resize, size_within, touched_part, touched_tiles
 from rmbg_service.types import Matte, Planes, RgbImage
 
 WINDOW_RADIUS = 10
@@ -86,9 +86,7 @@ def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
 
     `image` is shrunk to the size of the matte; `image_side` is its longest side in px before.
     """
-    side = max(matte.shape)
-    scale = min(1.0, GUIDE_SIDE_PX / side)
-    size = max(1, round(matte.shape[0] * scale)), max(1, round(matte.shape[1] * scale))
+    size = size_within(matte.shape, GUIDE_SIDE_PX)
     local = local_fit(matte, image * UNIT)
     doubtful = _ramp(mismatch(matte, local, size), MATCHED_PX, MISMATCHED_PX)
     if not doubtful.any():
@@ -96,7 +94,7 @@ def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
     coarse_share = _coarse_share(sharpness(matte, local))
     width = ramp_width(matte)
     wide = resize(_ramp(width, FIRM_PX, LOOSE_PX), size) * doubtful * np.float32(coarse_share)
-    width *= np.float32(image_side / side)
+    width *= np.float32(image_side / max(matte.shape))
     coarse = resize(_ramp(width, TIGHT_PX, COARSE_PX), size) * doubtful
     guide = resize(image, size) * UNIT
     trust = guided_filter.fit(guide, resize(matte, size), EXPLAINED_RADIUS).trust
@@ -177,10 +175,19 @@ def ramp_width(matte: Matte) -> Matte:
 
 
 def gradient_length(matte: Matte) -> Matte:
-    """Length of the gradient per px of a matte `(h, w)`, by 3 x 3 Sobel filters."""
-    across = cv2.Sobel(matte, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(matte, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return np.asarray(cv2.magnitude(across, down, across), np.float32)
+    """Length of the gradient per px of a matte `(h, w)`, by 3 x 3 Sobel filters.
+
+    Not by `cv2.magnitude`, which rounds as its arrays lie in memory: equal images would have
+    mattes that differ.
+    """
+    across, down = (
+        np.asarray(cv2.Sobel(matte, cv2.CV_32F, *order, scale=1 / 8), np.float32)
+        for order in ((1, 0), (0, 1))
+    )
+    across *= across
+    down *= down
+    across += down
+    return np.sqrt(across, out=across)
 
 
 def _ramp(values: Matte, low: float, high: float) -> Matte:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.matting.arrays import UNIT, resize
+from rmbg_service.matting.arrays import UNIT, resize, size_within
 from rmbg_service.matting.random_walker import grid_of, walk
 from rmbg_service.matting.strokes import PAINTED, Strokes, paint
 from rmbg_service.matting.upsampling import refine
@@ -91,9 +91,8 @@ def mend(rgb: RgbImage, alpha: Alpha, strokes: Strokes) -> Alpha:
     Nothing changes outside the reach of the strokes, see `REACH_OF_STROKE`. A stroke that keeps
     only raises alpha, one that erases only lowers it.
     """
-    scale = min(1.0, STROKES_SIDE_PX / max(strokes.keep.shape))
-    height, width = (max(1, round(side * scale)) for side in strokes.keep.shape)
-    small = Strokes(*(resize(plane, (height, width)) for plane in strokes))
+    size = size_within(strokes.keep.shape, STROKES_SIDE_PX)
+    small = Strokes(*(resize(plane, size) for plane in strokes))
     mended = alpha.copy()
     for keeps, (same, opposite) in ((True, small), (False, small[::-1])):
         for own in _largest(same):
@@ -152,12 +151,11 @@ def _apply(stroke: _Stroke, rgb: RgbImage, alpha: Alpha) -> None:
 
 def _spread(rgb: RgbImage, level: Alpha, stroke: _Stroke) -> Alpha:
     """`level` `(H, W)`, the alpha of the stroke's own label, raised where the stroke spreads."""
-    scale = min(1.0, GRID_PX / max(level.shape))
-    height, width = size = tuple(max(1, round(side * scale)) for side in level.shape)
+    size = size_within(level.shape, GRID_PX)
     own, same, opposite, detached = (_on_grid(mask, stroke.reach, size) for mask in stroke[1:5])
     opposite &= ~own
-    lab = np.asarray(cv2.cvtColor(resize(rgb, (height, width)), cv2.COLOR_RGB2LAB), np.uint8)
-    before = resize(level, (height, width)) * UNIT
+    lab = np.asarray(cv2.cvtColor(resize(rgb, size), cv2.COLOR_RGB2LAB), np.uint8)
+    before = resize(level, size) * UNIT
     label = _solved(lab, before, own, same | own, opposite, detached)
 
     changed = _touching((label > 0.5) & (before < WHOLE) | own, own)
@@ -221,7 +219,7 @@ def _density(lab: NDArray[np.uint8], weights: Matte) -> Matte:
     return np.asarray(counts.ravel()[index] / max(float(counts.sum()), 1e-9), np.float32)
 
 
-def _on_grid(mask: BoolMask, reach: Box, size: tuple[int, ...]) -> BoolMask:
+def _on_grid(mask: BoolMask, reach: Box, size: tuple[int, int]) -> BoolMask:
     """The part of a mask within `reach` on a grid of `size`; something is left of a thin stroke."""
     part = mask[reach.top : reach.bottom, reach.left : reach.right].astype(np.float32)
     covered = np.asarray(cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA))

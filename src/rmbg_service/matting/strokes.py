@@ -29,11 +29,6 @@ class Strokes(NamedTuple):
     erase: Alpha
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing is painted."""
-        return not (self.keep.any() or self.erase.any())
-
-    @property
     def painted(self) -> BoolMask:
         """Where anything is painted at all."""
         return np.asarray(cv2.max(self.keep, self.erase) > 0)

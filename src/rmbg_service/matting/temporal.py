@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rmbg_service.matting.arrays import UNIT, AnyArray, merge, resize, split
+from rmbg_service.matting.arrays import UNIT, AnyArray, merge, resize, size_within, split
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 TOLERANCE = 8.0
@@ -57,9 +57,7 @@ class _ComparedFrame:
     """A frame with what is compared of it, at the working size: grey, and colours without noise."""
 
     def __init__(self, frame: MattedFrame) -> None:
-        height, width = frame.alpha.shape
-        scale = min(1.0, WORKING_SIDE_PX / max(height, width))
-        self.size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        self.size = size_within(frame.alpha.shape, WORKING_SIDE_PX)
         small = resize(frame.rgb, self.size)
         self.frame = frame
         self.grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rmbg_service.imaging.tiling import Tile
 from rmbg_service.imaging.tiling import tiles as small_tiles
+from rmbg_service.matting.arrays import resize
 from rmbg_service.matting.upsampling import SURE_MARGIN, upsample
 from rmbg_service.types import Alpha, BoolMask, Matte, Trimap
 
@@ -55,7 +56,7 @@ class Band:
         self._unknown = _unknown(matte, size)
         self._rows, self._columns = (
             ((np.arange(full) + 0.5) * (small / full)).astype(np.intp)
-            for full, small in zip(size, matte.shape, strict=True)
+            for full, small in zip(size, self._unknown.shape, strict=True)
         )
         self._alpha = upsample(matte, size)
         self._sum = np.zeros(size, np.uint16)
@@ -92,7 +93,12 @@ class Band:
 
 
 def _unknown(matte: Matte, size: tuple[int, int]) -> BoolMask:
-    """The band, at the size of the matte."""
+    """The band, at the size of the matte, or of the image if that is smaller.
+
+    In a matte much larger than its image, `MIN_REACH_PX` would be hundreds of pixels.
+    """
+    if max(size) < max(matte.shape):
+        matte = resize(matte, (min(size[0], matte.shape[0]), min(size[1], matte.shape[1])))
     unsure = (matte > SURE_MARGIN) & (matte < 1 - SURE_MARGIN)
     inside = (matte >= 0.5).astype(np.uint8)
     contour = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0

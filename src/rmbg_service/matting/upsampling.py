@@ -23,6 +23,8 @@ from rmbg_service.matting.arrays import (
     merge,
     reached_parts,
     resize,
+    shrunk,
+    size_within,
     touched_part,
     touched_tiles,
     window,
@@ -156,50 +158,43 @@ def looseness(matte: Matte) -> Matte:
 
 def _plan(rgb: RgbImage, matte: Matte, band: Matte, selective: bool) -> tuple[_Plan, Matte]:
     """The guided filters from coarse to fine, and where they change anything (> 0)."""
-    shrunk = _shrunk(rgb, WORKING_SIDE_PX)
+    image = shrunk(rgb, WORKING_SIDE_PX)
     steepening = SELECTIVE if selective else EVERYWHERE
     weights = _weights(rgb, matte, selective)
     share = np.float32(weights.coarse)
     for_coarse = weights._replace(fitted=weights.fitted * share, changed=weights.changed * share)
-    wide = coarse = _scale(shrunk, matte, band, for_coarse, _working_size(shrunk, COARSE_SIDE_PX))
-    if wide.matte.shape != (size := _working_size(rgb, COARSE_SIDE_PX)):  # rounded twice
-        coarse = _scale(shrunk, matte, band, for_coarse, size)
+    wide_size, size = (size_within(each.shape, COARSE_SIDE_PX) for each in (image, rgb))
+    wide = coarse = _scale(image, matte, band, for_coarse, wide_size)
+    if wide_size != size:  # rounded twice
+        coarse = _scale(image, matte, band, for_coarse, size)
     refined = resize(_widely_fitted(wide, steepening), size)
     for radius in COARSE_RADII:
         model, mix = _step(coarse, refined, radius, steepening)
         refined = np.clip(coarse.matte + _change(model, mix, coarse.guide), 0, 1)
-    fine = _scale(shrunk, matte, band, weights, (shrunk.shape[0], shrunk.shape[1]))
-    refined = resize(refined, (shrunk.shape[0], shrunk.shape[1]))
+    fine = _scale(image, matte, band, weights, (image.shape[0], image.shape[1]))
+    refined = resize(refined, (image.shape[0], image.shape[1]))
     return _step(fine, refined, FINE_RADIUS, steepening), fine.changed
 
 
 def _weights(rgb: RgbImage, matte: Matte, selective: bool) -> Evidence:
     """Where to refine; everywhere unless `selective`."""
     if selective:
-        image = _shrunk(rgb, max(matte.shape))
+        image = shrunk(rgb, max(matte.shape))
         detailed = resize(matte, (image.shape[0], image.shape[1]))
         return evidence.weigh(detailed, image, max(rgb.shape[:2]))
-    size = _working_size(rgb, COARSE_SIDE_PX)
-    loose = looseness(resize(matte, size))
+    loose = looseness(resize(matte, size_within(rgb.shape, COARSE_SIDE_PX)))
     everywhere = np.ones_like(loose)
     return Evidence(everywhere, loose, everywhere)
 
 
-def _shrunk(rgb: RgbImage, side_px: int) -> RgbImage:
-    """The image shrunk to `side_px`, from every n-th row where there are far more than needed."""
-    skip = max(1, max(rgb.shape[:2]) // (2 * side_px))
-    rows = slice(min(skip // 2, rgb.shape[0] - 1), None, skip)
-    return resize(rgb[rows], _working_size(rgb, side_px))
-
-
 def _scale(
-    shrunk: RgbImage, matte: Matte, band: Matte, weights: Evidence, size: tuple[int, int]
+    image: RgbImage, matte: Matte, band: Matte, weights: Evidence, size: tuple[int, int]
 ) -> _Scale:
     band, fitted, loose, changed = (
         resize(plane, size, cv2.INTER_LINEAR)
         for plane in (band, weights.fitted, weights.loose, weights.changed)
     )
-    guide = resize(shrunk, size) * UNIT
+    guide = resize(image, size) * UNIT
     return _Scale(guide, resize(matte, size), band, band * fitted, loose, band * changed)
 
 
@@ -243,11 +238,6 @@ def _fit_input(
     factor = steepening.firm - (steepening.firm - steepening.loose) * scale.loose
     radius_px = max(1, round(radius * max(refined.shape) / COARSE_SIDE_PX))
     return _steepen(refined, factor), radius_px
-
-
-def _working_size(rgb: RgbImage, side_px: int) -> tuple[int, int]:
-    scale = min(1.0, side_px / max(rgb.shape[:2]))
-    return max(1, round(rgb.shape[0] * scale)), max(1, round(rgb.shape[1] * scale))
 
 
 def _steepen(matte: Matte, factor: float | Matte) -> Matte:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.files import NAMES, shards
+from rmbg_service.models.predictor import first_line
 
 HUB = "https://huggingface.co"
 
@@ -93,6 +94,10 @@ def _clear_errors(repo: str, revision: str) -> Iterator[None]:
     """Turn the hub's exceptions into one line each that says what to do."""
     from huggingface_hub import errors
 
+    # A lost connection is an error of the HTTP library, which differs between releases.
+    failures: tuple[type[Exception], ...] = tuple(
+        base for base in (*errors.HfHubHTTPError.__bases__, OSError) if issubclass(base, Exception)
+    )
     try:
         yield
     except errors.GatedRepoError:
@@ -108,8 +113,8 @@ def _clear_errors(repo: str, revision: str) -> Iterator[None]:
         )
     except errors.HFValidationError:
         problem = "is neither a folder nor the name of a hub repository"
-    except (errors.HfHubHTTPError, OSError) as error:
-        problem = f"could not be fetched: {str(error).splitlines()[0]}"
+    except failures as error:
+        problem = f"could not be fetched: {first_line(error)}"
     else:
         return
     raise ConfigurationError(f"{repo} {problem}") from None

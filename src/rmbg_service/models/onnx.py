@@ -17,7 +17,7 @@ from rmbg_service.errors import (
     OutOfDeviceMemory,
     RmbgError,
 )
-from rmbg_service.models.predictor import Located
+from rmbg_service.models.predictor import Located, first_line
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import Matte, ModelInput
 
@@ -117,8 +117,9 @@ class OnnxPredictor:
             session = ort.InferenceSession(self._graph(), options, providers=[choice])
             session.disable_fallback()
         except Exception as error:  # ONNX Runtime has a dozen exception types without a base
-            reason = str(error).splitlines()[0]
-            raise ConfigurationError(f"{self._path} is not a usable ONNX model: {reason}") from None
+            raise ConfigurationError(
+                f"{self._path} is not a usable ONNX model: {first_line(error)}"
+            ) from None
         if provider not in session.get_providers():
             raise ConfigurationError(f"ONNX provider {self.device!r} could not be started")
         self._read_graph(session)
@@ -199,8 +200,8 @@ class OnnxPredictor:
             feed = {self._input_name: np.ascontiguousarray(tensor)}
             output = self._session.run([self._output_name], feed)[0]
         except Exception as error:
-            kind = _kind_of_failure(str(error).lower(), self.device)
-            reason = str(error).splitlines()[0]
+            kind = _kind_of_failure(error, self.device)
+            reason = first_line(error)
             raise kind("{model} failed: {reason}", model=self.name, reason=reason) from None
         return self._to_matte(np.asarray(output, dtype=np.float32))
 
@@ -239,9 +240,11 @@ def _check_provider(device: str) -> None:
         )
 
 
-def _kind_of_failure(message: str, device: str) -> type[RmbgError]:
+def _kind_of_failure(error: Exception, device: str) -> type[RmbgError]:
     """ONNX Runtime tells its failures apart only by their messages."""
-    if "allocate memory" in message or "out of memory" in message:
+    message = str(error).lower()
+    exhausted = "allocate memory" in message or "out of memory" in message
+    if exhausted or isinstance(error, MemoryError):
         return OutOfDeviceMemory
     if device != "cpu" and any(word in message for word in ("cuda", "cudnn", "cublas", "device")):
         return DeviceFailure

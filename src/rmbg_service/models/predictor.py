@@ -13,6 +13,11 @@ from rmbg_service.settings import PatchOrder
 from rmbg_service.types import Matte, ModelInput
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class Located(NamedTuple):
     """A model, and the file or folder with its weights."""
 

@@ -5,7 +5,6 @@ import queue
 import shutil
 import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -125,14 +124,18 @@ def _from(source: str, spec: ModelSpec, store: Store, progress: Progress) -> Pat
 def require_reachable(url: str) -> None:
     """Raise `ConfigurationError` within seconds if the host of `url` cannot be reached.
 
-    In a thread of its own, because name resolution has no timeout.
+    It is asked in a thread of its own, because name resolution has no timeout.
     """
-    scheme, host, *_ = urlsplit(url)
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"{url} is not a URL: {error}") from None
+    host = address.netloc.decode()
     answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            httpx.head(f"{scheme}://{host}/", timeout=_REACHABLE_WITHIN_S)
+            httpx.head(f"{address.scheme}://{host}/", timeout=_REACHABLE_WITHIN_S)
         except httpx.TransportError as error:
             answers.put(f"{host} cannot be reached: {error}")
         else:

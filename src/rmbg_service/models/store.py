@@ -1,14 +1,18 @@
 """Where weights lie on this disk: this service's own folder, the hub's cache, other programs."""
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import catalog, hub
 from rmbg_service.models.digests import digests, identify
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import Settings
+
+log = logging.getLogger(__name__)
 
 EMBEDDED_PATH = Path(__file__).parent / "weights" / "u2netp.onnx"
 
@@ -59,7 +63,11 @@ class Store:
         names = {spec.weights.filename for spec in catalog.CATALOG if spec.weights}
         for path in _files_of_others():
             if path.stat().st_size in sizes or path.name in names:
-                spec = catalog.find_digest(*digests(path, self.memory))
+                try:
+                    spec = catalog.find_digest(*digests(path, self.memory))
+                except ConfigurationError as error:  # no reason not to fetch them
+                    log.info("%s", error)
+                    continue
                 if spec is not None:
                     yield spec, path
 

@@ -7,10 +7,9 @@ import numpy as np
 
 from rmbg_service.errors import InvalidImage, InvalidOption
 from rmbg_service.imaging.source import SourceImage
-from rmbg_service.matting.arrays import UNIT, resize
+from rmbg_service.matting.arrays import UNIT, resize, size_within
 from rmbg_service.matting.plan import SMALL_NETWORK_PX
 from rmbg_service.matting.strokes import Strokes, strokes_of
-from rmbg_service.matting.upsampling import Refinement
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import Prediction
 from rmbg_service.types import Alpha, Box
@@ -71,14 +70,13 @@ def prediction_of(matte: Alpha, size: tuple[int, int], options: RemovalOptions) 
     if options.detail == "matting":
         raise InvalidOption("detail=matting refines the network's matte: leave out matte")
     refined = options.detail != "off"
+    limited = resize(matte, size_within(matte.shape, REFINED_SIDE_PX))
     if refined and _is_mask(matte):
-        small = cv2.blur(_limited(matte, REFINED_SIDE_PX), (3, 3))
-        return Prediction(small * UNIT, "guided")
+        return Prediction(cv2.blur(limited, (3, 3)) * UNIT, "guided")
     if refined and (options.detail == "guided" or max(matte.shape) < max(size)):
-        small = _limited(matte, REFINED_SIDE_PX)
-        firm: Refinement = "guided" if max(small.shape) <= SMALL_NETWORK_PX else "selective"
-        return Prediction(small * UNIT, "guided" if options.detail == "guided" else firm)
-    return Prediction(_limited(matte, REFINED_SIDE_PX) * UNIT, "plain", resize(matte, size))
+        guided = options.detail == "guided" or max(limited.shape) <= SMALL_NETWORK_PX
+        return Prediction(limited * UNIT, "guided" if guided else "selective")
+    return Prediction(limited * UNIT, "plain", resize(matte, size))
 
 
 def _part(plane: Alpha, region: Box, size: tuple[int, int]) -> Alpha:
@@ -100,12 +98,6 @@ def _part(plane: Alpha, region: Box, size: tuple[int, int]) -> Alpha:
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(part, np.uint8)
-
-
-def _limited(matte: Alpha, side_px: int) -> Alpha:
-    scale = min(1.0, side_px / max(matte.shape))
-    height, width = (max(1, round(side * scale)) for side in matte.shape)
-    return resize(matte, (height, width))
 
 
 def _is_mask(matte: Alpha) -> bool:

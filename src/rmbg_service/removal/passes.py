@@ -21,7 +21,7 @@ from rmbg_service.matting.augmentation import FULL_VIEW, View, combine_views
 from rmbg_service.matting.plan import TimeBudget, plan_detail
 from rmbg_service.matting.trimap import BACKGROUND, Band
 from rmbg_service.matting.upsampling import Refinement
-from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.predictor import Predictor, require_matte
 from rmbg_service.models.with_matting import matting_of
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Alpha, Matte, MattingInput, ModelInput
@@ -112,20 +112,30 @@ def require_matting_model(options: RemovalOptions, predictor: Predictor) -> None
 
 
 def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) -> Prediction:
-    """Run all passes of a decoded image; each input is predicted on its own."""
+    """Run all passes of a decoded image; each input is predicted on its own.
+
+    Raises `InferenceError` if the predictor returns what is not a matte.
+    """
     require_matting_model(options, predictor)
     seconds = 0.0
     passes = predict_passes(source, options, predictor.input_size, lambda: TimeBudget(seconds))
     inputs = next(passes)
     while True:
         started = time.perf_counter()
-        mattes = [predictor.predict([model_input])[0] for model_input in inputs]
+        mattes = [_predicted(predictor, model_input) for model_input in inputs]
         seconds = time.perf_counter() - started
         try:
             inputs = passes.send(mattes)
         except StopIteration as end:
             prediction: Prediction = end.value
             return prediction
+
+
+def _predicted(predictor: Predictor, seen: ModelInput | MattingInput) -> Matte:
+    (matte,) = predictor.predict([seen])
+    height, width = seen.shape[:2]
+    require_matte(matte, (height, width))
+    return matte
 
 
 def model_input(source: SourceImage, view: View, input_size: tuple[int, int]) -> ModelInput:

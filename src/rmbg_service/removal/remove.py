@@ -65,9 +65,9 @@ def remove_background(
     ones keep what lies under them, dark ones erase it.
 
     Raises `InvalidImage`, `ImageTooLarge` (above `RMBG_MAX_IMAGE_PIXELS` or
-    `RMBG_MAX_IMAGE_SIDE`), `InvalidRegion`, `NoSubject`, `NoMattingModel`, `ConfigurationError`,
-    or `ValueError` for a wrong option or for one about the file, such as `format`, `crop` or
-    `output="layers"`.
+    `RMBG_MAX_IMAGE_SIDE`), `InvalidRegion`, `NoSubject`, `NoMattingModel`, `InferenceError`,
+    `ConfigurationError`, `OSError` for a path that cannot be read, or `ValueError` for a wrong
+    option or for one about the file, such as `format`, `crop` or `output="layers"`.
     """
     settings = load_settings()
     unused = options.keys() & (RemovalOptions.model_fields.keys() - USED_OPTIONS)
@@ -135,7 +135,7 @@ def _source(
         data = bytes(image)
         info = probe(data, most_pixels, longest_side)
         return decode(data, info, keep_profile=keep_profile, as_values=as_values)
-    size = image.size if isinstance(image, Image.Image) else image.shape[:2]
+    size = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
     require_accepted_size(size, most_pixels, longest_side)
     if isinstance(image, Image.Image):
         return from_pillow(image, keep_profile=keep_profile, as_values=as_values)

@@ -9,9 +9,8 @@ import numpy as np
 from rmbg_service.errors import BeyondFormat, TooManyBytes
 from rmbg_service.imaging import compose
 from rmbg_service.imaging.cutout import Cutout, Shadow
-from rmbg_service.imaging.encode import ENCODERS, LAYERS, Encoder
+from rmbg_service.imaging.encode import ENCODERS, LAYERS, MATTE, Encoder
 from rmbg_service.imaging.layout import Frame, crop_layout, fit, frame_layout, with_margin
-from rmbg_service.imaging.png import write_grey
 from rmbg_service.imaging.probe import require_accepted_size
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.messages import Message
@@ -66,28 +65,27 @@ def encode(
     """
     composed, full_size, placement = _arranged(cutout, options, max_pixels)
     width, height = composed.size
+    final = composed
     if options.output == "layers":
         name, encoder = "zip", LAYERS
-        data = encoder.write(composed, options.quality)
     elif options.output == "matte" and options.format in ("png", "auto"):
-        name, encoder = "png", ENCODERS["png"]
-        data = write_grey(composed.alpha)
+        name, encoder = "png", MATTE
     else:
         final = _finished(composed, options, background)
         name = options.format if options.format != "auto" else _auto_format(final)
         encoder = ENCODERS[name]
-        if max(final.size) > encoder.max_side:
-            raise BeyondFormat(
-                "{format} has at most {most} px a side, the result has {width} x {height}: choose "
-                "another format or a smaller size",
-                format=name,
-                most=encoder.max_side,
-                width=width,
-                height=height,
-            )
-        data = encoder.write(final, options.quality)
-        if options.max_bytes is not None and len(data) > options.max_bytes:
-            data = _smaller(final, encoder, name, options.quality, options.max_bytes)
+    if max(final.size) > encoder.max_side:
+        raise BeyondFormat(
+            "{format} has at most {most} px a side, the result has {width} x {height}: choose "
+            "another format or a smaller size",
+            format=name,
+            most=encoder.max_side,
+            width=width,
+            height=height,
+        )
+    data = encoder.write(final, options.quality)
+    if options.max_bytes is not None and len(data) > options.max_bytes:
+        data = _smaller(final, encoder, name, options.quality, options.max_bytes)
     return Encoded(
         data,
         name,

@@ -17,7 +17,7 @@ import numpy as np
 
 from rmbg_service.imaging.cutout import SHADOW_BOX_THRESHOLD, Shadow, box_of
 from rmbg_service.imaging.light import to_encoded, to_linear
-from rmbg_service.matting.arrays import UNIT, merge, resize, split, touched_tiles, window
+from rmbg_service.matting.arrays import UNIT, merge, shrunk, split, touched_tiles, window
 from rmbg_service.shadows.attenuation import Attenuation, find_attenuation
 from rmbg_service.shadows.contact import ContactArea, dilated, find_contact_area
 from rmbg_service.shadows.floor import Floor, fit_floor
@@ -62,14 +62,10 @@ class _Estimate(NamedTuple):
 
 def keep_shadow(rgb: RgbImage, alpha: Alpha) -> Shadow:
     """Find the shadow of the subject `alpha` `(H, W)` in the image `rgb` `(H, W, 3)`."""
-    skip = max(1, max(alpha.shape) // (2 * WORKING_SIDE_PX))
-    rows = slice(min(skip // 2, alpha.shape[0] - 1), None, skip)
-    scale = min(1.0, WORKING_SIDE_PX / max(alpha.shape))
-    size = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
-    contact = find_contact_area(resize(alpha[rows], size) * UNIT)
+    contact = find_contact_area(shrunk(alpha, WORKING_SIDE_PX) * UNIT)
     if contact is None:
         return Shadow("keep", reason="no-subject")
-    encoded = resize(rgb[rows], size) * UNIT
+    encoded = shrunk(rgb, WORKING_SIDE_PX) * UNIT
     log_light = np.log(to_linear(encoded) + BLACK)
     floor = fit_floor(log_light, contact.floor_weight)
     if floor is None or floor.share < MIN_FLOOR:

@@ -8,8 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-if sys.platform != "win32":
-    import fcntl
+from rmbg_service.system.locks import lock
 
 _PREFIX, _SUFFIX = ".rmbg-service-", ".part"
 
@@ -51,7 +50,7 @@ def remove_leftovers(folder: Path) -> None:
         with suppress(OSError):  # locked, deleted by another process, or of another user
             descriptor = os.open(path, os.O_RDWR)
             try:
-                _lock(descriptor, wait=False)
+                lock(descriptor, wait=False)
                 path.unlink()
             finally:
                 os.close(descriptor)
@@ -81,17 +80,10 @@ def _create(folder: Path) -> tuple[Path, int]:
         path = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         with suppress(OSError):  # a file system without locks
-            _lock(descriptor, wait=True)
+            lock(descriptor, wait=True)
         if path.exists():  # else another process has deleted it before it was locked
             return path, descriptor
         os.close(descriptor)
-
-
-def _lock(descriptor: int, *, wait: bool) -> None:
-    """Lock an open file until it is closed. Raises `OSError` if that cannot be done."""
-    if sys.platform == "win32":
-        raise OSError("there are no such locks")
-    fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _sync(path: Path) -> None:

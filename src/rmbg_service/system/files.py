@@ -62,6 +62,15 @@ def real_path(path: str | Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve raises for such a link before Python 3.13
 
 
+def is_unicode(path: str | Path) -> bool:
+    """Whether `path` can be written in JSON: on POSIX a name may be any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def digest(data: bytes) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

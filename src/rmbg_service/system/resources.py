@@ -102,7 +102,7 @@ def has_gpu(root: Path = _ROOT) -> bool:
     return any((root / path).exists() for path in _DEVICE_FILES)
 
 
-def accelerators(root: Path = Path("/")) -> list[str]:
+def accelerators(root: Path = _ROOT) -> list[str]:
     """What the operating system shows, e.g. `NVIDIA GPU`; empty where only a CPU is seen."""
     found = [name for path, name in _DEVICE_FILES.items() if (root / path).exists()]
     if sys.platform == "darwin" and platform.machine() == "arm64":

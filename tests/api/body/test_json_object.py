@@ -35,10 +35,11 @@ def test_short_values_are_parsed_and_long_ones_stay_raw() -> None:
         B64.replace("+", "\\u002b").replace("=", "\\u003D"),
         B64.replace("/", "\\u002F"),
         "\\r\\n".join(B64[i : i + 76] for i in range(0, len(B64), 76)),
+        "\\n\\t".join(B64[i : i + 76] for i in range(0, len(B64), 76)),
         "data:image\\/png;base64," + B64.replace("/", "\\/"),
         B64.replace("+", "-").replace("/", "_").rstrip("="),
     ],
-    ids=["PHP", ".NET", "slash by number", "wrapped", "data URI", "URL-safe"],
+    ids=["PHP", ".NET", "slash by number", "wrapped", "indented", "data URI", "URL-safe"],
 )
 def test_the_escapes_of_json_encoders_are_undone_in_base64(escaped: str) -> None:
     assert json.loads(f'"{escaped}"')
@@ -110,7 +111,7 @@ def test_what_is_not_a_request_is_refused(text: bytes, says: str) -> None:
         read(text)
 
 
-@pytest.mark.parametrize("escape", ["\\u00e9", "\\t", "\u00e9", "\N{GRINNING FACE}", "%", "="])
+@pytest.mark.parametrize("escape", ["\\u00e9", "\u00e9", "\N{GRINNING FACE}", "%", "="])
 def test_a_long_string_that_is_not_base64_is_refused(escape: str) -> None:
     ((_, image),) = read(f'{{"image": "{escape * 20_000}AA"}}')
     with pytest.raises(MalformedRequest, match="not valid base64"):

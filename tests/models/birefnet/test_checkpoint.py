@@ -190,3 +190,9 @@ def test_a_hub_id_that_is_not_cached_is_refused_without_a_network(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     message = refusal(lambda: BiRefNet.from_pretrained("briaai/RMBG-2.0", local_files_only=True))
     assert "is not in the local cache" in message
+
+
+@pytest.mark.parametrize("text", [b"root:x:0:0:root:/root:/bin/bash\n", b"(lp0\n.", b"0", b""])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "notes.pth").write_bytes(text)
+    assert "notes.pth" in refusal(lambda: read_weights(tmp_path / "notes.pth"))

@@ -2,6 +2,8 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -132,6 +134,21 @@ def test_out_of_memory_is_translated_and_holds_no_tensor(
     assert inputs[0]() is None
     with pytest.raises(ConfigurationError, match="test does not fit"):
         predictor.warm_up()
+
+
+@pytest.mark.parametrize(
+    "exhausted",
+    [
+        lambda x: torch.empty(2**60, dtype=torch.uint8),
+        Mock(side_effect=RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB")),
+    ],
+)
+def test_a_host_or_an_mps_device_without_memory_is_not_mistaken_for_a_bad_picture(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch, exhausted: Any
+) -> None:
+    monkeypatch.setattr(predictor, "_network", exhausted)
+    with pytest.raises(OutOfDeviceMemory, match="cpu has no memory left"):
+        predictor.predict([np.zeros((96, 64, 3), np.uint8)])
 
 
 def test_a_device_that_is_missing_stops_the_start() -> None:

@@ -10,13 +10,14 @@ from rmbg_service.errors import MalformedRequest
 _STEP_BYTES = 1 << 20
 _MAX_HEAD = 1000
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_BLANKS = np.frombuffer(b"nrt", np.uint8)  # after a backslash
 _HEX_DIGITS = np.full(256, -1, np.int16)
 for _digit in b"0123456789abcdefABCDEF":
     _HEX_DIGITS[_digit] = int(chr(_digit), 16)
 
 
 def decode_base64(text: bytes | bytearray | memoryview) -> bytes:
-    """Bytes of base64 text or of a base64 `data:` URI; line breaks and URL-safe text are fine.
+    """Bytes of base64 text or of a base64 `data:` URI; blanks and URL-safe text are fine.
 
     Raises `MalformedRequest` for anything else.
     """
@@ -38,7 +39,7 @@ def decode_base64(text: bytes | bytearray | memoryview) -> bytes:
 def unescape_json(text: memoryview) -> bytearray:
     """`text` without the escapes that encoders of JSON use in base64 and `data:` URIs.
 
-    `\\/`, `\\u00..` for ASCII, and line breaks, which go. Others stay: no base64 has them.
+    `\\/`, `\\u00..` for ASCII, and line breaks and tabs, which go. Others stay: no base64 has them.
     """
     plain = bytearray()
     for step in _steps(text, b"\\", 6):
@@ -94,9 +95,9 @@ def _without_backslashes(text: bytes) -> bytes:
     following = values[1:]
     kept = np.ones(len(values), bool)
     kept[:-1] = ~(escapes & (following == ord("/")))
-    breaks = escapes & ((following == ord("n")) | (following == ord("r")))
-    kept[:-1] &= ~breaks
-    kept[1:] &= ~breaks
+    blanks = escapes & np.isin(following, _BLANKS)
+    kept[:-1] &= ~blanks
+    kept[1:] &= ~blanks
     at = np.flatnonzero((escapes & (following == ord("u")))[:-4])
     if not len(at):
         return values[kept].tobytes()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rmbg_service.evaluation.dataset import Sample, load_matte, load_rgb
 from rmbg_service.evaluation.edges import Flags, spoilt_edge, visibly_wrong
+from rmbg_service.matting.arrays import resize, size_within
 from rmbg_service.matting.foreground import estimate_foreground
 from rmbg_service.types import Box, Matte
 
@@ -46,10 +47,8 @@ class SampleCrops:
 def sheet_cutout(sample: Sample, matte: Matte) -> str:
     """The cutout by `matte` with clean colours, at most `SHEET_PX` px, as a data URI with alpha."""
     rgb = load_rgb(sample.image)
-    scale = min(1.0, SHEET_PX / max(matte.shape))
-    size = max(1, round(matte.shape[1] * scale)), max(1, round(matte.shape[0] * scale))
-    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    alpha = _grey(np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_AREA), np.float32))
+    size = size_within(matte.shape, SHEET_PX)
+    small, alpha = resize(rgb, size), _grey(resize(matte, size))
     return _data_uri(np.dstack([estimate_foreground(small, alpha), alpha]))
 
 

@@ -100,7 +100,7 @@ def read_items(data: bytes) -> Items:
             described = True
             _read_meta(data, box, found, parts)
     if not described:
-        raise UnknownFormat("the file has no still picture")
+        raise UnknownFormat("the file has no still image")
     return found
 
 

@@ -21,6 +21,7 @@ from rmbg_service.models.birefnet.fused_decoder import (
 from rmbg_service.models.birefnet.fused_swin import FusedSwinBlock, WindowPlan, window_plan
 from rmbg_service.models.birefnet.fusing import FusedBiRefNet
 from rmbg_service.models.birefnet.swin import PatchEmbed
+from rmbg_service.models.predictor import first_line
 
 TOLERANCE = {torch.float16: 5e-3, torch.bfloat16: 4e-2}
 """How far a module with kernels may be from the plain one, as a share of the largest value."""
@@ -123,7 +124,7 @@ def use_kernels(network: FusedBiRefNet) -> str | None:
         _compare(_try_block(CudaSwinBlock(block, kernels), window), _try_block(block, window))
         _compare(_try_branch(CudaBranch(branch, kernels)), _try_branch(branch))
     except Exception as error:
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return first_line(error)
     for stage in network.backbone.stages:
         assert isinstance(stage, nn.ModuleList)
         for i, block in enumerate(stage):

@@ -6,6 +6,7 @@ from typing import TypeVar
 import torch
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, OutOfDeviceMemory
+from rmbg_service.models.predictor import first_line
 
 _T = TypeVar("_T")
 
@@ -50,18 +51,23 @@ def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, 
     """
     try:
         return work()
-    except torch.OutOfMemoryError:
-        pass  # raised below, outside this block: the exception holds the frames with the tensors
     except RuntimeError as error:
-        if "CUDA error" not in str(error):
-            raise
-        reason = str(error).splitlines()[0]
-        raise DeviceFailure(
-            "{device} is lost: {reason}", device=str(device), reason=reason
-        ) from None
+        if not _is_out_of_memory(error):
+            if "CUDA error" not in str(error):
+                raise
+            raise DeviceFailure(
+                "{device} is lost: {reason}", device=str(device), reason=first_line(error)
+            ) from None
+    # Outside of the block: the exception holds the frames with the tensors.
     raise OutOfDeviceMemory(
         "{device} has no memory left for {count} x {shape}",
         device=str(device),
         count=shape[0],
         shape=shape[1:],
     )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether there was no memory; only CUDA has an exception of its own for that."""
+    texts = ("can't allocate memory", "MPS backend out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)

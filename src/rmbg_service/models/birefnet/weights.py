@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.files import weight_files
+from rmbg_service.models.predictor import first_line
 
 PREFIXES = ("module.", "_orig_mod.")
 """What data-parallel training and torch.compile put before every key."""
@@ -36,7 +37,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{path} is not a whole safetensors file: {_line(error)}"
+            f"{path} is not a whole safetensors file: {first_line(error)}"
         ) from None
 
 
@@ -48,8 +49,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{path} holds more than tensors or is damaged, and is refused because a pickle can run"
             " code: use safetensors"
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise ConfigurationError(f"{path} is not a whole checkpoint: {_line(error)}") from None
+    except Exception as error:  # a file that is not a pickle raises anything
+        raise ConfigurationError(f"{path} is not a whole checkpoint: {first_line(error)}") from None
     if not isinstance(content, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
@@ -61,7 +62,3 @@ def _strip(key: str) -> str:
     while key.startswith(PREFIXES):
         key = key.partition(".")[2]
     return key
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
