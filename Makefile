@@ -7,6 +7,10 @@ TOOLS := $(abspath $(VENV)/tools)
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
+WORKERS ?= logical
+
+# The tests start the service a hundred times: let Python compile it once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help serve test fuzz hostile check lint format openapi picture bench lock hooks dev dist sbom image-test clean
 
@@ -16,8 +20,8 @@ help: ## List these targets
 serve: $(READY) ## Serve on http://127.0.0.1:7860
 	$(BIN)/rmbg-service serve
 
-test: $(READY_DEV) ## Run the tests; TESTS=tests/imaging runs a part of them
-	$(BIN)/pytest $(TESTS)
+test: $(READY_DEV) ## Run the tests; TESTS=tests/imaging runs a part of them, WORKERS=0 in one process
+	$(BIN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=worksteal $(TESTS)
 
 fuzz: $(READY_DEV) ## Damage image files for hours, in search of one that is not refused well
 	$(BIN)/pytest tests/fuzz --hypothesis-profile=fuzz

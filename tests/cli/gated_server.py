@@ -21,5 +21,6 @@ def gated(settings: Settings) -> Predictor:
     return StdinGated()
 
 
-with patch("rmbg_service.api.app.select_predictor", gated):
-    main()
+if __name__ == "__main__":
+    with patch("rmbg_service.api.app.select_predictor", gated):
+        main()

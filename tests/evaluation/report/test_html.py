@@ -2,6 +2,7 @@ import base64
 import json
 import platform
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.metadata import PackageNotFoundError
 from io import BytesIO
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from rmbg_service.evaluation.records import MEASURES
 from rmbg_service.evaluation.report.html import GROUNDS, WORST, write_report
@@ -193,15 +194,30 @@ TILES = """() => [...document.querySelectorAll(".grid, .sheet, .row")].map((row)
 })"""
 
 
-@pytest.mark.parametrize("width", [390, 1000, 1280, 1460, 1920])
-def test_tiles_fill_their_row_and_sections_fold(tmp_path: Path, width: int) -> None:
-    page_of(judged(tmp_path, moved(3), moved(0), tags=("hair",) * 12, size=(400, 500)), tmp_path)
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.goto((tmp_path / "report.html").as_uri())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def long_report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of a report of a dozen photos."""
+    folder = tmp_path_factory.mktemp("long")
+    page_of(judged(folder, moved(3), moved(0), tags=("hair",) * 12, size=(400, 500)), folder)
+    return (folder / "report.html").as_uri()
+
+
+@pytest.mark.parametrize("width", [390, 1000, 1280, 1460, 1920])
+def test_tiles_fill_their_row_and_sections_fold(
+    browser: Browser, long_report: str, width: int
+) -> None:
+    with browser.new_page(viewport={"width": width, "height": 900}) as page:
+        page.goto(long_report)
         gaps = page.evaluate(TILES)
         assert len(gaps) > 10
         assert max(map(abs, gaps)) < 2
@@ -214,29 +230,31 @@ def test_tiles_fill_their_row_and_sections_fold(tmp_path: Path, width: int) -> N
             section.locator("> summary").click()
             assert section.get_attribute("open") is None
         assert page.evaluate("() => document.body.scrollWidth <= innerWidth")
-        browser.close()
+
+
+@pytest.fixture(scope="module")
+def short_reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """The URIs of reports of one and of two models, and how many images show their worst."""
+    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+    page_of(judged(one, moved(3), size=(400, 500)), one)
+    page_of(judged(two, moved(3), moved(0), size=(400, 500)), two)
+    return {(one / "report.html").as_uri(): 2 * 5, (two / "report.html").as_uri(): 2 * 7}
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1460])
-def test_no_picture_of_the_worst_is_cut_off(tmp_path: Path, width: int) -> None:
-    first = judged(tmp_path / "a", moved(3), size=(400, 500))
-    second = judged(tmp_path / "b", moved(3), moved(0), size=(400, 500))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        for result, pictures in ((first, 2 * 5), (second, 2 * 7)):
-            page_of(result, tmp_path)
-            page.goto((tmp_path / "report.html").as_uri())
+def test_no_picture_of_the_worst_is_cut_off(
+    browser: Browser, short_reports: dict[str, int], width: int
+) -> None:
+    with browser.new_page(viewport={"width": width, "height": 900}) as page:
+        for report, images in short_reports.items():
+            page.goto(report)
             shown = page.evaluate(
                 """() => [...document.querySelectorAll(".case img")].map((image) => {
                     const card = image.closest(".case").getBoundingClientRect();
                     return image.getBoundingClientRect().right <= card.right - 16;
                 })"""
             )
-            assert shown == [True] * pictures
-        browser.close()
+            assert shown == [True] * images
 
 
 def test_every_measure_has_a_label() -> None:

@@ -89,6 +89,13 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
 
 @pytest.fixture(scope="package")
 def url() -> Iterator[str]:
+    """A server that keeps the left half of every image."""
+    with running_server(FakePredictor()) as address:
+        yield address
+
+
+@pytest.fixture(scope="package")
+def model_url() -> Iterator[str]:
     """A server of the embedded model."""
     predictor = select_predictor(Settings(model="u2netp"))
     with running_server(predictor, model="u2netp") as address:
@@ -102,6 +109,6 @@ def predictor() -> FakePredictor:
 
 @pytest.fixture
 def quick_url(predictor: FakePredictor) -> Iterator[str]:
-    """A server that keeps the left half of every picture."""
+    """A server of the test's own `predictor`."""
     with running_server(predictor) as address:
         yield address

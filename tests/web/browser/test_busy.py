@@ -10,7 +10,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.fakes import PATH, FakePredictor, picture_bytes
-from tests.server import running_server
+from tests.server import running_server, wait_until
 from tests.web.browser.actions import (
     choose,
     downloaded,
@@ -76,15 +76,9 @@ def test_cancelling_while_queued_frees_the_job(open_page: OpenPage) -> None:
         page.get_by_role("button", name="Cancel").click()
         expect(tiles(page)).to_contain_text("Cancelled")
         expect(go_text(page)).to_have_text("Remove background")
-        page.wait_for_function(
-            """async () => (await (await fetch("metrics")).text())
-                .includes('rmbg_requests_total{outcome="cancelled"} 1.0')"""
-        )
+        wait_until(lambda: metric(url, 'rmbg_requests_total{outcome="cancelled"}') == 1)
         predictor.gate.set()
-        page.wait_for_function(
-            """async () => (await (await fetch("metrics")).text())
-                .includes('rmbg_inflight_jobs 0.0')"""
-        )
+        wait_until(lambda: metric(url, "rmbg_inflight_jobs") == 0)
         assert predictor.predicted == [1]  # the other one's picture only
         tiles(page).get_by_role("button", name="Try ramp.png again").click()
         wait_until_done(page)
@@ -143,11 +137,11 @@ def test_twenty_pictures_hold_only_what_is_shown(open_page: OpenPage) -> None:
         go(page).click()
         wait_until_done(page)
         expect(page.locator("#tally")).to_have_text("All 20 done")
-        assert page.evaluate("held.size") == 2  # one original, one result
+        page.wait_for_function("held.size === 2")  # one original, one result
         page.get_by_role("button", name="Remove all").click()
         expect(tiles(page)).to_have_count(0)
         page.get_by_role("button", name="Close").click()  # the line that offers them back
-        assert page.evaluate("held.size") == 0
+        page.wait_for_function("held.size === 0")
 
 
 def test_a_run_does_not_take_away_what_somebody_looks_at(open_page: OpenPage) -> None:

@@ -13,12 +13,12 @@ from tests.web.browser.pictures import still_life
 DONE = "document.querySelector('#go').dataset.state === 'done'"
 
 
-def test_photos_are_dropped_touched_up_and_downloaded(url: str, tmp_path: Path) -> None:
+def test_photos_are_dropped_touched_up_and_downloaded(model_url: str, tmp_path: Path) -> None:
     for name, size in {"vase.jpg": (400, 300), "urn.jpg": (320, 400)}.items():
         (tmp_path / name).write_bytes(still_life(size))
     with running_firefox(firefox(), tmp_path) as page:
         page.send("session.subscribe", events=["browsingContext.downloadEnd", "log.entryAdded"])
-        page.open(url)
+        page.open(model_url)
         page.wait_for("!document.querySelector('[data-option=detail]').hidden")
         page.choose("#files", tmp_path / "vase.jpg")
         page.wait_for(DONE)  # it starts by itself
@@ -49,6 +49,7 @@ def test_photos_are_dropped_touched_up_and_downloaded(url: str, tmp_path: Path) 
         assert pixels[220, 200, 0] > 120  # the rest of the vase
 
         page.choose("#files", tmp_path / "urn.jpg")
+        page.wait_for("document.querySelector('#tally').textContent === 'All 2 done'")
         page.wait_for(DONE)
         page.click("#go")
         assert page.event("browsingContext.downloadEnd")["status"] == "complete"

@@ -1,4 +1,4 @@
-"""From a photo to a cutout, with the embedded model."""
+"""From a photo to a cutout; with the embedded model where the cutout matters."""
 
 import zipfile
 from io import BytesIO
@@ -32,9 +32,9 @@ PHOTO = still_life()
 
 
 def test_a_dropped_photo_becomes_a_cutout_of_full_size_with_real_alpha(
-    open_page: OpenPage, url: str
+    open_page: OpenPage, model_url: str
 ) -> None:
-    page = open_page(url)
+    page = open_page(model_url)
     expect(go_text(page)).to_have_text("Remove background")
     expect(go(page)).to_be_disabled()
     drop(page, file("vase.jpg", PHOTO))
@@ -151,8 +151,8 @@ def test_a_format_that_the_browser_cannot_show_is_processed(open_page: OpenPage,
     expect(page.locator("#compare")).to_be_disabled()
 
 
-def test_the_options_reach_the_service(open_page: OpenPage, url: str) -> None:
-    page = open_page(url)
+def test_the_options_reach_the_service(open_page: OpenPage, model_url: str) -> None:
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     process(page)
     page.locator("#options summary").click()
@@ -228,8 +228,8 @@ def test_a_psd_has_the_background_on_show_and_what_was_touched_up(
     assert background.size == (400, 300)
 
 
-def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) -> None:
-    page = open_page(url)
+def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, model_url: str) -> None:
+    page = open_page(model_url)
     choose(page, file("vase.jpg", still_life((400, 300))))
     page.locator("#options summary").click()
     page.locator("[name=shadow]").select_option("drop")
@@ -248,8 +248,10 @@ def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) 
     expect(page.locator("#dock-problem")).to_contain_text("The service is not ready")
 
 
-def test_a_shadow_is_offered_where_the_service_knows_it(open_page: OpenPage, url: str) -> None:
-    page = open_page(url)
+def test_a_shadow_is_offered_where_the_service_knows_it(
+    open_page: OpenPage, model_url: str
+) -> None:
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     page.locator("#options summary").click()
     shadow, strength = page.locator("[name=shadow]"), page.locator("[name=shadow_opacity]")
@@ -282,9 +284,9 @@ def test_an_older_service_is_not_asked_for_what_it_does_not_know(
 
 @pytest.mark.parametrize("shadow", ["off", "drop"])
 def test_a_cropped_result_lies_over_its_part_of_the_original(
-    open_page: OpenPage, url: str, shadow: str
+    open_page: OpenPage, model_url: str, shadow: str
 ) -> None:
-    page = open_page(url)
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     page.locator("#options summary").click()
     page.locator("[name=shadow]").select_option(shadow)
@@ -318,9 +320,9 @@ def test_a_cropped_result_lies_over_its_part_of_the_original(
     ],
 )
 def test_the_background_on_show_is_the_background_of_every_format(
-    open_page: OpenPage, url: str, value: str, ending: str, mode: str
+    open_page: OpenPage, model_url: str, value: str, ending: str, mode: str
 ) -> None:
-    page = open_page(url)
+    page = open_page(model_url)
     choose(page, file("vase.jpg", PHOTO))
     process(page)
     page.get_by_label("Colour", exact=True).check(force=True)
