@@ -13,7 +13,7 @@ MAX_WIDTH = 100
 _LEFT = 36
 _MIN_TEXT = 24
 _LAST = ("Model", "Options")
-_NO_INTEGER = re.compile(r"Input should be a valid integer.*|'.*' is not a valid int\w*\.?")
+_NO_INTEGER = re.compile(r".*\bvalid int.*")
 
 
 class HelpCommand(TyperCommand):
