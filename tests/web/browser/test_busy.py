@@ -137,11 +137,11 @@ def test_twenty_pictures_hold_only_what_is_shown(open_page: OpenPage) -> None:
         go(page).click()
         wait_until_done(page)
         expect(page.locator("#tally")).to_have_text("All 20 done")
-        page.wait_for_function("held.size === 2")  # one original, one result
+        wait_until(lambda: page.evaluate("held.size === 2"))  # one original, one result
         page.get_by_role("button", name="Remove all").click()
         expect(tiles(page)).to_have_count(0)
         page.get_by_role("button", name="Close").click()  # the line that offers them back
-        page.wait_for_function("held.size === 0")
+        wait_until(lambda: page.evaluate("held.size === 0"))
 
 
 def test_a_run_does_not_take_away_what_somebody_looks_at(open_page: OpenPage) -> None:

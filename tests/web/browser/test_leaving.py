@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.fakes import FakePredictor
-from tests.server import running_server
+from tests.server import running_server, wait_until
 from tests.web.browser.actions import choose, downloaded, file, go, opened, process
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
@@ -101,7 +101,7 @@ def test_the_result_is_dragged_out_as_the_file_it_would_be(
         })"""
     )
     page.locator("#result").hover()
-    page.wait_for_function("document.querySelector('#result').draggable")
+    wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
     page.mouse.down()
     page.locator("#result").hover(position={"x": 20, "y": 20})
     page.locator("#original").hover()
@@ -118,7 +118,7 @@ def test_what_was_dragged_out_has_been_saved(open_page: OpenPage, quick_url: str
     choose(page, PHOTO, file("second.jpg", PHOTO["buffer"]))
     process(page)
     page.locator("#result").hover()
-    page.wait_for_function("document.querySelector('#result').draggable")
+    wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
     leaves = "() => dispatchEvent(new Event('beforeunload', { cancelable: true }))"
     assert not page.evaluate(leaves)
     page.evaluate(  # the browser has given it to another program
@@ -147,7 +147,7 @@ def test_a_phone_shares_the_file(open_page: OpenPage, quick_url: str) -> None:
     choose(page, PHOTO)
     process(page)
     page.get_by_role("button", name="Share").tap()
-    page.wait_for_function("window.shared")
+    wait_until(lambda: page.evaluate("window.shared"))
     assert page.evaluate("shared") == ["vase-cutout.png", "image/png"]
 
 

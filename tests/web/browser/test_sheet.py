@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.fakes import PATH, FakePredictor, picture_bytes
-from tests.server import running_server
+from tests.server import running_server, wait_until
 from tests.web.browser.actions import (
     choose,
     downloaded,
@@ -246,7 +246,7 @@ def test_of_hundreds_of_tiles_only_those_in_view_are_laid_out(
     page.keyboard.press("End")
     expect(last).to_be_focused()
     expect(last).to_be_in_viewport()
-    page.wait_for_function(shown, arg=last.element_handle())
+    wait_until(lambda: last.evaluate(shown))
 
 
 HEAR = """() => {
