@@ -16,6 +16,21 @@ BYTES = b"the weights of a test"
 SPEC = replace(BIREFNET, weights=Weights(sha256=hashlib.sha256(BYTES).hexdigest(), hub="org/name"))
 
 
+@pytest.fixture
+def u2net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of rembg, missing yet."""
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "u2net"))
+    return tmp_path / "u2net"
+
+
+@pytest.fixture
+def comfyui(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of ComfyUI's models, missing yet; the catalogue has `SPEC`."""
+    monkeypatch.setattr(catalog, "CATALOG", (SPEC, *catalog.CATALOG))
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "ComfyUI"))
+    return tmp_path / "ComfyUI" / "models"
+
+
 def test_the_folder_is_the_setting_or_below_the_users_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,33 +55,26 @@ def test_weights_are_found_in_the_own_folder_then_in_the_cache_of_the_hub(
 
 
 def test_files_of_other_programs_are_known_by_their_bytes(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, u2net: Path, comfyui: Path
 ) -> None:
-    monkeypatch.setattr(catalog, "CATALOG", (SPEC, *catalog.CATALOG))
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "u2net"))
-    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "ComfyUI"))
     assert list(store.elsewhere()) == []
-    models = tmp_path / "ComfyUI" / "models"
     files = {
-        tmp_path / "u2net" / "u2netp.onnx": EMBEDDED_PATH.read_bytes(),
-        tmp_path / "u2net" / "u2net.onnx": b"other bytes",
-        models / "background_removal" / "model.safetensors": BYTES,
-        models / "RMBG" / "RMBG-2.0" / "model.safetensors": b"other bytes",
+        u2net / "u2netp.onnx": EMBEDDED_PATH.read_bytes(),
+        u2net / "u2net.onnx": b"other bytes",
+        comfyui / "background_removal" / "model.safetensors": BYTES,
+        comfyui / "RMBG" / "RMBG-2.0" / "model.safetensors": b"other bytes",
     }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    assert list(store.elsewhere()) == [(SPEC, models / "background_removal" / "model.safetensors")]
+    assert list(store.elsewhere()) == [(SPEC, comfyui / "background_removal" / "model.safetensors")]
 
 
 def test_a_file_of_others_that_cannot_be_read_is_passed_over(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, u2net: Path, comfyui: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "CATALOG", (SPEC, *catalog.CATALOG))
-    monkeypatch.setenv("U2NET_HOME", str(tmp_path / "u2net"))
-    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "ComfyUI"))
-    closed = tmp_path / "u2net" / "u2net.onnx"
-    model = tmp_path / "ComfyUI" / "models" / "background_removal" / "model.safetensors"
+    closed = u2net / "u2net.onnx"
+    model = comfyui / "background_removal" / "model.safetensors"
     for path in (closed, model):
         path.parent.mkdir(parents=True)
         path.write_bytes(BYTES)

@@ -151,7 +151,7 @@ class OnnxPredictor:
         """The file, or for bfloat16 what it holds without its large biases if it has any."""
         if self.dtype != "bf16":
             return self._path
-        import onnx  # an optional dependency, and 0.1 s
+        import onnx  # an optional dependency
 
         from rmbg_service.models.bias_absorption import absorb_large_biases
 
