@@ -76,6 +76,18 @@ def test_show_says_by_what_the_patch_order_is_known(
     assert "contradictory (wg_hg_c by the catalogue, c_hg_wg by" in run("show", "RMBG-2.0")
 
 
+def test_show_says_what_decides_the_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "number format   that of the file" in run("show", "u2netp")
+    assert "number format   chosen when the model is loaded" in run("show", "RMBG-2.0")
+    monkeypatch.setenv("RMBG_ONNX_PROVIDER", "openvino")
+    monkeypatch.setattr(openvino, "x86_computes_bf16", lambda: True)
+    assert "number format   chosen when the model is loaded" in run("show", "u2netp")
+    monkeypatch.setattr(openvino, "x86_computes_bf16", lambda: False)
+    assert "number format   fp32 (auto: this CPU has no" in run("show", "u2netp")
+    monkeypatch.setenv("RMBG_DTYPE", "bf16")
+    assert "number format   bf16 (set by RMBG_DTYPE)" in run("show", "RMBG-2.0")
+
+
 def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_model() -> None:
     assert "part of the package" in run("pull", "u2netp")
     refused = CliRunner().invoke(app, ["models", "pull", "RMBG-2.0"])
