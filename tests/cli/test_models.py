@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from rmbg_service.cli import app
 from rmbg_service.cli.tables import table_lines
-from rmbg_service.models import catalog, hub
+from rmbg_service.models import catalog, hub, openvino
 from rmbg_service.models.catalog import CATALOG, EMBEDDED, EMBEDDED_SHA256
 from rmbg_service.models.spec import Weights
 from rmbg_service.models.store import EMBEDDED_PATH
