@@ -94,8 +94,8 @@ class Settings(BaseSettings):
     )
     dtype: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto",
-        description="Number format; `auto` is the fastest that changes little in PyTorch, and fp32 "
-        "in OpenVINO.",
+        description="Number format of PyTorch and OpenVINO; `auto` is the fastest that changes "
+        "little, see models.md.",
     )
     compile: bool = Field(
         False, description="Compile BiRefNet with `torch.compile`: slow to start, fast to predict."

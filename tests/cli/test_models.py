@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from rmbg_service.cli import app
 from rmbg_service.cli.tables import table_lines
-from rmbg_service.models import catalog, hub
+from rmbg_service.models import catalog, hub, openvino
 from rmbg_service.models.catalog import CATALOG, EMBEDDED, EMBEDDED_SHA256
 from rmbg_service.models.spec import Weights
 from rmbg_service.models.store import EMBEDDED_PATH
@@ -74,6 +74,18 @@ def test_show_says_by_what_the_patch_order_is_known(
     assert "patch order     wg_hg_c, by the catalogue (z = " in run("show", "RMBG-2.0")
     (tmp_path / "birefnet.py").write_text("b (c hg wg) h w")
     assert "contradictory (wg_hg_c by the catalogue, c_hg_wg by" in run("show", "RMBG-2.0")
+
+
+def test_show_says_what_decides_the_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "number format   that of the file" in run("show", "u2netp")
+    assert "number format   chosen when the model is loaded" in run("show", "RMBG-2.0")
+    monkeypatch.setenv("RMBG_ONNX_PROVIDER", "openvino")
+    monkeypatch.setattr(openvino, "x86_computes_bf16", lambda: True)
+    assert "number format   chosen when the model is loaded" in run("show", "u2netp")
+    monkeypatch.setattr(openvino, "x86_computes_bf16", lambda: False)
+    assert "number format   fp32 (auto: this CPU has no" in run("show", "u2netp")
+    monkeypatch.setenv("RMBG_DTYPE", "bf16")
+    assert "number format   bf16 (set by RMBG_DTYPE)" in run("show", "RMBG-2.0")
 
 
 def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_model() -> None:

@@ -9,8 +9,8 @@ import pytest
 from rmbg_service.diagnostics import doctor
 from rmbg_service.diagnostics.doctor import examine
 from rmbg_service.diagnostics.findings import Findings, OtherFormat
-from rmbg_service.diagnostics.quality import reference_matte
 from rmbg_service.models.predictor import PatchOrderChoice, Predictor
+from rmbg_service.models.reference_image import reference_matte
 from rmbg_service.models.store import EMBEDDED_PATH
 from rmbg_service.models.with_matting import PredictorWithMatting
 from rmbg_service.settings import PatchOrder, Settings

@@ -12,8 +12,6 @@ from rmbg_service.diagnostics.quality import (
     Quality,
     measure_quality,
     quality_of,
-    reference_input,
-    reference_matte,
     require_quality,
 )
 from rmbg_service.errors import ConfigurationError
@@ -21,6 +19,7 @@ from rmbg_service.evaluation.scenes import make_scene
 from rmbg_service.models.catalog import EMBEDDED
 from rmbg_service.models.onnx import OnnxPredictor
 from rmbg_service.models.predictor import Located
+from rmbg_service.models.reference_image import reference_input, reference_matte
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import EMBEDDED_PATH
 from rmbg_service.types import Matte

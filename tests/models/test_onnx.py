@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -7,7 +6,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
@@ -131,42 +129,6 @@ def test_a_provider_that_is_not_active_stops_the_start() -> None:
         predictor_of(EMBEDDED, path, provider="rocm").load()
     with pytest.raises(ConfigurationError, match="unknown ONNX provider"):
         predictor_of(EMBEDDED, path, provider="abacus")
-
-
-@pytest.mark.parametrize(("dtype", "precision"), [("auto", "f32"), ("bf16", "bf16")])
-def test_openvino_gets_its_threads_and_number_format(
-    dtype: str, precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = []
-
-    def note(graph: Path | bytes, options: ort.SessionOptions, providers: list[Any]) -> NoReturn:
-        assert isinstance(graph, bytes) == (precision == "bf16")  # without its large biases
-        opened.extend(providers)
-        raise RuntimeError("not in this build")
-
-    monkeypatch.setattr(ort, "get_available_providers", lambda: ["OpenVINOExecutionProvider"])
-    monkeypatch.setattr(ort, "InferenceSession", note)
-    settings = Settings(onnx_provider="openvino", dtype=dtype, cpu_threads=3)
-    predictor = select_predictor(settings)
-    assert isinstance(predictor, OnnxPredictor)
-    with pytest.raises(ConfigurationError, match="not in this build"):
-        predictor.load()
-    ((name, options),) = opened
-    assert (name, options["device_type"]) == ("OpenVINOExecutionProvider", "CPU")
-    config = json.loads(options["load_config"])["CPU"]
-    assert config["INFERENCE_NUM_THREADS"] == 3
-    assert config["INFERENCE_PRECISION_HINT"] == precision
-    assert predictor.dtype == {"f32": "fp32", "bf16": "bf16"}[precision]
-    assert predictor.dtype_reason == f"RMBG_DTYPE={dtype}"
-    assert select_predictor(Settings(model="u2netp", dtype=dtype)).dtype is None  # type: ignore[attr-defined]
-
-
-def test_bfloat16_needs_the_package_that_rewrites_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ort, "get_available_providers", lambda: ["OpenVINOExecutionProvider"])
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    settings = Settings(onnx_provider="openvino", dtype="bf16")
-    with pytest.raises(ConfigurationError, match="pip install onnx"):
-        select_predictor(settings).load()
 
 
 def test_a_gpu_that_is_not_used_is_a_warning_and_one_that_is_missing_an_error(

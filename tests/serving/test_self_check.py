@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import httpx
 
 from rmbg_service.api.app import create_app
-from rmbg_service.diagnostics.quality import reference_matte
+from rmbg_service.models.reference_image import reference_matte
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings

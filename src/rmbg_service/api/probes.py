@@ -63,7 +63,7 @@ class ModelFacts(BaseModel):
     input_size: tuple[int, int] = Field(
         description="Height and width of the network's input, in px."
     )
-    dtype: str | None = Field(default=None, description="BiRefNet's number format.")
+    dtype: str | None = Field(default=None, description="Number format of BiRefNet or OpenVINO.")
     dtype_reason: str | None = Field(default=None, description="Why it is that one.")
     patch_order: PatchOrderFacts | None = Field(
         default=None, description="Of BiRefNet networks, once loaded."

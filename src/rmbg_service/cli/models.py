@@ -14,14 +14,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rmbg_service.cli.help import HelpCommand, HelpGroup
 from rmbg_service.cli.tables import table_lines
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models import bundle, catalog
+from rmbg_service.models import bundle, catalog, openvino
 from rmbg_service.models.download import Progress as Report
 from rmbg_service.models.files import size_bytes
 from rmbg_service.models.pull import SOURCES
 from rmbg_service.models.pull import pull as pull_weights
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import Store
-from rmbg_service.settings import load_settings
+from rmbg_service.settings import Settings, load_settings
 
 models = typer.Typer(
     cls=HelpGroup,
@@ -75,7 +75,8 @@ def list_models() -> None:
 @models.command(cls=HelpCommand)
 def show(name: Name) -> None:
     """Show everything that the catalogue says about one model."""
-    spec, store = _find(name), Store.of(load_settings())
+    settings = load_settings()
+    spec, store = _find(name), Store.of(settings)
     weights = spec.weights
     gate = f" (gated: accept the terms at https://huggingface.co/{spec.source}, then set HF_TOKEN)"
     for label, value in {
@@ -92,6 +93,7 @@ def show(name: Name) -> None:
         "normalisation": f"mean {spec.mean}, standard deviation {spec.std}",
         "on disk": _on_disk(spec, store),
         "patch order": _patch_order(spec, store),
+        "number format": _number_format(spec, settings),
     }.items():
         if value:
             typer.echo(f"{label:15s} {value}")
@@ -153,6 +155,19 @@ def _find(name: str) -> ModelSpec:
     if row is None:
         raise ConfigurationError(f"no model {name!r}; `rmbg-service models list` shows them")
     return row
+
+
+def _number_format(spec: ModelSpec, settings: Settings) -> str:
+    """What decides in which format the model computes on this machine."""
+    if spec.runtime == "onnx" and settings.onnx_provider != "openvino":
+        return "that of the file"
+    if spec.runtime == "onnx":
+        settled = openvino.format_by_setting(settings.dtype)
+        if settled is not None:
+            return f"{settled.name} ({settled.reason})"
+    elif settings.dtype != "auto":
+        return f"{settings.dtype} (set by RMBG_DTYPE)"
+    return "chosen when the model is loaded: `rmbg-service doctor` shows which, and why"
 
 
 def _patch_order(spec: ModelSpec, store: Store) -> str:

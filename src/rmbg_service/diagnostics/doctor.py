@@ -14,11 +14,11 @@ from rmbg_service.diagnostics.quality import (
     MIN_IOU,
     measure_quality,
     quality_of,
-    reference_input,
 )
 from rmbg_service.errors import RmbgError
 from rmbg_service.models.digests import digests
 from rmbg_service.models.predictor import Predictor
+from rmbg_service.models.reference_image import reference_input
 from rmbg_service.models.select import select_predictor
 from rmbg_service.models.with_matting import matting_of
 from rmbg_service.settings import PatchOrder, Settings

@@ -1,28 +1,21 @@
 """A predictor judged on the reference image of this package.
 
-The image and its exact matte in `reference/` are scene 18 of `evaluation.scenes`, a person on a
-wooden floor. They catch a model that does not work at all: wrong normalisation or patch order,
-damaged weights, an accelerator that computes nonsense. They say nothing about how good a working
-model is; `rmbg-service evaluate` does.
+It catches a model that does not work at all: wrong normalisation or patch order, damaged weights,
+an accelerator that computes nonsense. It says nothing about how good a working model is;
+`rmbg-service evaluate` does.
 """
 
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.imaging.resize import shrink
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.types import Matte, ModelInput
+from rmbg_service.models.reference_image import reference_input, reference_matte
+from rmbg_service.types import Matte
 
 MIN_IOU = 0.85
 """Below this a model does not work. `u2netp`, the smallest of the catalogue, reaches 0.938."""
-
-_REFERENCE = Path(__file__).parent / "reference"
 
 
 class Quality(NamedTuple):
@@ -39,18 +32,6 @@ class Quality(NamedTuple):
     def __str__(self) -> str:
         """Both figures."""
         return f"IoU {self.iou:.3f}, MAE {self.mae:.4f}"
-
-
-@cache
-def reference_input(size: tuple[int, int]) -> ModelInput:
-    """The reference image at `(height, width)`, as the network gets it."""
-    return shrink(_read("picture.jpg", "RGB"), size)
-
-
-@cache
-def reference_matte(size: tuple[int, int]) -> Matte:
-    """Its matte at `(height, width)`."""
-    return shrink(_read("matte.png", "L"), size).astype(np.float32) / np.float32(255)
 
 
 def measure_quality(predictor: Predictor) -> Quality:
@@ -75,8 +56,3 @@ def require_quality(name: str, quality: Quality) -> None:
             f"{name} does not cut out the reference image: expected an IoU of at least {MIN_IOU},"
             f" got {quality.iou:.3f}: run `rmbg-service doctor`"
         )
-
-
-def _read(name: str, mode: str) -> NDArray[np.uint8]:
-    with Image.open(_REFERENCE / name) as image:
-        return np.asarray(image.convert(mode), np.uint8)

@@ -42,6 +42,8 @@ def absorb_large_biases(model: onnx.ModelProto) -> int:
     interpolation, maximum pooling and concatenation. A model with branches or loops, or whose nodes
     are out of order, stays as it is.
     """
+    if not _has_large_bias(model.graph):
+        return 0
     if _has_subgraphs(model.graph) or not _is_sorted(model.graph):
         return 0
     network = _Network(model)
@@ -60,7 +62,7 @@ class _Network:
         for node in self.graph.node:
             for position, name in enumerate(node.input):
                 self.readers.setdefault(name, []).append((node, position))
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        inferred = onnx.shape_inference.infer_shapes(_without_weights(model), data_prop=True).graph
         self.shapes = {
             value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
             for value in (*inferred.value_info, *inferred.output)
@@ -192,6 +194,39 @@ class _Network:
     def _new_tensor(self, name: str, values: _Array) -> str:
         self.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model whose weights are inputs: shape inference copies what a model has, twice."""
+    light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    light.graph.CopyFrom(
+        onnx.GraphProto(
+            name=model.graph.name,
+            node=model.graph.node,
+            input=model.graph.input,
+            output=model.graph.output,
+            value_info=model.graph.value_info,
+        )
+    )
+    known = {value.name for value in model.graph.input}
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) < 2:
+            light.graph.initializer.append(tensor)  # may be a size that others depend on
+        elif tensor.name not in known:
+            light.graph.input.append(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            )
+    return light
+
+
+def _has_large_bias(graph: onnx.GraphProto) -> bool:
+    """Whether a convolution has a bias that would be absorbed, by a look at the biases alone."""
+    biases = {node.input[2] for node in graph.node if node.op_type == "Conv" and node.input[2:]}
+    return any(
+        bool((numpy_helper.to_array(tensor) > LARGE_BIAS).any())
+        for tensor in graph.initializer
+        if tensor.name in biases
+    )
 
 
 def _has_subgraphs(graph: onnx.GraphProto) -> bool:

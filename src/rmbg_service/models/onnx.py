@@ -1,10 +1,8 @@
 """Any single-input background-removal network in an ONNX file, run by ONNX Runtime."""
 
-import json
 import logging
 import os
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +15,10 @@ from rmbg_service.errors import (
     OutOfDeviceMemory,
     RmbgError,
 )
+from rmbg_service.models import openvino
 from rmbg_service.models.predictor import Located, first_line
 from rmbg_service.models.spec import ModelSpec
+from rmbg_service.models.trial import FormatChoice
 from rmbg_service.types import Matte, ModelInput
 
 # Read when the library is loaded; without it ONNX Runtime reports its use to Microsoft.
@@ -52,8 +52,8 @@ class OnnxPredictor:
 
     `spec` describes it until `locate` has seen its bytes. The input's size and dtype come from the
     graph; if the graph leaves the size open, `spec.input_size` holds. The first output is the
-    matte, after `spec.activation`. `dtype` is for OpenVINO only, which computes in float32 unless
-    it is `bf16`; the attribute is None for the other providers, which compute in the file's.
+    matte, after `spec.activation`. `dtype` is for OpenVINO only, see `models/openvino.py`; the
+    attribute is None for the other providers, which compute in the file's.
     """
 
     def __init__(
@@ -72,11 +72,8 @@ class OnnxPredictor:
         self._spec = spec
         self._locate = locate
         self._threads = threads
-        self.dtype: str | None = None
-        self.dtype_reason: str | None = None
-        if provider == "openvino":
-            self.dtype = "bf16" if dtype == "bf16" else "fp32"
-            self.dtype_reason = f"RMBG_DTYPE={dtype}"
+        self._dtype_name = dtype
+        self._format = FormatChoice("fp32", "not loaded") if provider == "openvino" else None
         self._session: ort.InferenceSession | None = None
         self._input_name = self._output_name = ""
         self._dtype: type[np.floating] = np.float32
@@ -92,38 +89,39 @@ class OnnxPredictor:
         return self._spec.licence
 
     @property
+    def dtype(self) -> str | None:
+        """In which number format OpenVINO computes; final after `load`."""
+        return self._format and self._format.name
+
+    @property
+    def dtype_reason(self) -> str | None:
+        """Why OpenVINO computes in that number format; final after `load`."""
+        return self._format and self._format.reason
+
+    @property
     def device_memory_bytes(self) -> int:
         """0: ONNX Runtime does not report what it holds on a GPU."""
         return 0
 
     def load(self) -> None:
         """Open the file on the provider asked for; no other one is fallen back to."""
-        provider = PROVIDERS[self.device]
         _check_provider(self.device)
-        if self.dtype == "bf16" and find_spec("onnx") is None:
+        with_openvino = self.device == "openvino"
+        if with_openvino and self._dtype_name == "bf16" and not openvino.can_rewrite():
             raise ConfigurationError("RMBG_DTYPE=bf16 needs the package onnx: pip install onnx")
         if self.device in ("cuda", "tensorrt") and hasattr(ort, "preload_dlls"):
             ort.preload_dlls()  # CUDA and cuDNN lie in the packages that PyTorch has installed
         self._spec, self._path = self._locate()
         self.files = [self._path]
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = 3
-        options.enable_mem_pattern = False  # 200 MB less for u2netp, at the same speed
-        # Spinning threads would burn the cores that decode and encode the neighbour jobs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            choice = (provider, self._provider_options())
-            session = ort.InferenceSession(self._graph(), options, providers=[choice])
-            session.disable_fallback()
-        except Exception as error:  # ONNX Runtime has a dozen exception types without a base
-            raise ConfigurationError(
-                f"{self._path} is not a usable ONNX model: {first_line(error)}"
-            ) from None
-        if provider not in session.get_providers():
-            raise ConfigurationError(f"ONNX provider {self.device!r} could not be started")
-        self._read_graph(session)
-        self._session = session
+        if with_openvino:
+            self._format = openvino.format_by_setting(self._dtype_name)
+            if self._format is None:
+                self._format = self._try_formats()
+            else:
+                self._open(self._format.name)
+            log.info("%s on %s: %s (%s)", self.name, self.device, self.dtype, self.dtype_reason)
+        else:
+            self._open()
 
     def warm_up(self) -> None:
         """Predict on noise; refuses a graph whose output is not a matte."""
@@ -147,29 +145,51 @@ class OnnxPredictor:
         """Free the session."""
         self._session = None
 
-    def _graph(self) -> Path | bytes:
-        """The file, or for bfloat16 what it holds without its large biases if it has any."""
-        if self.dtype != "bf16":
-            return self._path
-        import onnx  # an optional dependency
+    def _try_formats(self) -> FormatChoice:
+        """Open the model in the format that suits it; the two are never in memory together."""
+        self._open("fp32")
+        try:
+            exact = openvino.run_trial(self.predict, self.input_size)
+            blind = openvino.format_without_subject(exact)
+            if blind is not None:
+                return blind
+            self._open("bf16")
+            rounded = openvino.run_trial(self.predict, self.input_size)
+            choice = openvino.format_after_trial(exact, rounded)
+        except RmbgError as error:
+            choice = FormatChoice("fp32", f"auto: the trial of bf16 failed: {error}")
+        if choice.name == "fp32":
+            self._open("fp32")
+        return choice
 
-        from rmbg_service.models.bias_absorption import absorb_large_biases
+    def _open(self, dtype: str = "fp32") -> None:
+        """Start a session in place of the one there is; `dtype` is for OpenVINO."""
+        self._session = None
+        provider = PROVIDERS[self.device]
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = 3
+        options.enable_mem_pattern = False  # 200 MB less for u2netp, at the same speed
+        # Spinning threads would burn the cores that decode and encode the neighbour jobs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            choice = (provider, self._provider_options(dtype))
+            graph = openvino.read_for_bf16(self._path) if dtype == "bf16" else self._path
+            session = ort.InferenceSession(graph, options, providers=[choice])
+            session.disable_fallback()
+        except Exception as error:  # ONNX Runtime has a dozen exception types without a base
+            raise ConfigurationError(
+                f"{self._path} is not a usable ONNX model: {first_line(error)}"
+            ) from None
+        if provider not in session.get_providers():
+            raise ConfigurationError(f"ONNX provider {self.device!r} could not be started")
+        self._read_graph(session)
+        self._session = session
 
-        model = onnx.load(self._path)
-        absorbed = absorb_large_biases(model)
-        log.info("%s: absorbed the large biases of %d convolutions", self.name, absorbed)
-        return model.SerializeToString() if absorbed else self._path
-
-    def _provider_options(self) -> dict[str, str]:
-        """OpenVINO has threads of its own, and a choice of number formats."""
+    def _provider_options(self, dtype: str) -> dict[str, str]:
         if self.device != "openvino":
             return {}
-        config = {
-            "INFERENCE_NUM_THREADS": self._threads,
-            "INFERENCE_PRECISION_HINT": "bf16" if self.dtype == "bf16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
+        return openvino.provider_options(self._threads, dtype)
 
     def _read_graph(self, session: ort.InferenceSession) -> None:
         inputs, outputs = session.get_inputs(), session.get_outputs()

@@ -11,7 +11,8 @@ from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.birefnet import precision
 from rmbg_service.models.birefnet.fusing import fuse
 from rmbg_service.models.birefnet.precision import after_trial, choose_precision, needs_trial
-from rmbg_service.models.birefnet.trial import SIDE, Difference, rounding_error, trial_image
+from rmbg_service.models.birefnet.trial import SIDE, rounding_error, trial_image
+from rmbg_service.models.trial import Difference
 from tests.models.birefnet.conftest import network
 from tests.models.birefnet.parity import recipe
 from tests.models.birefnet.test_parity import pairs, sigmoid

@@ -15,9 +15,9 @@ from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceErro
 from rmbg_service.models.birefnet.device import choose_device
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
-from rmbg_service.models.birefnet.trial import Difference
 from rmbg_service.models.predictor import Located, Predictor
 from rmbg_service.models.spec import ModelSpec
+from rmbg_service.models.trial import Difference
 from rmbg_service.types import ModelInput
 from tests.models.birefnet.parity import recipe
 

@@ -19,10 +19,11 @@ from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.trimap import TILE_PX, Band
 from rmbg_service.models.birefnet import torch_predictor, vitmatte
 from rmbg_service.models.birefnet.precision import Precision
-from rmbg_service.models.birefnet.trial import Difference, rounding_error
+from rmbg_service.models.birefnet.trial import rounding_error
 from rmbg_service.models.birefnet.vitmatte import ViTMatte, read_network
 from rmbg_service.models.catalog import VITMATTE
 from rmbg_service.models.predictor import Located
+from rmbg_service.models.trial import Difference
 from rmbg_service.models.with_matting import PredictorWithMatting
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict

@@ -4,21 +4,17 @@ On a CPU with instructions for bfloat16, `auto` asks the weights: see `trial.py`
 """
 
 import platform
-from typing import NamedTuple
 
 import torch
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models.birefnet.trial import MAX_MEAN, MAX_TAIL, Difference
+from rmbg_service.models.trial import Difference, FormatChoice, choose_format
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-class Precision(NamedTuple):
-    """A number format by its name in `RMBG_DTYPE`, and why it was chosen."""
-
-    name: str
-    reason: str
+class Precision(FormatChoice):
+    """A number format, and why it was chosen."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -60,14 +56,7 @@ def needs_trial(name: str, device: torch.device) -> bool:
 
 def after_trial(difference: Difference) -> Precision:
     """What `auto` is on a CPU that computes bfloat16, given how bfloat16 changes a matte."""
-    if difference.small:
-        return Precision(
-            "bf16", f"auto: the CPU computes it, and it changes a matte by {difference}"
-        )
-    limits = Difference(MAX_MEAN, MAX_TAIL)
-    return Precision(
-        "fp32", f"auto: bf16 would be faster, but change a matte by {difference}; allowed: {limits}"
-    )
+    return Precision(*choose_format(difference))
 
 
 def _automatic(device: torch.device) -> Precision:

@@ -1,43 +1,19 @@
-"""Whether a network may compute in bfloat16, measured with its own weights.
+"""The trial of bfloat16 with the weights of a network in PyTorch.
 
-How much rounding moves a matte depends on the weights: random ones that keep the signal's size lose
-5e-4 on average, the chaotic ones of the parity cases thirty times as much. So a small image is
-predicted in both formats and the mattes are compared.
+Random weights that keep the signal's size lose 5e-4 on average, the chaotic ones of the parity
+cases thirty times as much.
 """
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rmbg_service.models.trial import Difference
+
 SIDE = 384
 """Of the image: a seventh of the work of 1024, and still 12 x 12 pixels in the last stage."""
-
-MAX_MEAN = 1 / 510
-"""The mean difference may be half a level of an 8-bit alpha."""
-
-MAX_TAIL = 0.05
-"""One pixel in a thousand may differ by more: at an edge, a matte goes from 0 to 1 in a few."""
-
-
-class Difference(NamedTuple):
-    """Absolute differences of two mattes: their mean and 99.9th percentile."""
-
-    mean: float
-    tail: float
-
-    @property
-    def small(self) -> bool:
-        """Whether it may be ignored; False for NaN."""
-        return self.mean <= MAX_MEAN and self.tail <= MAX_TAIL
-
-    def __str__(self) -> str:
-        """As the log and the command line show it."""
-        return f"{self.mean:.1e} on average, {self.tail:.1e} at the 99.9th percentile"
 
 
 @torch.inference_mode()
@@ -50,10 +26,7 @@ def rounding_error(network: nn.Module, mean: Sequence[float], std: Sequence[floa
     exact = network(x[None]).sigmoid()
     # One network at a time in memory: the float32 weights go as the others come.
     rounded = network.bfloat16()(x[None].bfloat16()).float().sigmoid()
-    differences = (exact - rounded).abs().double().flatten()
-    if not differences.isfinite().all():
-        return Difference(math.nan, math.nan)
-    return Difference(float(differences.mean()), float(np.quantile(differences.numpy(), 0.999)))
+    return Difference.of(exact.numpy(), rounded.numpy())
 
 
 def trial_image() -> Tensor:
