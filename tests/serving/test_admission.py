@@ -124,13 +124,13 @@ def test_a_client_waits_for_as_many_jobs_of_each_other_client_as_it_has() -> Non
 def test_a_client_that_is_ahead_leaves_a_quarter_to_others() -> None:
     bounds = budget(max_jobs=8, is_ahead=lambda client: client == "flood")
     for _ in range(6):
-        held = bounds.reserve(LONG, "flood")
-        held.grow(10)
+        bounds.reserve(LONG, "flood").grow(10)
     with pytest.raises(Overloaded) as refused:
         bounds.reserve(LONG, "flood")
     assert refused.value.reason == "jobs"
-    with pytest.raises(Overloaded, match=r"60 pixels .* 16 more .* limit of 75$"):
-        held.grow(16)
+    bounds.jobs -= 1  # room for one more, but not for its pixels
+    with pytest.raises(Overloaded, match=r"60 pixels .*; 16 more .* the 75 allowed"):
+        bounds.reserve(LONG, "flood").grow(16)
     other = bounds.reserve(LONG, "photo")
     other.grow(40)
     with pytest.raises(Overloaded):

@@ -151,15 +151,16 @@ class Budget:
         until.add_done_callback(give_back)
 
     def _take_pixels(self, pixels: int, client: str) -> None:
-        most = self._limit(self.max_pixels, client)
-        if self.pixels and self.pixels + pixels > most:
+        limit = self._limit(self.max_pixels, client)
+        if self.pixels and self.pixels + pixels > limit:
             raise Overloaded(
-                "{taken:,} pixels are in flight; {more:,} more would exceed the limit of {most:,}",
+                "{taken:,} pixels are in flight; {more:,} more would exceed the {most:,} allowed "
+                "to this client",
                 self.retry_after_s,
                 "pixels",
                 taken=self.pixels,
                 more=pixels,
-                most=most,
+                most=limit,
             )
         self.pixels += pixels
 
