@@ -67,6 +67,8 @@ ALONE_EVERY = 10
 """Attacks between two measurements of the honest client alone."""
 HEADERS = {"Content-Type": "image/jpeg", "Accept": "image/png"}
 AFTER_S = 2.0
+PATIENCE_S = 60.0
+"""How long a period lasts at most if the honest client gets nothing."""
 _ATTACKER_NICENESS = 10
 
 
@@ -147,7 +149,7 @@ class Server:
 
 
 def observe(server: Server, photo: bytes, seconds: float) -> Measured:
-    """Be an honest client for at least `seconds`."""
+    """Be an honest client for at least `seconds`, and until it has got something."""
     measured, end = Measured(), threading.Event()
 
     def watch() -> None:
@@ -163,7 +165,7 @@ def observe(server: Server, photo: bytes, seconds: float) -> Measured:
     watching.start()
     started, used = time.perf_counter(), server.cpu_s()
     with httpx.Client(timeout=120) as client:
-        while time.perf_counter() - started < seconds:
+        while time.perf_counter() - started < (seconds if measured.done else PATIENCE_S):
             status, retry_after_s = send(client, server, photo)
             if status == 200:
                 measured.done += 1

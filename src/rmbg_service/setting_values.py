@@ -4,6 +4,7 @@ A value that could never have an effect, such as an origin without its scheme, i
 """
 
 import re
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, SecretStr
@@ -37,10 +38,14 @@ def _three_numbers(value: object) -> object:
     return red, green, blue
 
 
-def _address(text: str) -> str:
-    if not text.strip():
+def _stripped(value: object) -> object:
+    """A text without blanks around it; raises `ValueError` if that is empty.
+
+    An empty path would be the current folder, and an empty address every one.
+    """
+    if isinstance(value, str) and not (value := value.strip()):
         raise ValueError("must not be empty")
-    return text.strip()
+    return value
 
 
 def _origin(text: str) -> str:
@@ -70,8 +75,10 @@ Host = Annotated[str, AfterValidator(_host)]
 """A host name or an address; `*.` in front stands for all subdomains."""
 Key = Annotated[SecretStr, AfterValidator(_key)]
 """An API key."""
-Address = Annotated[str, AfterValidator(_address)]
-"""What to listen on: not empty, which would be every address."""
+Text = Annotated[str, BeforeValidator(_stripped)]
+"""An address, a name or a path: not empty."""
+Folder = Annotated[Path, BeforeValidator(_stripped)]
+"""The path of a folder, from a text that is not empty."""
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 """A time of at most a day: timers of the system have no room for very long ones."""
 Rgb = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_three_numbers)]

@@ -2,7 +2,6 @@
 
 import os
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -10,14 +9,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.setting_values import (
-    Address,
     Commas,
+    Folder,
     Host,
     Key,
     Origin,
     PositiveRgb,
     Rgb,
     Seconds,
+    Text,
 )
 from rmbg_service.system import memory_budget
 from rmbg_service.system.resources import cpu_count
@@ -51,12 +51,10 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    host: Address = Field(
-        "127.0.0.1", description="Address to listen on; `0.0.0.0` listens on all."
-    )
+    host: Text = Field("127.0.0.1", description="Address to listen on; `0.0.0.0` listens on all.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
 
-    model: str = Field(
+    model: Text = Field(
         "auto",
         description="A name from `rmbg-service models list`, a hub id, a folder or `.safetensors` "
         "file with a BiRefNet checkpoint, an `.onnx` file, or `auto`: the first of RMBG-2.0 (if "
@@ -65,10 +63,10 @@ class Settings(BaseSettings):
     accept_license: Commas[str] = Field(
         (), description="Comma-separated licences you accept, such as `cc-by-nc-4.0` for RMBG-2.0."
     )
-    model_revision: str | None = Field(
+    model_revision: Text | None = Field(
         None, description="Branch, tag or commit on the hub, instead of the one in the catalogue."
     )
-    model_dir: Path | None = Field(
+    model_dir: Folder | None = Field(
         None,
         description="Folder for weights that do not come through the hub's cache. Default: "
         "`rmbg-service/models` in the user's cache folder.",
@@ -76,7 +74,7 @@ class Settings(BaseSettings):
     model_download: Literal["auto", "never"] = Field(
         "auto", description="`never` uses only weights on this disk, and names what is missing."
     )
-    matting_model: str | None = Field(
+    matting_model: Text | None = Field(
         None,
         description="A second model, which draws edges for `detail=matting`: "
         "`vitmatte-small-composition-1k`, or a hub id, a folder or a `.safetensors` file with a "
@@ -87,7 +85,7 @@ class Settings(BaseSettings):
         description="`c_hg_wg` or `wg_hg_c`, for a BiRefNet checkpoint whose files do not show "
         "it; see models.md.",
     )
-    device: str = Field(
+    device: Text = Field(
         "auto",
         description="Where BiRefNet and ViTMatte run: `auto` (cuda, mps, cpu), or a name such as "
         "`cuda:1`. A device that is missing stops the service at startup.",

@@ -84,3 +84,24 @@ def test_options_are_grouped_and_rare_ones_are_hidden() -> None:
     assert "  --size SIZE                       How large it is. How large it is." in usual
     assert "--rare" not in usual
     assert "  --rare " in CliRunner().invoke(help_app, ["--help-all"]).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("remove", "photo.jpg", "-o", ""), "'--out' / '-o'"),
+        (("remove", "photo.jpg", "--out="), "'--out' / '-o'"),
+        (("remove", "photo.jpg", ""), "'INPUTS...'"),
+        (("remove", "photo.jpg", "--background-image", ""), "'--background-image'"),
+        (("remove", "photo.jpg", "--preset", "amazon", "--preset", ""), "'--preset'"),
+        (("evaluate", "photos", "--out", ""), "'--out'"),
+        (("models", "export", "", "u2netp"), "'TARGET'"),
+        (("mcp", ""), "'FOLDERS...'"),
+        (("serve", "--model", ""), "'--model'"),
+    ],
+)
+def test_an_empty_value_is_refused_by_name(arguments: tuple[str, ...], named: str) -> None:
+    """As a path it would be the current folder: a variable of the shell that is not set."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert f"Invalid value for {named}: must not be empty" in result.stderr

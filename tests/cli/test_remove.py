@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from rmbg_service.cli import app, main
-from rmbg_service.errors import NoMattingModel
+from rmbg_service.errors import ConfigurationError, NoMattingModel
 from tests.evaluation.data import make_dataset
 from tests.fakes import FakePredictor, picture_bytes
 from tests.server import running_server
@@ -274,6 +274,26 @@ def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: st
     assert result.exit_code == 2
     assert says in result.stderr
     assert "Usage: root remove [OPTIONS] INPUTS...\n" in result.stderr
+
+
+@pytest.mark.parametrize("stdin", [None, picture_bytes()])
+def test_a_missing_model_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    photos: Path,
+    stdin: bytes | None,
+) -> None:
+    class Missing(FakePredictor):
+        def load(self) -> None:
+            raise ConfigurationError("the model is not on this disk")
+
+    monkeypatch.setattr("rmbg_service.batch.batch.select_predictor", lambda _: Missing())
+    monkeypatch.setattr(sys.modules["rmbg_service.cli.remove"], "exit_now", sys.exit)
+    done = invoke(photos if stdin is None else "-", "-o", photos.parent / "cutout.png", stdin=stdin)
+    told = f"{done.stderr}{done.exception}"
+    assert done.exit_code == 1
+    assert told.count("the model is not on this disk") == 1
+    assert caplog.records == []  # which a terminal would show, too
 
 
 def test_a_missing_background_is_one_clear_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,6 +69,25 @@ def test_gradient_error_of_a_vanished_straight_edge() -> None:
     profile = np.convolve(np.r_[np.zeros(20), np.ones(20)], slope, mode="valid")
     row = np.sum((profile / np.linalg.norm(slope) * gauss.sum() / np.linalg.norm(gauss)) ** 2)
     assert grad(np.zeros_like(g), g) == pytest.approx(100 * row / 1000, rel=1e-4)
+
+
+def test_gradient_error_does_not_depend_on_where_arrays_lie_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`cv2.magnitude` rounds as its result lies there, and differently from NumPy in any case."""
+    p, g = np.random.default_rng(0).random((2, 101, 103), np.float32)
+    slopes: list[Matte] = []
+    sep_filter = cv2.sepFilter2D
+
+    def noted(*args: Any, **kwargs: Any) -> Matte:
+        slope = np.asarray(sep_filter(*args, **kwargs), np.float32)
+        slopes.append(slope.copy())
+        return slope
+
+    monkeypatch.setattr(cv2, "sepFilter2D", noted)
+    found = grad(p, g)
+    p_length, g_length = (np.sqrt(x * x + y * y) for x, y in (slopes[:2], slopes[2:]))
+    assert found == np.square(p_length - g_length).sum(dtype=np.float64) / 1000
 
 
 @pytest.mark.parametrize(("by_px", "agrees"), [(1, True), (2, True), (3, False)])

@@ -11,6 +11,7 @@ from rmbg_service.matting.arrays import (
     split,
     touched_part,
     touched_tiles,
+    vector_length,
     window,
 )
 
@@ -20,6 +21,15 @@ SIZE = (300, 400)
 def test_split_and_merge_are_inverse() -> None:
     planes = np.random.default_rng(0).random((5, 7, 3), np.float32)
     assert (merge(split(planes)) == planes).all()
+
+
+def test_the_length_of_vectors_does_not_depend_on_where_they_lie_in_memory() -> None:
+    for offset in range(4):
+        across, down = np.random.default_rng(0).random((2, 1_003), np.float32)
+        shifted = [np.empty(1_007, np.float32)[offset:][:1_003] for _ in range(2)]
+        np.copyto(shifted[0], across)
+        np.copyto(shifted[1], down)
+        assert (vector_length(*shifted) == np.sqrt(across * across + down * down)).all()
 
 
 def test_windows_are_the_parts_of_the_enlarged_planes() -> None:

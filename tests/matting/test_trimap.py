@@ -56,7 +56,21 @@ def test_the_band_is_as_wide_as_the_pixels_of_the_matte(size: tuple[int, int]) -
     assert columns[-1] == pytest.approx(size[1] / 2 + reach - 1, abs=2)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (20, 20), (300, 3), (3, 300)])
+@pytest.mark.parametrize("size", [(100, 400), (400, 100), (40, 3_000), (50, 100)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_band_of_a_squeezed_image_has_its_width_along_each_axis(
+    size: tuple[int, int], axis: int
+) -> None:
+    matte = np.zeros((100, 100), np.float32)
+    matte[50:] = 1
+    unknown = Band(matte if axis == 0 else matte.T, size).unknown(everything(size))
+    (band,) = np.nonzero(unknown.any(axis=1 - axis))
+    reach = max(3 * size[axis] / 100, 5)  # the contour itself is a pixel on either side
+    assert band[0] == pytest.approx(size[axis] / 2 - reach, abs=1)
+    assert band[-1] == pytest.approx(size[axis] / 2 + reach - 1, abs=1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 20), (300, 3), (3, 300), (3, 2_000)])
 def test_a_matte_much_larger_than_its_image_costs_no_more(size: tuple[int, int]) -> None:
     """At the size of the matte, the reach of 4 px of an image of one pixel is thousands of px."""
     assert Band(disc(1_024, soft=40), size).unknown(everything(size)).any()

@@ -24,12 +24,25 @@ class HelpCommand(TyperCommand):
         return ["[OPTIONS]", *(_value(p) for p in self.get_params(ctx) if _is_argument(p))]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what was typed. Raises `typer.BadParameter`, without Python's vocabulary."""
+        """Parse what was typed. Raises `typer.BadParameter`, without Python's vocabulary.
+
+        An empty value, such as a variable of the shell that is not set, is refused: as a path it
+        would be the current folder.
+        """
+        self._require_values(ctx, args)
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
             error.message = _NO_INTEGER.sub("must be a whole number", error.message)
             raise
+
+    def _require_values(self, ctx: Any, args: list[str]) -> None:
+        parser: Any = self.make_parser(ctx)
+        typed, _, order = parser.parse_args(args=list(args))
+        for parameter in order:
+            values = typed.get(parameter.name)
+            if "" in (values if isinstance(values, list | tuple) else [values]):
+                raise typer.BadParameter("must not be empty", ctx, parameter)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""

@@ -118,6 +118,7 @@ class _Server(uvicorn.Server):
 
     def end(self) -> None:
         """Begin the end: the engine has failed."""
+        self._engine.log_failure()
         self._limit(FAILED)
         self.should_exit = True
 

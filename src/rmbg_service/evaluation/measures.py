@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmbg_service.evaluation.edges import Flags, Mask, usable_edge
+from rmbg_service.matting.arrays import vector_length
 from rmbg_service.types import Matte
 
 BOUNDARY_F_TOLERANCE = 0.008
@@ -139,7 +140,7 @@ def _gradient_magnitude(matte: Matte) -> Matte:
     gauss, slope = gauss / np.linalg.norm(gauss), slope / np.linalg.norm(slope)
     dx = cv2.sepFilter2D(matte, cv2.CV_32F, slope, gauss, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.sepFilter2D(matte, cv2.CV_32F, gauss, slope, borderType=cv2.BORDER_REPLICATE)
-    return cv2.magnitude(dx, dy).astype(np.float32, copy=False)
+    return vector_length(np.asarray(dx, np.float32), np.asarray(dy, np.float32))
 
 
 def _boundary(mask: Mask) -> Flags:

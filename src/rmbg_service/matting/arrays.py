@@ -26,6 +26,18 @@ def merge(planes: Sequence[Matte]) -> Planes:
     return np.asarray(cv2.merge(planes), np.float32)
 
 
+def vector_length(across: Matte, down: Matte) -> Matte:
+    """The length of vectors, given by two planes of one shape; both planes are overwritten.
+
+    Not by `cv2.magnitude`, which rounds as its arrays lie in memory: equal images would have
+    results that differ.
+    """
+    across *= across
+    down *= down
+    across += down
+    return np.sqrt(across, out=across)
+
+
 def resize(image: AnyArray, size: tuple[int, int], enlarge: int = cv2.INTER_CUBIC) -> AnyArray:
     """Area average when shrinking, `enlarge` otherwise; float results clipped to [0, 1]."""
     if image.shape[:2] == size:

@@ -19,7 +19,14 @@ import cv2
 import numpy as np
 
 from rmbg_service.matting import guided_filter
-from rmbg_service.matting.arrays import UNIT, resize, size_within, touched_part, touched_tiles
+from rmbg_service.matting.arrays import (
+    UNIT,
+    resize,
+    size_within,
+    touched_part,
+    touched_tiles,
+    vector_length,
+)
 from rmbg_service.types import Matte, Planes, RgbImage
 
 WINDOW_RADIUS = 10
@@ -87,12 +94,13 @@ def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
     `image` is shrunk to the size of the matte; `image_side` is its longest side in px before.
     """
     size = size_within(matte.shape, GUIDE_SIDE_PX)
-    local = local_fit(matte, image * UNIT)
-    doubtful = _ramp(mismatch(matte, local, size), MATCHED_PX, MISMATCHED_PX)
+    gradient = gradient_length(matte)
+    local = local_fit(matte, gradient, image * UNIT)
+    doubtful = _ramp(mismatch(matte, gradient, local, size), MATCHED_PX, MISMATCHED_PX)
     if not doubtful.any():
         return Evidence(doubtful, doubtful, doubtful)
     coarse_share = _coarse_share(sharpness(matte, local))
-    width = ramp_width(matte)
+    width = ramp_width(matte, gradient)
     wide = resize(_ramp(width, FIRM_PX, LOOSE_PX), size) * doubtful * np.float32(coarse_share)
     width *= np.float32(image_side / max(matte.shape))
     coarse = resize(_ramp(width, TIGHT_PX, COARSE_PX), size) * doubtful
@@ -103,14 +111,15 @@ def weigh(matte: Matte, image: RgbImage, image_side: int) -> Evidence:
     return Evidence(fitted, explained * wide, np.maximum(fitted, wide), coarse_share)
 
 
-def local_fit(matte: Matte, guide: Planes) -> Matte:
+def local_fit(matte: Matte, gradient: Matte, guide: Planes) -> Matte:
     """What the colours in small windows make of a matte `(h, w)` in [0, 1], at its edges.
 
-    `guide` `(h, w, 3)` in [0, 1] has the size of the matte. Far from any edge, the matte itself.
+    `gradient` is its `gradient_length`; `guide` `(h, w, 3)` in [0, 1] has its size. Far from any
+    edge, the matte itself.
     """
     fitted = matte.copy()
     reach = np.ones((2 * MISMATCH_RADIUS + 1,) * 2, np.uint8)
-    near = cv2.dilate((gradient_length(matte) > FLAT).astype(np.uint8), reach).astype(np.float32)
+    near = cv2.dilate((gradient > FLAT).astype(np.uint8), reach).astype(np.float32)
     for tile in touched_tiles(near, matte.shape):
         part = touched_part(near, tile)
         model, _ = guided_filter.fit_part(guide, matte, MISMATCH_RADIUS, part)
@@ -118,21 +127,20 @@ def local_fit(matte: Matte, guide: Planes) -> Matte:
     return fitted
 
 
-def mismatch(matte: Matte, local: Matte, size: tuple[int, int]) -> Matte:
+def mismatch(matte: Matte, gradient: Matte, local: Matte, size: tuple[int, int]) -> Matte:
     """How far a matte in [0, 1] is from its `local_fit`, in px, of `size`.
 
-    The squares of the residuals over the length of the gradient, which is the length of the edge:
+    The squares of the residuals over its `gradient_length`, which is the length of the edge:
     so it grows with the distance between the edges of matte and image, and with the blur of a
     sharp edge. Averaged over the neighbourhood, but nowhere more than over the whole image.
     """
-    length = gradient_length(matte)
     residuals = matte - local
     residuals *= residuals
     radius = max(1, round(NEIGHBOURHOOD * max(size)))
     window_px = (2 * radius + 1,) * 2
     here = np.asarray(cv2.blur(resize(residuals, size), window_px), np.float32)
-    here /= cv2.blur(resize(length, size), window_px) + np.float32(MIN_LENGTH)
-    everywhere = residuals.mean() / max(float(length.mean()), MIN_LENGTH)
+    here /= cv2.blur(resize(gradient, size), window_px) + np.float32(MIN_LENGTH)
+    everywhere = residuals.mean() / max(float(gradient.mean()), MIN_LENGTH)
     return np.asarray(np.minimum(here, everywhere), np.float32)
 
 
@@ -153,19 +161,18 @@ def _coarse_share(sharp: float) -> float:
     return float(share)
 
 
-def ramp_width(matte: Matte) -> Matte:
+def ramp_width(matte: Matte, gradient: Matte) -> Matte:
     """Width in px of the steepest ramps of a matte in [0, 1] around each pixel `(h, w)`.
 
-    The matte's range in a window over its slope there, the mean of the gradient's length weighted
+    The matte's range in a window over its slope there, the mean of its `gradient_length` weighted
     by itself: in a window with several edges the steep ones count. The gradient is taken over 3 px,
     so that widths under 2 px measure 2 to 2.8.
     """
     window_px = (2 * WINDOW_RADIUS + 1,) * 2
     kernel = np.ones(window_px, np.uint8)
-    length = gradient_length(matte)
-    squares = cv2.multiply(length, length)
+    squares = cv2.multiply(gradient, gradient)
     slope = np.asarray(cv2.blur(squares, window_px), np.float32)
-    slope /= cv2.blur(length, window_px) + FLAT
+    slope /= cv2.blur(gradient, window_px) + FLAT
     slope += np.float32(FLAT)
     levels = (matte * 255).astype(np.uint8)  # several times faster to dilate than float32
     reach = cv2.subtract(cv2.dilate(levels, kernel), cv2.erode(levels, kernel))
@@ -175,19 +182,12 @@ def ramp_width(matte: Matte) -> Matte:
 
 
 def gradient_length(matte: Matte) -> Matte:
-    """Length of the gradient per px of a matte `(h, w)`, by 3 x 3 Sobel filters.
-
-    Not by `cv2.magnitude`, which rounds as its arrays lie in memory: equal images would have
-    mattes that differ.
-    """
+    """Length of the gradient per px of a matte `(h, w)`, by 3 x 3 Sobel filters."""
     across, down = (
         np.asarray(cv2.Sobel(matte, cv2.CV_32F, *order, scale=1 / 8), np.float32)
         for order in ((1, 0), (0, 1))
     )
-    across *= across
-    down *= down
-    across += down
-    return np.sqrt(across, out=across)
+    return vector_length(across, down)
 
 
 def _ramp(values: Matte, low: float, high: float) -> Matte:

@@ -35,7 +35,7 @@ STEP_PX = TILE_PX - 2 * MARGIN_PX - RAMP_PX
 
 REACH, MIN_REACH_PX = 2, 4
 """The band reaches this many pixels of the matte beyond what is not sure, and at least this many of
-the image."""
+the image, along each axis: networks see most images squeezed into a square."""
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 """The values of a trimap."""
@@ -93,18 +93,18 @@ class Band:
 
 
 def _unknown(matte: Matte, size: tuple[int, int]) -> BoolMask:
-    """The band, at the size of the matte, or of the image if that is smaller.
+    """The band, along each axis at the size of the matte, or of the image if that is smaller.
 
     In a matte much larger than its image, `MIN_REACH_PX` would be hundreds of pixels.
     """
-    if max(size) < max(matte.shape):
-        matte = resize(matte, (min(size[0], matte.shape[0]), min(size[1], matte.shape[1])))
+    height, width = (min(sides) for sides in zip(size, matte.shape, strict=True))
+    matte = resize(matte, (height, width))
     unsure = (matte > SURE_MARGIN) & (matte < 1 - SURE_MARGIN)
     inside = (matte >= 0.5).astype(np.uint8)
     contour = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    scale = max(size) / max(matte.shape)
-    reach = max(REACH, math.ceil(MIN_REACH_PX / scale))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    down = max(REACH, math.ceil(MIN_REACH_PX * height / size[0]))
+    across = max(REACH, math.ceil(MIN_REACH_PX * width / size[1]))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * across + 1, 2 * down + 1))
     return np.asarray(cv2.dilate((unsure | contour).astype(np.uint8), disc) > 0)
 
 

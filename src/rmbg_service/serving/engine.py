@@ -58,7 +58,8 @@ class Engine:
         self.state = State.LOADING
         self.failure = ""
         self.on_ready: Callable[[], None] | None = None
-        self.on_failure: Callable[[], None] | None = None
+        self.on_failure: Callable[[], None] = self.log_failure
+        """Called when the service fails: whoever owns the engine reports it, once."""
         self.service_time = ServiceTime(settings.codec_threads)
         self.share = FairShare()
         bounds = settings.max_inflight_jobs, settings.max_inflight_pixels
@@ -179,10 +180,12 @@ class Engine:
     def _fail(self, reason: str) -> None:
         self.state = State.FAILED
         self.failure = reason
-        log.critical("the service has failed: %s", reason)
         self.worker.refuse_all(self.not_ready())
-        if self.on_failure is not None:
-            self.on_failure()
+        self.on_failure()
+
+    def log_failure(self) -> None:
+        """Report a failure in the log."""
+        log.critical("the service has failed: %s", self.failure)
 
     def require_ready(self) -> None:
         """Raise `NotReady` in any state but READY."""

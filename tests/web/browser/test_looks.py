@@ -1,12 +1,9 @@
 """Languages, keyboard, phone, zoom, comparison, accessibility, and /docs."""
 
 import re
-from io import BytesIO
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.fakes import FakePredictor, picture_bytes
@@ -135,61 +132,27 @@ def test_wheel_and_drag_move_both_previews(open_page: OpenPage, url: str) -> Non
     expect(page.locator("#original")).not_to_have_class(re.compile("free"))
 
 
-@pytest.mark.parametrize("pixel_ratio", [1, 1.25, 2])
-def test_at_actual_size_every_pixel_is_one_of_the_screen(
-    open_page: OpenPage, url: str, pixel_ratio: float
+def test_what_nearly_fits_is_not_called_actual_size(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    width, height = page.locator("#original").evaluate("e => [e.clientWidth, e.clientHeight]")
+    for more, says in ((1.003, "99.7%"), (1.02, "98%"), (0.5, "100%")):
+        size = round(width * more), round(height * 0.4)
+        choose(page, file(f"{more}.png", picture_bytes(size), "image/png"))
+        expect(page.locator("#original-facts")).to_have_text(f"{size[0]} × {size[1]}")
+        expect(page.locator("#zoom-actual")).to_have_text(says)
+
+
+def test_a_window_that_comes_to_another_screen_is_drawn_for_it(
+    open_page: OpenPage, quick_url: str
 ) -> None:
-    stripes = np.zeros((601, 801, 3), np.uint8)
-    stripes[:, ::2] = 255
-    buffer = BytesIO()
-    Image.fromarray(stripes).save(buffer, "PNG")
-    page = open_page(
-        url,
-        viewport={"width": 1283, "height": 801},
-        device_scale_factor=pixel_ratio,
-    )
-    choose(page, file("stripes.png", buffer.getvalue(), "image/png"))
-    expect(page.locator("#original-facts")).to_have_text("801 × 601")
+    page = open_page(quick_url, viewport={"width": 1280, "height": 800})
+    choose(page, file("ramp.png", picture_bytes((801, 601)), "image/png"))
     page.locator("#zoom-actual").click()
-
-    def seen() -> set[int]:
-        shot = np.asarray(Image.open(BytesIO(page.locator("#original").screenshot())).convert("L"))
-        middle = shot[shot.shape[0] // 2, shot.shape[1] // 2 - 40 : shot.shape[1] // 2 + 40]
-        return set(middle.tolist())
-
-    assert seen() == {0, 255}
-    box = page.locator("#original").bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    before = place(page, "#original")
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 7.3, y + 5.9)
-    page.mouse.up()
-    assert place(page, "#original") != before
-    assert seen() == {0, 255}
-
-
-@pytest.mark.parametrize("pixel_ratio", [1, 2])
-def test_at_actual_size_the_result_is_seen_as_it_is_downloaded(
-    open_page: OpenPage, quick_url: str, pixel_ratio: int
-) -> None:
-    stripes = np.zeros((601, 801, 3), np.uint8)
-    stripes[::2] = 255
-    buffer = BytesIO()
-    Image.fromarray(stripes).save(buffer, "PNG")
-    page = open_page(
-        quick_url, viewport={"width": 1280, "height": 800}, device_scale_factor=pixel_ratio
-    )
-    choose(page, file("stripes.png", buffer.getvalue(), "image/png"))
-    process(page)
-    page.locator("#zoom-actual").click()
-    for height in range(800, 806):  # the preview begins at different fractions of a pixel
-        page.set_viewport_size({"width": 1280, "height": height})
-        expect(page.locator("#zoom-actual")).to_have_text("100%")
-        shot = np.asarray(Image.open(BytesIO(page.locator("#result").screenshot())).convert("L"))
-        middle, column = shot.shape[0] // 2, shot.shape[1] // 2 - 40  # in the half that is kept
-        assert set(shot[middle - 20 : middle + 20, column].tolist()) == {0, 255}
+    screen = page.context.new_cdp_session(page)
+    metrics = {"width": 1280, "height": 800, "deviceScaleFactor": 2, "mobile": False}
+    screen.send("Emulation.setDeviceMetricsOverride", metrics)
+    screen.send("Page.captureScreenshot")  # media queries are looked at with every frame
+    expect(page.locator("#original > .layer")).to_have_css("width", "400.5px")
 
 
 def test_the_contact_sheet_is_one_stop_for_the_keyboard(open_page: OpenPage, url: str) -> None:

@@ -155,20 +155,24 @@ def test_show_failed_opens_the_next_failed_picture_and_says_why(
     expect(go(page)).to_be_disabled()
 
 
-def test_the_same_file_is_noticed(open_page: OpenPage, quick_url: str) -> None:
+@pytest.mark.parametrize("selections", [[1, 1], [2]])
+def test_the_same_file_is_noticed(
+    open_page: OpenPage, quick_url: str, selections: list[int]
+) -> None:
     page = open_page(quick_url)
-    twin = page.evaluate_handle("new File(['x'.repeat(9)], 'a.png', { type: 'image/png' })")
-    for _ in range(2):
-        page.evaluate(
-            """(file) => {
+    page.evaluate(
+        """(selections) => {
+            const file = new File(["x".repeat(9)], "a.png", { type: "image/png" });
+            for (const times of selections) {
                 const transfer = new DataTransfer();
-                transfer.items.add(file);
+                for (let n = 0; n < times; n++) transfer.items.add(file);
                 const input = document.querySelector("#files");
                 input.files = transfer.files;
                 input.dispatchEvent(new Event("change"));
-            }""",
-            twin,
-        )
+            }
+        }""",
+        selections,
+    )
     expect(tiles(page)).to_have_count(1)
     expect(page.locator("#toast")).to_contain_text("a.png is already on the page")
     page.keyboard.press("Control+z")  # there is nothing to undo

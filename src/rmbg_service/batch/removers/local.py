@@ -43,6 +43,7 @@ class LocalRemover:
         self._stop = stop
         self._loaded = asyncio.Event()
         self._started = False
+        engine.on_ready = engine.on_failure = self._loaded.set  # a failure is raised, not logged
 
     @property
     def model(self) -> str:
@@ -82,7 +83,6 @@ class LocalRemover:
         """Wait until the model is loaded, as `remove` does. Raises `RemoverFailed`."""
         if not self._started:
             self._started = True
-            self.engine.on_ready = self.engine.on_failure = self._loaded.set
             self.engine.start()
         either = [asyncio.create_task(event.wait()) for event in (self._loaded, self._stop)]
         try:

@@ -32,9 +32,18 @@ export class Album extends EventTarget {
     return this.selected.size ? this.pictures.filter((each) => this.selected.has(each)) : this.pictures;
   }
 
-  /** Whether this file is on the page already. @param {File} file @param {string} folder */
-  has(file, folder) {
-    return this.pictures.some((each) => each.folder === folder && sameFile(each.file, file));
+  /**
+   * Those whose file is on the page already, or comes more than once: all but the first.
+   * @param {import("./intake.js").Arrival[]} arrivals
+   */
+  twinsAmong(arrivals) {
+    const known = new Set(this.pictures.map(identityOf));
+    return arrivals.filter((each) => {
+      const identity = identityOf(each);
+      if (known.has(identity)) return true;
+      known.add(identity);
+      return false;
+    });
   }
 
   /** @param {Picture[]} pictures */
@@ -132,7 +141,7 @@ export class Album extends EventTarget {
   }
 }
 
-/** @param {File} one @param {File} other */
-function sameFile(one, other) {
-  return one.name === other.name && one.size === other.size && one.lastModified === other.lastModified;
+/** What tells a file from others, as far as a page can see. @param {import("./intake.js").Arrival} arrival */
+function identityOf({ file: { name, size, lastModified }, folder }) {
+  return `${folder}${name} ${size} ${lastModified}`;
 }

@@ -115,7 +115,7 @@ learn();
 /** Take what comes in, but for what is here already. @param {import("./intake.js").Arrival[]} arrivals */
 function receive(arrivals) {
   say(byId("drop-none", HTMLElement), () => (arrivals.length ? "" : t("drop.none")));
-  const twins = arrivals.filter(({ file, folder }) => album.has(file, folder));
+  const twins = album.twinsAmong(arrivals);
   take(arrivals.filter((each) => !twins.includes(each)));
   const [first] = twins;
   if (first) {

@@ -6,6 +6,8 @@
 
 const LEAST_ZOOM = 0.02;
 const MOST_ZOOM = 16;
+/** A zoom this close to actual size is actual size. */
+const NEAR = 1e-3;
 
 /** Tells with `change` that it was moved, with `look` that a person did. `zoom` is screen pixels for each of the picture's. */
 export class Camera extends EventTarget {
@@ -25,7 +27,7 @@ export class Camera extends EventTarget {
    */
   look(zoom, centre) {
     this.fits = false;
-    this.zoom = Math.min(Math.max(zoom, LEAST_ZOOM), MOST_ZOOM);
+    this.zoom = Math.abs(zoom - 1) < NEAR ? 1 : Math.min(Math.max(zoom, LEAST_ZOOM), MOST_ZOOM);
     this.centre = centre;
     this.#moved();
     this.dispatchEvent(new Event("look"));

@@ -60,8 +60,9 @@ export class Compare {
   }
 
   place() {
-    if (!this.#possible) return;
-    for (const image of [this.image, this.ghost]) this.result.put(image, { x: 0, y: 0 });
+    const { frame } = this.original;
+    if (!this.#possible || !frame) return;
+    for (const image of [this.image, this.ghost]) this.result.put(image, frame);
     const { left, width } = this.#span;
     const split = left + (this.#range.valueAsNumber / 100) * width;
     this.result.element.style.setProperty("--split", `${split}px`);

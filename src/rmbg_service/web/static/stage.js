@@ -96,16 +96,15 @@ export class Stage {
 
   /**
    * Where the picture's pixel (x, y) stands in the preview, in CSS px: on the grid of the screen's
-   * own pixels, so that a picture in actual size is not blurred.
+   * own pixels, on which browsers paint the preview, too. So a picture in actual size is not blurred.
    * @param {number} x
    * @param {number} y
    */
   toScreen(x, y) {
     const { element, scale, centre } = this;
-    const { left, top } = element.getBoundingClientRect();
     return {
-      x: snapped(element.clientWidth / 2 + (x - centre.x) * scale, left),
-      y: snapped(element.clientHeight / 2 + (y - centre.y) * scale, top),
+      x: snapped(element.clientWidth / 2 + (x - centre.x) * scale),
+      y: snapped(element.clientHeight / 2 + (y - centre.y) * scale),
     };
   }
 
@@ -157,24 +156,21 @@ export class Stage {
   }
 
   /**
-   * Put an image whose own pixels are the picture's into its place.
+   * Put an image whose own pixels are the picture's into its place. Browsers lay out in whole pixels
+   * of the screen, so its box has one for each of its own, whatever their ratio to CSS px.
    * @param {HTMLImageElement} image
-   * @param {{x: number, y: number}} origin
+   * @param {Frame} frame
    */
-  put(image, origin) {
-    const { x, y } = this.toScreen(origin.x, origin.y);
-    image.style.transform = `translate(${x}px, ${y}px) scale(${this.scale})`;
-    image.classList.toggle("pixels", this.zoom >= PIXELS_FROM_ZOOM);
+  put(image, frame) {
+    const { x, y } = this.toScreen(frame.x, frame.y);
+    image.style.width = `${frame.width / devicePixelRatio}px`;
+    image.style.height = `${frame.height / devicePixelRatio}px`;
+    image.style.transform = `translate(${x}px, ${y}px) scale(${this.zoom})`;
+    image.classList.toggle("pixels", this.zoom >= PIXELS_FROM_ZOOM || Number.isInteger(this.zoom));
   }
 }
 
-/**
- * `place`, in CSS px from `origin`, moved to the grid of the screen's pixels. `origin` need not be on
- * it, but if the ratio is whole, browsers paint the preview as if it were.
- * @param {number} place
- * @param {number} origin
- */
-function snapped(place, origin) {
-  const painted = Number.isInteger(devicePixelRatio) ? 0 : origin;
-  return Math.round((painted + place) * devicePixelRatio) / devicePixelRatio - painted;
+/** `place` in CSS px, moved to the grid of the screen's pixels. @param {number} place */
+function snapped(place) {
+  return Math.round(place * devicePixelRatio) / devicePixelRatio;
 }

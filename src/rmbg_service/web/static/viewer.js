@@ -58,8 +58,9 @@ export class Viewer {
     document.addEventListener("keydown", ({ key, defaultPrevented }) => {
       if (key === "Escape" && !defaultPrevented && this.result.grip === "picture") setLarge(false);
     });
-    const tell = () => (actual.textContent = `${Math.round(inView().zoom * 100)}%`);
+    const tell = () => (actual.textContent = zoomText(inView().zoom));
     this.camera.addEventListener("change", tell);
+    this.#watchRatio();
     new ResizeObserver(tell).observe(this.result.element);
     new ResizeObserver(() => this.#arrange()).observe(this.#views);
     languageChanges.addEventListener("change", () => this.#draw());
@@ -91,6 +92,15 @@ export class Viewer {
     this.#edited = edited;
     this.result.element.classList.toggle("edited", edited !== null);
     await this.show(this.#picture);
+  }
+
+  /** Browsers do not tell when the window comes to a screen of another pixel ratio. */
+  #watchRatio() {
+    const moved = () => {
+      this.camera.dispatchEvent(new Event("change"));
+      this.#watchRatio();
+    };
+    matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", moved, { once: true });
   }
 
   async #draw() {
@@ -134,6 +144,12 @@ export class Viewer {
     const beside = width >= BESIDE_PX && (suits || width >= WIDE_RATIO * height);
     this.#views.classList.toggle("beside", Boolean(beside));
   }
+}
+
+/** Only actual size is called 100%: at 99.9% the pixels seen are not those of the file. @param {number} zoom */
+function zoomText(zoom) {
+  const percent = Math.round(zoom * 100);
+  return `${percent === 100 ? Math.floor(zoom * 1000) / 10 : percent}%`;
 }
 
 /** @param {{width: number, height: number} | null} size */
