@@ -128,6 +128,9 @@ def test_a_client_that_is_ahead_leaves_a_quarter_to_others() -> None:
     with pytest.raises(Overloaded) as refused:
         bounds.reserve(LONG, "flood")
     assert refused.value.reason == "jobs"
+    bounds.jobs -= 1  # room for one more, but not for its pixels
+    with pytest.raises(Overloaded, match=r"60 pixels .*; 16 more .* the 75 allowed"):
+        bounds.reserve(LONG, "flood").grow(16)
     other = bounds.reserve(LONG, "photo")
     other.grow(40)
     with pytest.raises(Overloaded):

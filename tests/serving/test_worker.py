@@ -115,6 +115,16 @@ async def test_the_predictor_waits_a_moment_for_a_client_that_has_used_less() ->
         assert predictor.batches == [[1], [9]]
 
 
+async def test_it_does_not_wait_for_other_jobs_of_the_same_client() -> None:
+    predictor = MarkedPredictor()
+    predictor.gate.set()
+    async with working(predictor, predict_s=1e6) as (worker, job):
+        first, second = job("shop"), job("shop")
+        first.visit.charge(1e6)  # less with every moment that passes
+        with worker.expecting(second):
+            await worker.predict(first, marked(1))
+
+
 async def test_it_waits_for_nobody_who_has_used_more_and_not_for_long() -> None:
     predictor = MarkedPredictor()
     predictor.gate.set()

@@ -149,14 +149,16 @@ class Budget:
         until.add_done_callback(give_back)
 
     def _take_pixels(self, pixels: int, client: str) -> None:
-        if self.pixels and self.pixels + pixels > self._limit(self.max_pixels, client):
+        limit = self._limit(self.max_pixels, client)
+        if self.pixels and self.pixels + pixels > limit:
             raise Overloaded(
-                "{taken:,} pixels are in flight; {more:,} more would exceed the limit of {most:,}",
+                "{taken:,} pixels are in flight; {more:,} more would exceed the {most:,} allowed "
+                "to this client",
                 self.retry_after_s,
                 "pixels",
                 taken=self.pixels,
                 more=pixels,
-                most=self.max_pixels,
+                most=limit,
             )
         self.pixels += pixels
 

@@ -124,11 +124,12 @@ class Worker:
         of a client with many requests (Iyer and Druschel, Anticipatory scheduling: a disk
         scheduling framework to overcome deceptive idleness in synchronous I/O, SOSP 2001).
         """
-        used_s = self._share.used_s(self._queue.clients()[0])
+        first = self._queue.clients()[0]
+        used_s = self._share.used_s(first)
         begun = (
             begun
             for job, begun in self._expected.items()
-            if self._share.used_s(job.visit.client) < used_s
+            if job.visit.client != first and self._share.used_s(job.visit.client) < used_s
         )
         until = max(begun, default=-math.inf) + _ANTICIPATION * self._service_time.predict_s
         return until - time.perf_counter()
