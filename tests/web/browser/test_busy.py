@@ -1,5 +1,6 @@
 """The queue, cancelling and overload, with a predictor whose gate the test opens."""
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -166,6 +167,55 @@ def test_a_run_does_not_take_away_what_somebody_looks_at(open_page: OpenPage) ->
         expect(current).to_have_text("new.png")  # the run is over
 
 
+def test_a_quick_service_gets_three_pictures_at_once_and_a_slow_one_one(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    page.evaluate("performance.now = () => 0")
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    predictor.gate.clear()
+    choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(5)))
+    go(page).click()
+    wait_until(lambda: metric(quick_url, "rmbg_inflight_jobs") == 3)
+    expect(page.locator("#progress-text")).to_have_text("1/5 · Finding the subject")
+    expect(page.locator(".turning")).to_have_count(3)
+    page.evaluate("let now = 0; performance.now = () => now += 1e6")
+    predictor.gate.set()
+    wait_until_done(page)
+    expect(page.locator("#tally")).to_have_text("All 6 done")
+    predictor.gate.clear()
+    choose(page, *(file(f"late-{n}.png", picture_bytes(), "image/png") for n in range(2)))
+    go(page).click()
+    wait_until(lambda: metric(quick_url, "rmbg_inflight_jobs") == 1)
+    expect(page.locator(".turning")).to_have_count(1)
+    predictor.gate.set()
+    wait_until_done(page)
+
+
+def test_what_ends_a_run_leaves_the_other_pictures_to_be_begun_again(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    page.evaluate("performance.now = () => 0")
+    choose(page, PICTURE)
+    go(page).click()
+    wait_until_done(page)
+    predictor.gate.clear()
+    choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(3)))
+    lost = json.dumps({"type": "unauthorized", "title": "No", "status": 401, "detail": "no"})
+    turned_away = {"status": 401, "content_type": "application/problem+json", "body": lost}
+    page.route(f"**{PATH}*", lambda route: route.fulfill(**turned_away), times=1)
+    go(page).click()
+    expect(page.locator("#tally")).to_have_text("1 of 4 done, 1 failed")
+    expect(page.locator(".turning")).to_have_count(0)
+    expect(go_text(page)).to_have_text("Remove 2 backgrounds")
+    predictor.gate.set()
+    go(page).click()
+    expect(page.locator("#tally")).to_have_text("3 of 4 done, 1 failed")
+
+
 def test_a_proxy_s_refusal_without_a_time_is_waited_for(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     page.route(f"**{PATH}*", lambda route: route.fulfill(status=429, body="<h1>Slow down</h1>"))
@@ -190,10 +240,9 @@ def test_a_region_that_is_set_during_a_run_joins_it(
     go(page).click()
     tiles(page).nth(0).locator(".pick").click()
     page.get_by_role("button", name="Region", exact=True).click()
-    page.keyboard.press("Enter")
-    expect(tiles(page).nth(0)).to_contain_text("Waiting")
     with page.expect_request(lambda request: "roi=" in request.url):
-        predictor.gate.set()
+        page.keyboard.press("Enter")
+    predictor.gate.set()
     wait_until_done(page)
     expect(page.locator("#tally")).to_have_text("All 2 done")
 

@@ -40,8 +40,9 @@ export class Announcer {
     this.#waits = what === "backoff";
     if (what === "end" && this.album.pictures.length > 1) return this.announce(tallyText(this.album.pictures));
     if (what === "end" || !picture || (waited && this.#waits)) return;
-    const { ended, ahead } = this.runner;
-    const total = ended + 1 + ahead.filter((each) => each !== picture).length;
+    const { ended, ahead, working } = this.runner;
+    if (what === "start" && working.length > 1) return;
+    const total = ended + new Set([...working, ...ahead]).size;
     if (total <= FEW || what === "backoff" || what === "cancelled") return this.#announceOne(what, picture);
     if (what === "start") {
       if (ended > 0) return;

@@ -60,7 +60,8 @@ export class Dock {
     byId("go-kind", HTMLElement).textContent = saves ? this.save.kindText : "";
     byId("download", HTMLElement).hidden = saves && this.album.pictures.length === 1; // it would be the same
     this.#drawTally(state);
-    this.#drawProgress(this.album.pictures.find((picture) => picture.busy));
+    const { working } = this.runner;
+    this.#drawProgress(working.find(({ state }) => state === "working") ?? working[0]);
   }
 
   /** Pictures to process: those that failed only when there is nothing else. */
@@ -112,15 +113,15 @@ export class Dock {
 
   /**
    * The bar is that of the whole run, and so is the tab's title.
-   * @param {Picture | undefined} picture
+   * @param {Picture | undefined} picture whose stage is told
    */
   #drawProgress(picture) {
     if (!picture && this.#progress.contains(document.activeElement)) this.#go.focus();
     this.#progress.hidden = !picture;
     if (!picture) return name(t("title"));
     const waits = picture.state === "backoff";
-    const { ended } = this.runner;
-    const left = this.runner.ahead.length + 1;
+    const { ahead, ended, working } = this.runner;
+    const left = ahead.length + working.length;
     const total = ended + left;
     const place = total > 1 ? `${ended + 1}/${total} · ` : "";
     name(place + t("title"));
@@ -130,7 +131,8 @@ export class Dock {
     byId("progress-more", HTMLElement).textContent = waits ? (picture.problem?.detail ?? "") : rest;
     byId("now", HTMLElement).hidden = !waits;
     this.#bar.hidden = waits;
-    this.#bar.value = (ended * 100 + percent(picture.progress)) / total;
+    const begun = working.reduce((sum, { progress }) => sum + percent(progress), 0);
+    this.#bar.value = (ended * 100 + begun) / total;
   }
 
   #showNextFailed() {

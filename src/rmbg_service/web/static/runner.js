@@ -1,4 +1,4 @@
-/** One picture after another through the service; waits and comes back when it is busy. */
+/** The pictures' way through the service, a few at a time; waits and comes back when it is busy. */
 
 import { removeBackground } from "./api.js";
 import { Problem } from "./problems.js";
@@ -9,12 +9,21 @@ import { Problem } from "./problems.js";
 const ENDS_THE_RUN = new Set(["unauthorized", "network", "device-failure"]);
 /** Seconds to wait for a lost connection before each new try. */
 const RECONNECT_S = [2, 5, 15];
+/** As many are under way at once, so that one is sent and another fetched while the service works. */
+const AT_ONCE = 3;
+/** If a picture took longer, in ms, they go one by one: they would wait for each other for too long. */
+const QUICK_MS = 4000;
 
 /** Tells with `step` what a listener who cannot see the page should hear. */
 export class Runner extends EventTarget {
   /** @type {AbortController | null} */
   #run = null;
-  #tryNow = () => {};
+  /** End the waits for a busy service. @type {Set<() => void>} */
+  #waits = new Set();
+  /** Those under way, in the order they were begun. @type {Picture[]} */
+  #working = [];
+  /** How many may be under way: one, until the service has shown that it is quick. */
+  #most = 1;
   /** Those that are not part of the run. @type {Set<Picture>} */
   #others = new Set();
   /** Pictures that the run has ended with, and when it began, in ms. */
@@ -43,6 +52,11 @@ export class Runner extends EventTarget {
     return this.#run
       ? this.album.pictures.filter((each) => each.state === "waiting" && !this.#others.has(each))
       : [];
+  }
+
+  /** Those under way, in the order they were begun. */
+  get working() {
+    return this.#working;
   }
 
   /** Those that the run has ended with. */
@@ -85,18 +99,40 @@ export class Runner extends EventTarget {
    * that is under way takes them, too.
    * @param {Picture[]} pictures
    */
-  async start(pictures) {
+  start(pictures) {
     if (pictures.length === 0) return;
-    if (this.#run) return this.#take(pictures);
-    const run = new AbortController();
-    [this.#run, this.#ended, this.#began] = [run, 0, performance.now()];
-    this.album.following = true;
-    this.#others = new Set(this.album.pictures);
-    this.#take(pictures);
-    for (let [picture] = this.ahead; picture && !run.signal.aborted; [picture] = this.ahead) {
-      await this.#process(picture, run);
-      this.#ended += 1;
+    if (!this.#run) {
+      this.#run = new AbortController();
+      [this.#ended, this.#began] = [0, performance.now()];
+      this.album.following = true;
+      this.#others = new Set(this.album.pictures);
     }
+    this.#take(pictures);
+    this.#begin(this.#run);
+  }
+
+  /** Begin pictures until as many are under way as may be. @param {AbortController} run */
+  #begin(run) {
+    for (let [picture] = this.ahead; picture && !run.signal.aborted; [picture] = this.ahead) {
+      if (this.#working.length >= this.#most) return;
+      this.#working.push(picture);
+      this.#process(picture, run).then(() => this.#next(picture, run));
+    }
+  }
+
+  /**
+   * @param {Picture} picture that the run has ended with
+   * @param {AbortController} run
+   */
+  #next(picture, run) {
+    this.#working = this.#working.filter((each) => each !== picture);
+    this.#ended += 1;
+    this.#begin(run);
+    if (this.#working[0]) this.album.show(this.#working[0]);
+    else this.#end();
+  }
+
+  #end() {
     this.#run = null;
     const mine = this.album.pictures.filter((each) => !this.#others.has(each));
     for (const picture of mine) {
@@ -115,14 +151,14 @@ export class Runner extends EventTarget {
     }
   }
 
-  /** End the run; the picture in work is dropped by the service, too. */
+  /** End the run; the pictures under way are dropped by the service, too. */
   cancel() {
     this.#run?.abort();
   }
 
   /** Wait no longer for a busy service. */
   tryNow() {
-    this.#tryNow();
+    for (const end of this.#waits) end();
   }
 
   /**
@@ -130,21 +166,23 @@ export class Runner extends EventTarget {
    * @param {AbortController} run
    */
   async #process(picture, run) {
-    this.album.show(picture);
+    if (this.#working[0] === picture) this.album.show(picture);
     this.#say("start", picture);
     try {
       await this.#untilTaken(picture, this.options(picture), run.signal);
       this.#say("done", picture);
     } catch (error) {
       if (run.signal.aborted) {
-        const state = picture.cutout ? "done" : "cancelled"; // an earlier result stays
+        const another = run.signal.reason instanceof Problem; // another picture's has ended the run
+        const state = picture.cutout ? "done" : another ? "waiting" : "cancelled"; // results stay
         this.album.update(picture, { state, progress: null, problem: null });
-        return this.#say("cancelled", picture);
+        if (!another) this.#say("cancelled", picture);
+        return;
       }
       const problem = error instanceof Problem ? error : new Problem("other", String(error));
       this.album.update(picture, { state: "failed", progress: null, problem });
       this.#say("failed", picture);
-      if (ENDS_THE_RUN.has(problem.type)) run.abort();
+      if (ENDS_THE_RUN.has(problem.type)) run.abort(problem);
     }
   }
 
@@ -156,6 +194,7 @@ export class Runner extends EventTarget {
   async #untilTaken(picture, options, signal) {
     for (let lost = 0; ; ) {
       this.album.update(picture, { state: "working", progress: { stage: "upload" }, problem: null });
+      const sent = performance.now();
       try {
         const cutout = await removeBackground(
           picture.file,
@@ -165,6 +204,7 @@ export class Runner extends EventTarget {
           signal,
           (await picture.mend?.guidance(options)) ?? null,
         );
+        this.#most = performance.now() - sent < QUICK_MS ? AT_ONCE : 1;
         const madeWith = queryOf(options);
         const made = { cutout, madeWith, saved: false };
         return this.album.update(picture, { state: "done", progress: null, ...made });
@@ -172,6 +212,7 @@ export class Runner extends EventTarget {
         if (!(error instanceof Problem)) throw error;
         const seconds = error.type === "network" ? RECONNECT_S[lost++] : error.retryAfter;
         if (!seconds) throw error;
+        this.#most = 1;
         this.album.update(picture, { state: "backoff", problem: error });
         this.#say("backoff", picture);
         await this.#countDown(picture, seconds, signal);
@@ -190,13 +231,14 @@ export class Runner extends EventTarget {
     await new Promise((resolve) => {
       const end = () => {
         clearInterval(timer);
+        this.#waits.delete(end);
         resolve(undefined);
       };
       const timer = setInterval(() => {
         this.album.update(picture, { seconds: Math.ceil((until - Date.now()) / 1000) });
         if (picture.seconds <= 0) end();
       }, 1000);
-      this.#tryNow = end;
+      this.#waits.add(end);
       signal.addEventListener("abort", end);
     });
     signal.throwIfAborted();
