@@ -30,7 +30,8 @@ def running_cluster(nodes: int, num_cpus: int = 1) -> Iterator[Any]:
             "node_ip_address": "127.0.0.1",
             "object_store_memory": 100_000_000,
         }
-        cluster = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
+        head = node | {"include_dashboard": False, "include_log_monitor": False}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(nodes - 1):
                 cluster.add_node(**node)

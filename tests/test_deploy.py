@@ -88,7 +88,7 @@ def queries() -> list[str]:
 @pytest.mark.parametrize("query", queries())
 def test_every_query_asks_for_a_metric_and_labels_that_the_service_has(query: str) -> None:
     metrics = create_app(Settings(), FakePredictor()).state.engine.metrics
-    metrics.name_model(name="u2netp", device="cpu", licence="Apache-2.0")
+    metrics.name_model(FakePredictor())
     samples = [sample for metric in metrics.registry.collect() for sample in metric.samples]
     promql_parser.parse(query)
     for name, inside in re.findall(r"\b((?:rmbg|process)_\w+)({[^}]*})?", query):

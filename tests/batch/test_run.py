@@ -49,7 +49,7 @@ def pictures(folder: Path, count: int) -> list[FileItem]:
     for number in range(count):
         source = folder / "in" / f"{number}.jpg"
         source.write_bytes(str(number).encode())
-        items.append(FileItem(source, folder / "out" / f"{number}.png"))
+        items.append(FileItem(source, [(folder / "out" / f"{number}.png", "fingerprint")]))
     return items
 
 
@@ -70,7 +70,7 @@ async def run(
 ) -> list[Result]:
     results: list[Result] = []
     book = Journal(folder / "out") if journal else None
-    items = [replace(item, journal=book, fingerprint="fingerprint") for item in items]
+    items = [replace(item, journal=book) for item in items]
     await Run(remover, asyncio.Event(), told(results)).over(each(items))
     return sorted(results, key=lambda result: str(result.source))
 
@@ -82,16 +82,16 @@ def statuses(results: list[Result]) -> list[str]:
 async def test_the_second_run_does_only_what_is_not_done(tmp_path: Path) -> None:
     items = pictures(tmp_path, 4)
     assert statuses(await run(tmp_path, items, FakeRemover())) == ["done"] * 4
-    assert items[2].output.read_bytes() == b"cutout of 2"
-    items[0].output.write_bytes(b"touched up by hand")
-    items[1].output.unlink()
+    assert items[2].outputs[0].read_bytes() == b"cutout of 2"
+    items[0].outputs[0].write_bytes(b"touched up by hand")
+    items[1].outputs[0].unlink()
     items[3].source.write_bytes(b"a new photo")
     remover = FakeRemover()
     results = await run(tmp_path, items, remover)
     assert statuses(results) == ["done", "done", "skipped", "done"]
     assert sorted(remover.seen) == [b"0", b"1", b"a new photo"]
     assert results[2].box == BOX
-    assert items[3].output.read_bytes() == b"cutout of a new photo"
+    assert items[3].outputs[0].read_bytes() == b"cutout of a new photo"
 
 
 async def test_without_a_journal_all_is_done_again(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ async def test_a_file_that_cannot_be_read_removed_or_written_fails_alone(tmp_pat
     remover.errors = {b"1": InvalidImage("broken"), b"2": ValueError("a bug")}
     items[0].source.unlink()
     items[3].source.write_bytes(b"x" * 101)
-    items[4].output.mkdir(parents=True)
+    items[4].outputs[0].mkdir(parents=True)
     results = await run(tmp_path, items, remover)
     assert statuses(results) == ["failed"] * 5 + ["done"]
     reasons = [result.error for result in results]
@@ -135,7 +135,7 @@ async def test_an_input_is_never_replaced(tmp_path: Path) -> None:
     alias = tmp_path / "alias.png"
     alias.symlink_to(item.source)
     remover = FakeRemover()
-    (result,) = await run(tmp_path, [FileItem(item.source, alias)], remover, journal=False)
+    (result,) = await run(tmp_path, [FileItem(item.source, [(alias, "")])], remover, journal=False)
     assert result.status is Status.FAILED
     assert "its own input" in result.error
     assert item.source.read_bytes() == b"0"

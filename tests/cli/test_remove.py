@@ -86,6 +86,7 @@ def interrupt(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
     assert stream(process.stderr).readline().startswith("stopping")
 
 
+@pytest.mark.usefixtures("fake_model")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_half_way_and_run_again_only_the_rest_is_done(
     photos: Path, tmp_path: Path, number: signal.Signals
@@ -103,12 +104,10 @@ def test_interrupted_half_way_and_run_again_only_the_rest_is_done(
     assert {status for _, status in done} == {"done"}
     assert len(list((tmp_path / "out").glob("*.png"))) == len(done)
 
-    with started(*command) as process:
-        let(process, 8)
-        again, _ = process.communicate(timeout=60)
-        assert process.returncode == 0
-    skipped = [name for name, status in told(again) if status == "skipped"]
-    finished = [name for name, status in told(again) if status == "done"]
+    again = invoke(*command, "--json")
+    assert again.exit_code == 0
+    skipped = [name for name, status in told(again.stdout) if status == "skipped"]
+    finished = [name for name, status in told(again.stdout) if status == "done"]
     assert skipped == [name for name, _ in done]
     assert len(skipped) + len(finished) == 8
     assert len(list((tmp_path / "out").glob("*.png"))) == 8
@@ -126,18 +125,18 @@ def test_a_second_signal_drops_what_is_in_flight(photos: Path, tmp_path: Path) -
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".jsonl", ".png"]
 
 
+@pytest.mark.usefixtures("fake_model")
 def test_killed_at_any_time_and_run_again_all_are_there(photos: Path, tmp_path: Path) -> None:
-    with started(photos, "-o", tmp_path / "out", "--detail", "off") as process:
+    command = (photos, "-o", tmp_path / "out", "--detail", "off")
+    with started(*command) as process:
         let(process, 4)
         for _ in range(4):
             stream(process.stdout).readline()
         process.kill()
-    with started(photos, "-o", tmp_path / "out", "--detail", "off") as process:
-        let(process, 8)
-        again, _ = process.communicate(timeout=60)
-        assert process.returncode == 0
-    assert [status for _, status in told(again)].count("skipped") == 4
-    assert len(told(again)) == 8
+        process.wait()  # it holds the output folder
+    again = told(invoke(*command, "--json").stdout)
+    assert [status for _, status in again].count("skipped") == 4
+    assert len(again) == 8
 
 
 def test_watching_takes_what_comes_and_ends_with_0(photos: Path, tmp_path: Path) -> None:

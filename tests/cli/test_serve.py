@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_service.cli import main
 from rmbg_service.cli.serve import UVICORN, WORK_LEFT, require_uvicorn
 from rmbg_service.errors import ConfigurationError
 from tests.fakes import PATH, picture_bytes
@@ -125,49 +127,57 @@ def test_refusals_reach_a_client_that_is_still_sending() -> None:
                 assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_connections_that_never_become_a_request_are_closed() -> None:
-    environment = {"RMBG_CLIENT_IDLE_TIMEOUT_S": "0.5"}
-    with started(GATED, **environment) as (_, url):
-        for beginning in (b"", b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nX-Long: "):
-            with connect(url) as connection:
-                connection.sendall(beginning)
-                assert b" 200 " not in response_until_closed(connection)
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server that waits half a second for a client that says nothing."""
+    with started(GATED, RMBG_CLIENT_IDLE_TIMEOUT_S="0.5") as (_, url):
+        yield url
+
+
+def test_connections_that_never_become_a_request_are_closed(url: str) -> None:
+    for beginning in (b"", b"POST /api/remove-bg HTTP/1.1\r\nHost: x\r\nX-Long: "):
         with connect(url) as connection:
-            with suppress(ConnectionError):  # closed while it was still sending
-                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
-                for _ in range(1000):
-                    connection.sendall(b"X-Header: " + b"x" * 1000 + b"\r\n")
-                connection.sendall(b"\r\n")
+            connection.sendall(beginning)
             assert b" 200 " not in response_until_closed(connection)
-        assert httpx.get(f"{url}/livez").status_code == 200
+    with connect(url) as connection:
+        with suppress(ConnectionError):  # closed while it was still sending
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+            for _ in range(1000):
+                connection.sendall(b"X-Header: " + b"x" * 1000 + b"\r\n")
+            connection.sendall(b"\r\n")
+        assert b" 200 " not in response_until_closed(connection)
+    assert httpx.get(f"{url}/livez").status_code == 200
 
 
-def test_an_idle_connection_outlives_the_patience_of_clients() -> None:
-    with started(["-m", "rmbg_service", *SERVE]) as (_, url):
-        connection = HTTPConnection(url.removeprefix("http://"))
-        connection.request("GET", "/livez")
-        connection.getresponse().read()
-        connection.sock.settimeout(6)
-        with pytest.raises(TimeoutError):  # uvicorn's own patience is 5 s, as httpx's is
-            connection.sock.recv(1)
-        connection.close()
+def test_an_idle_connection_outlives_the_patience_of_clients(url: str) -> None:
+    connection = HTTPConnection(url.removeprefix("http://"))
+    connection.request("GET", "/livez")
+    connection.getresponse().read()
+    connection.sock.settimeout(6)
+    with pytest.raises(TimeoutError):  # uvicorn's own patience is 5 s, as httpx's is
+        connection.sock.recv(1)
+    connection.close()
+
+
+def test_a_websocket_does_not_go_round_the_gate(url: str) -> None:
+    wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "X-Request-ID": "one"}
+    answer = httpx.get(f"{url}/livez", headers=wanted)
+    assert (answer.status_code, answer.headers["x-request-id"]) == (200, "one")
 
 
 def test_a_log_that_nobody_reads_holds_up_nothing() -> None:
-    with started(["-m", "rmbg_service", *SERVE], subprocess.PIPE) as (process, url):
-        with httpx.Client() as client:
-            for _ in range(2500):  # more lines than a pipe and the queue hold
-                assert client.get(f"{url}/{'x' * 150}").status_code == 404
-            assert "rmbg_log_lines_dropped_total 0.0" not in client.get(f"{url}/metrics").text
+    with started(GATED, subprocess.PIPE) as (process, url):
+        connection = HTTPConnection(url.removeprefix("http://"))
+        for _ in range(2500):  # more lines than a pipe and the queue hold
+            connection.request("GET", f"/{'x' * 150}")
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 404
+        connection.request("GET", "/metrics")
+        assert b"rmbg_log_lines_dropped_total 0.0" not in connection.getresponse().read()
+        connection.close()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-
-
-def test_a_websocket_does_not_go_round_the_gate() -> None:
-    with started(["-m", "rmbg_service", *SERVE]) as (_, url):
-        wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "X-Request-ID": "one"}
-        answer = httpx.get(f"{url}/livez", headers=wanted)
-        assert (answer.status_code, answer.headers["x-request-id"]) == (200, "one")
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux closes such sockets")
@@ -190,25 +200,20 @@ def test_a_reader_that_stops_reading_is_cut_off_and_does_not_hold_up_the_end() -
             assert process.wait(20) == 0  # the grace period of 35 s is not used up
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--model", "absent.onnx"], "no model file at absent.onnx"),
-        (["--model", "nonsense"], "RMBG_MODEL=nonsense"),
-        (["--port", "99999"], "RMBG_PORT"),
-    ],
-)
-def test_a_start_that_cannot_work_is_one_line_and_a_non_zero_exit(
-    arguments: list[str], says: str
-) -> None:
+def test_a_start_that_cannot_work_is_one_line_and_a_non_zero_exit() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rmbg_service", "serve", *arguments],
+        [sys.executable, "-m", "rmbg_service", "serve", "--model", "absent.onnx"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert len(lines) == 1
-    assert says in lines[0]
+    (line,) = (line for line in done.stderr.splitlines() if not line.startswith("{"))
+    assert line == "error: no model file at absent.onnx"
+
+
+def test_a_setting_that_cannot_be_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["rmbg-service", "serve", "--port", "99999"])
+    with pytest.raises(SystemExit, match="error: RMBG_PORT"):
+        main()
 
 
 def test_a_start_with_another_uvicorn_says_which_one_is_expected(

@@ -23,7 +23,6 @@ from rmbg_service.errors import (
 )
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte, ModelInput
@@ -585,7 +584,7 @@ async def test_the_wait_of_a_client_is_not_that_of_the_jobs_of_another() -> None
 
 
 async def test_an_error_of_whoever_waits_for_the_start_is_named() -> None:
-    engine = Engine(FakePredictor(), settings := Settings(), Metrics())
+    engine = Engine(FakePredictor(), settings := Settings())
     failed = asyncio.Event()
 
     def refuse() -> None:

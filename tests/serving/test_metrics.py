@@ -1,24 +1,12 @@
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rmbg_service.serving.admission import Budget, ServiceTime
+from rmbg_service.serving.engine import Engine
+from rmbg_service.serving.gauges import add_gauges
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
+from rmbg_service.settings import Settings
 from tests.fakes import FakePredictor
-
-
-class Depth:
-    def queue_depth(self) -> int:
-        return 3
-
-
-class FakeEngine:
-    def __init__(self) -> None:
-        self.state = State.LOADING
-        self.service_time = ServiceTime(1)
-        self.budget = Budget(4, 1000, self.service_time)
-        self.predictor = FakePredictor()
-        self.stuck_threads = 0
-        self.worker = Depth()
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -30,13 +18,16 @@ def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], fl
     }
 
 
-def test_gauges_show_the_engine_as_it_is_when_they_are_read() -> None:
-    metrics, engine = Metrics(), FakeEngine()
-    metrics.watch(engine)
-    assert samples(metrics)["rmbg_inflight_jobs", frozenset()] == 0
+def test_gauges_show_the_engine_as_it_is_when_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = Engine(FakePredictor(), Settings())
+    monkeypatch.setattr(engine.worker, "queue_depth", lambda: 3)
+    add_gauges(engine)
+    assert samples(engine.metrics)["rmbg_inflight_jobs", frozenset()] == 0
     engine.budget.reserve(1).grow(700)
     engine.state = State.READY
-    values = samples(metrics)
+    values = samples(engine.metrics)
     assert values["rmbg_inflight_jobs", frozenset()] == 1
     assert values["rmbg_inflight_pixels", frozenset()] == 700
     assert values["rmbg_queue_depth", frozenset()] == 3

@@ -11,28 +11,19 @@ log = logging.getLogger("rmbg_service.request")
 _QUIET_PATHS = ("/livez", "/readyz", "/health", "/metrics", "/api/jobs/", "/static/")
 
 
-class AccessLog:
-    """Writes down each request once, when it has ended."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def write(self, record: RequestRecord) -> None:
-        """Log `record` and count it; what is polled is logged at the level debug."""
-        level = logging.DEBUG if record.path.startswith(_QUIET_PATHS) else logging.INFO
-        log.log(level, "request", extra={"fields": record.fields()})
-        if record.rejection:
-            self._metrics.rejected.labels(record.rejection).inc()
-        if record.runs_job:
-            self._count(record)
-
-    def _count(self, record: RequestRecord) -> None:
-        metrics = self._metrics
-        metrics.requests.labels(record.outcome).inc()
-        metrics.request_seconds.observe(time.perf_counter() - record.started)
-        for stage, seconds in dict(record.timings.seconds).items():
-            metrics.stage_seconds.labels(stage).observe(seconds)
-        if record.info is not None and record.outcome != "rejected":
-            metrics.image_megapixels.observe(record.info.pixels / 1e6)
-        if record.outcome == "ok":
-            metrics.response_bytes.observe(record.bytes_out)
+def log_request(record: RequestRecord, metrics: Metrics) -> None:
+    """Log and count a request that has ended; what is polled is logged at the level debug."""
+    level = logging.DEBUG if record.path.startswith(_QUIET_PATHS) else logging.INFO
+    log.log(level, "request", extra={"fields": record.fields()})
+    if record.rejection:
+        metrics.rejected.labels(record.rejection).inc()
+    if not record.runs_job:
+        return
+    metrics.requests.labels(record.outcome).inc()
+    metrics.request_seconds.observe(time.perf_counter() - record.started)
+    for stage, seconds in dict(record.timings.seconds).items():
+        metrics.stage_seconds.labels(stage).observe(seconds)
+    if record.info is not None and record.outcome != "rejected":
+        metrics.image_megapixels.observe(record.info.pixels / 1e6)
+    if record.outcome == "ok":
+        metrics.response_bytes.observe(record.bytes_out)

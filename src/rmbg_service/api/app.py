@@ -29,7 +29,7 @@ from rmbg_service.api.request_record import InFlight, RequestRecord
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.models.select import select_predictor
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.metrics import Metrics
+from rmbg_service.serving.gauges import add_gauges
 from rmbg_service.settings import Settings, load_settings
 from rmbg_service.url_fetch import Fetcher
 from rmbg_service.web.page import page_router
@@ -46,7 +46,8 @@ def create_app(
     is the engine. Raises `ConfigurationError` for settings that cannot work.
     """
     settings = settings or load_settings()
-    engine = Engine(predictor or select_predictor(settings), settings, Metrics())
+    engine = Engine(predictor or select_predictor(settings), settings)
+    add_gauges(engine)
     fetcher = fetcher or _fetcher(settings)
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What connections of clients need: timers by name, a bound on vain work, an end that is heard."""
+"""What connections of clients need: named timers, a limit on wasted work, a close that is heard."""
 
 import asyncio
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class Throttle:
         return self._busy_until - now
 
 
-VAIN_WORK = Throttle(1 / 8)
+WASTED_WORK = Throttle(1 / 8)
 """All connections share it: what is discarded or refused takes little from the others."""
 
 

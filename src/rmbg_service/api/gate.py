@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rmbg_service.api.access_log import AccessLog
+from rmbg_service.api.access_log import log_request
 from rmbg_service.api.authentication import ApiKeys, client_address
 from rmbg_service.api.exchange import ClientGone, Exchange, body_too_large
 from rmbg_service.api.guard import Guard, GuardedRoutes
@@ -56,7 +56,6 @@ class Gate:
         self._error_response = error_response
         self._in_flight = in_flight
         self._keys = ApiKeys(engine.settings.api_keys)
-        self._access_log = AccessLog(engine.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it here."""
@@ -92,7 +91,7 @@ class Gate:
             await self._refuse(scope, exchange, error)
         finally:
             self._leave(record)
-            self._access_log.write(record)
+            log_request(record, self._engine.metrics)
         return None
 
     async def _serve(

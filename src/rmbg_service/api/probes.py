@@ -155,8 +155,8 @@ def operations_router(engine: Engine) -> APIRouter:
         order = getattr(engine.predictor, "patch_order", None)
         return ModelFacts(
             name=engine.predictor.name,
-            device=engine.device,
-            licence=engine.licence,
+            device=engine.predictor.device,
+            licence=engine.predictor.licence,
             input_size=engine.predictor.input_size,
             dtype=getattr(engine.predictor, "dtype", None),
             dtype_reason=getattr(engine.predictor, "dtype_reason", None),

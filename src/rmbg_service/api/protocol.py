@@ -12,7 +12,7 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rmbg_service.api.connection import VAIN_WORK, LingeringTransport, Timers, last_response
+from rmbg_service.api.connection import WASTED_WORK, LingeringTransport, Timers, last_response
 from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner
 
 MAX_AHEAD_BYTES = 65_536
@@ -153,7 +153,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.abort()
                 return
         spent_s = _REFUSAL_S + self._parsed_s + time.perf_counter() - self._parsing_since
-        delay_s = VAIN_WORK.delay_s(self.loop.time(), spent_s)  # the client may come back
+        delay_s = WASTED_WORK.delay_s(self.loop.time(), spent_s)  # the client may come back
         if delay_s > self.head_timeout_s:
             self.transport.abort()
             return
@@ -295,6 +295,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _pause_discarding(self, size: int) -> None:
         """Read on when the time for `size` bytes of an answered body is over."""
-        delay_s = VAIN_WORK.delay_s(self.loop.time(), size * _DISCARDING_S_PER_BYTE)
+        delay_s = WASTED_WORK.delay_s(self.loop.time(), size * _DISCARDING_S_PER_BYTE)
         self.flow.pause_reading()
         self._timers.start("discard", delay_s, self.flow.resume_reading)

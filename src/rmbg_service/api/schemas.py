@@ -8,6 +8,7 @@ schemas therefore have no defaults: the descriptions state them.
 import json
 from typing import Any, TypeAlias
 
+from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
 
 Schema: TypeAlias = dict[str, Any]
@@ -43,16 +44,24 @@ def ref(name: str) -> Schema:
     return {"$ref": _REF.format(model=name)}
 
 
-def model_schema(model: type[BaseModel]) -> Schema:
-    """The schema of `model`, with references to components."""
-    return model.model_json_schema(ref_template=_REF)
+def model_components(model: type[BaseModel]) -> Schemas:
+    """The components of `model` and of the models that it refers to."""
+    schema = jsonable_encoder(model.model_json_schema(ref_template=_REF), exclude_none=True)
+    return {**schema.pop("$defs", {}), model.__name__: schema}
 
 
 def error(
-    model: type[BaseModel], description: str, headers: Schemas | None = None
+    model: type[BaseModel],
+    description: str,
+    headers: Schemas | None = None,
+    media_type: str = "application/json",
 ) -> dict[str, Any]:
-    """An error whose body is a `model`, as FastAPI describes a response."""
-    return {"model": model, "description": description, "headers": headers or {}}
+    """An error whose body is a `model`, one of the components.
+
+    FastAPI would make a validator for each error of each route if it was given the model.
+    """
+    content = {media_type: {"schema": ref(model.__name__)}}
+    return {"description": description, "headers": headers or {}, "content": content}
 
 
 def request_properties(model: type[BaseModel], prefix: str) -> tuple[Schemas, Schemas]:
@@ -63,7 +72,7 @@ def request_properties(model: type[BaseModel], prefix: str) -> tuple[Schemas, Sc
     """
     properties: Schemas = {}
     components: Schemas = {}
-    declared: Schemas = model_schema(model)["properties"]
+    declared: Schemas = model.model_json_schema(ref_template=_REF)["properties"]
     for name in declared:
         schema = _without_null(declared[name])
         schema.pop("title", None)

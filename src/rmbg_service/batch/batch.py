@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rmbg_service.batch.folders import FolderSource, Watching
+from rmbg_service.batch.folders import FolderSource
 from rmbg_service.batch.journal import options_fingerprint
 from rmbg_service.batch.names import DEFAULT_NAME, Variant
 from rmbg_service.batch.objects import ObjectSource, Provenance
@@ -106,7 +106,8 @@ class Batch:
             self.variants(model),
             stop,
             name=self.name,
-            watching=Watching(self.poll) if self.watch else None,
+            watch=self.watch,
+            poll=self.poll,
             force=self.force,
         )
 

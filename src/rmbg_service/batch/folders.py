@@ -20,28 +20,20 @@ from rmbg_service.system.locks import FolderLock
 
 @dataclass
 class FileItem:
-    """An image file and the paths of its cutouts; with a `journal`, finished ones are skipped.
+    """An image file and its cutouts; with a `journal`, finished ones are skipped.
 
-    `fingerprint` is that of the first cutout's options; `further` has the paths and fingerprints of
-    the others.
+    `made` has the path of each cutout, and the fingerprint of its options.
     """
 
     source: Path
-    output: Path
+    made: Sequence[tuple[Path, str]]
     journal: Journal | None = None
-    fingerprint: str = ""
-    further: Sequence[tuple[Path, str]] = ()
     _sha256: str = ""
 
     @property
     def outputs(self) -> Sequence[Path]:
         """See `Item.outputs`."""
-        return [path for path, _ in self._made]
-
-    @property
-    def _made(self) -> list[tuple[Path, str]]:
-        """The paths of the cutouts with the fingerprints of their options."""
-        return [(self.output, self.fingerprint), *self.further]
+        return [path for path, _ in self.made]
 
     def read(self, max_bytes: int) -> bytes:
         """See `Item.read`."""
@@ -52,7 +44,7 @@ class FileItem:
         if self.journal is None:
             return None
         self._sha256 = digest(data)
-        entries = [self.journal.find(path, self._sha256, made) for path, made in self._made]
+        entries = [self.journal.find(path, self._sha256, made) for path, made in self.made]
         if entries[0] is None or None in entries:
             return None
         return Finished(entries[0].box)
@@ -60,7 +52,7 @@ class FileItem:
     def store(self, removed: Removed) -> None:
         """See `Item.store`."""
         files = (removed.data, *removed.further)
-        for (path, fingerprint), data in zip(self._made, files, strict=True):
+        for (path, fingerprint), data in zip(self.made, files, strict=True):
             if path.exists() and path.samefile(self.source):
                 raise FileExistsError("the output would replace its own input")
             atomic_write(path, data)
@@ -75,17 +67,11 @@ class FileItem:
                 )
 
 
-@dataclass(frozen=True)
-class Watching:
-    """Keep looking for new and changed files; `poll` lists the folders every second."""
-
-    poll: bool
-
-
 class FolderSource:
     """The items of files and folders; if the target is a folder, also their paths and the journal.
 
-    Each image gets a cutout for each of `variants`, named by the template `name`. Raises
+    Each image gets a cutout for each of `variants`, named by the template `name`. `watch` keeps
+    looking for new and changed files; `poll` then lists the folders every second. Raises
     `ConfigurationError` while another run uses the output folder: two would give the same names to
     different images.
     """
@@ -98,22 +84,24 @@ class FolderSource:
         stop: asyncio.Event,
         *,
         name: str = DEFAULT_NAME,
-        watching: Watching | None,
+        watch: bool,
+        poll: bool,
         force: bool,
     ) -> None:
         self._inputs = inputs
         self._target = target
         self._variants = variants
         self._stop = stop
-        self._watching = watching
+        self._watch = watch
+        self._poll = poll
         self._journal: Journal | None = None
         self._lock: FolderLock | None = None
         self._found: list[InputImage | UnreadableInput] = []
         self._failed: set[Path] = set()
-        if watching is None:
+        if not watch:
             self._found = list(find_inputs(inputs, target.path))
         if not target.is_file:
-            if watching or self._found:
+            if watch or self._found:
                 self._lock = _locked(target.path)
             self._journal = Journal(target.path, skip=not force)
             paths = [found.path for found in self._found]
@@ -122,7 +110,7 @@ class FolderSource:
     @property
     def total(self) -> int | None:
         """How many inputs there are; None if that is not known."""
-        return None if self._watching else len(self._found)
+        return None if self._watch else len(self._found)
 
     async def items(self, report: Callable[[Result], Awaitable[None]]) -> AsyncIterator[Item]:
         """The images, each with its outputs; unreadable inputs go to `report`."""
@@ -130,8 +118,8 @@ class FolderSource:
         async def fail(found: UnreadableInput) -> None:
             await report(Result(found.path, (), Status.FAILED, error=found.reason))
 
-        if self._watching:
-            ticks = changes(self._inputs, self._stop, poll=self._watching.poll)
+        if self._watch:
+            ticks = changes(self._inputs, self._stop, poll=self._poll)
             out = self._target.path
             async for image in watched_images(self._inputs, out, ticks, fail, self._failed):
                 yield self._item(image)
@@ -154,12 +142,12 @@ class FolderSource:
 
     def _item(self, image: InputImage) -> Item:
         if self._target.is_file:
-            return FileItem(image.path, self._target.path)
-        (output, fingerprint), *further = (
+            return FileItem(image.path, [(self._target.path, "")])
+        made = [
             (self._paths.output_of(image, variant), variant.fingerprint)
             for variant in self._variants
-        )
-        return FileItem(image.path, output, self._journal, fingerprint, further)
+        ]
+        return FileItem(image.path, made, self._journal)
 
 
 def _locked(folder: Path) -> FolderLock | None:

@@ -48,9 +48,7 @@ class Store:
                 self.url if is_url(url) else str(Path(url).absolute()),
                 use_listings_cache=False,
             )
-        except ImportError as error:
-            raise ConfigurationError(f"{url}: {error}") from None
-        except ValueError as error:
+        except (ImportError, ValueError) as error:
             raise ConfigurationError(f"{url}: {error}") from None
         self.root = str(root).rstrip("/")
         self._is_local = not is_url(url) or url.startswith(("file://", "local://"))

@@ -162,11 +162,12 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _announce(engine: Engine, settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
-    height, width = engine.predictor.input_size
+    model = engine.predictor
+    height, width = model.input_size
     announcement = (
         f"rmbg-service is listening on http://{f'[{host}]' if ':' in host else host}:{port}\n"
-        f"  model   {engine.predictor.name} ({width} x {height}) on {engine.device}, "
-        f"licence {engine.licence}\n"
+        f"  model   {model.name} ({width} x {height}) on {model.device}, "
+        f"licence {model.licence}\n"
         f"  limits  {settings.max_inflight_jobs} jobs, "
         f"{settings.max_inflight_pixels / 1e6:g} MP in flight, "
         f"{settings.max_image_pixels / 1e6:g} MP and "

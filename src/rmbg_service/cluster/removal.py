@@ -168,12 +168,10 @@ def _blocks(todo: Sequence[Planned]) -> tuple[list[Store], list[Any]]:
     from rmbg_service.cluster.tasks import KEYS
 
     stores: dict[Any, Store] = {}
-    numbers: dict[Any, int] = {}
     tables, rows, total = [], list[dict[str, Any]](), 0
     for planned in todo:
         key = planned.source.file_system
         stores.setdefault(key, planned.source)
-        numbers.setdefault(key, len(numbers))
         found = planned.found
         if rows and (len(rows) == BLOCK_PHOTOS or total + found.size > BLOCK_BYTES):
             tables.append(pa.Table.from_pylist(rows, KEYS))
@@ -181,7 +179,7 @@ def _blocks(todo: Sequence[Planned]) -> tuple[list[Store], list[Any]]:
         total += found.size
         rows.append(
             {
-                "store": numbers[key],
+                "store": [*stores].index(key),
                 "path": found.path,
                 "size": found.size,
                 "version": found.version,

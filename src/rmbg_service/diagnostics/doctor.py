@@ -67,10 +67,11 @@ def _measure(predictor: Predictor, findings: Findings) -> Matte:
     findings.load_s = time.perf_counter() - started
     findings.model, findings.licence = predictor.name, predictor.licence
     findings.device = predictor.device
-    findings.files = [_weight_file(path) for path in _optional(predictor, "files", [])]
-    findings.dtype = _optional(predictor, "dtype")
-    findings.dtype_reason = _optional(predictor, "dtype_reason")
-    findings.patch_order = _optional(predictor, "patch_order")
+    # Facts that only some predictors tell.
+    findings.files = [_weight_file(path) for path in getattr(predictor, "files", [])]
+    findings.dtype = getattr(predictor, "dtype", None)
+    findings.dtype_reason = getattr(predictor, "dtype_reason", None)
+    findings.patch_order = getattr(predictor, "patch_order", None)
     predictor.warm_up()
     matte, findings.predict_s = _timed(predictor)
     findings.quality = quality_of(matte)
@@ -87,7 +88,7 @@ def _measure_matting(predictor: Predictor) -> Matting | None:
     started = time.perf_counter()
     matting.warm_up()
     seconds = time.perf_counter() - started
-    return Matting(matting.name, matting.licence, _optional(matting, "dtype"), seconds)
+    return Matting(matting.name, matting.licence, getattr(matting, "dtype", None), seconds)
 
 
 def _compare_orders(settings: Settings, findings: Findings) -> None:
@@ -191,11 +192,6 @@ def _timed(predictor: Predictor) -> tuple[Matte, float]:
 
 def _variant(settings: Settings, **changes: Any) -> Predictor:
     return select_predictor(settings.model_copy(update={"matting_model": None, **changes}))
-
-
-def _optional(predictor: Predictor, name: str, default: Any = None) -> Any:
-    """What only some predictors tell."""
-    return getattr(predictor, name, default)
 
 
 def _weight_file(path: Path) -> WeightFile:

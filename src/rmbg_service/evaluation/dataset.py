@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -18,6 +19,8 @@ from rmbg_service.system.files import IMAGE_SUFFIXES, file_digest
 from rmbg_service.types import Matte
 
 log = logging.getLogger(__name__)
+
+pillow_heif.register_heif_opener()  # Pillow alone does not open HEIC
 
 REQUIRED_COLUMNS = {"file", "alpha"}
 

@@ -37,13 +37,11 @@ class ServiceTime:
 
     def observe_predict(self, seconds: float) -> None:
         """Take the predictor's seconds for one job into the average; the first one starts it."""
-        weight = _SMOOTHING if self.predict_s else 1.0
-        self.predict_s += (seconds - self.predict_s) * weight
+        self.predict_s = _averaged(self.predict_s, seconds)
 
     def observe_codec(self, seconds: float) -> None:
         """The same for the codec pool's seconds."""
-        weight = _SMOOTHING if self._codec_s else 1.0
-        self._codec_s += (seconds - self._codec_s) * weight
+        self._codec_s = _averaged(self._codec_s, seconds)
 
 
 class Budget:
@@ -215,3 +213,8 @@ class Reservation:
         assert self.on_revoked is not None
         self.release()
         self.on_revoked(error)
+
+
+def _averaged(average_s: float, seconds: float) -> float:
+    """The moving average after one more observation; 0 is an average of none."""
+    return average_s + (seconds - average_s) * (_SMOOTHING if average_s else 1.0)

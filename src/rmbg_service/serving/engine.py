@@ -51,10 +51,10 @@ _BEFORE_THE_MATTE = frozenset({"queue", "decode", "predict"})
 class Engine:
     """Owns the worker, the codec pool and the budget; `create_app` makes one."""
 
-    def __init__(self, predictor: Predictor, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, predictor: Predictor, settings: Settings) -> None:
         self.predictor = predictor
         self.settings = settings
-        self.metrics = metrics
+        self.metrics = Metrics()
         self.state = State.LOADING
         self.failure = ""
         self.on_ready: Callable[[], None] | None = None
@@ -66,7 +66,7 @@ class Engine:
         self.budget = Budget(*bounds, self.service_time, self.share.is_ahead)
         self.rate_limit = RateLimit(settings.rate_limit_megapixels_per_minute)
         self.pacer = Pacer(self.share)
-        self.worker = Worker(predictor, settings, metrics, self.service_time, self.share)
+        self.worker = Worker(predictor, settings, self.metrics, self.service_time, self.share)
         self._decoded_slots = FairSlots(self.share, settings.max_decoded_images, at_most_half=True)
         limits = settings.codec_timeout_s, self._fail
         self._codec_pool = FairPool(self.share, "codec", settings.codec_threads, *limits)
@@ -79,17 +79,6 @@ class Engine:
         self._stopping = False
         self.work_left = False
         """Whether threads may still be at work; False after a `stop` that ended all of them."""
-        metrics.watch(self)
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self.predictor.device
-
-    @property
-    def licence(self) -> str:
-        """SPDX name of the weights' licence."""
-        return self.predictor.licence
 
     @property
     def idle(self) -> bool:
@@ -153,13 +142,13 @@ class Engine:
         """Load, then run forever; whatever ends this ends the service."""
         try:
             await self.worker.load()
-            self._codec = await select_codec(self.settings, self.device)
+            self._codec = await select_codec(self.settings, self.predictor.device)
         except RmbgError as error:
             return self._fail(str(error))
         except Exception as error:
             log.exception("the model does not load")
             return self._fail(f"the model does not load: {error}")
-        self.metrics.name_model(name=self.predictor.name, device=self.device, licence=self.licence)
+        self.metrics.name_model(self.predictor)
         try:
             if self.state is State.LOADING:
                 self.state = State.READY

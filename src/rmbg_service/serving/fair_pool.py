@@ -24,7 +24,7 @@ class FairPool(ThreadPool):
         timeout_s: float,
         on_exhausted: Callable[[str], None],
     ) -> None:
-        super().__init__(name, threads, timeout_s, on_exhausted, low_priority=True)
+        super().__init__(name, threads, timeout_s, on_exhausted)
         self._slots = FairSlots(share, threads, at_most_half=True)
 
     async def run_for(self, visit: Visit, work: Callable[[], _T]) -> _T:

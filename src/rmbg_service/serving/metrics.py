@@ -1,66 +1,14 @@
 """Prometheus metrics; docs/operations.md says what each is for."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Protocol
-
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    ProcessCollector,
-    generate_latest,
-)
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
 
 from rmbg_service.models.predictor import Predictor
-from rmbg_service.serving.admission import Budget, ServiceTime
-from rmbg_service.serving.logs import dropped_lines
-from rmbg_service.serving.state import State
 from rmbg_service.serving.timings import STAGES
 
 OUTCOMES = ("ok", "client_error", "rejected", "cancelled", "timeout", "error")
 REJECTIONS = ("jobs", "pixels", "deadline", "rate", "not_ready")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0)
 _BYTES = (1e4, 1e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8)
-
-
-class Queue(Protocol):
-    """What waits for the predictor."""
-
-    def queue_depth(self) -> int:
-        """Jobs decoded and waiting to be predicted."""
-
-
-class Observed(Protocol):
-    """The parts of an engine that the gauges read."""
-
-    @property
-    def state(self) -> State:
-        """The state of the service."""
-
-    @property
-    def budget(self) -> Budget:
-        """Jobs and pixels in flight."""
-
-    @property
-    def service_time(self) -> ServiceTime:
-        """Moving averages of the time of one job."""
-
-    @property
-    def predictor(self) -> Predictor:
-        """The model."""
-
-    @property
-    def stuck_threads(self) -> int:
-        """Threads that have not come back from an image in time."""
-
-    @property
-    def worker(self) -> Queue:
-        """The predictor's queue."""
 
 
 class Metrics:
@@ -109,61 +57,10 @@ class Metrics:
         for stage in STAGES:
             self.stage_seconds.labels(stage)
 
-    def watch(self, engine: Observed) -> None:
-        """Add the gauges, which read the engine when they are scraped."""
-        budget, predictor = engine.budget, engine.predictor
-        gauges: dict[str, tuple[str, Callable[[], float]]] = {
-            "rmbg_queue_depth": (
-                "Jobs decoded and waiting to be predicted",
-                engine.worker.queue_depth,
-            ),
-            "rmbg_inflight_jobs": ("Jobs admitted and not finished", lambda: budget.jobs),
-            "rmbg_inflight_jobs_limit": ("The most allowed", lambda: budget.max_jobs),
-            "rmbg_inflight_pixels": ("Pixels of those jobs", lambda: budget.pixels),
-            "rmbg_inflight_pixels_limit": ("The most allowed", lambda: budget.max_pixels),
-            "rmbg_predict_ewma_seconds": (
-                "Moving average of the predictor's time for a job",
-                lambda: engine.service_time.predict_s,
-            ),
-            "rmbg_estimated_wait_seconds": (
-                "How long a new request would wait for its turn",
-                lambda: budget.estimated_wait_s,
-            ),
-            "rmbg_stuck_threads": (
-                "Threads that have not come back from an image in time",
-                lambda: engine.stuck_threads,
-            ),
-            "rmbg_device_memory_bytes": (
-                "Memory held on the accelerator; 0 on the CPU",
-                lambda: predictor.device_memory_bytes,
-            ),
-        }
-        for name, (text, read) in gauges.items():
-            Gauge(name, text, registry=self.registry).set_function(read)
-        states = Gauge("rmbg_state", "1 for the current state", ["state"], registry=self.registry)
-        for state in State:
-            states.labels(state.value).set_function(partial(_is, engine, state))
-        self.registry.register(_LogLines())
-        ProcessCollector(registry=self.registry)
-
-    def name_model(self, **labels: str) -> None:
+    def name_model(self, model: Predictor) -> None:
         """Set the model's name, device and licence, once it is loaded."""
-        self._model.info(labels)
+        self._model.info({"name": model.name, "device": model.device, "licence": model.licence})
 
     def render(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-class _LogLines(Collector):
-    """Lines that the log has dropped; counted outside, for the whole process."""
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        """The counter as it is now."""
-        yield CounterMetricFamily(
-            "rmbg_log_lines_dropped", "Log lines that nobody read in time", value=dropped_lines()
-        )
-
-
-def _is(engine: Observed, state: State) -> float:
-    return float(engine.state is state)

@@ -28,6 +28,7 @@ class StuckThread(DeadlineExceeded):
 class ThreadPool:
     """Runs up to `threads` calls at once, each for at most `timeout_s`; belongs to one event loop.
 
+    Its threads give way to the event loop's, see `lower_thread_priority`.
     The thread of a call that takes longer is stuck: another one takes its place, so that the pool
     keeps its capacity. It replaces at most `threads` of them at a time. `on_exhausted` is called
     for a further one: then only a restart of the process helps.
@@ -39,14 +40,11 @@ class ThreadPool:
         threads: int,
         timeout_s: float,
         on_exhausted: Callable[[str], None],
-        *,
-        low_priority: bool = False,
     ) -> None:
         self._name = name
         self._threads = threads
         self._timeout_s = timeout_s
         self._on_exhausted = on_exhausted
-        self._low_priority = low_priority
         self._free: asyncio.Queue[_Thread] = asyncio.Queue()
         self._stuck: set[_Thread] = set()
         for _ in range(threads):
@@ -85,7 +83,7 @@ class ThreadPool:
             self._free.get_nowait().executor.shutdown(wait=False)
 
     def _add_thread(self) -> None:
-        self._free.put_nowait(_Thread(self._name, low_priority=self._low_priority))
+        self._free.put_nowait(_Thread(self._name))
 
     def _give_up(self, thread: "_Thread", given_up: "asyncio.Future[None]") -> None:
         log.error("the %s is stuck at:\n%s", self._name, thread.stack())
@@ -107,15 +105,13 @@ class ThreadPool:
 class _Thread:
     """One thread of a pool."""
 
-    def __init__(self, name: str, *, low_priority: bool) -> None:
+    def __init__(self, name: str) -> None:
         self._ident = 0
-        self._low_priority = low_priority
         self.executor = ThreadPoolExecutor(1, name, self._begin)
 
     def _begin(self) -> None:
         self._ident = threading.get_ident()
-        if self._low_priority:
-            lower_thread_priority()
+        lower_thread_priority()
 
     def stack(self) -> str:
         """The thread's stack, outermost call first."""

@@ -10,7 +10,7 @@ floor, whose grain would look like shadow, a smoothed alpha is brought to full s
 A wrong shadow is worse than none, so a low confidence means no shadow, and a reason.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -76,7 +76,7 @@ def keep_shadow(rgb: RgbImage, alpha: Alpha) -> Shadow:
         return Shadow("keep", reason=found)
     lit = np.clip(to_encoded(np.exp(floor.log_light) - BLACK), 0.02, 1)
     estimate = _estimate(encoded, lit, contact, found)
-    return make_shadow("keep", _full_size(rgb, alpha, estimate), found.confidence)
+    return _kept(_full_size(rgb, alpha, estimate), found.confidence)
 
 
 def _with_pattern(
@@ -99,14 +99,14 @@ def _with_pattern(
     return floor, texture
 
 
-def make_shadow(kind: Literal["keep", "drop"], alpha: Alpha, confidence: float) -> Shadow:
+def _kept(alpha: Alpha, confidence: float) -> Shadow:
     """The shadow with the layer `alpha` `(H, W)`, its box and its density."""
     box = box_of(alpha, SHADOW_BOX_THRESHOLD)
     if box is None:
-        return Shadow(kind, reason="no-shadow")
+        return Shadow("keep", reason="no-shadow")
     inside = alpha[box.top : box.bottom, box.left : box.right]
     dense = cv2.inRange(inside, SHADOW_BOX_THRESHOLD, 255).astype(np.uint8, copy=False)
-    return Shadow(kind, alpha, box, cv2.mean(inside, dense)[0] / 255, confidence)
+    return Shadow("keep", alpha, box, cv2.mean(inside, dense)[0] / 255, confidence)
 
 
 def _estimate(encoded: Planes, lit: Planes, contact: ContactArea, found: Attenuation) -> _Estimate:

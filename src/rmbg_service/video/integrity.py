@@ -54,9 +54,7 @@ class IntegrityCheck:
 
     def count(self, packet: AnyPacket) -> None:
         """Count a packet; called in the file's order."""
-        if (
-            packet.size == 0 or packet.is_corrupt
-        ):  # half a packet at the end of the file does not count
+        if packet.size == 0 or packet.is_corrupt:  # such as half a packet at the end of the file
             return
         self._counts[packet.stream.index] += 1
         if packet.pts is not None:

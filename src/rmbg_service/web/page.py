@@ -1,8 +1,9 @@
 """The web page, and the API's document for people: all of it files of this package."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePath
@@ -46,7 +47,7 @@ def page_router(*, page: bool, docs_dependencies: Sequence[Any] = ()) -> APIRout
     `docs_dependencies` guard `/docs` itself; its files are those of a public package.
     """
     router = APIRouter(include_in_schema=False)
-    held = _read(files("rmbg_service.web") / "static")
+    held = _static_files()
     if not page:
         held = {name: held[name] for name in held if name.startswith(("swagger/", "icon."))}
 
@@ -71,6 +72,11 @@ def page_router(*, page: bool, docs_dependencies: Sequence[Any] = ()) -> APIRout
         return _respond(request, held[name], _PAGE_POLICY)
 
     return router
+
+
+@cache
+def _static_files() -> Mapping[str, _File]:
+    return _read(files("rmbg_service.web") / "static")
 
 
 def _read(folder: Traversable, prefix: str = "") -> dict[str, _File]:

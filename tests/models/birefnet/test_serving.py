@@ -14,8 +14,8 @@ from rmbg_service.api.app import create_app
 from rmbg_service.imaging.resize import shrink
 from rmbg_service.matting.upsampling import upsample
 from rmbg_service.models import catalog
-from rmbg_service.models.select import select_predictor
 from rmbg_service.models.spec import ModelSpec
+from rmbg_service.serving.engine import Engine
 from rmbg_service.settings import Settings
 from tests.fakes import PATH
 from tests.models.birefnet.parity import recipe
@@ -39,8 +39,9 @@ async def test_a_folder_is_served_and_gives_the_matte_of_the_direct_call(
     Image.fromarray(picture).save(buffer, "PNG")
 
     app = create_app(settings)
+    engine: Engine = app.state.engine
     ready = asyncio.Event()
-    app.state.engine.on_ready = ready.set
+    engine.on_ready = ready.set
     async with app.router.lifespan_context(app):
         await asyncio.wait_for(ready.wait(), 200)
         transport = httpx.ASGITransport(app)
@@ -50,14 +51,12 @@ async def test_a_folder_is_served_and_gives_the_matte_of_the_direct_call(
                 content=buffer.getvalue(),
                 headers={"content-type": "image/png", "accept": "image/png"},
             )
+        (matte,) = engine.predictor.predict([shrink(picture, (SIDE, SIDE))])
     assert answer.status_code == 200, answer.text
     assert answer.headers["x-rmbg-model"] == checkpoint.name
     assert answer.headers["x-rmbg-model-license"] == "unknown"
     served = np.asarray(Image.open(io.BytesIO(answer.content)))
 
-    predictor = select_predictor(settings)
-    predictor.load()
-    (matte,) = predictor.predict([shrink(picture, (SIDE, SIDE))])
     direct = upsample(matte, (300, 400))
     assert np.ptp(direct) > 100  # a picture with something in it
     assert np.abs(served.astype(int) - direct).max() <= 1

@@ -97,6 +97,7 @@ def test_the_position_index_is_on_the_cpu_wherever_it_is_first_asked_for() -> No
         assert relative_position_index(3).device.type == "cpu"
 
 
+@pytest.mark.timeout(300)
 def test_the_network_can_be_traced_whole(tiny: BiRefNet) -> None:
     network, x = fuse(tiny), torch.zeros(1, 3, 64, 64)
     with torch.inference_mode():

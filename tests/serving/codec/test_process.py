@@ -25,6 +25,7 @@ from rmbg_service.serving.codec.process import CodecProcess
 from rmbg_service.serving.fair_share import FairShare, Visit
 from rmbg_service.serving.job import Abandoned, Job
 from rmbg_service.serving.state import State
+from rmbg_service.settings import Settings
 from tests.fakes import PATH, FakePredictor, picture_bytes, serving, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such processes")
@@ -59,7 +60,7 @@ def finish(process: CodecProcess, job: Job) -> Encoded:
     return encoded
 
 
-async def test_responses_are_the_same_as_from_threads() -> None:
+async def test_responses_are_the_same_as_from_threads(pids: list[int]) -> None:
     strokes = BytesIO()
     Image.new("LA", (80, 60)).save(strokes, "PNG")
     files = {
@@ -83,6 +84,7 @@ async def test_responses_are_the_same_as_from_threads() -> None:
             assert response.status_code == 422
             responses.append(response.json()["detail"])
     assert responses[:3] == responses[3:]
+    assert len(pids) == 1
 
 
 def test_a_job_reports_its_stages_and_is_forgotten_when_done(process: CodecProcess) -> None:
@@ -212,7 +214,7 @@ async def test_a_crash_costs_one_image_only(
         assert engine.budget.pixels == 0
         response = await client.post(PATH, content=PNG, headers=PNG_HEADERS)
         assert response.status_code == 200
-        assert len(pids) == 3  # two for one thread and one place at the predictor, and a new one
+        assert len(pids) == 2
 
 
 async def test_a_process_that_dies_idle_costs_nothing(pids: list[int]) -> None:
@@ -221,7 +223,7 @@ async def test_a_process_that_dies_idle_costs_nothing(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
             await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
-        assert len(pids) == 3
+        assert len(pids) == 2
 
 
 async def test_a_process_that_cannot_be_replaced_is_no_memory(
@@ -254,7 +256,7 @@ async def test_a_process_that_never_answers_is_replaced(
         await until(lambda: engine.stuck_threads == 0)
         assert engine.budget.pixels == 0
         with pytest.raises(ProcessLookupError):
-            os.kill(pids[1], 0)
+            os.kill(pids[0], 0)
         assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
 
 
@@ -263,7 +265,7 @@ async def test_a_failed_prediction_leaves_its_process_usable(pids: list[int]) ->
     async with serving(predictor, codec_processes="on", codec_threads=1) as (client, _):
         assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 500
         assert (await client.post(PATH, content=PNG, headers=PNG_HEADERS)).status_code == 200
-        assert len(pids) == 2
+        assert len(pids) == 1
 
 
 async def test_the_end_of_the_service_does_not_wait_for_a_process(
@@ -279,12 +281,13 @@ async def test_the_end_of_the_service_does_not_wait_for_a_process(
         await until(lambda: predictor.predicted == [1])
         await engine.stop()
         assert (await post).status_code == 503
-    assert len(pids) == 2
+    assert len(pids) == 1
 
 
 @pytest.fixture
 def pids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The processes that the service has started, in order; it uses the last free one first."""
+    """The processes that the service has started, in order: one for all images, and new ones."""
+    monkeypatch.setattr(Settings, "max_decoded_images", 1)
     started: list[int] = []
     start = CodecProcess.__init__
 

@@ -11,7 +11,8 @@ from rmbg_service.api.schemas import (
     RETRY_AFTER,
     Schema,
     Schemas,
-    model_schema,
+    error,
+    model_components,
     query_parameters,
     ref,
     request_properties,
@@ -44,7 +45,7 @@ def _file(schema: Schema) -> Schema:
 
 
 COMPONENTS: Schemas = {
-    "Problem": model_schema(Problem),
+    **model_components(Problem),
     "JsonRemovalRequest": _body(
         "The images as base64 text, beside the options.",
         {name: _base64(schema) for name, schema in _IMAGES.items()},
@@ -138,11 +139,7 @@ _ERRORS = {
 
 def problem(description: str, headers: Schema | None = None) -> dict[str, Any]:
     """An error of the native API."""
-    return {
-        "description": description,
-        "headers": _REQUEST_ID | _LANGUAGE | (headers or {}),
-        "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
-    }
+    return error(Problem, description, _REQUEST_ID | _LANGUAGE | (headers or {}), MEDIA_TYPE)
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {

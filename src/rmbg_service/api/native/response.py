@@ -1,9 +1,9 @@
 """A finished job to the response that Accept asks for."""
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from rmbg_service.api.negotiation import Accept
@@ -12,6 +12,8 @@ from rmbg_service.api.streaming import Base64Text, StreamedResponse
 from rmbg_service.imaging.cutout import Shadow
 from rmbg_service.removal.result import Encoded, Placement
 from rmbg_service.types import Box
+
+Rounded = Annotated[float, AfterValidator(lambda value: round(value, 4))]
 
 
 class SubjectBox(BaseModel):
@@ -33,8 +35,8 @@ class ShadowReport(BaseModel):
     box: SubjectBox | None = Field(
         description="Where it is denser than 10%, in the upright image you sent."
     )
-    density: float = Field(description="Its mean alpha there, 0 to 1, before `shadow_opacity`.")
-    confidence: float = Field(
+    density: Rounded = Field(description="Its mean alpha there, 0 to 1, before `shadow_opacity`.")
+    confidence: Rounded = Field(
         description="How well a kept shadow stands out from the texture of the ground, 0 to 1."
     )
     reason: str | None = Field(
@@ -46,12 +48,12 @@ class ShadowReport(BaseModel):
 class PlacementReport(BaseModel):
     """How the subject is placed on its canvas."""
 
-    fill: float = Field(
+    fill: Rounded = Field(
         description="Fraction of the canvas that the subject and its shadow span along the tighter "
         "axis, 0 to 1.",
         examples=[0.85],
     )
-    factor: float = Field(
+    factor: Rounded = Field(
         description="Scale factor from input pixels to result pixels: above 1 the subject is "
         "enlarged.",
         examples=[0.62],
@@ -116,45 +118,30 @@ def respond(
         headers["X-RMBG-Animated"] = "first-frame-only"
     if accept.preferred_file_type() is not None:
         return StreamedResponse([result.data], headers, result.media_type)
-    rest = {
-        "format": result.format,
-        "width": result.width,
-        "height": result.height,
-        "box": _box(result.box),
-        "confidence": result.confidence,
-        "shadow": _shadow(result.shadow),
-        "placement": _placement(result.placement),
-        "animated": animated,
-        "model": model,
-        "timings_ms": timings,
-    }
-    tail = b'", ' + json.dumps(rest).encode()[1:]
+    described = RemovalResponse.model_validate(
+        {
+            "image": "",  # encoded on the way out
+            "format": result.format,
+            "width": result.width,
+            "height": result.height,
+            "box": result.box,
+            "confidence": result.confidence,
+            "shadow": result.shadow,
+            "placement": result.placement,
+            "animated": animated,
+            "model": model,
+            "timings_ms": timings,
+        },
+        from_attributes=True,
+    )
+    tail = b'", ' + json.dumps(described.model_dump(exclude={"image"})).encode()[1:]
     return StreamedResponse(
         [b'{"image": "', Base64Text(result.data), tail], headers, "application/json"
     )
 
 
-def _box(box: Box | None) -> dict[str, int] | None:
-    if box is None:
-        return None
-    return {"left": box.left, "top": box.top, "width": box.width, "height": box.height}
-
-
 def _box_header(box: Box) -> str:
     return f"{box.left},{box.top},{box.width},{box.height}"
-
-
-def _shadow(shadow: Shadow | None) -> dict[str, Any] | None:
-    if shadow is None:
-        return None
-    return {
-        "found": shadow.found,
-        "kind": shadow.kind,
-        "box": _box(shadow.box),
-        "density": round(shadow.density, 4),
-        "confidence": round(shadow.confidence, 4),
-        "reason": shadow.reason,
-    }
 
 
 def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
@@ -166,16 +153,6 @@ def _shadow_headers(shadow: Shadow | None) -> dict[str, str]:
         "X-RMBG-Shadow": f"{shadow.kind}; density={shadow.density:.4f}; "
         f"confidence={shadow.confidence:.4f}",
         "X-RMBG-Shadow-Box": _box_header(shadow.box),
-    }
-
-
-def _placement(placement: Placement | None) -> dict[str, Any] | None:
-    if placement is None:
-        return None
-    return {
-        "fill": round(placement.fill, 4),
-        "factor": round(placement.factor, 4),
-        "limited": placement.limited,
     }
 
 

@@ -45,11 +45,11 @@ def remove_bg_router(engine: Engine) -> APIRouter:
         result = await running
         if not predicted:
             return answer.respond(accept, result, record, {}, None)
-        name = engine.predictor.name
+        model = engine.predictor
         headers = {
-            "X-RMBG-Model": quote(name, ":/", errors="replace"),
-            "X-RMBG-Model-License": engine.licence,
+            "X-RMBG-Model": quote(model.name, ":/", errors="replace"),
+            "X-RMBG-Model-License": model.licence,
         }
-        return answer.respond(accept, result, record, headers, name)
+        return answer.respond(accept, result, record, headers, model.name)
 
     return router

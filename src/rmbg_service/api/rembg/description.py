@@ -10,6 +10,7 @@ from rmbg_service.api.schemas import (
     RETRY_AFTER,
     Schemas,
     error,
+    model_components,
     query_parameters,
     ref,
     request_properties,
@@ -20,6 +21,7 @@ _FILE = {"file": BINARY | {"description": "The image file."}}
 
 COMPONENTS: Schemas = {
     "RembgForm": {"type": "object", "properties": _FILE | _PROPERTIES, "required": ["file"]},
+    **model_components(RembgError),
     **_LISTS,
 }
 """The schemas that the routes refer to."""

@@ -13,6 +13,7 @@ from rmbg_service.api.schemas import (
     RETRY_AFTER,
     Schemas,
     error,
+    model_components,
     ref,
     request_properties,
 )
@@ -47,6 +48,7 @@ _FILES: Schemas = {
 COMPONENTS: Schemas = {
     "RemoveBgForm": {"type": "object", "properties": _FILES | _URLS | _PROPERTIES},
     "RemoveBgFields": {"type": "object", "properties": _URLS | _PROPERTIES},
+    **model_components(RemoveBgErrors),
     **_LISTS,
 }
 """The schemas that the routes refer to."""

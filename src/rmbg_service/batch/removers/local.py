@@ -11,7 +11,6 @@ from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.engine import Engine
-from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.state import State
 from rmbg_service.settings import Settings
 
@@ -116,8 +115,7 @@ async def local_remover(
     further: Sequence[RemovalOptions] = (),
 ) -> AsyncIterator[LocalRemover]:
     """A `LocalRemover` that is closed at the end."""
-    engine = Engine(predictor, settings, Metrics())
-    remover = LocalRemover(engine, options, files, stop, further)
+    remover = LocalRemover(Engine(predictor, settings), options, files, stop, further)
     try:
         yield remover
     finally:

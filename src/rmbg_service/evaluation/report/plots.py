@@ -46,7 +46,7 @@ def distribution(measure: str, series: Series) -> Markup:
         parts.append(f'<text x="{_RIGHT}" y="{base - 60}">{label}</text>')
     height = len(known) * ROW + 18
     parts.append(_ticks(top, height - 4, _RIGHT, WIDTH - _RIGHT))
-    return _svg(WIDTH, height, f"Distribution of {measure} over the photos", parts)
+    return _svg(height, f"Distribution of {measure} over the photos", parts)
 
 
 def time_against_quality(
@@ -81,7 +81,7 @@ def time_against_quality(
             )
     parts.append(_ticks(longest, SCATTER_HEIGHT - 16, _LEFT, right))
     parts.append(f'<text class="end" x="{right}" y="{SCATTER_HEIGHT - 2}">seconds</text>')
-    return _svg(WIDTH, SCATTER_HEIGHT, f"Seconds a photo against {measure}", parts)
+    return _svg(SCATTER_HEIGHT, f"Seconds a photo against {measure}", parts)
 
 
 def _numbers(values: Sequence[float]) -> list[float]:
@@ -105,9 +105,9 @@ def _ticks(top: float, y: float, left: float, right: float) -> str:
     )
 
 
-def _svg(width: int, height: int, label: str, parts: Sequence[str]) -> Markup:
+def _svg(height: int, label: str, parts: Sequence[str]) -> Markup:
     name = escape(label)
     return Markup(
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{name}">'
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{name}">'
         f"<title>{name}</title>{''.join(parts)}</svg>"
     )
