@@ -1,7 +1,9 @@
 import asyncio
+import gc
 import json
 import logging
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,9 +12,11 @@ from fastapi import FastAPI
 
 from rmbg_service.api.app import create_app
 from rmbg_service.api.guard import GuardedRoutes
+from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.pacer import Pacer
 from rmbg_service.settings import Settings
 from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
+from tests.server import running_server, wait_until
 
 PNG = picture_bytes()
 PNG_HEADERS = {"content-type": "image/png"}
@@ -393,3 +397,28 @@ async def test_slow_bodies_of_one_client_do_not_keep_others_out() -> None:
             request.leave()
         await asyncio.gather(*tasks)
         assert engine.budget.jobs == 0
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Cycles of objects stay, as they do between the rare collections of a running service."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/api/remove-bg", "image"), ("/v1.0/removebg", "image_file"), ("/api/remove", "file")],
+)
+def test_a_closed_connection_keeps_no_result(path: str, field: str) -> None:
+    def results() -> list[object]:
+        return [each for each in gc.get_objects() if isinstance(each, Encoded)]
+
+    before = results()
+    with running_server(FakePredictor()) as url:
+        files = {field: picture_bytes()}
+        assert httpx.post(url + path, files=files, headers={"X-API-Key": "x"}).status_code == 200
+        wait_until(lambda: len(results()) <= len(before))

@@ -154,6 +154,7 @@ class Gate:
         if record.reservation is None:
             return
         record.reservation.release(after=record.job)
-        record.reservation = None
+        # The connection refers to the record, in a cycle that is not collected for minutes.
+        record.reservation = record.job = None
         if self._in_flight.get(record.id) is record:  # two clients may have chosen the same id
             del self._in_flight[record.id]
