@@ -1,9 +1,10 @@
 """Stand-ins with gates: concurrency in the tests is exact, never a matter of luck."""
 
 import asyncio
+import gc
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -211,3 +212,14 @@ class RawRequest:
     def headers(self) -> dict[str, str]:
         """The headers that were sent."""
         return {k.decode(): v.decode() for k, v in self.sent[0]["headers"]}
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Cycles of objects stay, as they do between the rare collections of a running service."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -3,7 +3,6 @@ import gc
 import json
 import logging
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -15,7 +14,7 @@ from rmbg_service.api.guard import GuardedRoutes
 from rmbg_service.removal.result import Encoded
 from rmbg_service.serving.pacer import Pacer
 from rmbg_service.settings import Settings
-from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, until
+from tests.fakes import PATH, FakePredictor, RawRequest, picture_bytes, serving, uncollected, until
 from tests.server import running_server, wait_until
 
 PNG = picture_bytes()
@@ -399,16 +398,6 @@ async def test_slow_bodies_of_one_client_do_not_keep_others_out() -> None:
         assert engine.budget.jobs == 0
 
 
-@pytest.fixture
-def uncollected() -> Iterator[None]:
-    """Cycles of objects stay, as they do between the rare collections of a running service."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.usefixtures("uncollected")
 @pytest.mark.parametrize(
     ("path", "field"),
     [("/api/remove-bg", "image"), ("/v1.0/removebg", "image_file"), ("/api/remove", "file")],
@@ -417,8 +406,8 @@ def test_a_closed_connection_keeps_no_result(path: str, field: str) -> None:
     def results() -> list[object]:
         return [each for each in gc.get_objects() if isinstance(each, Encoded)]
 
-    before = results()
-    with running_server(FakePredictor()) as url:
+    with uncollected(), running_server(FakePredictor()) as url:
+        before = results()
         files = {field: picture_bytes()}
         assert httpx.post(url + path, files=files, headers={"X-API-Key": "x"}).status_code == 200
         wait_until(lambda: len(results()) <= len(before))

@@ -240,10 +240,10 @@ def test_results_of_another_model_are_not_taken_for_ones_own(tmp_path: Path) -> 
 
 def test_made_up_scenes_need_no_dataset(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = evaluate("--synthetic", "1", "--model", "u2netp", "--compare", "a", "b", "--out", out)
+    result = evaluate("--synthetic", "2", "--model", "u2netp", "--compare", "a", "b", "--out", out)
     assert result.exit_code == 0, result.output
     assert names(out) == ["u2netp", "a", "b"]
-    assert len(rows(out / "u2netp" / "per_image.csv")) == 1
+    assert len(rows(out / "u2netp" / "per_image.csv")) == 2
 
 
 @pytest.mark.parametrize(

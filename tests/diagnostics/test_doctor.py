@@ -175,8 +175,8 @@ def test_a_cpu_with_bfloat16_deserves_openvino(
     monkeypatch.setattr(doctor, "x86_computes_bf16", lambda: computes)
     hints = examine(Settings(model="u2netp")).hints
     assert ["OpenVINO" in hint for hint in hints] == [True] * computes
-    hints = birefnet().hints  # PyTorch uses it anyway
-    assert not any("OpenVINO" in hint for hint in hints)
+    monkeypatch.setattr(doctor, "_faster", lambda *_: False)  # fakes take no time in any format
+    assert not birefnet().hints  # PyTorch uses it anyway
 
 
 def test_more_threads_than_cpus_and_too_little_memory_are_problems(

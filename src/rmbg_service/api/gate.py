@@ -154,7 +154,7 @@ class Gate:
         if record.reservation is None:
             return
         record.reservation.release(after=record.job)
-        # The connection refers to the record, in a cycle that is not collected for minutes.
+        # The connection refers to the record, in a cycle that Python collects rarely.
         record.reservation = record.job = None
         if self._in_flight.get(record.id) is record:  # two clients may have chosen the same id
             del self._in_flight[record.id]

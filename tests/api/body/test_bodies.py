@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import gc
 import sys
 import threading
 import weakref
@@ -22,7 +21,7 @@ from rmbg_service.errors import DeadlineExceeded, MalformedRequest
 from rmbg_service.serving.fair_pool import FairPool
 from rmbg_service.serving.fair_share import FairShare, Visit
 from tests.fakes import PATH as NATIVE
-from tests.fakes import picture_bytes, serving, until
+from tests.fakes import picture_bytes, serving, uncollected, until
 
 REMOVEBG = "/v1.0/removebg"
 FACE = "\N{GRINNING FACE}".encode()
@@ -248,15 +247,11 @@ async def test_a_body_that_is_refused_is_freed_at_once(
     monkeypatch.setattr("rmbg_service.api.native.request.read_body", read)
     monkeypatch.setattr("rmbg_service.api.removebg.request.read_body", read)
     async with serving() as (client, _):
-        gc.collect()
-        gc.disable()
-        try:
+        with uncollected():
             answer = await client.post(path, content=body, headers={"content-type": kind})
             assert answer.status_code >= 400
             assert bodies or answer.status_code == 415 or kind == "image/png"
             await until(lambda: all(body() is None for body in bodies))
-        finally:
-            gc.enable()
 
 
 async def test_a_member_of_a_json_object_is_given_once() -> None:
