@@ -7,14 +7,14 @@ from rmbg_service.serving.pacer import Pacer
 
 
 class Sleep:
-    """Notes how long it was asked to sleep, and how many do so at a time."""
+    """Notes how long it was asked to sleep; at most one request and one debt do so at a time."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
         self.sleeping = 0
 
     async def __call__(self, seconds: float) -> None:
-        assert self.sleeping == 0
+        assert self.sleeping <= 1
         self.sleeping += 1
         await asyncio.sleep(0)
         self.sleeping -= 1
