@@ -35,10 +35,21 @@ async def test_a_client_that_is_ahead_passes_at_the_rate_of_an_eighth_of_a_core(
     share, sleep = FairShare(), Sleep()
     share.expect("photo", 600)
     pacer = Pacer(share, sleep)
+    share.charge("flood", 0.05)
     await asyncio.gather(*(pacer.pace(Visit(share, "flood"), 0.01) for _ in range(3)))
     assert sum(sleep.seconds) == pytest.approx(3 * 0.08)
     sleep.seconds.clear()
     await pacer.pace(Visit(share, "photo"), 0.01)
+    assert sleep.seconds == []
+
+
+async def test_a_client_that_has_used_little_of_late_never_waits() -> None:
+    share, sleep = FairShare(), Sleep()
+    pacer = Pacer(share, sleep)
+    for number in range(1000):
+        share.expect(f"new {number}", 600)
+    for _ in range(10):
+        await pacer.pace(Visit(share, "probe"), 0.001)
     assert sleep.seconds == []
 
 
@@ -55,6 +66,7 @@ async def test_a_refused_request_waits_for_what_threads_have_done_for_it() -> No
     share, sleep = FairShare(), Sleep()
     share.expect("photo", 600)
     pacer, visit = Pacer(share, sleep), Visit(share, "flood")
+    share.charge("flood", 0.05)
     await pacer.pace(visit, 0.01)
     visit.charge(0.05)
     await pacer.pace_refused(visit)
@@ -68,6 +80,7 @@ async def test_a_probe_does_not_wait_behind_the_debt_of_another_client() -> None
     flood.charge(10.0)
     debt = asyncio.create_task(pacer.pace_refused(flood))
     await asyncio.sleep(0)
+    share.charge("probe", 0.05)
     await pacer.pace(probe, 0.001)
     assert sum(sleep.seconds) < 0.1
     assert not debt.done()

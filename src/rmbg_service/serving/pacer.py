@@ -16,6 +16,8 @@ BODY_S_PER_BYTE = 0.8e-9
 """What a byte of a body costs, as measured with bodies of 39 MB."""
 _PART_OF_A_CORE = 1 / 8
 _LITTLE_S = 1e-4
+_FREE_S = 0.02
+"""What a client may have used of late before it waits: no number of others holds up its probes."""
 _SLICE_S = 2.5e-3
 """What passes in one turn: a probe must not wait behind the whole debt of somebody else."""
 
@@ -53,6 +55,8 @@ class Pacer:
         await self._wait(visit.client, visit.used_s - visit.paced_s, self._debts)
 
     async def _wait(self, client: str, seconds: float, turns: FairSlots) -> None:
+        if self._share.used_s(client) <= _FREE_S:
+            return
         while seconds > 0 and self._share.is_ahead(client):
             async with turns.slot(client):
                 await self._sleep(min(seconds, _SLICE_S) / _PART_OF_A_CORE)
