@@ -190,6 +190,7 @@ def test_stdin_to_stdout_and_to_a_file(tmp_path: Path) -> None:
     assert invoke("-", "-o", tmp_path / "a.webp", stdin=photo).exit_code == 0
     assert (tmp_path / "a.webp").read_bytes()[8:12] == b"WEBP"
     assert piped.stdout_bytes == invoke("-", "--format", "png", stdin=photo).stdout_bytes
+    assert "got nothing" in str(invoke("-", stdin=b"").exception)
 
 
 @pytest.mark.usefixtures("fake_model")
