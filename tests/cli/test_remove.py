@@ -363,6 +363,7 @@ def test_outputs_are_named_by_a_template(photos: Path, tmp_path: Path, fake_mode
         (["--name", "cutout.{ext}"], "with {stem} in it"),
         (["--name", "../{stem}.{ext}"], "a path below the output folder"),
         (["--name", "{stem}.{ext}", "--preset", "jd", "--preset", "ebay"], "need {preset} in it"),
+        (["--name", "{preset}/{stem}.{ext}"], "{preset} needs --preset"),
     ],
 )
 def test_presets_and_names_that_cannot_be_are_refused(
