@@ -289,7 +289,9 @@ def test_a_missing_model_is_told_once(
 
     monkeypatch.setattr("rmbg_service.batch.batch.select_predictor", lambda _: Missing())
     monkeypatch.setattr(sys.modules["rmbg_service.cli.remove"], "exit_now", sys.exit)
-    done = invoke(photos if stdin is None else "-", "-o", photos.parent / "cutout.png", stdin=stdin)
+    given = (photos, "-o", "out") if stdin is None else ("-", "-o", "out.png")
+    monkeypatch.chdir(photos.parent)
+    done = invoke(*given, stdin=stdin)
     told = f"{done.stderr}{done.exception}"
     assert done.exit_code == 1
     assert told.count("the model is not on this disk") == 1
