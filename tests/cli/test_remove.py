@@ -97,8 +97,9 @@ def test_interrupted_half_way_and_run_again_only_the_rest_is_done(
         first = "".join(stream(process.stdout).readline() for _ in range(3))
         interrupt(process, number)
         let(process, 8)
-        rest, _ = process.communicate(timeout=60)
+        rest, err = process.communicate(timeout=60)
         assert process.returncode == 128 + number
+    assert err.endswith("run the same command again to continue\n")
     done = told(first + rest)
     assert 3 <= len(done) < 8
     assert {status for _, status in done} == {"done"}
