@@ -90,9 +90,9 @@ class _ComparedFrame:
 def _moved(image: AnyArray, motion: Planes, interpolation: int) -> AnyArray:
     """What each pixel shows that is `motion` `(h, w, 2)` px, right and down, away in `image`."""
     right, down = split(motion)
-    y, x = np.mgrid[0 : motion.shape[0], 0 : motion.shape[1]].astype(np.float32)
-    border = cv2.BORDER_REPLICATE
-    moved = cv2.remap(image, x + right, y + down, interpolation, borderMode=border)
+    right += np.arange(motion.shape[1], dtype=np.float32)
+    down += np.arange(motion.shape[0], dtype=np.float32)[:, None]
+    moved = cv2.remap(image, right, down, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, image.dtype)
 
 
