@@ -39,11 +39,6 @@ class MattedFrame(NamedTuple):
     own_alpha: Alpha | None = None
 
 
-def temporal_mean(frames: Iterable[MattedFrame]) -> Iterator[MattedFrame]:
-    """The frames with alphas averaged over time; each comes after the next one has been read."""
-    return map(mean_with_neighbours, neighbourhoods(frames))
-
-
 class ComparedFrame:
     """A frame with what is compared of it, at the working size: grey, and colours without noise."""
 
