@@ -14,7 +14,15 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rmbg_service.matting.arrays import UNIT, AnyArray, merge, resize, size_within, split
+from rmbg_service.matting.arrays import (
+    UNIT,
+    AnyArray,
+    channel_max,
+    merge,
+    resize,
+    size_within,
+    split,
+)
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 TOLERANCE = 8.0
@@ -74,14 +82,17 @@ def neighbourhoods(frames: Iterable[MattedFrame]) -> Iterator[Neighbourhood]:
 def mean_with_neighbours(neighbourhood: Neighbourhood) -> MattedFrame:
     """The frame with the mean of its alpha and those of its neighbours, moved to it."""
     now, others = neighbourhood
-    total = now.frame.alpha * UNIT
-    weight = np.ones_like(total)
+    mean = now.frame.alpha * UNIT
+    weight = np.ones_like(mean)
     for other in others:
         carried, share = _carry(now, other)
-        total += carried * share
+        carried *= share
+        mean += carried
         weight += share
-    alpha = np.clip(total / weight, 0, 1) * 255
-    return now.frame._replace(alpha=np.round(alpha).astype(np.uint8))
+    mean /= weight
+    np.clip(mean, 0, 1, out=mean)
+    mean *= 255
+    return now.frame._replace(alpha=np.rint(mean, out=mean).astype(np.uint8))
 
 
 def _carry(now: ComparedFrame, other: ComparedFrame) -> tuple[Matte, Matte]:
@@ -91,7 +102,7 @@ def _carry(now: ComparedFrame, other: ComparedFrame) -> tuple[Matte, Matte]:
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         motion = np.asarray(flow.calc(now.grey, other.grey, motion), np.float32)
     difference = cv2.absdiff(now.colours, _moved(other.colours, motion, cv2.INTER_LINEAR))
-    worst = difference.max(axis=2).astype(np.float32)
+    worst = channel_max(np.asarray(difference, np.uint8)).astype(np.float32)
     share = np.asarray(np.exp(-np.square(worst / TOLERANCE)), np.float32)
     size = (now.frame.alpha.shape[0], now.frame.alpha.shape[1])
     carried = _moved(other.frame.alpha * UNIT, _enlarged(motion, size), cv2.INTER_CUBIC)
