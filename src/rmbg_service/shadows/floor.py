@@ -70,7 +70,8 @@ def fit_floor(log_light: Planes, weight: Matte) -> Floor | None:
         like = np.argsort(np.abs(brightness[near] - level))[: 1 + np.count_nonzero(near) // LIKE]
         surfaces.append(_fit(rows, colours, weights, np.median(colours[near][like], axis=0)))
     best = max(surfaces, key=lambda surface: _score(colours - rows @ surface, weights))
-    fitted = np.asarray(basis.reshape(-1, 6) @ best, np.float32).reshape(log_light.shape)
+    # Row by row: one large product would wake the threads of the BLAS, which spin for longer.
+    fitted = np.asarray(basis @ best, np.float32)
     rest = log_light - fitted
     level = channel_mean(rest)
     spread = _spread(level[weight > 0.01])
