@@ -27,7 +27,7 @@ from rmbg_service.settings import Settings, load_settings
 from rmbg_service.validation import explained
 
 _T = TypeVar("_T")
-_ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread
+_ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread at a time
 
 ImageInput: TypeAlias = bytes | bytearray | str | Path | Image.Image | NDArray[np.uint8]
 """The bytes or the path of an image file, a Pillow image, or an array."""
