@@ -5,6 +5,8 @@ import pytest
 from rmbg_service.imaging.tiling import tiles
 from rmbg_service.matting.arrays import (
     PairWindow,
+    channel_max,
+    channel_mean,
     merge,
     reached_parts,
     resize,
@@ -21,6 +23,15 @@ SIZE = (300, 400)
 def test_split_and_merge_are_inverse() -> None:
     planes = np.random.default_rng(0).random((5, 7, 3), np.float32)
     assert (merge(split(planes)) == planes).all()
+
+
+def test_means_and_maxima_of_channels_are_those_along_the_last_axis() -> None:
+    planes = np.random.default_rng(0).normal(0, 1, (50, 70, 3)).astype(np.float32)
+    levels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    assert (channel_mean(planes) == planes.mean(axis=2)).all()
+    assert (channel_max(planes) == planes.max(axis=2)).all()
+    assert (channel_max(levels) == levels.max(axis=2)).all()
+    assert channel_max(levels).dtype == np.uint8
 
 
 def test_the_length_of_vectors_does_not_depend_on_where_they_lie_in_memory() -> None:

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from rmbg_service.matting.temporal import MattedFrame, temporal_mean
+from rmbg_service.matting.temporal import MattedFrame, mean_with_neighbours, neighbourhoods
 from rmbg_service.types import Alpha, RgbImage
 
 HEIGHT, WIDTH = 90, 120
@@ -20,7 +20,8 @@ def shot(left: int) -> tuple[RgbImage, Alpha]:
 
 
 def filtered(shots: list[tuple[RgbImage, Alpha]]) -> list[MattedFrame]:
-    return list(temporal_mean(MattedFrame(*shot, pts) for pts, shot in enumerate(shots)))
+    frames = [MattedFrame(*shot, pts) for pts, shot in enumerate(shots)]
+    return [mean_with_neighbours(each) for each in neighbourhoods(frames)]
 
 
 def test_every_frame_comes_once_in_order_with_its_time() -> None:
@@ -38,7 +39,7 @@ def test_it_holds_back_one_frame_and_no_more() -> None:
             read.append(pts)
             yield MattedFrame(*shot(20), pts)
 
-    next(temporal_mean(frames()))
+    next(neighbourhoods(frames()))
     assert read == [0, 1]
 
 

@@ -78,6 +78,18 @@ def test_a_thin_subject_is_found_in_a_large_matte() -> None:
     assert not prediction_of(wire * 0, wire.shape, RemovalOptions()).found
 
 
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_mask_of_thin_lines_is_taken_as_it_is(width: int, scale: int) -> None:
+    wire = np.zeros((1500, 2000), np.uint8)
+    wire[700 : 700 + width, 100:] = 255
+    prediction = prediction_of(wire, (1500 * scale, 2000 * scale), RemovalOptions())
+    assert prediction.found
+    assert prediction.alpha is not None
+    lines = prediction.alpha[700 * scale : (700 + width) * scale, 100 * scale + 2 :]
+    assert lines.min() >= 128
+
+
 @pytest.mark.parametrize("scale", [1, 4])
 def test_the_part_within_a_region(scale: int) -> None:
     region = Box(100, 60, 300, 260)

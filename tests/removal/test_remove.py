@@ -45,11 +45,21 @@ def test_grey_and_transparent_arrays() -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((4, 4, 3)), np.zeros((4,), np.uint8), np.zeros((4, 4, 2), np.uint8)]
+    "given",
+    [
+        np.zeros((4, 4, 3)),
+        np.zeros((4,), np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        [[1, 2], [3, 4]],
+        None,
+        Image.new("RGB", (0, 4)),
+    ],
 )
-def test_other_arrays_are_refused(array: ImageInput) -> None:
+def test_what_is_not_an_image_is_refused(given: Any) -> None:
     with pytest.raises(InvalidImage):
-        remove_background(array, predictor=FakePredictor())
+        remove_background(given, predictor=FakePredictor())
 
 
 def test_the_bound_on_pixels_holds_here_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 import errno
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import av
@@ -17,7 +19,7 @@ from rmbg_service.errors import InferenceError, VideoError
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Matte, ModelInput
-from rmbg_service.video.convert import convert
+from rmbg_service.video.convert import convert, worker_threads
 from rmbg_service.video.reader import open_clip
 from rmbg_service.video.writer import KINDS, FileWriter
 from tests.fakes import FakePredictor
@@ -253,11 +255,27 @@ def test_frames_stream_through(tmp_path: Path) -> None:
 
     lead: list[int] = []
     written: list[None] = []
-    clip = open_clip(write_clip(tmp_path / "a.mp4"))
+    clip = open_clip(write_clip(tmp_path / "a.mp4", times=range(0, 15 * 512, 512)))
     out, kind = tmp_path / "b.mov", ".mov"
     convert(clip, out, kind, Watching(), OFF, 1, lambda: written.append(None))
-    assert len(written) == 5
+    assert len(written) == 15
     assert max(lead) <= 4  # one at each of two pools, one held by the filter, one at hand
+
+
+def test_after_an_error_only_the_work_that_has_begun_is_finished() -> None:
+    cancelled = threading.Event()
+    futures: list[Future[bool]] = []
+
+    def fail() -> None:
+        with worker_threads(1, "predictor") as pool:
+            futures.extend(pool.submit(cancelled.wait, 60) for _ in range(2))
+            futures[1].add_done_callback(lambda _: cancelled.set())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert futures[0].result()
+    assert futures[1].cancelled()
 
 
 def test_a_clip_without_a_subject_is_empty(tmp_path: Path) -> None:

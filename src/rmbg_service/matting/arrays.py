@@ -26,6 +26,18 @@ def merge(planes: Sequence[Matte]) -> Planes:
     return np.asarray(cv2.merge(planes), np.float32)
 
 
+def channel_mean(planes: Planes) -> Matte:
+    """The mean of three channels `(h, w)`; many times faster than along the last axis."""
+    r, g, b = split(planes)
+    return np.asarray((r + g + b) / 3, np.float32)
+
+
+def channel_max(image: AnyArray) -> AnyArray:
+    """The largest of three channels `(h, w)`; many times faster than along the last axis."""
+    r, g, b = cv2.split(image)
+    return np.asarray(cv2.max(cv2.max(r, g), b), image.dtype)
+
+
 def vector_length(across: Matte, down: Matte) -> Matte:
     """The length of vectors, given by two planes of one shape; both planes are overwritten.
 

@@ -8,13 +8,21 @@ with it agree with the frame. The mean uses frames on both sides, none of them f
 nothing lags behind a motion and errors do not accumulate.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from rmbg_service.matting.arrays import UNIT, AnyArray, merge, resize, size_within, split
+from rmbg_service.matting.arrays import (
+    UNIT,
+    AnyArray,
+    channel_max,
+    merge,
+    resize,
+    size_within,
+    split,
+)
 from rmbg_service.types import Alpha, Matte, Planes, RgbImage
 
 TOLERANCE = 8.0
@@ -39,21 +47,7 @@ class MattedFrame(NamedTuple):
     own_alpha: Alpha | None = None
 
 
-def temporal_mean(frames: Iterable[MattedFrame]) -> Iterator[MattedFrame]:
-    """The frames with alphas averaged over time; each comes after the next one has been read."""
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    before: _ComparedFrame | None = None
-    now: _ComparedFrame | None = None
-    for matted in frames:
-        after = _ComparedFrame(matted)
-        if now is not None:
-            yield now.mean_with([frame for frame in (before, after) if frame is not None], flow)
-        before, now = now, after
-    if now is not None:
-        yield now.mean_with([] if before is None else [before], flow)
-
-
-class _ComparedFrame:
+class ComparedFrame:
     """A frame with what is compared of it, at the working size: grey, and colours without noise."""
 
     def __init__(self, frame: MattedFrame) -> None:
@@ -64,35 +58,63 @@ class _ComparedFrame:
         means = cv2.blur(small, (AGREEMENT_PX, AGREEMENT_PX))
         self.colours: RgbImage = np.asarray(means, np.uint8)
 
-    def mean_with(self, others: "list[_ComparedFrame]", flow: cv2.DISOpticalFlow) -> MattedFrame:
-        total = self.frame.alpha * UNIT
-        weight = np.ones_like(total)
-        for other in others:
-            carried, share = self._carry(other, flow)
-            total += carried * share
-            weight += share
-        alpha = np.clip(total / weight, 0, 1) * 255
-        return self.frame._replace(alpha=np.round(alpha).astype(np.uint8))
 
-    def _carry(self, other: "_ComparedFrame", flow: cv2.DISOpticalFlow) -> tuple[Matte, Matte]:
-        """The other's alpha moved to this frame, and its share in [0, 1]."""
-        motion: Planes = np.zeros((*self.size, 2), np.float32)
-        if min(self.size) >= MIN_SIDE_PX:
-            motion = np.asarray(flow.calc(self.grey, other.grey, motion), np.float32)
-        difference = cv2.absdiff(self.colours, _moved(other.colours, motion, cv2.INTER_LINEAR))
-        worst = difference.max(axis=2).astype(np.float32)
-        share = np.asarray(np.exp(-np.square(worst / TOLERANCE)), np.float32)
-        size = (self.frame.alpha.shape[0], self.frame.alpha.shape[1])
-        carried = _moved(other.frame.alpha * UNIT, _enlarged(motion, size), cv2.INTER_CUBIC)
-        return carried, resize(share, size, cv2.INTER_LINEAR)
+class Neighbourhood(NamedTuple):
+    """A frame, and those before and after it: one at an end of the clip, none in a clip of one."""
+
+    now: ComparedFrame
+    others: Sequence[ComparedFrame]
+
+
+def neighbourhoods(frames: Iterable[MattedFrame]) -> Iterator[Neighbourhood]:
+    """Each frame with its neighbours, as soon as the next one has been read."""
+    before: list[ComparedFrame] = []
+    now: list[ComparedFrame] = []
+    for matted in frames:
+        after = [ComparedFrame(matted)]
+        if now:
+            yield Neighbourhood(now[0], before + after)
+        before, now = now, after
+    if now:
+        yield Neighbourhood(now[0], before)
+
+
+def mean_with_neighbours(neighbourhood: Neighbourhood) -> MattedFrame:
+    """The frame with the mean of its alpha and those of its neighbours, moved to it."""
+    now, others = neighbourhood
+    mean = now.frame.alpha * UNIT
+    weight = np.ones_like(mean)
+    for other in others:
+        carried, share = _carry(now, other)
+        carried *= share
+        mean += carried
+        weight += share
+    mean /= weight
+    np.clip(mean, 0, 1, out=mean)
+    mean *= 255
+    return now.frame._replace(alpha=np.rint(mean, out=mean).astype(np.uint8))
+
+
+def _carry(now: ComparedFrame, other: ComparedFrame) -> tuple[Matte, Matte]:
+    """The other's alpha moved to this frame, and its share in [0, 1]."""
+    motion: Planes = np.zeros((*now.size, 2), np.float32)
+    if min(now.size) >= MIN_SIDE_PX:
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        motion = np.asarray(flow.calc(now.grey, other.grey, motion), np.float32)
+    difference = cv2.absdiff(now.colours, _moved(other.colours, motion, cv2.INTER_LINEAR))
+    worst = channel_max(np.asarray(difference, np.uint8)).astype(np.float32)
+    share = np.asarray(np.exp(-np.square(worst / TOLERANCE)), np.float32)
+    size = (now.frame.alpha.shape[0], now.frame.alpha.shape[1])
+    carried = _moved(other.frame.alpha * UNIT, _enlarged(motion, size), cv2.INTER_CUBIC)
+    return carried, resize(share, size, cv2.INTER_LINEAR)
 
 
 def _moved(image: AnyArray, motion: Planes, interpolation: int) -> AnyArray:
     """What each pixel shows that is `motion` `(h, w, 2)` px, right and down, away in `image`."""
     right, down = split(motion)
-    y, x = np.mgrid[0 : motion.shape[0], 0 : motion.shape[1]].astype(np.float32)
-    border = cv2.BORDER_REPLICATE
-    moved = cv2.remap(image, x + right, y + down, interpolation, borderMode=border)
+    right += np.arange(motion.shape[1], dtype=np.float32)
+    down += np.arange(motion.shape[0], dtype=np.float32)[:, None]
+    moved = cv2.remap(image, right, down, interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, image.dtype)
 
 

@@ -45,7 +45,7 @@ class PatchOrderChoice:
 class Predictor(Protocol):
     """A loaded network that turns model inputs into mattes.
 
-    Every method blocks and is called from one thread only, in the order `load`, `warm_up`,
+    Every method blocks and is called by one thread at a time, in the order `load`, `warm_up`,
     any number of `predict`, `close`. Normalisation belongs to the predictor.
     """
 

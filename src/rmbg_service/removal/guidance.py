@@ -17,6 +17,9 @@ from rmbg_service.types import Alpha, Box
 REFINED_SIDE_PX = 1024
 """Longest side at which a given matte is refined: that of a network's input."""
 
+LEAST_SOFT, MOST_SOFT = 16, 239
+"""Alpha of a soft pixel, of 255."""
+
 SOFT_SHARE = 0.5
 """A matte with fewer soft pixels than this for each pixel of its contour is a mask."""
 
@@ -64,15 +67,19 @@ def prediction_of(matte: Alpha, size: tuple[int, int], options: RemovalOptions) 
     """The caller's matte in the place of a network's, for an image of `size`, `(height, width)`.
 
     A matte as large as the image is final. A smaller one is refined like a network's of its size,
-    and so is a mask, which has no soft edges of its own, if `options.detail` is not `off`. Raises
-    `InvalidOption` for `matting`.
+    and so is a mask, which has no soft edges of its own, if `options.detail` is not `off`. A mask
+    of thin lines alone, which refinement would lose, is taken as it is. Raises `InvalidOption` for
+    `matting`.
     """
     if options.detail == "matting":
         raise InvalidOption("detail=matting refines the network's matte: leave out matte")
     refined = options.detail != "off"
     limited = resize(matte, size_within(matte.shape, REFINED_SIDE_PX))
     if refined and _is_mask(matte):
-        return Prediction(cv2.blur(limited, (3, 3)) * UNIT, "guided")
+        soft = cv2.blur(limited, (3, 3))
+        if soft.max() > MOST_SOFT:
+            return Prediction(soft * UNIT, "guided")
+        refined = False
     if refined and (options.detail == "guided" or max(matte.shape) < max(size)):
         guided = options.detail == "guided" or max(limited.shape) <= SMALL_NETWORK_PX
         return Prediction(limited * UNIT, "guided" if guided else "selective")
@@ -104,7 +111,7 @@ def _is_mask(matte: Alpha) -> bool:
     """Whether a matte is black and white: its contour has hardly any soft pixels."""
     inside = cv2.threshold(matte, 127, 255, cv2.THRESH_BINARY)[1]
     contour = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8))
-    soft = cv2.countNonZero(cv2.inRange(matte, 16, 239))
+    soft = cv2.countNonZero(cv2.inRange(matte, LEAST_SOFT, MOST_SOFT))
     return soft < SOFT_SHARE * cv2.countNonZero(contour)
 
 

@@ -27,7 +27,7 @@ from rmbg_service.settings import Settings, load_settings
 from rmbg_service.validation import explained
 
 _T = TypeVar("_T")
-_ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread
+_ONE_AT_A_TIME = threading.Lock()  # predictors serve one thread at a time
 
 ImageInput: TypeAlias = bytes | bytearray | str | Path | Image.Image | NDArray[np.uint8]
 """The bytes or the path of an image file, a Pillow image, or an array."""
@@ -135,20 +135,21 @@ def _source(
         data = bytes(image)
         info = probe(data, most_pixels, longest_side)
         return decode(data, info, keep_profile=keep_profile, as_values=as_values)
-    size = image.size if isinstance(image, Image.Image) else image.shape[1::-1]
-    require_accepted_size(size, most_pixels, longest_side)
     if isinstance(image, Image.Image):
+        require_accepted_size(image.size, most_pixels, longest_side)
         return from_pillow(image, keep_profile=keep_profile, as_values=as_values)
-    return _source_of_array(image)
-
-
-def _source_of_array(array: NDArray[np.uint8]) -> SourceImage:
+    array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape:
         raise InvalidImage(
             "expected a uint8 array (H, W[, 3 or 4]), got {dtype} {shape}",
             dtype=array.dtype,
             shape=array.shape,
         )
+    require_accepted_size(array.shape[1::-1], most_pixels, longest_side)
+    return _source_of_array(array)
+
+
+def _source_of_array(array: NDArray[np.uint8]) -> SourceImage:
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
     height, width, channels = array.shape

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rmbg_service.matting.arrays import channel_max, channel_mean
 from rmbg_service.types import BoolMask, Matte, Planes
 
 STARTS = (25, 45, 65, 85)
@@ -69,11 +70,13 @@ def fit_floor(log_light: Planes, weight: Matte) -> Floor | None:
         like = np.argsort(np.abs(brightness[near] - level))[: 1 + np.count_nonzero(near) // LIKE]
         surfaces.append(_fit(rows, colours, weights, np.median(colours[near][like], axis=0)))
     best = max(surfaces, key=lambda surface: _score(colours - rows @ surface, weights))
-    fitted = np.asarray(basis.reshape(-1, 6) @ best, np.float32).reshape(log_light.shape)
-    spread = _spread(log_light - fitted, weight > 0.01)
+    # Row by row: one large product would wake the threads of the BLAS, which spin for longer.
+    fitted = np.asarray(basis @ best, np.float32)
     rest = log_light - fitted
-    lit = (np.abs(rest).max(axis=2) < INLIER * max(spread, 0.03)) & (weight > 0)
-    dark = (rest.mean(axis=2) < 0) & (_tint(rest) < 0.25)
+    level = channel_mean(rest)
+    spread = _spread(level[weight > 0.01])
+    lit = (channel_max(np.abs(rest)) < INLIER * max(spread, 0.03)) & (weight > 0)
+    dark = (level < 0) & (_tint(rest) < 0.25)
     total = float(weight.sum())
     share = float(weight[lit | dark].sum()) / total if total else 0.0
     return Floor(fitted, lit, spread, share)
@@ -121,12 +124,12 @@ def _score(rest: Matte, weights: Matte) -> float:
 
 def _tint(rest: Planes | Matte) -> Matte:
     """The difference between the largest and the smallest channel."""
-    return np.asarray(rest.max(axis=-1) - rest.min(axis=-1))
+    r, g, b = rest[..., 0], rest[..., 1], rest[..., 2]
+    return np.maximum(np.maximum(r, g), b) - np.minimum(np.minimum(r, g), b)
 
 
-def _spread(rest: Planes, where: BoolMask) -> float:
-    """Deviation of the lit pixels, from the median of the brighter half."""
-    level = rest.mean(axis=2)[where]
+def _spread(level: Matte) -> float:
+    """Deviation of the lit ones among pixels `(n,)`, from the median of the brighter half."""
     level = level[np.abs(level) < MAX_SPREAD * 2]
     if level.size < 50:
         return MAX_SPREAD

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.matting.arrays import split
+from rmbg_service.matting.arrays import channel_mean, split
 from rmbg_service.types import BoolMask, Matte, Planes
 
 FAMILIES = 2
@@ -85,7 +85,7 @@ def floor_pattern(attenuation: Planes, weight: Matte) -> Planes | None:
 def find_lines(attenuation: Planes, weight: Matte) -> _Lines | None:
     """The pencil of lines that explains most of `attenuation`; None if too little is visible."""
     seen = (weight > 0).astype(np.float32)
-    depth = np.asarray(attenuation.mean(axis=2) * seen, np.float32)
+    depth = np.asarray(channel_mean(attenuation) * seen, np.float32)
     share = cv2.GaussianBlur(seen, (0, 0), DETAIL_PX) + 1e-3
     around = cv2.GaussianBlur(depth, (0, 0), DETAIL_PX) / share
     at = np.nonzero(weight.ravel() > MIN_WEIGHT)[0]
@@ -151,7 +151,7 @@ def _tones(attenuation: Planes, weight: Matte, lines: _Lines) -> Planes:
     line, known = _across(x, y, lines.angle, lines.convergence)
     along = x * np.float32(np.cos(lines.angle)) + y * np.float32(np.sin(lines.angle))
     number = _numbered(line / TONE_PX)
-    weight, depth = weight * known, attenuation.mean(axis=2)
+    weight, depth = weight * known, channel_mean(attenuation)
     start = _lit_levels(number, along, depth, weight)
     lit = weight * (np.abs(depth - start[number]) < LIKE)
     seen = np.bincount(number.ravel(), lit.ravel(), LINES) + PRIOR_PX

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from rmbg_service.matting.arrays import split
+from rmbg_service.matting.arrays import channel_mean
 from rmbg_service.shadows.contact import ContactArea
 from rmbg_service.shadows.floor import Floor
 from rmbg_service.types import BoolMask, Matte, Planes
@@ -54,7 +54,7 @@ def measure_texture(log_light: Planes, floor: Floor, contact: ContactArea) -> Fl
     lit_share = _lit_share(floor.lit, free, contact.area**0.5)
     visible = (lit_share > MIN_LIT) & ~contact.covered
     smoothed = [_blurred(attenuation, free, sigma) for sigma in SMOOTHING_PX]
-    depths = [_depth(soft) for soft in smoothed]
+    depths = [channel_mean(soft) for soft in smoothed]
     strengths = [_strength(depth, visible, contact) for depth in depths]
     # Smoothing helps against grain, not against what is as wide as a shadow itself.
     enough = max(LITTLE_TEXTURE, WORTH_SMOOTHING * strengths[-1])
@@ -93,12 +93,6 @@ def _strength(depth: Matte, floor: BoolMask, contact: ContactArea) -> float:
         if (v := values[sector == k]).size > MIN_SECTOR_PX
     ]
     return float(max(np.median(levels), 0.01)) if len(levels) >= MIN_SECTORS else np.inf
-
-
-def _depth(attenuation: Planes) -> Matte:
-    """The mean attenuation of the channels."""
-    r, g, b = split(attenuation)
-    return np.asarray((r + g + b) / 3, np.float32)
 
 
 def _blurred(planes: Planes, weight: Matte, sigma: float) -> Planes:

@@ -1,6 +1,6 @@
 """The audio of a clip for the file that is written: copied or re-encoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 
 import av
@@ -24,14 +24,14 @@ class CopiedAudio:
     def __init__(self, container: OutputContainer, source: AudioStream, _: str) -> None:
         self._stream = container.add_stream_from_template(source)
 
-    def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
+    def take(self, packet: AudioPacket) -> Iterator[AudioPacket]:
         """The packets to write for a packet of the clip."""
         packet.stream = self._stream
-        return [packet]
+        yield packet
 
-    def end(self) -> Sequence[AudioPacket]:
+    def end(self) -> Iterator[AudioPacket]:
         """The packets left at the end."""
-        return []
+        return iter(())
 
 
 class EncodedAudio:
@@ -54,22 +54,21 @@ class EncodedAudio:
         )
         self._end_s: Fraction | None = None
 
-    def take(self, packet: AudioPacket) -> Sequence[AudioPacket]:
+    def take(self, packet: AudioPacket) -> Iterator[AudioPacket]:
         """The packets to write for a packet of the clip. Raises `VideoError` if it is damaged."""
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
             raise VideoError(f"the audio is damaged: {error.strerror or error}") from None
-        packets: list[AudioPacket] = []
         for frame in frames:
             assert isinstance(frame, AudioFrame)
             for part in self._with_silence(frame):
-                packets += self._encode(part)
-        return packets
+                yield from self._encode(part)
 
-    def end(self) -> Sequence[AudioPacket]:
+    def end(self) -> Iterator[AudioPacket]:
         """The packets left at the end."""
-        return [*self._encode(None), *self._stream.encode()]
+        yield from self._encode(None)
+        yield from self._stream.encode()
 
     def _with_silence(self, frame: AudioFrame) -> Iterator[AudioFrame]:
         """Silence since the end of the previous frame, in parts of a second, then the frame."""
@@ -89,8 +88,9 @@ class EncodedAudio:
             self._end_s = begin_s + Fraction(frame.samples, frame.sample_rate)
         yield frame
 
-    def _encode(self, frame: AudioFrame | None) -> list[AudioPacket]:
-        return [p for made in self._resampler.resample(frame) for p in self._stream.encode(made)]
+    def _encode(self, frame: AudioFrame | None) -> Iterator[AudioPacket]:
+        for resampled in self._resampler.resample(frame):
+            yield from self._stream.encode(resampled)
 
 
 def _silence(like: AudioFrame, samples: int, pts: int) -> AudioFrame:

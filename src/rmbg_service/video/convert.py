@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -14,7 +15,12 @@ from rmbg_service.errors import VideoError
 from rmbg_service.imaging.compose import WHITE, on_colour
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.source import ImageInfo, SourceImage
-from rmbg_service.matting.temporal import MattedFrame, temporal_mean
+from rmbg_service.matting.temporal import (
+    MattedFrame,
+    Neighbourhood,
+    mean_with_neighbours,
+    neighbourhoods,
+)
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal import pipeline
 from rmbg_service.removal.options import RemovalOptions
@@ -49,17 +55,22 @@ def convert(
     `kind` is a key of `KINDS`, or `.png` if `out` is a numbered name such as `frame-%05d.png`.
     `predictor` is a loaded one; of `options`, `detail`, `decontaminate` and `background` count. A
     kind without alpha has a white background by default. Frames stream through: about
-    `2 * threads` are in memory, and that many are refined at once while the next ones are decoded
-    and predicted. Raises `VideoError`.
+    `2 * threads + 4` are in memory. One thread predicts, `threads` refine and cut out the frames
+    before, and the calling one decodes and writes. Raises `VideoError`.
     """
-    with av.open(str(clip.path)) as container, ThreadPoolExecutor(threads, "frames") as pool:
+    with (
+        av.open(str(clip.path)) as container,
+        worker_threads(threads, "frames") as pool,
+        worker_threads(1, "predictor") as model,
+    ):
         try:
             colour = _background(kind, options)
             with _writer(clip, out, kind, container) as writer:
-                predicted = _predict(_frames(clip, container, writer), predictor, options)
+                frames = _frames(clip, container, writer)
+                predicted = _in_order(model, lambda f: _predict(f, predictor, options), frames, 1)
                 matted = _in_order(pool, lambda f: _full_size(f, options), predicted, threads)
-                filtered = temporal_mean(matted)
-                cutouts = _in_order(pool, lambda f: _cut_out(f, options, colour), filtered, threads)
+                triples = neighbourhoods(matted)
+                cutouts = _in_order(pool, lambda t: _cut_out(t, options, colour), triples, threads)
                 for cutout, pts in cutouts:
                     writer.write(cutout, pts)
                     advance()
@@ -76,11 +87,8 @@ def _frames(clip: Clip, container: InputContainer, writer: Writer) -> Iterator[F
             writer.pass_audio(part)
 
 
-def _predict(
-    frames: Iterable[Frame], predictor: Predictor, options: RemovalOptions
-) -> Iterator[_Predicted]:
-    for frame in frames:
-        yield _Predicted(frame, predict(_source(frame.rgb, frame.alpha), predictor, options))
+def _predict(frame: Frame, predictor: Predictor, options: RemovalOptions) -> _Predicted:
+    return _Predicted(frame, predict(_source(frame.rgb, frame.alpha), predictor, options))
 
 
 def _full_size(predicted: _Predicted, options: RemovalOptions) -> MattedFrame:
@@ -97,8 +105,10 @@ def _background(kind: str, options: RemovalOptions) -> Colour | None:
 
 
 def _cut_out(
-    frame: MattedFrame, options: RemovalOptions, background: Colour | None
+    neighbourhood: Neighbourhood, options: RemovalOptions, background: Colour | None
 ) -> tuple[Cutout, int]:
+    """The cutout of a frame, its alpha averaged over time, and its presentation time."""
+    frame = mean_with_neighbours(neighbourhood)
     alpha = frame.alpha
     if frame.own_alpha is not None:  # the mean must not show what this frame hides
         alpha = np.minimum(alpha, frame.own_alpha)
@@ -110,6 +120,16 @@ def _cut_out(
 def _source(rgb: RgbImage, alpha: Alpha | None) -> SourceImage:
     height, width = rgb.shape[:2]
     return SourceImage(ImageInfo("video", width, height), rgb, alpha)
+
+
+@contextmanager
+def worker_threads(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Threads that after an error or an interrupt finish what they have begun, and no more."""
+    pool = ThreadPoolExecutor(threads, name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _in_order(

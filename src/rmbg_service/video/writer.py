@@ -141,7 +141,8 @@ class FileWriter:
         with self._container:
             self._container.mux(self._video.encode())
             if self._audio is not None:
-                self._container.mux(self._audio.end())
+                for packet in self._audio.end():
+                    self._container.mux_one(packet)
 
     def write(self, cutout: Cutout, pts: int) -> None:
         """See `Writer.write`."""
@@ -175,7 +176,8 @@ class FileWriter:
     def pass_audio(self, packet: AudioPacket) -> None:
         """See `Writer.pass_audio`."""
         if self._audio is not None:
-            self._container.mux(self._audio.take(packet))
+            for taken in self._audio.take(packet):
+                self._container.mux_one(taken)
 
 
 class _Palette:

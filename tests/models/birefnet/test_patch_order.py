@@ -214,8 +214,12 @@ def test_weights_are_followed_against_code_and_the_log_says_so(
 
 def test_what_cannot_be_inspected_is_unknown(tmp_path: Path) -> None:
     assert inspect(tmp_path, None, None) is None
-    save_file({"a": torch.ones(1)}, tmp_path / "model.safetensors")
-    assert inspect(tmp_path, None, None) is None
+    for weights in (
+        {"a": torch.ones(1)},
+        {conv_key(block): torch.ones(64, 3, 3, 3) for block in GRIDS},
+    ):
+        save_file(weights, tmp_path / "model.safetensors")
+        assert inspect(tmp_path, None, None) is None
 
 
 def test_the_setting_is_the_last_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

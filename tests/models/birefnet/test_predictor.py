@@ -160,6 +160,21 @@ def test_a_device_that_is_missing_stops_the_start() -> None:
         choose_device("gpu")
 
 
+def test_the_gpu_that_is_named_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Located:
+        raise ConfigurationError("no weights")
+
+    second = torch.device("cuda:1")
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(
+        "rmbg_service.models.birefnet.torch_predictor.choose_device", lambda _: second
+    )
+    with pytest.raises(ConfigurationError, match="no weights"):
+        BiRefNetPredictor(FIXED, missing, device="cuda:1", dtype="fp32").load()
+    assert current == [second]
+
+
 def test_compiling_without_a_compiler_stops_the_start(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -99,9 +99,10 @@ def inspect(folder: Path, repo: str | None, setting: PatchOrder | None) -> Patch
         (path,) = weight_files(folder)
         with safe_open(path, "pt") as file:
             weights = {conv_key(block): file.get_tensor(conv_key(block)) for block in GRIDS}
-    except (ConfigurationError, ValueError, OSError, SafetensorError):
+        evidence = measure_evidence(weights)
+    except (ConfigurationError, ValueError, OSError, SafetensorError, RuntimeError):
         return None
-    return decide(folder, repo, setting, measure_evidence(weights))
+    return decide(folder, repo, setting, evidence)
 
 
 def _believe(claims: dict[str, PatchOrder], folder: Path, z: float) -> PatchOrderChoice:

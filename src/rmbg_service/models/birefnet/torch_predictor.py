@@ -97,6 +97,8 @@ class TorchPredictor(ABC, Generic[_Network]):
         if self.cpu_threads is not None:
             torch.set_num_threads(self.cpu_threads)
         self._device = choose_device(self._device_name)
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)  # Triton launches on the current device
         self._precision = choose_precision(self._dtype_name, self._device)
         self.spec, path = self._locate()
         self.files = weight_files(path)
