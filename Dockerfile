@@ -7,7 +7,8 @@
 FROM python:3.11-slim AS requirements
 WORKDIR /build
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
+    && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['openvino'], sep='\n')" > openvino.txt
 
 FROM python:3.11-slim AS venv
 WORKDIR /build
@@ -29,9 +30,14 @@ RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --constraint constraints.
     && rm -rf "$TORCH/test" \
     && find "$TORCH/bin" -type f ! -name torch_shm_manager -delete
 
+# Of OpenVINO, which pip leaves out on Arm, only what runs ONNX files on a CPU.
 FROM torch-cpu AS dependencies-cpu
-COPY --from=requirements /build/requirements.txt ./
-RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt \
+COPY --from=requirements /build/requirements.txt /build/openvino.txt ./
+RUN /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt \
+        --requirement requirements.txt --requirement openvino.txt \
+    && rm -rf /opt/venv/lib/python3.11/site-packages/onnx/backend/test \
+        /opt/venv/lib/python3.11/site-packages/openvino/libs/libopenvino_intel_[gn]pu_plugin.so \
+        /opt/venv/lib/python3.11/site-packages/openvino/libs/cache.json \
     && /opt/venv/bin/pip uninstall --yes pip
 
 # With RMBG_ONNX_PROVIDER=cuda, ONNX files run on the GPU. The two builds of ONNX Runtime share files.

@@ -77,7 +77,7 @@ dist: $(READY_DEV) ## Build source and wheel into dist/; with TAG=v1.2.3 the ver
 	$(BIN)/uvx --quiet twine@7.0.0 check --strict dist/*.whl dist/*.tar.gz
 
 sbom: $(READY_DEV) ## List what an installation brings, the model included, as CycloneDX in sbom.cdx.json
-	$(BIN)/uv pip compile pyproject.toml --quiet --extra video --extra mcp --constraints constraints.txt --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra openvino --extra video --extra mcp --constraints constraints.txt --no-annotate \
 	  | $(BIN)/uvx --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements - --pyproject pyproject.toml \
 	      --output-reproducible --output-file sbom.cdx.json
 	$(BIN)/python scripts/sbom.py sbom.cdx.json
@@ -93,7 +93,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(READY): pyproject.toml constraints.txt scripts/install.sh | $(BIN)/python
-	scripts/install.sh $(BIN)/python
+	scripts/install.sh $(BIN)/python openvino
 	touch $@
 
 # The generator of Python clients limits the versions of typer and httpx: it has its own environment.

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 for name in [name for name in os.environ if name.startswith("RMBG_")]:
     del os.environ[name]
+os.environ["RMBG_ONNX_PROVIDER"] = "cpu"  # the same mattes on every CPU
 # Read once, when Triton is imported: its kernels run on the CPU.
 os.environ["TRITON_INTERPRET"] = "1"
 _caches = tempfile.mkdtemp(prefix="rmbg-tests-")

@@ -27,7 +27,7 @@ ENV_PREFIX = "RMBG_"
 
 PatchOrder = Literal["c_hg_wg", "wg_hg_c"]
 RemoveBgSize = Literal["preview", "small", "regular", "medium", "hd", "full", "4k", "50MP", "auto"]
-Provider = Literal["cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
+Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "directml", "openvino", "rocm"]
 Endpoint = Literal["docs", "health", "info", "metrics"]
 
 
@@ -105,9 +105,9 @@ class Settings(BaseSettings):
     )
 
     onnx_provider: Provider = Field(
-        "cpu",
-        description="Execution provider of ONNX Runtime. A provider that is not active stops the "
-        "service at startup.",
+        "auto",
+        description="What runs ONNX models: an execution provider of ONNX Runtime, or `openvino`; "
+        "`auto` is `openvino` or `cpu`. A missing one stops the service at startup.",
     )
     onnx_input_size: int | None = Field(
         None, ge=32, le=4096, description="Side of the input in px, if the graph leaves it open."

@@ -338,6 +338,7 @@ async def test_a_refusal_that_waits_its_turn_holds_neither_its_body_nor_a_place(
         pause = Pause()
         engine.pacer = Pacer(engine.share, pause)
         engine.share.expect("192.0.2.1", 600)
+        engine.share.charge("127.0.0.1", 1.0)
         request = RawRequest(client.app, PNG_HEADERS)
         task = request.start()
         await until(lambda: engine.budget.jobs == 1)

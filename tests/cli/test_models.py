@@ -86,6 +86,9 @@ def test_show_says_what_decides_the_number_format(monkeypatch: pytest.MonkeyPatc
     assert "number format   fp32 (auto: this CPU has no" in run("show", "u2netp")
     monkeypatch.setenv("RMBG_DTYPE", "bf16")
     assert "number format   bf16 (set by RMBG_DTYPE)" in run("show", "RMBG-2.0")
+    monkeypatch.setenv("RMBG_ONNX_PROVIDER", "auto")
+    monkeypatch.setattr(openvino, "suits_this_machine", lambda: True)
+    assert "number format   bf16 (set by RMBG_DTYPE)" in run("show", "u2netp")
 
 
 def test_pull_asks_for_the_licence_first_and_needs_nothing_for_the_embedded_model() -> None:

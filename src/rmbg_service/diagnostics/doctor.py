@@ -116,12 +116,12 @@ def _compare_formats(settings: Settings, findings: Findings, matte: Matte) -> No
 
 
 def _judge_machine(settings: Settings, findings: Findings) -> None:
-    if findings.device == "cpu" and findings.accelerators:
+    if findings.device in ("cpu", "openvino") and findings.accelerators:
         _report_idle_accelerator(settings, findings)
     if findings.device == "cpu" and findings.dtype is None and x86_computes_bf16():
         findings.hints.append(
             "this CPU computes bfloat16, in which OpenVINO predicts twice as fast: install the "
-            "extra openvino, see docs/models.md"
+            "extra openvino, and set RMBG_ONNX_PROVIDER=auto"
         )
     if settings.cpu_threads > cpu_count():
         findings.problems.append(
@@ -140,7 +140,7 @@ def _judge_machine(settings: Settings, findings: Findings) -> None:
 def _report_idle_accelerator(settings: Settings, findings: Findings) -> None:
     """A problem where the accelerator was asked for, a hint where the CPU was."""
     idle = f"the model runs on the CPU, but this machine has: {', '.join(findings.accelerators)}"
-    if findings.dtype is None:
+    if findings.patch_order is None:  # not BiRefNet
         advice = "set RMBG_ONNX_PROVIDER, and install ONNX Runtime built for it"
         findings.hints.append(f"{idle}: {advice}")
     elif settings.device == "cpu":

@@ -32,6 +32,7 @@ DISTRIBUTIONS = (
     "opencv-python",
     "onnxruntime",
     "onnxruntime-gpu",
+    "openvino",
     "torch",
 )
 """What the numbers depend on, as far as it is installed."""

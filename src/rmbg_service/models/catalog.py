@@ -73,6 +73,7 @@ EMBEDDED = ModelSpec(
     licence_url=_U2NET_LICENCE,
     input_size=(320, 320),
     good_for="trying the service out, CPUs; coarse edges",
+    bf16_measured=True,
 )
 EMBEDDED_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 

@@ -1,17 +1,22 @@
-"""OpenVINO, as a provider of ONNX Runtime: its options, and the number format that suits a model.
+"""OpenVINO: opens a graph on the CPU, in the number format that suits the model.
 
 OpenVINO computes in float32 or bfloat16, whatever the file has. `auto` is bfloat16 if the CPU has
 instructions for it, and a trial with this very graph finds that it changes little and saves time.
 """
 
-import json
+import io
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rmbg_service.models.graph import GraphInput
 from rmbg_service.models.reference_image import reference_closeup, reference_input
 from rmbg_service.models.trial import Difference, FormatChoice, choose_format
 from rmbg_service.system.resources import x86_computes_bf16
@@ -25,6 +30,8 @@ LONG_S = 1.0
 _SUBJECT = (0.01, 0.99)
 """Between these shares of foreground, a matte shows a subject."""
 
+_TYPES = {"f32": "tensor(float)", "f16": "tensor(float16)"}
+
 
 class Trial(NamedTuple):
     """Mattes of the trial images, and the CPU seconds of the fastest prediction."""
@@ -33,18 +40,46 @@ class Trial(NamedTuple):
     cpu_s: float
 
 
-def provider_options(threads: int, dtype: str) -> dict[str, str]:
-    """What ONNX Runtime passes on to OpenVINO, which has threads of its own."""
-    config = {
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bf16" else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    return {"device_type": "CPU", "load_config": json.dumps({"CPU": config})}
+class OpenVinoSession:
+    """The graph in `path` in `dtype`, fp32 or bf16; see `Graph`.
+
+    `size` is `(height, width)` where the graph leaves it open.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], threads: int, dtype: str) -> None:
+        # Imported, this package reports the import to Intel; without it OpenVINO has a stub.
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+        import openvino  # an optional dependency
+
+        core = openvino.Core()
+        model = core.read_model(_without_large_biases(path) if dtype == "bf16" else path)
+        self.inputs: Sequence[GraphInput] = [_described(each) for each in model.inputs]
+        shape = model.inputs[0].partial_shape
+        if shape.is_dynamic and shape.rank == 4:
+            sides = zip(shape, (1, 3, *size), strict=True)
+            model.reshape({0: [own if own.is_static else side for own, side in sides]})
+        options = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bf16" else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": False,  # every process would take the same cores
+        }
+        self._request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """The first output."""
+        self._request.infer([tensor], share_inputs=True)
+        return np.array(self._request.get_output_tensor(0).data)
 
 
-def read_for_bf16(path: Path) -> Path | bytes:
-    """The model in `path` without its large biases; the path itself if it has none."""
+def _described(found: Any) -> GraphInput:
+    element = found.element_type.get_type_name()
+    shape = [None if side.is_dynamic else side.get_length() for side in found.partial_shape]
+    return GraphInput(found.any_name, _TYPES.get(element, element), shape)
+
+
+def _without_large_biases(path: Path) -> Path | io.BytesIO:
+    """The model in `path` rewritten for bfloat16; the path itself if it needs no rewriting."""
     import onnx  # an optional dependency
 
     from rmbg_service.models.bias_absorption import absorb_large_biases
@@ -52,12 +87,17 @@ def read_for_bf16(path: Path) -> Path | bytes:
     model = onnx.load(path)
     absorbed = absorb_large_biases(model)
     log.info("%s: absorbed the large biases of %d convolutions", path.name, absorbed)
-    return model.SerializeToString() if absorbed else path
+    return io.BytesIO(model.SerializeToString()) if absorbed else path
 
 
-def can_rewrite() -> bool:
-    """Whether the package that `read_for_bf16` needs is installed."""
-    return find_spec("onnx") is not None
+def is_installed() -> bool:
+    """Whether the packages of the extra `openvino` are there."""
+    return all(find_spec(package) is not None for package in ("openvino", "onnx"))
+
+
+def suits_this_machine() -> bool:
+    """Whether it is installed, and the CPU computes bfloat16, in which it is faster than others."""
+    return is_installed() and x86_computes_bf16()
 
 
 def format_by_setting(name: str) -> FormatChoice | None:
@@ -68,8 +108,6 @@ def format_by_setting(name: str) -> FormatChoice | None:
         return FormatChoice(name, "set by RMBG_DTYPE")
     if not x86_computes_bf16():
         return FormatChoice("fp32", "auto: this CPU has no known instructions for bf16")
-    if not can_rewrite():
-        return FormatChoice("fp32", "auto: bf16 needs the package onnx: pip install onnx")
     return None
 
 

@@ -43,6 +43,7 @@ class ModelSpec:
     one. `mean` and `std` apply to RGB scaled to [0, 1]; `activation` turns the network's output
     into a matte. `patch_order` is explained in `birefnet/patch_order.py`; None if only the files
     can tell, and not `patch_order_proven` if only the date of the weights speaks for it.
+    `bf16_measured` says that docs/models.md has figures of what bfloat16 changes, over many photos.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ModelSpec:
     dynamic: bool = False
     patch_order: PatchOrder | None = None
     patch_order_proven: bool = False
+    bf16_measured: bool = False
     weights: Weights | None = None
 
     @property

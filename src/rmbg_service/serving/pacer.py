@@ -16,6 +16,10 @@ BODY_S_PER_BYTE = 0.8e-9
 """What a byte of a body costs, as measured with bodies of 39 MB."""
 _PART_OF_A_CORE = 1 / 8
 _LITTLE_S = 1e-4
+_FREE_S = 0.02
+"""What a client may have used of late before it waits: no number of others holds up its probes."""
+_SLICE_S = 2.5e-3
+"""What passes in one turn: a probe must not wait behind the whole debt of somebody else."""
 
 
 class Pacer:
@@ -30,6 +34,7 @@ class Pacer:
         self._share = share
         self._sleep = sleep
         self._turns = FairSlots(share, 1)
+        self._debts = FairSlots(share, 1)
 
     async def pace(self, visit: Visit, seconds: float) -> None:
         """Charge `seconds` of the event loop, and wait if it is not this client's turn.
@@ -39,14 +44,20 @@ class Pacer:
         visit.charge(seconds)
         visit.paced_s += seconds
         if seconds >= _LITTLE_S:
-            await self._wait(visit.client, seconds)
+            await self._wait(visit.client, seconds, self._turns)
 
     async def pace_refused(self, visit: Visit) -> None:
-        """Wait for what threads have done for a request that is refused, too."""
-        visit.refuse()
-        await self._wait(visit.client, visit.used_s - visit.paced_s)
+        """Wait for what threads have done for a request that is refused, too.
 
-    async def _wait(self, client: str, seconds: float) -> None:
-        if self._share.is_ahead(client):
-            async with self._turns.slot(client):
-                await self._sleep(seconds / _PART_OF_A_CORE)
+        Such requests wait behind one another, and nobody who has work behind them.
+        """
+        visit.refuse()
+        await self._wait(visit.client, visit.used_s - visit.paced_s, self._debts)
+
+    async def _wait(self, client: str, seconds: float, turns: FairSlots) -> None:
+        if self._share.used_s(client) <= _FREE_S:
+            return
+        while seconds > 0 and self._share.is_ahead(client):
+            async with turns.slot(client):
+                await self._sleep(min(seconds, _SLICE_S) / _PART_OF_A_CORE)
+            seconds -= _SLICE_S
