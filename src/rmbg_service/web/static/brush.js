@@ -82,9 +82,9 @@ export class Brush extends EventTarget {
     this.dispatchEvent(new Event("begin"));
     this.#picture = picture;
     picture.release = () => this.stop();
-    this.painting.on = true;
     this.#problem(() => "");
     this.draw();
+    this.painting.on = true; // begins in the middle of the preview, which has its room by now
     await this.#try(async (signal) => {
       const plain = this.#plain(picture);
       const { strokes, applied } = picture;
