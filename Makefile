@@ -89,8 +89,11 @@ clean: ## Remove .venv and what the tools leave behind
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist sbom.cdx.json \
 	  tests/node_modules
 
+# What a failure leaves behind would be taken for an environment the next time.
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+	  "expected Python 3.11 or newer, got %s.%s: name another one, such as PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(READY): pyproject.toml constraints.txt scripts/install.sh | $(BIN)/python
 	scripts/install.sh $(BIN)/python openvino

@@ -20,6 +20,13 @@ for size in ${2:-12mp 1mp}; do
   $python bench/load.py $url --pid $ours --size $size --clients 1,8
   kill $ours && wait $ours
 
+  # Where `auto` is OpenVINO: the same without it.
+  RMBG_ONNX_PROVIDER=cpu RMBG_MODEL=u2netp RMBG_PORT=7861 RMBG_LOG_LEVEL=error $python -m rmbg_service serve > /dev/null &
+  ours=$!
+  until_it_answers http://127.0.0.1:7861/readyz
+  $python bench/load.py $url --pid $ours --size $size --clients 1,8
+  kill $ours && wait $ours
+
   U2NET_HOME=$PWD/src/rmbg_service/models/weights MODEL_CHECKSUM_DISABLED=1 \
     "$rembg" s --host 127.0.0.1 --port 7862 > /dev/null 2>&1 &
   theirs=$!

@@ -171,6 +171,43 @@ def test_the_changelog_keeps_its_form() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
+TRANSLATED = [path.name for path in sorted(ROOT.glob("docs/zh/*.md"))]
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_translated_table_has_the_rows_of_the_english_one(name: str) -> None:
+    english, chinese = tables(text(f"docs/{name}")), tables(text(f"docs/zh/{name}"))
+    assert [table for table in chinese if table not in english] == []
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_translation_shows_the_code_of_the_english_pages(name: str) -> None:
+    english = {line for path in ROOT.glob("docs/*.md") for line in code(path.read_text("utf-8"))}
+    assert [line for line in code(text(f"docs/zh/{name}")) if line not in english] == []
+
+
+def tables(page: str) -> list[list[tuple[str, ...]]]:
+    """Of each row the code and the status in its first two cells."""
+    found = re.findall(r"((?:^\|.*\n)+)", page, re.MULTILINE)
+    return [
+        [
+            tuple(
+                key
+                for cell in row.split("|")[1:3]
+                for key in re.findall(r"`[^`]+`|^ \d{3} $", cell)
+            )
+            for row in table.splitlines()[2:]
+        ]
+        for table in found
+    ]
+
+
+def code(page: str) -> list[str]:
+    """The lines of all code blocks."""
+    blocks = re.findall(r"^```.+?\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines()]
+
+
 @pytest.mark.parametrize("name", [name for name in PAGES if "zh" in name])
 def test_the_chinese_pages_are_set_as_chinese_is(name: str) -> None:
     shown = prose(text(name))

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -79,6 +80,29 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
+
+
+def make_environment(folder: Path, python: str) -> "subprocess.CompletedProcess[str]":
+    """Have make create the virtual environment in `folder` with this Python, a shell script."""
+    shutil.copy(ROOT / "Makefile", folder)
+    command = ["make", ".venv/bin/python", f"PYTHON={program(folder, 'python', python)}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_an_old_python_is_refused_by_its_version(tmp_path: Path) -> None:
+    old = "import sys; sys.version_info = (3, 10, 13); exec(sys.argv[1])"
+    done = make_environment(tmp_path, f"exec {sys.executable} -c '{old}' \"$2\"")
+    assert done.returncode != 0
+    assert "expected Python 3.11 or newer, got 3.10: name another one" in done.stderr
+    required = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert required["requires-python"] == ">=3.11"
+
+
+def test_an_environment_that_could_not_be_finished_is_not_kept(tmp_path: Path) -> None:
+    unfinished = "mkdir -p .venv/bin; touch .venv/bin/python; exit 1"  # Debian without python3-venv
+    done = make_environment(tmp_path, f"case $1 in -m) {unfinished};; esac")
+    assert done.returncode != 0
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_torch_comes_from_the_index_first_then_the_rest(machine: Machine, index: str) -> None:

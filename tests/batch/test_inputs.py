@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def test_what_is_not_there_is_told_in_its_place(tmp_path: Path) -> None:
         find_inputs([str(tmp_path / "no*.jpg"), str(tmp_path / "a.jpg")], tmp_path / "out")
     )
     assert [type(one) for one in found] == [UnreadableInput, InputImage]
+
+
+def test_what_cannot_be_looked_at_is_not_called_missing(tmp_path: Path) -> None:
+    (found,) = find_inputs([str(tmp_path / ("a" * 300))], tmp_path / "out")
+    assert isinstance(found, UnreadableInput)
+    assert found.reason == os.strerror(errno.ENAMETOOLONG)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every folder")

@@ -52,6 +52,9 @@ def test_layers_are_a_zip_whatever_the_format() -> None:
 def test_outputs_are_not_put_among_the_inputs_or_below_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is an input"):
         target_of([str(tmp_path)], tmp_path / ".", None)
+    for inputs in (["a.jpg", "b.jpg"], [str(tmp_path)], ["*.jpg"]):
+        with pytest.raises(ConfigurationError, match="is a file"):
+            target_of(inputs, Path("b.PNG"), None)
     file = tmp_path / "cutouts"
     file.touch()
     with pytest.raises(ConfigurationError, match="is a file"):

@@ -251,7 +251,7 @@ def test_made_up_scenes_need_no_dataset(tmp_path: Path) -> None:
     [
         ([], "name a DATASET"),
         (["DATA", "another"], "expected one DATASET"),
-        (["DATA", "--detail", "finest"], "no detail 'finest'"),
+        (["DATA", "--detail", "finest"], "no 'finest'; expected auto, off"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], says: str) -> None:
@@ -264,7 +264,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, arguments: list[str], s
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--tag", "nothing"], "no photo with these tags"),
+        (["--tag", "nothing"], "no photo with these tags; its tags are: "),
         (["--predictions", "../x=nowhere"], "cannot name predictions"),
         (["--predictions", "x=nowhere"], "not a folder of predictions"),
         (["--model", "a/same", "--compare", "b/same"], "both called same"),

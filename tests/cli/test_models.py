@@ -124,4 +124,6 @@ def test_a_file_is_pulled_exported_and_imported(
 
 def test_an_unknown_name_is_an_error() -> None:
     refused = CliRunner().invoke(app, ["models", "show", "nonsense"])
-    assert "no model 'nonsense'" in str(refused.exception)
+    assert "no model 'nonsense'; `rmbg-service models list`" in str(refused.exception)
+    misspelt = CliRunner().invoke(app, ["models", "pull", "birefnt"])
+    assert "no model 'birefnt' (did you mean BiRefNet?)" in str(misspelt.exception)

@@ -97,8 +97,9 @@ def test_interrupted_half_way_and_run_again_only_the_rest_is_done(
         first = "".join(stream(process.stdout).readline() for _ in range(3))
         interrupt(process, number)
         let(process, 8)
-        rest, _ = process.communicate(timeout=60)
+        rest, err = process.communicate(timeout=60)
         assert process.returncode == 128 + number
+    assert err.endswith("run the same command again to continue\n")
     done = told(first + rest)
     assert 3 <= len(done) < 8
     assert {status for _, status in done} == {"done"}
@@ -190,6 +191,7 @@ def test_stdin_to_stdout_and_to_a_file(tmp_path: Path) -> None:
     assert invoke("-", "-o", tmp_path / "a.webp", stdin=photo).exit_code == 0
     assert (tmp_path / "a.webp").read_bytes()[8:12] == b"WEBP"
     assert piped.stdout_bytes == invoke("-", "--format", "png", stdin=photo).stdout_bytes
+    assert "got nothing" in str(invoke("-", stdin=b"").exception)
 
 
 @pytest.mark.usefixtures("fake_model")
@@ -288,7 +290,9 @@ def test_a_missing_model_is_told_once(
 
     monkeypatch.setattr("rmbg_service.batch.batch.select_predictor", lambda _: Missing())
     monkeypatch.setattr(sys.modules["rmbg_service.cli.remove"], "exit_now", sys.exit)
-    done = invoke(photos if stdin is None else "-", "-o", photos.parent / "cutout.png", stdin=stdin)
+    given = (photos, "-o", "out") if stdin is None else ("-", "-o", "out.png")
+    monkeypatch.chdir(photos.parent)
+    done = invoke(*given, stdin=stdin)
     told = f"{done.stderr}{done.exception}"
     assert done.exit_code == 1
     assert told.count("the model is not on this disk") == 1
@@ -362,6 +366,7 @@ def test_outputs_are_named_by_a_template(photos: Path, tmp_path: Path, fake_mode
         (["--name", "cutout.{ext}"], "with {stem} in it"),
         (["--name", "../{stem}.{ext}"], "a path below the output folder"),
         (["--name", "{stem}.{ext}", "--preset", "jd", "--preset", "ebay"], "need {preset} in it"),
+        (["--name", "{preset}/{stem}.{ext}"], "{preset} needs --preset"),
     ],
 )
 def test_presets_and_names_that_cannot_be_are_refused(

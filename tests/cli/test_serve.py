@@ -216,6 +216,14 @@ def test_a_setting_that_cannot_be_ends_the_start(monkeypatch: pytest.MonkeyPatch
         main()
 
 
+def test_a_port_that_is_taken_says_how_to_choose_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        monkeypatch.setattr(sys, "argv", ["rmbg-service", "serve", "--port", port])
+        with pytest.raises(SystemExit, match=f":{port}: .*; --host and --port, or RMBG_HOST"):
+            main()
+
+
 def test_a_start_with_another_uvicorn_says_which_one_is_expected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -274,7 +274,16 @@ def test_a_refusal_names_its_kind(kind: Kind) -> None:
     assert (caught.value.status_code, caught.value.problem) == (422, "some-problem")
 
 
-@pytest.mark.parametrize(("url", "key"), [("http://x:port", ""), ("http://x", "schlüssel\n")])
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("http://x:port", ""),
+        ("http://x:99999", ""),
+        ("http://", ""),
+        ("localhost:7860", ""),
+        ("http://x", "schlüssel\n"),
+    ],
+)
 def test_a_url_or_key_that_cannot_be_sent(url: str, key: str) -> None:
     for client in (Client, AsyncClient):
         with pytest.raises(ConfigurationError) as caught:

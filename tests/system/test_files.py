@@ -16,6 +16,9 @@ def test_reading_is_bounded(tmp_path: Path) -> None:
     assert read_bounded(path, 5) == b"12345"
     with pytest.raises(ImageTooLarge, match="4 bytes"):
         read_bounded(path, 4)
+    path.write_bytes(b"")
+    with pytest.raises(InvalidImage, match="empty"):
+        read_bounded(path, 4)
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:

@@ -164,5 +164,7 @@ async def run_batch(batch: Batch) -> Ending:
             report.summarise(batch.target.url or batch.target.path)
         work_left = isinstance(remover, LocalRemover) and remover.engine.work_left
     if stop.signal and not batch.watch:
+        if not batch.target.is_file:
+            report.say("interrupted; run the same command again to continue")
         return Ending(128 + stop.signal, work_left)
     return Ending(int(report.failed or remover_failed), work_left)

@@ -47,11 +47,17 @@ def find_inputs(inputs: Sequence[str], out: Path) -> Iterator[InputImage | Unrea
 
 
 def _expand(text: str, out: Path) -> list[Path | UnreadableInput]:
-    if os.path.lexists(text):
+    try:
+        os.lstat(text)
+    except FileNotFoundError:
+        reason = "no such file or folder"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    else:
         return [Path(text)]
     matches = map(Path, sorted(glob(text, recursive=True)))  # noqa: PTH207 - also absolute patterns
     inputs = [match for match in matches if not real_path(match).is_relative_to(out)]
-    return [*inputs] or [UnreadableInput(Path(text), "no such file or folder")]
+    return [*inputs] or [UnreadableInput(Path(text), reason)]
 
 
 def _below(root: Path, several: bool, out: Path) -> Iterator[InputImage | UnreadableInput]:

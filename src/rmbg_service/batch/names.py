@@ -29,7 +29,10 @@ class Variant(NamedTuple):
 
 
 def check_name(template: str, presets: int) -> None:
-    """Raise `ConfigurationError` for a template of `--name` that cannot name all outputs."""
+    """Raise `ConfigurationError` for a template of `--name` that cannot name all outputs.
+
+    `presets` is how many were given.
+    """
     try:
         fields = [each for each in Formatter().parse(template) if each[1] is not None]
     except ValueError as error:
@@ -44,6 +47,8 @@ def check_name(template: str, presets: int) -> None:
         raise ConfigurationError(
             f"--name {template}: expected a path below the output folder with {{stem}} in it"
         )
+    if presets == 0 and "preset" in found:
+        raise ConfigurationError(f"--name {template}: {{preset}} needs --preset")
     if presets > 1 and "preset" not in found:
         raise ConfigurationError(f"--name {template}: several presets need {{preset}} in it")
 

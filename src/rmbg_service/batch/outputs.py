@@ -32,8 +32,8 @@ def target_of(
 
     It names a file if it has a suffix, is not a folder, and there is one input, which is not a
     folder either. Raises `ConfigurationError` for a suffix that cannot be written or contradicts
-    the options, for a path below a file, and for a folder that is also an input: its cutouts would
-    be taken for inputs.
+    the options, for a path below a file, for a file where there may be several cutouts, and for a
+    folder that is also an input: its cutouts would be taken for inputs.
     """
     if format_ == "auto":
         raise ConfigurationError("--format auto is for the API: choose png or jpeg")
@@ -45,7 +45,7 @@ def target_of(
         if output == "layers" and out.suffix.lower() != f".{LAYERS.extension}":
             raise ConfigurationError(f"{out}: layers are a zip; name a file that ends in .zip")
         return Target(out, True, format_of(out, format_))
-    if out.exists() and not is_folder(out):
+    if not is_folder(out) and (out.exists() or _is_named_like_a_file(out)):
         raise ConfigurationError(f"{out} is a file; several cutouts need a folder")
     if any(is_folder(path) and real_path(path) == real_path(out) for path in inputs):
         raise ConfigurationError(f"{out} is an input; name another folder with -o")
@@ -65,9 +65,13 @@ def object_target(out: str | None, format_: str | None) -> Target:
     if format_ == "auto":
         raise ConfigurationError("--format auto is for the API: choose png or jpeg")
     out = str(DEFAULT_FOLDER) if out is None else out
-    if PurePath(out).suffix in {f".{row.extension}" for row in ENCODERS.values()}:
+    if _is_named_like_a_file(PurePath(out)):
         raise ConfigurationError(f"{out} is a file; expected a folder, such as s3://bucket/cutouts")
     return Target(Path(), False, url=out)
+
+
+def _is_named_like_a_file(out: PurePath) -> bool:
+    return out.suffix.lower() in {f".{row.extension}" for row in ENCODERS.values()}
 
 
 def _is_pattern(text: str) -> bool:

@@ -122,7 +122,8 @@ def _details(names: list[str]) -> list[Detail]:
     """Checked here: Typer does not support lists of literals."""
     for name in names:
         if name not in get_args(Detail):
-            raise typer.BadParameter(f"no detail {name!r}", param_hint="--detail")
+            known = ", ".join(get_args(Detail))
+            raise typer.BadParameter(f"no {name!r}; expected {known}", param_hint="--detail")
     return cast("list[Detail]", names)
 
 
@@ -138,7 +139,8 @@ def _chosen(
 ) -> Sequence[Sample]:
     samples = [sample for sample in dataset if not tags or tags & sample.tags]
     if not samples:
-        raise ConfigurationError(f"{folder} has no photo with these tags")
+        known = ", ".join(sorted({tag for sample in dataset for tag in sample.tags})) or "none"
+        raise ConfigurationError(f"{folder} has no photo with these tags; its tags are: {known}")
     return samples[:limit]
 
 

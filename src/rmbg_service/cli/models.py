@@ -19,6 +19,7 @@ from rmbg_service.models.download import Progress as Report
 from rmbg_service.models.files import size_bytes
 from rmbg_service.models.pull import SOURCES
 from rmbg_service.models.pull import pull as pull_weights
+from rmbg_service.models.select import similar
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import Store
 from rmbg_service.settings import Settings, load_settings
@@ -153,7 +154,9 @@ def _progress_bar(name: str) -> Iterator[Report]:
 def _find(name: str) -> ModelSpec:
     row = catalog.find(name)
     if row is None:
-        raise ConfigurationError(f"no model {name!r}; `rmbg-service models list` shows them")
+        raise ConfigurationError(
+            f"no model {name!r}{similar(name)}; `rmbg-service models list` shows them"
+        )
     return row
 
 

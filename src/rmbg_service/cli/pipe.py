@@ -9,7 +9,7 @@ import typer
 from rmbg_service.batch.batch import Batch
 from rmbg_service.batch.removers.remover import RemoverFailed
 from rmbg_service.cli.checks import STDIO
-from rmbg_service.errors import ConfigurationError, ImageTooLarge
+from rmbg_service.errors import ConfigurationError, ImageTooLarge, InvalidImage
 from rmbg_service.system.atomic import atomic_write
 from rmbg_service.system.exit import INTERRUPTED, exit_now
 
@@ -26,6 +26,8 @@ def remove_piped(batch: Batch, *, to_stdout: bool) -> int:
         stop = asyncio.Event()
         async with batch.remover(stop) as remover:
             data = await asyncio.to_thread(_read, source, remover.max_bytes + 1)
+            if not data:
+                raise InvalidImage("expected an image, got nothing")
             if len(data) > remover.max_bytes:
                 raise ImageTooLarge(f"more than the {remover.max_bytes:,} bytes that are accepted")
             return (await remover.remove(data)).data

@@ -259,7 +259,7 @@ def _batch(arguments: Arguments) -> "Batch":
     if arguments.name is not None and one_file:
         raise typer.BadParameter("--name is for the files in an output folder")
     name = arguments.name or (SEVERAL_NAME if further else DEFAULT_NAME)
-    check_name(name, 1 + len(further))
+    check_name(name, sum(each.preset is not None for each in (options, *further)))
     return Batch(
         inputs=arguments.inputs,
         target=target,

@@ -155,7 +155,8 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigurationError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error};"
+            " --host and --port, or RMBG_HOST and RMBG_PORT, choose another address"
         ) from None
     return listener
 

@@ -19,6 +19,7 @@ TIMEOUT = httpx.Timeout(60, connect=30, read=90, pool=None)
 
 INFO_PATH = "/api/info"
 _CHUNK_BYTES = 64 * 1024
+_MAX_PORT = 65_535
 
 
 class Client:
@@ -186,7 +187,10 @@ def _checked(url: str) -> Iterator[None]:
 
 
 def _arguments(url: str, key: str) -> dict[str, Any]:
-    return {"base_url": url.rstrip("/"), "headers": {"X-API-Key": key} if key else {}}
+    base = httpx.URL(url.rstrip("/"))
+    if base.scheme not in ("http", "https") or not base.host or (base.port or 0) > _MAX_PORT:
+        raise httpx.InvalidURL("expected a URL such as http://127.0.0.1:7860")
+    return {"base_url": base, "headers": {"X-API-Key": key} if key else {}}
 
 
 def _given(timeout: httpx.Timeout | float | None) -> dict[str, Any]:

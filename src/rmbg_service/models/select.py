@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -80,10 +81,17 @@ def _select(settings: Settings, store: Store) -> tuple[ModelSpec, Path | None]:
         return row, None
     if model.count("/") == 1:
         return catalog.unlisted(model), None
-    names = ", ".join(spec.name for spec in catalog.CATALOG if spec.runtime != "vitmatte")
     raise ConfigurationError(
-        f"RMBG_MODEL={model} is not a file, a folder, a hub id or one of: auto, {names}"
+        f"RMBG_MODEL={model} is not a file, a folder, a hub id or a known model{similar(model)};"
+        " `rmbg-service models list` shows them"
     )
+
+
+def similar(name: str) -> str:
+    """` (did you mean NAME?)` for the model whose name is most like this one, if any is."""
+    names = {spec.name.casefold(): spec.name for spec in catalog.CATALOG}
+    close = get_close_matches(name.casefold(), names, n=1)
+    return f" (did you mean {names[close[0]]}?)" if close else ""
 
 
 def _best_on_disk(settings: Settings, store: Store) -> ModelSpec:

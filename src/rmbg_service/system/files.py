@@ -33,13 +33,15 @@ VIDEO_SUFFIXES = frozenset(
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """The file's bytes.
 
-    Raises `ImageTooLarge` if there are more than `max_bytes`, `InvalidImage` if `path` is a pipe or
-    another special file.
+    Raises `ImageTooLarge` if there are more than `max_bytes`, `InvalidImage` if there are none or
+    `path` is a pipe or another special file.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise InvalidImage("not a regular file")  # reading a pipe could wait forever
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
+    if not data:
+        raise InvalidImage("the file is empty")
     if len(data) > max_bytes:
         raise ImageTooLarge(
             "the file is larger than the {most:,} bytes that are accepted", most=max_bytes
