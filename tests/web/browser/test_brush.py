@@ -12,6 +12,7 @@ from tests.web.browser.actions import (
     choose,
     downloaded,
     file,
+    go,
     go_text,
     opened,
     process,
@@ -20,6 +21,7 @@ from tests.web.browser.actions import (
 )
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
+from tests.web.browser.test_busy import SLOW
 
 PHOTO = file("vase.jpg", still_life((400, 300)))
 TOOLS = "#brush-tools"
@@ -74,7 +76,7 @@ def test_a_stroke_keeps_or_erases_and_nothing_else_changes(
     assert predictor.predicted == [1, 1]  # the result, and its matte: no stroke asks the network
 
 
-def test_strokes_are_undone_redone_and_forgotten(open_page: OpenPage, quick_url: str) -> None:
+def test_strokes_are_undone_redone_and_taken_away(open_page: OpenPage, quick_url: str) -> None:
     page = open_page(quick_url)
     choose(page, PHOTO)
     process(page)
@@ -91,10 +93,18 @@ def test_strokes_are_undone_redone_and_forgotten(open_page: OpenPage, quick_url:
     settled(page)
     assert downloaded(page)[1] == touched
     paint(page, (0.1, 0.5))
-    page.get_by_role("button", name="Start again").click()
+    both = downloaded(page)[1]
+    again = page.get_by_role("button", name="Start again")
+    again.click()
     settled(page)
     assert downloaded(page)[1] == untouched
-    expect(page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()
+    expect(again).to_be_disabled()
+    page.keyboard.press("Control+z")  # it was pressed by mistake
+    settled(page)
+    assert downloaded(page)[1] == both
+    page.keyboard.press("Control+z")
+    settled(page)
+    assert downloaded(page)[1] == touched
 
 
 def test_smart_and_exact_strokes_of_one_picture_follow_each_other(
@@ -311,3 +321,63 @@ def test_strokes_alone_are_worth_asking_before_the_page_closes(
     assert asked == ["beforeunload"]
     page.get_by_role("button", name="Done", exact=True).click()
     downloaded(page)
+
+
+def test_a_picture_that_is_removed_while_it_is_touched_up_does_not_block_the_page(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    page.locator("#options summary").click()
+    page.get_by_label("Crop to the subject").check()  # so the strokes are applied once more
+    choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
+    process(page)
+    tiles(page).nth(0).locator(".pick").click()
+    begin(page)
+    paint(page, (0.8, 0.5))
+    tiles(page).nth(0).get_by_role("button", name="Remove vase.jpg").click()
+    expect(page.locator(TOOLS)).to_be_hidden()
+    expect(go_text(page)).to_have_text("Download")
+    page.locator("#toast-act").click()
+    expect(go_text(page)).to_have_text("Apply to 1 image")
+    process(page)
+    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
+        assert opened(archive.read("vase-cutout.png")).width > 300  # with what was kept
+
+
+def test_a_run_leaves_a_picture_that_is_touched_up_alone(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    page.evaluate(SLOW)
+    choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
+    process(page)
+    page.locator("#options summary").click()
+    page.get_by_label("Clean edge colours").uncheck()
+    predictor.gate.clear()
+    go(page).click()
+    tiles(page).nth(1).locator(".pick").click()
+    page.get_by_role("button", name="Touch up").click()
+    predictor.gate.set()
+    expect(go_text(page)).to_have_text("Apply to 1 image")
+    settled(page)
+    page.get_by_label("Follow edges").uncheck()
+    use(page, "erase")
+    paint(page, (0.25, 0.5))
+    page.get_by_role("button", name="Done", exact=True).click()
+    expect(go_text(page)).to_have_text("Download all 2")
+    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
+        assert alpha_of(archive.read("urn-cutout.png"))[150, 75] == 0
+
+
+def test_the_list_of_keys_keeps_its_keys_to_itself(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("e")
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
+    expect(page.locator(TOOLS)).to_be_visible()
+    expect(page.locator(f"{TOOLS} input[value=keep]")).to_be_checked()

@@ -264,3 +264,27 @@ def test_all_are_removed_but_for_the_one_in_work(
     expect(tiles(page)).to_have_count(1)
     predictor.gate.set()
     wait_until_done(page)
+
+
+def test_cancelling_does_not_wait_for_the_matte_that_strokes_need(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    choose(page, file("first.png", picture_bytes((160, 120)), "image/png"))
+    process(page)
+    page.get_by_role("button", name="Touch up").click()
+    page.locator("#result").press("Space")
+    expect(page.locator("#brush-busy")).to_be_hidden()
+    page.get_by_role("button", name="Done", exact=True).click()
+    page.locator("#options summary").click()
+    page.locator("[name=detail]").select_option("off")  # which needs another matte
+    predictor.gate.clear()
+    before = len(predictor.predicted)
+    while predictor.entered.acquire(blocking=False):
+        pass
+    go(page).click()
+    assert predictor.entered.acquire(timeout=30)
+    page.get_by_role("button", name="Cancel").click()
+    expect(go_text(page)).to_have_text("Apply to 1 image")
+    assert len(predictor.predicted) == before
+    expect(page.locator("#progress")).to_be_hidden()

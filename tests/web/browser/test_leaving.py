@@ -6,11 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.fakes import FakePredictor
+from tests.fakes import PATH, FakePredictor
 from tests.server import running_server, wait_until
-from tests.web.browser.actions import choose, downloaded, file, go, opened, process
+from tests.web.browser.actions import (
+    choose,
+    downloaded,
+    file,
+    go,
+    go_text,
+    opened,
+    process,
+    tiles,
+    wait_until_done,
+)
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -41,6 +51,7 @@ def test_a_copy_has_the_background_on_show(open_page: OpenPage, quick_url: str) 
     page.get_by_label("Black", exact=True).check(force=True)
     page.locator("#copy").click()
     expect(page.locator("#copy")).to_have_text("Copied")
+    expect(page.locator("#copy use")).to_have_attribute("href", "#i-done")  # the text may be hidden
     corner = page.evaluate(
         """async () => {
             const [item] = await navigator.clipboard.read();
@@ -113,6 +124,21 @@ def test_the_result_is_dragged_out_as_the_file_it_would_be(
     expect(page.locator("#sheet > li")).to_have_count(1)  # its own result is no new picture
 
 
+def test_a_result_that_comes_while_the_mouse_is_there_can_be_dragged_out(
+    open_page: OpenPage,
+) -> None:
+    predictor = FakePredictor(gated=True)
+    with running_server(predictor) as url:
+        page = open_page(url, autostart=True)
+        choose(page, PHOTO)
+        page.locator("#result").hover()
+        predictor.gate.set()
+        wait_until_done(page)
+        assert not page.evaluate("document.querySelector('#result').draggable")
+        page.locator("#result").hover(position={"x": 30, "y": 30})
+        wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
+
+
 def test_what_was_dragged_out_has_been_saved(open_page: OpenPage, quick_url: str) -> None:
     page = open_page(quick_url)
     choose(page, PHOTO, file("second.jpg", PHOTO["buffer"]))
@@ -157,3 +183,83 @@ def test_a_desktop_has_no_share_button(open_page: OpenPage, quick_url: str) -> N
     process(page)
     expect(page.locator("#share")).to_be_hidden()
     expect(go(page)).to_contain_text("Download")
+
+
+def choose_format(page: Page, value: str) -> None:
+    page.locator("#file summary").click()
+    page.locator(f"input[name=format][value={value}]").check()
+    page.keyboard.press("Escape")
+
+
+def test_a_file_that_the_service_makes_shows_progress_and_can_be_cancelled(
+    open_page: OpenPage,
+) -> None:
+    predictor = FakePredictor()
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, PHOTO)
+        process(page)
+        choose_format(page, "psd")
+        predictor.gate.clear()
+        go(page).click()
+        expect(page.locator("#progress-text")).to_have_text("Saving the result")
+        expect(go_text(page)).to_have_text("Processing…")
+        page.get_by_role("button", name="Cancel").click()
+        expect(go_text(page)).to_have_text("Download")
+        expect(go(page)).to_be_focused()
+        expect(page.locator("#dock-problem")).to_be_empty()
+        predictor.gate.set()
+        assert downloaded(page)[0] == "vase-cutout.psd"
+
+
+def test_packing_can_be_cancelled_and_names_the_picture_that_fails(open_page: OpenPage) -> None:
+    predictor = FakePredictor()
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
+        process(page)
+        choose_format(page, "layers")
+        predictor.gate.clear()
+        go(page).click()
+        expect(page.locator("#progress-text")).to_have_text("Packing 1/2…")
+        expect(page.locator("#download")).to_be_disabled()
+        page.get_by_role("button", name="Cancel").click()
+        expect(go_text(page)).to_have_text("Download all 2")
+        predictor.gate.set()
+
+        def refuse_the_second(route: Route) -> None:
+            if asked:
+                route.fulfill(status=500, body="broken")
+            else:
+                route.continue_()
+            asked.append(route.request.url)
+
+        asked: list[str] = []
+        page.route(f"**{PATH}*", refuse_the_second)
+        go(page).click()
+        expect(page.locator("#dock-problem")).to_contain_text("urn.jpg: Something went wrong")
+
+
+def test_a_result_that_changes_while_it_is_packed_is_not_taken_for_saved(
+    open_page: OpenPage,
+) -> None:
+    predictor = FakePredictor()
+    with running_server(predictor) as url:
+        page = open_page(url)
+        choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
+        process(page)
+        choose_format(page, "layers")
+        predictor.gate.clear()
+        go(page).click()
+        expect(page.locator("#progress-text")).to_have_text("Packing 1/2…")
+        tiles(page).nth(0).locator(".pick").click()
+        page.locator("#touch-up").click()
+        page.get_by_label("Follow edges").uncheck()
+        page.locator("#result").press("Space")
+        with page.expect_download():
+            predictor.gate.set()
+        page.get_by_role("button", name="Done", exact=True).click()
+        expect(go_text(page)).to_have_text("Download all 2")
+        assert not page.evaluate(
+            "() => dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        )

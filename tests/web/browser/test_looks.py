@@ -518,6 +518,47 @@ def test_side_by_side_both_previews_have_one_height(open_page: OpenPage, quick_u
     expect(page.locator("#original")).to_be_hidden()
 
 
+def test_what_is_worked_on_has_the_room(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url, viewport={"width": 1280, "height": 800})
+    choose(page, PICTURE)
+    process(page)
+
+    def heights() -> list[float]:
+        boxes = [page.locator(stage).bounding_box() for stage in ("#original", "#result")]
+        return [box["height"] for box in boxes if box]
+
+    page.locator("#touch-up").click()
+    original, result = heights()
+    assert result > 2 * original
+    page.locator("#region").click()
+    expect(page.locator("#brush-tools")).to_be_hidden()
+    original, result = heights()
+    assert original > result
+
+
+def test_options_are_at_hand_however_many_images_there_are(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url, viewport={"width": 1280, "height": 800})
+    choose(page, *(file(f"{n}.png", picture_bytes(), "image/png") for n in range(40)))
+    tiles(page).nth(0).locator(".pick").click()
+    expect(page.locator("#result")).to_be_visible()
+    expect(page.locator("#options summary")).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_on_a_phone_the_buttons_of_a_region_are_in_one_row(
+    open_page: OpenPage, quick_url: str, locale: str
+) -> None:
+    page = open_page(quick_url, locale=locale, **PHONE)
+    choose(page, PICTURE)
+    page.locator("#region").tap()
+    buttons = page.locator("#region-tools button")
+    expect(buttons).to_have_count(3)
+    tops = [box["y"] for box in (each.bounding_box() for each in buttons.all()) if box]
+    assert max(tops) - min(tops) < 5
+
+
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (640, 400)])
 def test_a_page_at_200_and_400_percent_needs_no_sideways_scrolling(
     open_page: OpenPage, url: str, width: int, height: int

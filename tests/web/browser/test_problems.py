@@ -118,6 +118,16 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> No
         expect(key).to_be_hidden()  # it is accepted, and folds away
         expect(page.locator("#key-state")).to_have_text("accepted")
         assert "secret" not in page.evaluate("JSON.stringify(localStorage)")
+        page.locator("#key summary").click()
+        key.fill("expired")
+        page.locator("#key summary").click()
+        page.locator("#file summary").click()
+        page.locator("input[name=format][value=psd]").check()
+        go(page).click()
+        expect(page.locator("#dock-problem")).to_contain_text("The key is missing or wrong")
+        expect(key).to_be_visible()  # whatever the service was asked for
+        expect(page.locator("#key-state")).to_be_empty()
+        key.fill("secret")
         page.reload()
         expect(key).to_have_value("secret")
         other_tab = open_page(url)
@@ -159,7 +169,7 @@ def test_without_a_connection_the_run_ends_and_can_be_taken_up(
     while not page.locator("#notice").is_visible():
         page.locator("#now").dispatch_event("click")
     expect(page.locator("#notice")).to_contain_text("No connection to the service")
-    assert len(tries) == 4
+    assert len(tries) == 6
     expect(tiles(page).nth(1)).to_contain_text("Ready")
     expect(page.locator("#status")).to_have_text("0 of 2 done, 1 failed")
     page.unroute_all()
@@ -270,6 +280,8 @@ def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, 
     page.locator("#backdrop-file").set_input_files([scan])
     expect(page.locator("#save-problem")).to_contain_text("cannot show that image")
     expect(page.get_by_role("radio", name="Transparent")).to_be_checked()
+    page.locator("#backdrop-file").set_input_files([PICTURE])
+    expect(page.locator("#save-problem")).to_be_empty()
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,21 @@ def test_many_pictures_make_a_large_sheet_and_a_click_opens_one(
     expect(page.locator("#result-facts")).to_have_text("65 × 40")
 
 
+def test_looking_through_pictures_leaves_no_listeners_behind(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, *MANY[:3])
+    for number in (0, 1, 2, 0):
+        tiles(page).nth(number).locator(".pick").click()
+        expect(page.locator("#original-facts")).to_have_text(f"{60 + number} × 40")
+    browser = page.context.new_cdp_session(page)
+    expression = "document.querySelector('#original > .layer')"
+    layer = browser.send("Runtime.evaluate", {"expression": expression})["result"]["objectId"]
+    found = browser.send("DOMDebugger.getEventListeners", {"objectId": layer})["listeners"]
+    assert found == []
+
+
 def test_show_failed_opens_the_next_failed_picture_and_says_why(
     open_page: OpenPage, quick_url: str
 ) -> None:

@@ -76,6 +76,26 @@ def test_a_pasted_picture_is_taken(open_page: OpenPage, url: str) -> None:
     assert opened(downloaded(page)[1]).size == (320, 240)
 
 
+def test_a_text_that_is_pasted_with_a_picture_of_it_is_a_text(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url)
+    choose(page, file("vase.jpg", still_life((320, 240))))
+    process(page)
+    page.locator("#file summary").click()
+    taken = page.get_by_label("File name").evaluate(  # as office programs copy a cell
+        """(field) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text/plain", "shoe");
+            clipboardData.items.add(new File(["x"], "image.png", { type: "image/png" }));
+            const paste = { clipboardData, bubbles: true, cancelable: true };
+            return !field.dispatchEvent(new ClipboardEvent("paste", paste));
+        }"""
+    )
+    assert not taken
+    expect(tiles(page)).to_have_count(1)
+
+
 def test_a_result_is_copied_to_the_clipboard(open_page: OpenPage, url: str) -> None:
     page = open_page(url, permissions=["clipboard-read", "clipboard-write"])
     choose(page, file("vase.jpg", still_life((320, 240))))

@@ -40,6 +40,9 @@ import { Problem, readProblem } from "./problems.js";
  * @property {Box | null} box the subject's, in the upright original; null when nothing was found
  */
 
+/** Tells with `unauthorized` that the service does not take the key, whatever it was asked for. */
+export const refusals = new EventTarget();
+
 const POLL_MS = 250;
 /** How often a file is asked for again while the service is busy. */
 const BUSY_TRIES = 5;
@@ -50,7 +53,7 @@ const BUSY_TRIES = 5;
  */
 export async function fetchInfo(key) {
   const answer = await fetch("api/info", { headers: commonHeaders(key) });
-  if (!answer.ok) throw readProblem(answer.status, await answer.text(), (name) => answer.headers.get(name));
+  if (!answer.ok) throw await problemOf(answer);
   return answer.json();
 }
 
@@ -114,9 +117,10 @@ export function removeBackground(file, options, key, watch, signal, guidance = n
  * @param {Record<string, string>} options the options of its cutout
  * @param {Guidance | null} guidance
  * @param {string} key
+ * @param {AbortSignal} [signal]
  */
-export function fetchLayers(file, { format: _, ...options }, guidance, key) {
-  return fetchFile(file, { ...options, output: "layers" }, guidance, key, "application/zip");
+export function fetchLayers(file, { format: _, ...options }, guidance, key, signal) {
+  return fetchFile(file, { ...options, output: "layers" }, guidance, key, "application/zip", { signal });
 }
 
 /**
@@ -126,13 +130,14 @@ export function fetchLayers(file, { format: _, ...options }, guidance, key) {
  * @param {Guidance | null} guidance
  * @param {import("./backdrop.js").Chosen} backdrop null for none
  * @param {string} key
+ * @param {AbortSignal} [signal]
  */
-export function fetchPsd(file, options, guidance, backdrop, key) {
+export function fetchPsd(file, options, guidance, backdrop, key, signal) {
   const picture = backdrop && "picture" in backdrop ? backdrop.picture : null;
   /** @type {Record<string, string>} */
   const wanted = { ...options, format: "psd" };
   if (backdrop && "colour" in backdrop) wanted.background = backdrop.colour;
-  return fetchFile(file, wanted, guidance, key, "image/vnd.adobe.photoshop", picture);
+  return fetchFile(file, wanted, guidance, key, "image/vnd.adobe.photoshop", { background: picture, signal });
 }
 
 /**
@@ -147,22 +152,24 @@ export function fetchMatte(file, options, guidance, key) {
 }
 
 /**
- * A file from the service, which may be busy for a while.
+ * A file from the service, which may be busy for a while. Rejects with a `Problem`, or with the
+ * reason of `signal` when that ends the request.
  * @param {File} file
  * @param {Record<string, string>} options
  * @param {Guidance | null} guidance
  * @param {string} key
  * @param {string} type of the file
- * @param {Blob | null} [background] picture
+ * @param {{background?: Blob | null, signal?: AbortSignal}} [more] the background's picture
  * @returns {Promise<Blob>}
  */
-async function fetchFile(file, options, guidance, key, type, background = null) {
+async function fetchFile(file, options, guidance, key, type, { background = null, signal } = {}) {
   const { url, body, headers } = requestOf(file, options, key, guidance, background);
   for (let left = BUSY_TRIES; ; left--) {
-    const sent = fetch(url, { method: "POST", headers: { ...headers, Accept: type }, body });
-    const answer = await sent.catch(() => Promise.reject(new Problem("network")));
+    signal?.throwIfAborted();
+    const sent = fetch(url, { method: "POST", headers: { ...headers, Accept: type }, body, signal });
+    const answer = await sent.catch(() => Promise.reject(signal?.reason ?? new Problem("network")));
     if (answer.ok) return answer.blob();
-    const problem = readProblem(answer.status, await answer.text(), (name) => answer.headers.get(name));
+    const problem = await problemOf(answer);
     if (problem.type !== "overloaded" || left === 0) throw problem;
     await new Promise((wake) => setTimeout(wake, problem.retryAfter * 1000));
   }
@@ -216,7 +223,7 @@ async function readAnswer(request, options) {
   /** @type {Blob} */
   const blob = request.response;
   if (request.status !== 200) {
-    throw readProblem(request.status, await blob.text(), (name) => request.getResponseHeader(name));
+    throw told(readProblem(request.status, await blob.text(), (name) => request.getResponseHeader(name)));
   }
   const { preset = "" } = options;
   if (preset ? !blob.type.startsWith("image/") : blob.type !== "image/png") throw new Problem("other", blob.type);
@@ -235,6 +242,17 @@ async function readAnswer(request, options) {
       }
     : { x: 0, y: 0 };
   return { blob, ...size, origin, box, noShadow, preset, limited };
+}
+
+/** @param {Response} answer */
+async function problemOf(answer) {
+  return told(readProblem(answer.status, await answer.text(), (name) => answer.headers.get(name)));
+}
+
+/** @param {Problem} problem */
+function told(problem) {
+  if (problem.type === "unauthorized") refusals.dispatchEvent(new Event("unauthorized"));
+  return problem;
 }
 
 /**

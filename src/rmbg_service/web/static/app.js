@@ -2,7 +2,7 @@
 
 import { Album } from "./album.js";
 import { Announcer } from "./announcer.js";
-import { fetchInfo } from "./api.js";
+import { fetchInfo, refusals } from "./api.js";
 import { Brush } from "./brush.js";
 import { Dock } from "./dock.js";
 import { byId } from "./dom.js";
@@ -83,8 +83,8 @@ autostart.addEventListener("change", () => {
   if (autostart.checked) dock.start();
 });
 addEventListener("beforeunload", (event) => {
-  const work = album.unsaved.length > 1 || album.unsaved.some(({ mend }) => mend?.count);
-  if (runner.running || work) event.preventDefault(); // the browser asks
+  const work = album.unsaved.length > 1 || album.unsaved.some(({ strokes }) => strokes.length > 0);
+  if (runner.running || save.busy || work) event.preventDefault(); // the browser asks
 });
 addEventListener("keydown", (event) => {
   if (!event.ctrlKey && !event.metaKey) return;
@@ -106,6 +106,7 @@ languageChanges.addEventListener("change", draw);
 runner.addEventListener("step", (event) => {
   if (event instanceof CustomEvent) heed(event.detail.what, event.detail.picture);
 });
+refusals.addEventListener("unauthorized", () => key.ask());
 viewer.camera.addEventListener("look", () => {
   if (runner.running) album.following = false; // somebody is judging an edge
 });
@@ -187,10 +188,8 @@ function heed(what, picture) {
   if (what === "end" || !picture) return;
   if (what === "done" && runner.pending.length === 0) revealResult();
   if (what === "done") drawResult(picture);
-  if (picture.problem?.type === "unauthorized") {
-    key.ask();
-    key.focus();
-  } else if (what === "done") key.accept();
+  if (picture.problem?.type === "unauthorized") key.focus();
+  else if (what === "done") key.accept();
 }
 
 /** On a phone the result lies below what can be seen. */
@@ -207,8 +206,7 @@ async function learn() {
   if (info) return;
   try {
     info = await fetchInfo(key.value);
-  } catch (error) {
-    if (error instanceof Problem && error.type === "unauthorized") key.ask();
+  } catch {
     setTimeout(learn, LEARN_AGAIN_MS);
     return; // the first picture will tell what is wrong
   }

@@ -8,6 +8,7 @@ import { Mend } from "./mend.js";
 import { Painting } from "./painting.js";
 import { Problem } from "./problems.js";
 import { queryOf } from "./runner.js";
+import { NO_STROKES } from "./strokes.js";
 
 /** @typedef {import("./picture.js").Picture} Picture */
 /** @typedef {import("./api.js").Cutout} Cutout */
@@ -15,6 +16,8 @@ import { queryOf } from "./runner.js";
 /** The options that what is painted on depends on: it is neither cropped nor placed, and has no shadow. */
 const PLAIN = ["output", "format", "detail", "decontaminate", "roi"];
 const SIZE_STEP = 1.15;
+/** As many results can be gone back to at once; those before are asked for again. */
+const KEPT_RESULTS = 12;
 
 /** Tells with `begin` that somebody paints, with `made` that a picture has another result. */
 export class Brush extends EventTarget {
@@ -24,10 +27,9 @@ export class Brush extends EventTarget {
   #smart = byId("brush-smart", HTMLInputElement);
   /** @type {Picture | null} */
   #picture = null;
-  /** Results after so many strokes. @type {Map<number, Cutout>} */
+  /** Results of these options by the strokes that they have in them. @type {Map<import("./mend.js").Strokes, Cutout>} */
   #results = new Map();
-  /** How many strokes are in the picture's own result. */
-  #applied = 0;
+  #madeWith = "";
   #request = new AbortController();
 
   /**
@@ -50,11 +52,7 @@ export class Brush extends EventTarget {
       radius: this.#size.valueAsNumber / 2,
     }));
     this.painting.addEventListener("stroke", (event) => {
-      if (!(event instanceof CustomEvent)) return;
-      this.#change((mend) => {
-        mend.add(event.detail);
-        for (const count of [...this.#results.keys()]) if (count >= mend.count) this.#results.delete(count);
-      });
+      if (event instanceof CustomEvent) this.#change((mend) => mend.add(event.detail));
     });
     this.painting.addEventListener("wheel", (event) => {
       if (event instanceof CustomEvent) this.#resize(event.detail);
@@ -83,18 +81,17 @@ export class Brush extends EventTarget {
     if (!picture?.cutout || picture.busy || this.#picture) return;
     this.dispatchEvent(new Event("begin"));
     this.#picture = picture;
-    this.#results.clear();
-    this.painting.on = true;
+    picture.release = () => this.stop();
     this.#problem(() => "");
     this.draw();
+    this.painting.on = true; // begins in the middle of the preview, which has its room by now
     await this.#try(async (signal) => {
       const plain = this.#plain(picture);
-      const asIs = picture.madeWith === queryOf(plain);
-      const guidance = picture.mend ? await picture.mend.guidance(plain) : null;
-      const cutout = asIs && picture.cutout ? picture.cutout : await this.#ask(picture, guidance, signal);
+      const { strokes, applied } = picture;
+      const asIs = picture.madeWith === queryOf(plain) && applied === strokes;
+      const cutout = asIs && picture.cutout ? picture.cutout : await this.#ask(picture, plain, signal);
       picture.mend ??= new Mend(picture.file, cutout, this.key);
-      this.#applied = picture.mend.count;
-      this.#results.set(picture.mend.count, cutout);
+      this.#keep(strokes, cutout, plain);
       this.#show(picture, cutout);
     });
     this.viewer.result.element.focus({ preventScroll: true });
@@ -106,13 +103,12 @@ export class Brush extends EventTarget {
     if (!picture) return;
     this.#request.abort();
     this.#results.clear(); // they are large
-    this.#picture = null;
+    this.#picture = picture.release = null;
     this.painting.on = false;
     this.viewer.edit(null);
     this.draw();
     this.album.changed(); // the tools of the result are back
-    if (picture.mend && picture.mend.count !== this.#applied) picture.madeWith = ""; // one was still under way
-    if (picture.madeWith === "") this.runner.start([picture]);
+    if (picture.applied !== picture.strokes) this.runner.start([picture]);
   }
 
   #leave() {
@@ -127,7 +123,7 @@ export class Brush extends EventTarget {
     byId("tools", HTMLElement).hidden = Boolean(picture) || !this.album.shown?.cutout;
     setIdle(byId("brush-undo", HTMLElement), !picture?.mend?.canUndo);
     setIdle(byId("brush-redo", HTMLElement), !picture?.mend?.canRedo);
-    setIdle(byId("brush-clear", HTMLElement), !picture?.mend?.canUndo && !picture?.mend?.canRedo);
+    setIdle(byId("brush-clear", HTMLElement), !picture?.strokes.length);
   }
 
   /** @param {(mend: Mend) => void} act */
@@ -138,17 +134,18 @@ export class Brush extends EventTarget {
     act(mend);
     this.#problem(() => "");
     this.draw();
-    const known = this.#results.get(mend.count);
+    const plain = this.#plain(picture);
+    const { strokes } = mend;
+    const known = this.#madeWith === queryOf(plain) && this.#results.get(strokes);
     this.#request.abort();
     if (known) {
       this.#busy = false;
-      return this.#take(picture, known);
+      return this.#take(picture, known, strokes);
     }
     this.#try(async (signal) => {
-      const count = mend.count;
-      const cutout = await this.#ask(picture, await mend.guidance(this.#plain(picture)), signal);
-      this.#results.set(count, cutout);
-      this.#take(picture, cutout);
+      const cutout = await this.#ask(picture, plain, signal);
+      this.#keep(strokes, cutout, plain);
+      this.#take(picture, cutout, strokes);
     });
   }
 
@@ -172,17 +169,17 @@ export class Brush extends EventTarget {
   }
 
   /**
-   * A service that is busy with other pictures is asked again.
+   * The picture with its strokes. A service that is busy with other pictures is asked again.
    * @param {Picture} picture
-   * @param {import("./mend.js").Guidance | null} guidance
+   * @param {Record<string, string>} plain options
    * @param {AbortSignal} signal
    */
-  async #ask(picture, guidance, signal) {
+  async #ask(picture, plain, signal) {
+    const guidance = (await picture.mend?.guidance(plain)) ?? null;
     for (;;) {
       signal.throwIfAborted();
       try {
-        const options = this.#plain(picture);
-        return await removeBackground(picture.file, options, this.key(), () => {}, signal, guidance);
+        return await removeBackground(picture.file, plain, this.key(), () => {}, signal, guidance);
       } catch (error) {
         if (!(error instanceof Problem) || error.type !== "overloaded") throw error;
         await new Promise((wake) => setTimeout(wake, error.retryAfter * 1000));
@@ -190,15 +187,31 @@ export class Brush extends EventTarget {
     }
   }
 
-  /** A new result: the picture's own, unless its options ask for more than what is painted on. @param {Picture} picture @param {Cutout} cutout */
-  #take(picture, cutout) {
+  /**
+   * A new result: the picture's own, unless its options ask for more than what is painted on.
+   * @param {Picture} picture
+   * @param {Cutout} cutout
+   * @param {import("./mend.js").Strokes} applied
+   */
+  #take(picture, cutout, applied) {
     this.#show(picture, cutout);
-    const plain = queryOf(this.#plain(picture));
-    if (queryOf(this.options(picture)) === plain) {
-      this.#applied = picture.mend?.count ?? 0;
-      this.album.update(picture, { cutout, madeWith: plain, saved: false, state: "done", problem: null });
-      this.dispatchEvent(new CustomEvent("made", { detail: picture }));
-    } else this.album.update(picture, { madeWith: "" });
+    const madeWith = this.#madeWith;
+    if (queryOf(this.options(picture)) !== madeWith) return this.album.changed();
+    this.album.update(picture, { cutout, madeWith, applied, saved: false, state: "done", problem: null });
+    this.dispatchEvent(new CustomEvent("made", { detail: picture }));
+  }
+
+  /**
+   * @param {import("./mend.js").Strokes} strokes
+   * @param {Cutout} cutout
+   * @param {Record<string, string>} plain options that it was made with
+   */
+  #keep(strokes, cutout, plain) {
+    if (this.#madeWith !== queryOf(plain)) this.#results.clear();
+    this.#madeWith = queryOf(plain);
+    this.#results.set(strokes, cutout);
+    const [oldest] = [...this.#results.keys()].filter((each) => each !== NO_STROKES); // which would ask the network
+    if (oldest && this.#results.size > KEPT_RESULTS) this.#results.delete(oldest);
   }
 
   /** @param {Picture} picture @param {Cutout} cutout */

@@ -25,7 +25,8 @@ export class Dock {
     this.open = open;
     onClick(this.#go, () => this.act());
     onClick(byId("cancel", HTMLButtonElement), () => {
-      runner.cancel();
+      if (runner.running) runner.cancel();
+      else save.cancel();
       this.#go.focus();
     });
     onClick(byId("now", HTMLButtonElement), () => {
@@ -54,7 +55,7 @@ export class Dock {
     const state = this.#state;
     this.#go.dataset.state = state;
     const saves = state === "done" || state === "partial";
-    setIdle(this.#go, state === "idle" || state === "busy" || this.save.busy || (saves && this.save.empty));
+    setIdle(this.#go, state === "idle" || state === "busy" || (saves && this.save.empty));
     within(this.#go, ".icon", SVGElement).toggleAttribute("hidden", !saves);
     byId("go-text", HTMLElement).textContent = this.#goText(state);
     byId("go-kind", HTMLElement).textContent = saves ? this.save.kindText : "";
@@ -74,7 +75,7 @@ export class Dock {
   /** @returns {State} */
   get #state() {
     const { album, runner } = this;
-    if (runner.running) return "busy";
+    if (runner.running || this.save.busy) return "busy";
     const toStart = this.#toStart;
     if (toStart.some(({ failed }) => !failed)) return "ready";
     if (album.results.length === 0) return toStart.length ? "ready" : "idle";
@@ -116,8 +117,11 @@ export class Dock {
    * @param {Picture | undefined} picture whose stage is told
    */
   #drawProgress(picture) {
-    if (!picture && this.#progress.contains(document.activeElement)) this.#go.focus();
-    this.#progress.hidden = !picture;
+    const saving = picture ? null : this.save.progress;
+    const shown = Boolean(picture ?? saving);
+    if (!shown && this.#progress.contains(document.activeElement)) this.#go.focus();
+    this.#progress.hidden = !shown;
+    if (saving) this.#drawSaving(saving);
     if (!picture) return name(t("title"));
     const waits = picture.state === "backoff";
     const { ahead, ended, working } = this.runner;
@@ -133,6 +137,15 @@ export class Dock {
     this.#bar.hidden = waits;
     const begun = working.reduce((sum, { progress }) => sum + percent(progress), 0);
     this.#bar.value = (ended * 100 + begun) / total;
+  }
+
+  /** @param {{text: string, share: number | null}} saving */
+  #drawSaving({ text, share }) {
+    byId("progress-text", HTMLElement).textContent = text;
+    byId("progress-more", HTMLElement).textContent = "";
+    byId("now", HTMLElement).hidden = true;
+    this.#bar.hidden = share === null;
+    this.#bar.value = (share ?? 0) * 100;
   }
 
   #showNextFailed() {

@@ -65,8 +65,15 @@ export function icon(name) {
  */
 export function isDrawable(image) {
   return new Promise((resolve) => {
-    image.addEventListener("load", () => resolve(image.naturalWidth * image.naturalHeight <= MOST_PIXELS), { once: true });
-    image.addEventListener("error", () => resolve(false), { once: true });
+    const heard = new AbortController(); // of two listeners only one is called, and both must go
+    /** @param {boolean} drawable */
+    const end = (drawable) => {
+      heard.abort();
+      resolve(drawable);
+    };
+    const { signal } = heard;
+    image.addEventListener("load", () => end(image.naturalWidth * image.naturalHeight <= MOST_PIXELS), { signal });
+    image.addEventListener("error", () => end(false), { signal });
   });
 }
 

@@ -9,7 +9,7 @@ export function isOwnDrag() {
 
 /**
  * A mouse drags the result while the whole of it is seen; zoomed in it moves the picture. The file
- * has to be there when the drag begins, so it is made as soon as the mouse comes.
+ * has to be there when the drag begins, so it is made as soon as mouse and result are both there.
  * @param {HTMLElement} element the preview
  * @param {() => object | null} shown the result on show; null while it cannot be dragged
  * @param {() => Promise<File | null>} make
@@ -22,24 +22,27 @@ export function startDragOut(element, shown, make, taken) {
   let source = null;
   let url = "";
   const prepare = async () => {
+    release();
     element.draggable = false;
-    source = shown();
-    const made = source ? await make().catch(() => null) : null;
-    URL.revokeObjectURL(url);
-    file = made;
-    url = file ? URL.createObjectURL(file) : "";
-    element.draggable = file !== null;
+    const wanted = (source = shown());
+    const made = wanted && (await make().catch(() => null));
+    if (!made || source !== wanted) return; // another result is on show, or the mouse has left
+    [file, url] = [made, URL.createObjectURL(made)];
+    element.draggable = true;
   };
-  element.addEventListener("pointerenter", ({ pointerType }) => {
-    if (pointerType === "mouse") prepare();
-  });
+  const release = () => {
+    URL.revokeObjectURL(url);
+    [file, url, source] = [null, "", null];
+  };
+  for (const near of ["pointerenter", "pointermove"]) {
+    element.addEventListener(near, (event) => {
+      const idle = event instanceof PointerEvent && event.pointerType === "mouse" && event.buttons === 0;
+      if (idle && shown() !== source) prepare(); // also when the result comes while the mouse is there
+    });
+  }
   element.addEventListener("pointerleave", () => {
     if (!own) release();
   });
-  const release = () => {
-    URL.revokeObjectURL(url);
-    [file, url] = [null, ""];
-  };
   element.addEventListener("dragstart", (event) => {
     const data = event.dataTransfer;
     if (!file || !data || source !== shown()) return event.preventDefault();

@@ -35,22 +35,23 @@ export function isServiceMade(format) {
 }
 
 /**
- * The file of a result; a preset's is as the service made it. Rejects with a `Problem` or the
- * browser's own error.
+ * The file of a result; a preset's is as the service made it. Rejects with a `Problem`, the
+ * browser's own error or the reason of `signal`.
  * @param {Picture} picture with a result
  * @param {Export} wanted
  * @param {string} key the API key
+ * @param {AbortSignal} [signal] ends what the service is asked for
  * @returns {Promise<Blob>}
  */
-export async function makeFile({ file, cutout, madeWith, mend }, { format, quality, backdrop }, key) {
+export async function makeFile({ file, cutout, madeWith, mend }, { format, quality, backdrop }, key, signal) {
   if (!cutout) throw new Error("no result");
   if (cutout.preset) return cutout.blob;
   if (isServiceMade(format)) {
     const options = Object.fromEntries(new URLSearchParams(madeWith));
     const guidance = (await mend?.guidance(options)) ?? null;
     return format === "psd"
-      ? fetchPsd(file, options, guidance, backdrop, key)
-      : fetchLayers(file, options, guidance, key);
+      ? fetchPsd(file, options, guidance, backdrop, key, signal)
+      : fetchLayers(file, options, guidance, key, signal);
   }
   if (format === "matte") return paintMatte(cutout.blob);
   if (format === "png" && !backdrop) return cutout.blob;

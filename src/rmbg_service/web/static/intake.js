@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 import { isOwnDrag } from "./dragout.js";
+import { isTyping } from "./keys.js";
 
 /** A file, and the folder it came in: `shoes/red/`, or "". @typedef {{file: File, folder: string}} Arrival */
 
@@ -25,7 +26,8 @@ export function startIntake(take, refuse) {
   });
   document.addEventListener("paste", (event) => {
     const pasted = [...(event.clipboardData?.files ?? [])];
-    if (pasted.length > 0) {
+    const text = isTyping(event.target) && event.clipboardData?.types.includes("text/plain"); // with a picture of it
+    if (pasted.length > 0 && !text) {
       event.preventDefault();
       take(pasted.map(alone));
     }

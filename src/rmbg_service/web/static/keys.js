@@ -30,6 +30,7 @@ export function startKeys() {
   single.addEventListener("change", () => remember("localStorage", KEPT, single.checked ? "on" : "off"));
   onClick(byId("keys-open", HTMLButtonElement), () => dialog.showModal());
   onClick(byId("keys-close", HTMLButtonElement), () => dialog.close());
+  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the page behind it does nothing
   dialog.addEventListener("click", ({ target }) => {
     if (target === dialog) dialog.close(); // outside of its content
   });

@@ -1,19 +1,18 @@
 /** What a person has corrected in one result: strokes over the network's matte, with their undoing. */
 
 import { fetchMatte } from "./api.js";
-import { strokesImage } from "./strokes.js";
+import { NO_STROKES, strokesImage } from "./strokes.js";
 
 /** @typedef {import("./strokes.js").Stroke} Stroke */
+/** Never changed: the same strokes are the same array. @typedef {readonly Stroke[]} Strokes */
 /** The images that take the network's place in a request. @typedef {{matte: Blob, strokes: Blob | null, mode: "smart" | "exact"}} Guidance */
 
 export class Mend {
-  /** All strokes, also those that were undone. @type {Stroke[]} */
-  #strokes = [];
-  /** How many of them count. */
-  #count = 0;
-  /** Mattes after so many strokes: 0 is the network's. @type {Map<number, Promise<Blob>>} */
-  #mattes = new Map();
-
+  /** The strokes that counted after each step, also after those that were undone. @type {Strokes[]} */
+  #steps = [NO_STROKES];
+  #at = 0;
+  /** Mattes by the last stroke that is in them; the network's by `NO_STROKES`. @type {WeakMap<object, Promise<Blob>>} */
+  #mattes = new WeakMap();
   /** How the network's matte is asked for. @type {Record<string, string>} */
   #options = {};
 
@@ -28,39 +27,41 @@ export class Mend {
     this.key = key;
   }
 
-  /** How many strokes count. */
-  get count() {
-    return this.#count;
+  /** Those that count. */
+  get strokes() {
+    return this.#steps[this.#at] ?? NO_STROKES;
   }
 
   get canUndo() {
-    return this.#count > 0;
+    return this.#at > 0;
   }
 
   get canRedo() {
-    return this.#count < this.#strokes.length;
+    return this.#at < this.#steps.length - 1;
   }
 
   /** @param {Stroke} stroke */
   add(stroke) {
-    this.#strokes = [...this.#strokes.slice(0, this.#count), stroke];
-    this.#count = this.#strokes.length;
-    for (const count of [...this.#mattes.keys()]) if (count >= this.#count) this.#mattes.delete(count);
+    this.#step([...this.strokes, stroke]);
+  }
+
+  /** Take all strokes away, which can be undone, too. */
+  clear() {
+    this.#step(NO_STROKES);
   }
 
   undo() {
-    this.#count = Math.max(this.#count - 1, 0);
+    this.#at = Math.max(this.#at - 1, 0);
   }
 
   redo() {
-    this.#count = Math.min(this.#count + 1, this.#strokes.length);
+    this.#at = Math.min(this.#at + 1, this.#steps.length - 1);
   }
 
-  /** Forget all strokes. */
-  clear() {
-    this.#strokes = [];
-    this.#count = 0;
-    for (const count of [...this.#mattes.keys()]) if (count > 0) this.#mattes.delete(count);
+  /** @param {Strokes} strokes */
+  #step(strokes) {
+    this.#at += 1;
+    this.#steps = [...this.#steps.slice(0, this.#at), strokes];
   }
 
   /**
@@ -70,31 +71,31 @@ export class Mend {
    * @returns {Promise<Guidance | null>}
    */
   async guidance({ detail, roi }) {
-    if (detail !== this.#options.detail || roi !== this.#options.roi) this.#mattes.clear();
+    if (detail !== this.#options.detail || roi !== this.#options.roi) this.#mattes = new WeakMap();
     this.#options = { ...(detail && { detail }), ...(roi && { roi }) };
-    return this.#count > 0 ? this.#guidanceAt(this.#count) : null;
+    return this.strokes.length > 0 ? this.#guidanceFor(this.strokes) : null;
   }
 
   /**
-   * @param {number} count of strokes
+   * @param {Strokes} strokes
    * @returns {Promise<Guidance>}
    */
-  async #guidanceAt(count) {
-    const last = this.#strokes[count - 1];
-    if (!last) return { matte: await this.#matteAt(0), strokes: null, mode: "smart" };
-    let from = count - 1;
-    while (this.#strokes[from - 1]?.smart === last.smart) from -= 1;
-    const strokes = await strokesImage(this.#strokes.slice(from, count), this.size);
-    return { matte: await this.#matteAt(from), strokes, mode: last.smart ? "smart" : "exact" };
+  async #guidanceFor(strokes) {
+    const smart = strokes.at(-1)?.smart ?? true;
+    let from = strokes.length;
+    while (strokes[from - 1]?.smart === smart) from -= 1;
+    const image = await strokesImage(strokes.slice(from), this.size);
+    return { matte: await this.#matteAfter(strokes.slice(0, from)), strokes: image, mode: smart ? "smart" : "exact" };
   }
 
-  /** @param {number} count */
-  #matteAt(count) {
-    let matte = this.#mattes.get(count);
+  /** @param {Strokes} strokes */
+  #matteAfter(strokes) {
+    const [last, mattes] = [strokes.at(-1) ?? NO_STROKES, this.#mattes];
+    let matte = mattes.get(last);
     if (!matte) {
-      matte = count === 0 ? this.#fetch(null) : this.#guidanceAt(count).then((each) => this.#fetch(each));
-      this.#mattes.set(count, matte);
-      matte.catch(() => this.#mattes.delete(count)); // the next stroke tries again
+      matte = strokes.length ? this.#guidanceFor(strokes).then((each) => this.#fetch(each)) : this.#fetch(null);
+      mattes.set(last, matte);
+      matte.catch(() => mattes.delete(last)); // the next stroke tries again
     }
     return matte;
   }

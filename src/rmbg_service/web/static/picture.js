@@ -1,6 +1,7 @@
 /** A file, and what has become of it. */
 
 import { Problem } from "./problems.js";
+import { NO_STROKES } from "./strokes.js";
 
 /**
  * `refused`: by the page itself, never to be sent.
@@ -37,6 +38,10 @@ export class Picture {
     this.region = null;
     /** What was painted on its result. @type {import("./mend.js").Mend | null} */
     this.mend = null;
+    /** The strokes that `cutout` has in it, as `mend` holds them. */
+    this.applied = NO_STROKES;
+    /** Ends the touching up that is under way: until then a run leaves the picture alone. @type {(() => void) | null} */
+    this.release = null;
     /** Whether `cutout` has left the page. */
     this.saved = false;
     /** A small image of the original, then of the result. @type {Blob | null} */
@@ -49,6 +54,11 @@ export class Picture {
 
   get busy() {
     return this.state === "working" || this.state === "backoff";
+  }
+
+  /** The strokes that count now. */
+  get strokes() {
+    return this.mend?.strokes ?? NO_STROKES;
   }
 
   /** Whether another try may help: not when the picture itself is at fault. */

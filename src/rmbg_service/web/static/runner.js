@@ -8,7 +8,7 @@ import { Problem } from "./problems.js";
 /** After these the next picture would fare no better. */
 const ENDS_THE_RUN = new Set(["unauthorized", "network", "device-failure"]);
 /** Seconds to wait for a lost connection before each new try. */
-const RECONNECT_S = [2, 5, 15];
+const RECONNECT_S = [2, 5, 15, 30, 60];
 /** As many are under way at once, so that one is sent and another fetched while the service works. */
 const AT_ONCE = 3;
 /** If a picture took longer, in ms, they go one by one: they would wait for each other for too long. */
@@ -49,9 +49,8 @@ export class Runner extends EventTarget {
 
   /** Those that the run has still to begin. */
   get ahead() {
-    return this.#run
-      ? this.album.pictures.filter((each) => each.state === "waiting" && !this.#others.has(each))
-      : [];
+    if (!this.#run) return [];
+    return this.album.pictures.filter((each) => each.state === "waiting" && !each.release && !this.#others.has(each));
   }
 
   /** Those under way, in the order they were begun. */
@@ -91,16 +90,19 @@ export class Runner extends EventTarget {
 
   /** @param {Picture} picture */
   #stale(picture) {
-    return picture.madeWith !== queryOf(this.options(picture));
+    return picture.applied !== picture.strokes || picture.madeWith !== queryOf(this.options(picture));
   }
 
   /**
    * Process `pictures`, and those that are added meanwhile, each with its options at its turn. A run
-   * that is under way takes them, too.
-   * @param {Picture[]} pictures
+   * that is under way takes them, too. Those that were removed are left out.
+   * @param {Picture[]} wanted
    */
-  start(pictures) {
+  start(wanted) {
+    const present = new Set(this.album.pictures);
+    const pictures = wanted.filter((each) => present.has(each));
     if (pictures.length === 0) return;
+    for (const each of pictures) each.release?.();
     if (!this.#run) {
       this.#run = new AbortController();
       [this.#ended, this.#began] = [0, performance.now()];
@@ -196,17 +198,18 @@ export class Runner extends EventTarget {
       this.album.update(picture, { state: "working", progress: { stage: "upload" }, problem: null });
       const sent = performance.now();
       try {
+        const applied = picture.strokes;
+        const guidance = (await unlessAborted(picture.mend?.guidance(options), signal)) ?? null;
         const cutout = await removeBackground(
           picture.file,
           options,
           this.key(),
           (progress) => this.album.update(picture, { progress }),
           signal,
-          (await picture.mend?.guidance(options)) ?? null,
+          guidance,
         );
         this.#most = performance.now() - sent < QUICK_MS ? AT_ONCE : 1;
-        const madeWith = queryOf(options);
-        const made = { cutout, madeWith, saved: false };
+        const made = { cutout, madeWith: queryOf(options), applied, saved: false };
         return this.album.update(picture, { state: "done", progress: null, ...made });
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
@@ -251,6 +254,21 @@ export class Runner extends EventTarget {
   #say(what, picture) {
     this.dispatchEvent(new CustomEvent("step", { detail: { what, picture } }));
   }
+}
+
+/**
+ * What `promise` gives, or the signal's reason as soon as it is aborted.
+ * @template T
+ * @param {Promise<T> | undefined} promise
+ * @param {AbortSignal} signal
+ * @returns {Promise<T | undefined>}
+ */
+function unlessAborted(promise, signal) {
+  return new Promise((resolve, reject) => {
+    const end = () => reject(signal.reason);
+    signal.addEventListener("abort", end, { once: true });
+    Promise.resolve(promise).then(resolve, reject).finally(() => signal.removeEventListener("abort", end));
+  });
 }
 
 /** @param {Record<string, string>} options */

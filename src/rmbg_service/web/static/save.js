@@ -23,8 +23,8 @@ export class Save {
   #copy = byId("copy", HTMLButtonElement);
   #share = byId("share", HTMLButtonElement);
   #button = byId("download", HTMLButtonElement);
-  /** What is being packed, as a text. */
-  #packing = "";
+  /** What is being saved: which of how many pictures. @type {{count: number, total: number, name: string, end: AbortController} | null} */
+  #saving = null;
   /** @type {Picture | null} */
   #shown = null;
 
@@ -46,23 +46,41 @@ export class Save {
       keepValues(KEPT, valuesOf(this.#form));
     });
     languageChanges.addEventListener("change", () => this.draw());
-    backdrop.addEventListener("change", () => album.changed());
+    backdrop.addEventListener("change", () => {
+      this.#problem(() => "");
+      album.changed();
+    });
     this.#closeMenuWhenLeft();
-    onClick(this.#button, () => this.#try(() => this.#downloadShown()));
+    onClick(this.#button, () => this.#download(album.shown?.cutout ? [album.shown] : []));
     onClick(this.#copy, () => this.#try(() => this.#toClipboard()));
     onClick(this.#share, () => this.#try(() => this.#shareShown()));
     this.#share.hidden = !canShare();
     this.draw();
   }
 
-  /** Whether an archive is being packed. */
   get busy() {
-    return this.#packing !== "";
+    return this.#saving !== null;
   }
 
-  /** Whether this browser makes the file itself. */
+  /**
+   * What is being saved, as a text, and how far along that is, from 0 to 1; null for what takes no time.
+   * @returns {{text: string, share: number | null} | null}
+   */
+  get progress() {
+    if (!this.#saving) return null;
+    const { count, total } = this.#saving;
+    if (total > 1) return { text: t("zip.busy", { count, total }), share: (count - 1) / total };
+    return this.quick ? null : { text: t("stage.encode"), share: null };
+  }
+
+  /** Save nothing more. */
+  cancel() {
+    this.#saving?.end.abort();
+  }
+
+  /** Whether the file of the picture on show is made here, if not made yet. */
   get quick() {
-    return !isServiceMade(this.#export.format);
+    return Boolean(this.album.shown?.cutout?.preset) || !isServiceMade(this.#export.format);
   }
 
   /** Whether the large button has nothing to save: those selected have no results. */
@@ -72,7 +90,6 @@ export class Save {
 
   /** What the large button would save. */
   get goText() {
-    if (this.#packing) return this.#packing;
     const { selected, results, pictures } = this.album;
     const count = this.#toSave.length;
     if (selected.size) return plural("download.selected", count);
@@ -97,17 +114,15 @@ export class Save {
   }
 
   /** Save the results that are selected, or all: several as a ZIP. */
-  async download() {
-    const pictures = this.#toSave;
-    const [only] = pictures;
-    if (only && pictures.length === 1) await this.#try(() => this.#downloadOne(only));
-    else if (only) await this.#try(() => this.#downloadMany(pictures));
+  download() {
+    this.#download(this.#toSave);
   }
 
   /** Say what each button would give. */
   draw() {
     if (this.#shown !== this.album.shown) say(byId("save-problem", HTMLElement), () => "");
     this.#shown = this.album.shown;
+    setIdle(this.#button, this.busy);
     const { format } = this.#export;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
     within(this.#form, "output", HTMLOutputElement).value = quality.value;
@@ -161,95 +176,109 @@ export class Save {
     });
   }
 
-  /** Tell when it cannot be done, by the button and in the result's panel. @param {() => Promise<void>} act */
-  async #try(act) {
-    const places = [byId("save-problem", HTMLElement), byId("dock-problem", HTMLElement)];
-    for (const place of places) say(place, () => "");
+  /**
+   * Tell when it cannot be done.
+   * @param {() => Promise<void>} act
+   * @param {() => string} [of] the picture's name, if there are several
+   */
+  async #try(act, of = () => "") {
+    this.#problem(() => "");
     try {
       await act();
     } catch (error) {
-      if (error instanceof DOMException && error.name === "AbortError") return; // a share called off
+      if (error instanceof DOMException && error.name === "AbortError") return; // called off
       const reason = error instanceof Error ? error.message : String(error);
       const text = () => (error instanceof Problem ? error.text : t("save.failed", { reason }));
-      for (const place of places) say(place, text);
+      const title = of();
+      this.#problem(() => (title ? t("problem.text", { title, detail: text() }) : text()));
     }
   }
 
-  async #downloadShown() {
-    const picture = this.album.shown;
-    if (!picture?.cutout) return;
-    setIdle(this.#button, true);
-    try {
-      await this.#downloadOne(picture);
-    } finally {
-      setIdle(this.#button, false);
-    }
-  }
-
-  /** @param {Picture} picture */
-  async #downloadOne(picture) {
-    const [wanted, { cutout }] = [this.#export, picture];
-    this.#button.classList.toggle("waiting", isServiceMade(wanted.format));
-    try {
-      offer(await makeFile(picture, wanted, this.key()), fileName(picture, wanted));
-      if (picture.cutout === cutout) this.album.update(picture, { saved: true });
-    } finally {
-      this.#button.classList.remove("waiting");
-    }
+  /** Say what went wrong by the button and in the result's panel. @param {() => string} text */
+  #problem(text) {
+    for (const place of ["save-problem", "dock-problem"]) say(byId(place, HTMLElement), text);
   }
 
   async #toClipboard() {
     const picture = this.album.shown;
-    if (!picture?.cutout) return;
-    if (!navigator.clipboard) {
-      say(byId("save-problem", HTMLElement), () => t("copy.insecure"));
-      return;
-    }
+    const cutout = picture?.cutout;
+    if (!picture || !cutout) return;
+    if (!navigator.clipboard) return say(byId("save-problem", HTMLElement), () => t("copy.insecure"));
     const png = makePng(picture, this.#export, this.key());
     await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]);
-    this.album.update(picture, { saved: true });
-    const text = byId("copy-text", HTMLElement);
-    text.textContent = t("copied");
+    if (picture.cutout === cutout) picture.saved = true;
+    this.#showCopied(true);
     this.announce(t("say.copied"));
-    setTimeout(() => (text.textContent = t("copy")), COPIED_MS);
+    setTimeout(() => this.#showCopied(false), COPIED_MS);
+  }
+
+  /** By its icon, too: there may be no room for the text. @param {boolean} copied */
+  #showCopied(copied) {
+    byId("copy-text", HTMLElement).textContent = t(copied ? "copied" : "copy");
+    within(this.#copy, "use", SVGUseElement).setAttribute("href", copied ? "#i-done" : "#i-copy");
   }
 
   async #shareShown() {
-    const [picture, file] = [this.album.shown, await this.fileOfShown()];
+    const picture = this.album.shown;
+    const [cutout, file] = [picture?.cutout, await this.fileOfShown()];
     if (!picture || !file) return;
     await navigator.share({ files: [file] });
-    this.album.update(picture, { saved: true });
+    if (picture.cutout === cutout) picture.saved = true;
   }
 
-  /** @param {Picture[]} pictures */
-  async #downloadMany(pictures) {
-    const wanted = this.#export;
-    try {
-      /** @type {{name: string, blob: Blob}[]} */
-      let files = [];
-      let [bytes, archives] = [0, 0];
-      const taken = new Set();
-      for (const [place, picture] of pictures.entries()) {
-        this.#packing = t("zip.busy", { count: place + 1, total: pictures.length });
-        this.album.changed();
-        const blob = await makeFile(picture, wanted, this.key());
-        if (bytes + blob.size > ARCHIVE_BYTES && files.length > 0) {
-          offer(await zip(files), `cutouts-${++archives}.zip`);
-          [files, bytes] = [[], 0];
-        }
-        const name = archiveName(picture, wanted, taken);
-        const layers = blob.type === "application/zip" ? await unzip(blob) : null;
-        if (layers) files.push(...layers.map((layer) => ({ ...layer, name: `${name}/${layer.name}` })));
-        else files.push({ name, blob });
-        bytes += blob.size;
-      }
-      offer(await zip(files), archives ? `cutouts-${archives + 1}.zip` : "cutouts.zip");
-      for (const picture of pictures) picture.saved = true;
-    } finally {
-      this.#packing = "";
+  /**
+   * One at a time: the buttons are idle meanwhile.
+   * @param {Picture[]} pictures
+   */
+  async #download(pictures) {
+    if (pictures.length === 0 || this.busy) return;
+    const [wanted, end] = [this.#export, new AbortController()];
+    /** What was saved of each picture, which may have another result by then. @type {Map<Picture, unknown>} */
+    const results = new Map();
+    /** @param {Picture} picture */
+    const make = (picture) => {
+      end.signal.throwIfAborted();
+      results.set(picture, picture.cutout);
+      this.#saving = { count: results.size, total: pictures.length, name: picture.name, end };
       this.album.changed();
-    }
+      return makeFile(picture, wanted, this.key(), end.signal);
+    };
+    const act = async () => {
+      const [only] = pictures;
+      if (only && pictures.length === 1) offer(await make(only), fileName(only, wanted));
+      else await pack(pictures, wanted, make);
+      for (const [picture, cutout] of results) if (picture.cutout === cutout) picture.saved = true;
+    };
+    await this.#try(act, () => (pictures.length > 1 ? (this.#saving?.name ?? "") : ""));
+    this.#saving = null;
+    this.album.changed();
   }
+}
+
+/**
+ * Offer the files of `pictures` as a ZIP, or as several.
+ * @param {Picture[]} pictures
+ * @param {Export} wanted
+ * @param {(picture: Picture) => Promise<Blob>} make
+ */
+async function pack(pictures, wanted, make) {
+  /** @type {{name: string, blob: Blob}[]} */
+  let files = [];
+  let [bytes, archives] = [0, 0];
+  const taken = new Set();
+  for (const picture of pictures) {
+    const blob = await make(picture);
+    if (bytes + blob.size > ARCHIVE_BYTES && files.length > 0) {
+      offer(await zip(files), `cutouts-${++archives}.zip`);
+      [files, bytes] = [[], 0];
+    }
+    const name = archiveName(picture, wanted, taken);
+    const layers = blob.type === "application/zip" ? await unzip(blob) : null;
+    if (layers) files.push(...layers.map((layer) => ({ ...layer, name: `${name}/${layer.name}` })));
+    else files.push({ name, blob });
+    bytes += blob.size;
+  }
+  offer(await zip(files), archives ? `cutouts-${archives + 1}.zip` : "cutouts.zip");
 }
 
 /** Whether files can be shared here, and people expect it: on a phone or tablet. */

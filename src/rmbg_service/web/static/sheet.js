@@ -91,7 +91,7 @@ export class Sheet extends EventTarget {
     document.body.classList.toggle("sheet-large", large);
     this.#enlarge.setAttribute("aria-pressed", String(large));
     if (large) byId("stageground", HTMLElement).prepend(this.#album);
-    else byId("drop", HTMLElement).after(this.#album);
+    else byId("key", HTMLElement).after(this.#album);
     if (focused instanceof HTMLElement && this.#album.contains(focused)) focused.focus();
   }
 

@@ -8,6 +8,8 @@
  * @property {Dab[]} dabs
  */
 
+/** Of a picture that nobody has painted on. @type {readonly Stroke[]} */
+export const NO_STROKES = Object.freeze([]);
 /** Longest side of the image that is sent: the service holds no more. */
 const SENT_SIDE_PX = 2048;
 /** Share of a brush's radius over which the rim of an exact stroke fades. */
@@ -39,7 +41,7 @@ export function drawStroke(context, { dabs }) {
 
 /**
  * Strokes as the service takes them: light to keep, dark to erase, on a transparent PNG.
- * @param {Stroke[]} strokes
+ * @param {readonly Stroke[]} strokes
  * @param {{width: number, height: number}} size of the picture
  * @returns {Promise<Blob>}
  */
