@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rmbg_service.errors import ConfigurationError, DeviceFailure, InferenceError, OutOfDeviceMemory
-from rmbg_service.models.birefnet.device import choose_device
+from rmbg_service.models.birefnet.device import choose_device, run_on
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.predictor import BiRefNetPredictor
 from rmbg_service.models.predictor import Located, Predictor
@@ -173,6 +173,9 @@ def test_the_gpu_that_is_named_becomes_the_current_one(monkeypatch: pytest.Monke
     with pytest.raises(ConfigurationError, match="no weights"):
         BiRefNetPredictor(FIXED, missing, device="cuda:1", dtype="fp32").load()
     assert current == [second]
+    assert run_on(second, lambda: len(current), (1, 2, 2)) == 2  # in the thread that predicts, too
+    run_on(torch.device("cpu"), lambda: None, (1, 2, 2))
+    assert current == [second, second]
 
 
 def test_compiling_without_a_compiler_stops_the_start(

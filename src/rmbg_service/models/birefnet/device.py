@@ -44,12 +44,19 @@ def held_bytes(device: torch.device) -> int:
     return 0
 
 
+def make_current(device: torch.device) -> None:
+    """Let the kernels of this thread run on `device`: Triton launches on the current GPU."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
 def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, int]) -> _T:
     """The result of `work`, for a batch of `shape`: count, height and width.
 
     Raises `OutOfDeviceMemory`, which holds no tensor of the failed run, and `DeviceFailure`.
     """
     try:
+        make_current(device)  # every thread has its own
         return work()
     except RuntimeError as error:
         if not _is_out_of_memory(error):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from rmbg_service.errors import ConfigurationError, OutOfDeviceMemory
-from rmbg_service.models.birefnet.device import choose_device, held_bytes
+from rmbg_service.models.birefnet.device import choose_device, held_bytes, make_current
 from rmbg_service.models.birefnet.precision import (
     Precision,
     after_trial,
@@ -97,8 +97,7 @@ class TorchPredictor(ABC, Generic[_Network]):
         if self.cpu_threads is not None:
             torch.set_num_threads(self.cpu_threads)
         self._device = choose_device(self._device_name)
-        if self._device.type == "cuda":
-            torch.cuda.set_device(self._device)  # Triton launches on the current device
+        make_current(self._device)
         self._precision = choose_precision(self._dtype_name, self._device)
         self.spec, path = self._locate()
         self.files = weight_files(path)
