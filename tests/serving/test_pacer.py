@@ -43,7 +43,7 @@ async def test_a_client_that_is_ahead_passes_at_the_rate_of_an_eighth_of_a_core(
     assert sleep.seconds == []
 
 
-async def test_a_client_that_has_used_little_of_late_never_waits() -> None:
+async def test_a_client_that_has_used_little_recently_never_waits() -> None:
     share, sleep = FairShare(), Sleep()
     pacer = Pacer(share, sleep)
     for number in range(1000):
