@@ -17,7 +17,7 @@ BODY_S_PER_BYTE = 0.8e-9
 _PART_OF_A_CORE = 1 / 8
 _LITTLE_S = 1e-4
 _FREE_S = 0.02
-"""What a client may have used recently without a wait: however many others come, its probes pass."""
+"""What a client may have used recently without a wait, so that its probes always pass."""
 _SLICE_S = 2.5e-3
 """What passes in one turn: a probe must not wait behind the whole debt of somebody else."""
 
