@@ -98,3 +98,18 @@ async def test_nobody_waits_any_longer_once_no_other_client_is_at_work() -> None
     share.expect("photo", -1)
     await debt
     assert sum(sleep.seconds) < 0.1
+
+
+async def test_of_those_who_wait_the_one_that_has_used_the_least_of_the_loop_comes_first() -> None:
+    share, sleep = FairShare(), Sleep()
+    share.expect("photo", 600)
+    pacer, order = Pacer(share, sleep), []
+
+    async def pass_by(client: str, seconds: float) -> None:
+        await pacer.pace(Visit(share, client), seconds)
+        order.append(client)
+
+    share.charge("uploads", 1.0)
+    share.charge("images", 50.0)
+    await asyncio.gather(pass_by("uploads", 0.1), pass_by("images", 0.001))
+    assert order == ["images", "uploads"]

@@ -25,7 +25,8 @@ _SLICE_S = 2.5e-3
 class Pacer:
     """Lets clients that are ahead of others pass at the rate of a part of a CPU core.
 
-    Nobody waits while jobs of only one client are at work.
+    Nobody waits while jobs of only one client are at work. Of those who wait, the one that has used
+    the least of the event loop comes first: who has few requests need not catch up on its images.
     """
 
     def __init__(
@@ -33,7 +34,8 @@ class Pacer:
     ) -> None:
         self._share = share
         self._sleep = sleep
-        self._turns = FairSlots(share, 1)
+        self._of_the_loop = FairShare()
+        self._turns = FairSlots(self._of_the_loop, 1)
         self._debts = FairSlots(share, 1)
 
     async def pace(self, visit: Visit, seconds: float) -> None:
@@ -43,6 +45,7 @@ class Pacer:
         """
         visit.charge(seconds)
         visit.paced_s += seconds
+        self._of_the_loop.charge(visit.client, seconds)
         if seconds >= _LITTLE_S:
             await self._wait(visit.client, seconds, self._turns)
 
