@@ -10,20 +10,22 @@ trap 'kill $(jobs -p) 2>/dev/null' EXIT
 
 until_it_answers() { until curl --silent --fail --output /dev/null "$1"; do sleep 0.2; done; }
 
-for size in ${2:-12mp 1mp}; do
-  RMBG_MODEL=u2netp RMBG_PORT=7861 RMBG_LOG_LEVEL=error $python -m rmbg_service serve > /dev/null &
+url=http://127.0.0.1:7861/api/remove-bg
+serve() { # PROVIDER
+  RMBG_ONNX_PROVIDER=$1 RMBG_MODEL=u2netp RMBG_PORT=7861 RMBG_LOG_LEVEL=error $python -m rmbg_service serve > /dev/null &
   ours=$!
   until_it_answers http://127.0.0.1:7861/readyz
-  url=http://127.0.0.1:7861/api/remove-bg
+}
+
+for size in ${2:-12mp 1mp}; do
+  serve auto
   # What rembg does: no refinement, the picture's own colours. Then all that we do by default.
   $python bench/load.py "$url?detail=off&decontaminate=false" --pid $ours --size $size --leavers 12
   $python bench/load.py $url --pid $ours --size $size --clients 1,8
   kill $ours && wait $ours
 
   # Where `auto` is OpenVINO: the same without it.
-  RMBG_ONNX_PROVIDER=cpu RMBG_MODEL=u2netp RMBG_PORT=7861 RMBG_LOG_LEVEL=error $python -m rmbg_service serve > /dev/null &
-  ours=$!
-  until_it_answers http://127.0.0.1:7861/readyz
+  serve cpu
   $python bench/load.py $url --pid $ours --size $size --clients 1,8
   kill $ours && wait $ours
 

@@ -87,7 +87,8 @@ def test_show_says_what_decides_the_number_format(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("RMBG_DTYPE", "bf16")
     assert "number format   bf16 (set by RMBG_DTYPE)" in run("show", "RMBG-2.0")
     monkeypatch.setenv("RMBG_ONNX_PROVIDER", "auto")
-    monkeypatch.setattr(openvino, "suits_this_machine", lambda: True)
+    monkeypatch.setattr(openvino, "is_installed", lambda: True)
+    monkeypatch.setattr(openvino, "x86_computes_bf16", lambda: True)
     assert "number format   bf16 (set by RMBG_DTYPE)" in run("show", "u2netp")
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
 from rmbg_service.models.catalog import EMBEDDED
@@ -17,6 +16,7 @@ from rmbg_service.models.select import select_predictor
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import EMBEDDED_PATH
 from rmbg_service.settings import Settings
+from tests.models.graphs import graph
 
 GREY = np.full((8, 8, 3), 127, np.uint8)
 
@@ -27,26 +27,6 @@ def spec(**changes: Any) -> ModelSpec:
         "input_size": (8, 8), "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0),
     }  # fmt: skip
     return ModelSpec(**(row | changes))
-
-
-def graph(
-    path: Path,
-    operators: tuple[str, ...] = (),
-    shape: tuple[Any, ...] = (1, 3, 8, 8),
-    element: int = TensorProto.FLOAT,
-    inputs: int = 1,
-) -> Path:
-    """A network: mean over the channels, then `operators` in turn."""
-    nodes = [helper.make_node("ReduceMean", ["x0"], ["y0"], axes=[1], keepdims=1)]
-    nodes += [
-        helper.make_node(operator, [f"y{i}"], [f"y{i + 1}"]) for i, operator in enumerate(operators)
-    ]
-    feeds = [helper.make_tensor_value_info(f"x{i}", element, shape) for i in range(inputs)]
-    result = helper.make_tensor_value_info(f"y{len(operators)}", element, None)
-    made = helper.make_graph(nodes, "tiny", feeds, [result])
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, str(path))
-    return path
 
 
 def predictor_of(spec: ModelSpec, path: Path, **options: Any) -> OnnxPredictor:
@@ -107,6 +87,7 @@ def test_nan_is_an_error_never_a_picture(tmp_path: Path) -> None:
         (lambda path: graph(path / "flat.onnx", shape=(3, 8)), "one float input"),
         (lambda path: graph(path / "grey.onnx", shape=(1, 1, 8, 8)), "one float input"),
         (lambda path: graph(path / "int.onnx", element=TensorProto.INT32), "one float input"),
+        (lambda path: graph(path / "blind.onnx", outputs=0), "no output"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, make: Any, says: str) -> None:

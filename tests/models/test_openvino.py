@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from rmbg_service.errors import ConfigurationError, InferenceError
 from rmbg_service.models import openvino
@@ -26,21 +25,10 @@ from rmbg_service.models.store import EMBEDDED_PATH
 from rmbg_service.models.trial import MAX_MEAN, MAX_TAIL, Difference
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte
+from tests.models.graphs import graph
 
 SIZE = (64, 64)
-
-
-def graph(
-    path: Path, shape: tuple[Any, ...] = (1, 3, *SIZE), element: int = TensorProto.FLOAT
-) -> Path:
-    """A network whose matte is the brightness of the image."""
-    feed = helper.make_tensor_value_info("x", element, shape)
-    result = helper.make_tensor_value_info("y", element, None)
-    node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[1], keepdims=1)
-    made = helper.make_graph([node], "brightness", [feed], [result])
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, str(path))
-    return path
+SHAPE = (1, 3, *SIZE)
 
 
 class Machine:
@@ -100,7 +88,7 @@ def loaded(
     spec = ModelSpec(
         "mine", "onnx", "", "", "", SIZE, mean=(mean,) * 3, std=(1.0, 1.0, 1.0), **changes
     )
-    path = graph(tmp_path / "mine.onnx")
+    path = graph(tmp_path / "mine.onnx", shape=SHAPE)
     predictor = OnnxPredictor(spec, lambda: Located(spec, path), provider, dtype=dtype)
     assert (predictor.dtype, predictor.dtype_reason) == (None, None)
     predictor.load()
@@ -312,7 +300,7 @@ def test_the_embedded_model_has_the_same_matte_in_both_runtimes_and_formats() ->
 def test_openvino_reads_size_and_type_from_the_graph(
     tmp_path: Path, shape: tuple[Any, ...], element: int
 ) -> None:
-    path = graph(tmp_path / "open.onnx", shape, element)
+    path = graph(tmp_path / "open.onnx", shape=shape, element=element)
     row = ModelSpec("open", "onnx", "", "", "", (8, 12), mean=(0.0,) * 3, std=(1.0,) * 3)
     predictor = OnnxPredictor(row, lambda: Located(row, path), "openvino", dtype="fp32")
     predictor.load()
@@ -332,9 +320,11 @@ def test_openvino_refuses_what_is_no_network_of_this_kind(tmp_path: Path) -> Non
     broken.write_bytes(b"not a graph")
     for path, says in (
         (broken, "not a usable ONNX model"),
-        (graph(tmp_path / "flat.onnx", (3, 8)), "one float input"),
-        (graph(tmp_path / "grey.onnx", (1, 1, "h", "w")), "one float input"),
+        (graph(tmp_path / "flat.onnx", shape=(3, 8)), "one float input"),
+        (graph(tmp_path / "grey.onnx", shape=(1, 1, "h", "w")), "one float input"),
         (graph(tmp_path / "int.onnx", element=TensorProto.INT32), "one float input"),
+        (graph(tmp_path / "two.onnx", inputs=2), "one float input"),
+        (graph(tmp_path / "blind.onnx", outputs=0), "no output"),
     ):
         spec = ModelSpec("mine", "onnx", "", "", "", SIZE)
         locate = partial(Located, spec, path)
@@ -354,7 +344,7 @@ def test_openvino_gets_its_threads_and_only_in_bf16_a_rewritten_graph(
         return path
 
     monkeypatch.setattr(openvino, "_without_large_biases", rewrite)
-    path = graph(tmp_path / "mine.onnx")
+    path = graph(tmp_path / "mine.onnx", shape=SHAPE)
     session = openvino.OpenVinoSession(path, SIZE, 1, "fp32")
     compiled = session._request.get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1

@@ -163,8 +163,7 @@ def _find(name: str) -> ModelSpec:
 def _number_format(spec: ModelSpec, settings: Settings) -> str:
     """What decides in which format the model computes on this machine."""
     if spec.runtime == "onnx":
-        provider = settings.onnx_provider
-        if provider != "openvino" and not (provider == "auto" and openvino.suits_this_machine()):
+        if not openvino.is_candidate(settings.onnx_provider):
             return "that of the file"
         settled = openvino.format_by_setting(settings.dtype)
         if settled is not None:

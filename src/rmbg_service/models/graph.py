@@ -18,9 +18,10 @@ class GraphInput(NamedTuple):
 
 
 class Graph(Protocol):
-    """An open graph."""
+    """An open graph; `outputs` is how many it has."""
 
     inputs: Sequence[GraphInput]
+    outputs: int
 
     def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """The first output for the only input; raises what the runtime raises."""

@@ -74,7 +74,7 @@ class OnnxPredictor:
 
     @property
     def dtype(self) -> str | None:
-        """In which number format OpenVINO computes, or why it is not used; None before `load`."""
+        """The number format, if OpenVINO was considered; None before `load`."""
         return self._format and self._format.name
 
     @property
@@ -96,9 +96,7 @@ class OnnxPredictor:
             check_provider(self.device)
         self._spec, self._path = self._locate()
         self.files = [self._path]
-        if self._provider == "openvino" or (
-            self._provider == "auto" and openvino.suits_this_machine()
-        ):
+        if openvino.is_candidate(self._provider):
             self._open_in_best_format(self.device)
             log.info("%s on %s: %s (%s)", self.name, self.device, self.dtype, self.dtype_reason)
         else:
@@ -176,6 +174,8 @@ class OnnxPredictor:
             raise ConfigurationError(
                 f"{self._path} needs one float input of shape (1, 3, height, width), has: {found}"
             )
+        if not graph.outputs:
+            raise ConfigurationError(f"{self._path} has no output")
         height, width = (
             side if isinstance(side, int) and side > 0 else fallback
             for side, fallback in zip(shape[2:], self.input_size, strict=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from rmbg_service.errors import ConfigurationError
@@ -47,14 +48,13 @@ class OnnxRuntimeSession:
         self.inputs: Sequence[GraphInput] = [
             GraphInput(each.name, each.type, each.shape) for each in self._session.get_inputs()
         ]
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self._names = [each.name for each in self._session.get_outputs()]
+        self.outputs = len(self._names)
 
     def run(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """The first output."""
-        result: NDArray[Any] = self._session.run(self._outputs[:1], {self.inputs[0].name: tensor})[
-            0
-        ]
-        return result
+        (first,) = self._session.run(self._names[:1], {self.inputs[0].name: tensor})
+        return np.asarray(first)
 
 
 def check_provider(provider: str) -> None:

@@ -54,10 +54,12 @@ class OpenVinoSession:
         core = openvino.Core()
         model = core.read_model(_without_large_biases(path) if dtype == "bf16" else path)
         self.inputs: Sequence[GraphInput] = [_described(each) for each in model.inputs]
-        shape = model.inputs[0].partial_shape
-        if shape.is_dynamic and shape.rank == 4:
-            sides = zip(shape, (1, 3, *size), strict=True)
-            model.reshape({0: [own if own.is_static else side for own, side in sides]})
+        self.outputs = len(model.outputs)
+        for each in model.inputs:
+            shape = each.partial_shape
+            if shape.is_dynamic and shape.rank == 4:
+                sides = zip(shape, (1, 3, *size), strict=True)
+                model.reshape({each: [own if own.is_static else side for own, side in sides]})
         options = {
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bf16" else "f32",
@@ -95,9 +97,14 @@ def is_installed() -> bool:
     return all(find_spec(package) is not None for package in ("openvino", "onnx"))
 
 
-def suits_this_machine() -> bool:
-    """Whether it is installed, and the CPU computes bfloat16, in which it is faster than others."""
-    return is_installed() and x86_computes_bf16()
+def is_candidate(provider: str) -> bool:
+    """Whether it may run a model; `provider` is that in `RMBG_ONNX_PROVIDER`.
+
+    `auto` considers it if it is installed and the CPU computes bfloat16, in which it is faster.
+    """
+    if provider == "auto":
+        return is_installed() and x86_computes_bf16()
+    return provider == "openvino"
 
 
 def format_by_setting(name: str) -> FormatChoice | None:

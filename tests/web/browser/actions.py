@@ -76,6 +76,13 @@ def downloaded(page: Page, button: str = "#go") -> tuple[str, bytes]:
     return started.value.suggested_filename, started.value.path().read_bytes()
 
 
+def choose_format(page: Page, value: str) -> None:
+    """Choose the format of downloads, and close the menu."""
+    page.locator("#file summary").click()
+    page.locator(f"input[name=format][value={value}]").check()
+    page.keyboard.press("Escape")
+
+
 def opened(data: bytes) -> Image.Image:
     image = Image.open(BytesIO(data))
     image.load()

@@ -10,6 +10,7 @@ from tests.fakes import PATH, FakePredictor
 from tests.web.browser.actions import (
     alpha_of,
     choose,
+    choose_format,
     downloaded,
     file,
     go,
@@ -208,8 +209,7 @@ def test_zip_and_layers_have_what_was_touched_up(open_page: OpenPage, quick_url:
     expect(go_text(page)).to_have_text("Download all 2")
     with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
         assert alpha_of(archive.read("vase-cutout.png"))[150, 100] == 0
-    page.locator("#file summary").click()
-    page.locator("input[name=format][value=layers]").check()
+    choose_format(page, "layers")
     with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
         layers = ["foreground.png", "shadow.png", "matte.png"]
         assert archive.namelist() == [

@@ -12,6 +12,7 @@ from tests.fakes import PATH, FakePredictor
 from tests.server import running_server, wait_until
 from tests.web.browser.actions import (
     choose,
+    choose_format,
     downloaded,
     file,
     go,
@@ -185,10 +186,14 @@ def test_a_desktop_has_no_share_button(open_page: OpenPage, quick_url: str) -> N
     expect(go(page)).to_contain_text("Download")
 
 
-def choose_format(page: Page, value: str) -> None:
-    page.locator("#file summary").click()
-    page.locator(f"input[name=format][value={value}]").check()
-    page.keyboard.press("Escape")
+def begin_packing(page: Page, predictor: FakePredictor) -> None:
+    """Save the layers of two results; the service holds back the first ones."""
+    choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
+    process(page)
+    choose_format(page, "layers")
+    predictor.gate.clear()
+    go(page).click()
+    expect(page.locator("#progress-text")).to_have_text("Packing 1/2…")
 
 
 def test_a_file_that_the_service_makes_shows_progress_and_can_be_cancelled(
@@ -216,12 +221,7 @@ def test_packing_can_be_cancelled_and_names_the_picture_that_fails(open_page: Op
     predictor = FakePredictor()
     with running_server(predictor) as url:
         page = open_page(url)
-        choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
-        process(page)
-        choose_format(page, "layers")
-        predictor.gate.clear()
-        go(page).click()
-        expect(page.locator("#progress-text")).to_have_text("Packing 1/2…")
+        begin_packing(page, predictor)
         expect(page.locator("#download")).to_be_disabled()
         page.get_by_role("button", name="Cancel").click()
         expect(go_text(page)).to_have_text("Download all 2")
@@ -246,12 +246,7 @@ def test_a_result_that_changes_while_it_is_packed_is_not_taken_for_saved(
     predictor = FakePredictor()
     with running_server(predictor) as url:
         page = open_page(url)
-        choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
-        process(page)
-        choose_format(page, "layers")
-        predictor.gate.clear()
-        go(page).click()
-        expect(page.locator("#progress-text")).to_have_text("Packing 1/2…")
+        begin_packing(page, predictor)
         tiles(page).nth(0).locator(".pick").click()
         page.locator("#touch-up").click()
         page.get_by_label("Follow edges").uncheck()

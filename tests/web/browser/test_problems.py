@@ -12,6 +12,7 @@ from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.server import running_server
 from tests.web.browser.actions import (
     choose,
+    choose_format,
     file,
     go,
     go_text,
@@ -121,8 +122,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab_only(open_page: OpenPage) -> No
         page.locator("#key summary").click()
         key.fill("expired")
         page.locator("#key summary").click()
-        page.locator("#file summary").click()
-        page.locator("input[name=format][value=psd]").check()
+        choose_format(page, "psd")
         go(page).click()
         expect(page.locator("#dock-problem")).to_contain_text("The key is missing or wrong")
         expect(key).to_be_visible()  # whatever the service was asked for

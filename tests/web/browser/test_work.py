@@ -14,6 +14,7 @@ from psd_tools import PSDImage
 from tests.fakes import PATH, picture_bytes
 from tests.web.browser.actions import (
     choose,
+    choose_format,
     downloaded,
     drop,
     drop_path,
@@ -227,8 +228,7 @@ def test_a_psd_has_the_background_on_show_and_what_was_touched_up(
     page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
     expect(page.locator("#brush-busy")).to_be_hidden()
     page.get_by_role("button", name="Done", exact=True).click()
-    page.locator("#file summary").click()
-    page.locator("input[name=format][value=psd]").check()
+    choose_format(page, "psd")
     expect(page.locator("#go-kind")).to_have_text("PSD, transparent")
     name, data = downloaded(page)
     assert name == "vase-cutout.psd"
@@ -254,8 +254,7 @@ def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) 
     page.locator("#options summary").click()
     page.locator("[name=shadow]").select_option("drop")
     process(page)
-    page.locator("#file summary").click()
-    page.locator("input[name=format][value=layers]").check()
+    choose_format(page, "layers")
     name, data = downloaded(page)
     assert name == "vase-layers.zip"
     with zipfile.ZipFile(BytesIO(data)) as archive:
@@ -343,8 +342,7 @@ def test_the_background_on_show_is_the_background_of_every_format(
         ("jpeg", "jpg", "RGB"),
         ("matte", "png", "RGBA"),
     ):
-        page.locator("#file summary").click()
-        page.locator(f"input[name=format][value={value}]").check()
+        choose_format(page, value)
         name, data = downloaded(page)
         made = opened(data)
         assert name.endswith(ending), value
