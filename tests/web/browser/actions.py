@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
+from tests.web.browser.boxes import box_of
+
 DONE_MS = 60_000
+# What happens is drawn with the next frame.
+DRAWN = "new Promise((drawn) => requestAnimationFrame(drawn))"
 
 
 def file(name: str, data: bytes, kind: str = "image/jpeg") -> FilePayload:
@@ -43,9 +47,8 @@ def drop(page: Page, *files: FilePayload) -> None:
 
 def drop_path(page: Page, path: Path) -> None:
     """Drop a file or a folder of this machine, by the browser's own protocol."""
-    box = page.locator("#drop").bounding_box()
-    assert box is not None
-    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    x, y = box_of(page, "#drop").at(0.5, 0.5)
+    place = {"x": x, "y": y}
     data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
     browser = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -64,9 +67,15 @@ def process(page: Page, *, partly: bool = False) -> None:
 
 
 def wait_until_done(page: Page, *, partly: bool = False) -> None:
-    """Wait for the end of a run; `partly` with failures."""
+    """Wait for the end of a run that has been asked for; `partly` with failures."""
+    page.evaluate(DRAWN)  # until then the button may show that the run before is done
     state = "partial" if partly else "done"
     expect(go(page)).to_have_attribute("data-state", state, timeout=DONE_MS)
+
+
+def wait_until_seen(page: Page) -> None:
+    """Wait for the result in its preview: a run ends before the browser has decoded it."""
+    expect(page.locator("#result > .layer")).to_be_visible()
 
 
 def downloaded(page: Page, button: str = "#go") -> tuple[str, bytes]:

@@ -20,6 +20,7 @@ from tests.web.browser.actions import (
     tiles,
     wait_until_done,
 )
+from tests.web.browser.boxes import boxes_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -212,18 +213,14 @@ def test_portraits_stand_side_by_side_and_landscapes_one_above_the_other(
     page = open_page(quick_url, viewport={"width": 1280, "height": 800})
     choose(page, file("tall.jpg", still_life((300, 400))), file("wide.jpg", still_life((400, 300))))
 
-    def corners() -> list[dict[str, float]]:
-        found = [page.locator(stage).bounding_box() for stage in ("#original", "#result")]
-        return [{"x": box["x"], "y": box["y"]} for box in found if box]
-
     expect(page.locator("#previews")).to_have_class(re.compile("beside"))
-    original, result = corners()
-    assert result["x"] > original["x"]
+    original, result = boxes_of(page, "#original", "#result")
+    assert result.x > original.x
     tiles(page).nth(1).locator(".pick").click()
     expect(page.locator("#previews")).not_to_have_class(re.compile("beside"))
-    original, result = corners()
-    assert result["y"] > original["y"]
-    assert result["x"] == original["x"]
+    original, result = boxes_of(page, "#original", "#result")
+    assert result.y > original.y
+    assert result.x == original.x
 
 
 def test_button_and_previews_stay_in_view_with_the_options_open(

@@ -26,6 +26,7 @@ from tests.web.browser.actions import (
     tiles,
     wait_until_done,
 )
+from tests.web.browser.boxes import box_of, boxes_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -223,9 +224,7 @@ def test_a_psd_has_the_background_on_show_and_what_was_touched_up(
     page.get_by_label("Follow edges").uncheck()
     page.locator("#brush-tools input[value=erase]").check(force=True)
     expect(page.locator("#brush-busy")).to_be_hidden()
-    box = page.locator("#result > .layer").bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.click(*box_of(page, "#result > .layer").at(0.25, 0.5))
     expect(page.locator("#brush-busy")).to_be_hidden()
     page.get_by_role("button", name="Done", exact=True).click()
     choose_format(page, "psd")
@@ -320,13 +319,9 @@ def test_a_cropped_result_lies_over_its_part_of_the_original(
     assert len(boxes) == (1 if shadow == "off" else 2)
     page.locator("#compare").click()
     page.locator("#zoom-actual").click()
-    before, after = (
-        page.locator(layer).bounding_box() for layer in (".before .layer", "#result > .layer")
-    )
-    assert before is not None
-    assert after is not None
-    assert after["x"] - before["x"] == pytest.approx(left, abs=1)
-    assert after["y"] - before["y"] == pytest.approx(top, abs=1)
+    before, after = boxes_of(page, ".before .layer", "#result > .layer")
+    assert after.x - before.x == pytest.approx(left, abs=1)
+    assert after.y - before.y == pytest.approx(top, abs=1)
 
 
 def test_the_background_on_show_is_the_background_of_every_format(

@@ -92,7 +92,12 @@ export function removeBackground(file, options, key, watch, signal, guidance = n
   signal.addEventListener("abort", cancel);
   /** @type {Promise<Cutout>} */
   const answered = new Promise((resolve, reject) => {
-    request.onload = () => readAnswer(request, options).then(resolve, reject);
+    const cancelled = () => reject(new DOMException("cancelled", "AbortError"));
+    request.onload = () =>
+      readAnswer(request, options).then(
+        (cutout) => (signal.aborted ? cancelled() : resolve(cutout)), // reading it takes time, too
+        reject,
+      );
     request.onerror = () =>
       file
         .slice(0, 1)
@@ -101,7 +106,7 @@ export function removeBackground(file, options, key, watch, signal, guidance = n
           () => reject(new Problem("network")),
           () => reject(new Problem("unreadable-file")),
         );
-    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    request.onabort = cancelled;
   });
   watch({ stage: "upload", fraction: 0 });
   request.send(body);

@@ -61,6 +61,11 @@ export class Picture {
     return this.mend?.strokes ?? NO_STROKES;
   }
 
+  /** Whether strokes are being applied that `cutout` lacks. */
+  get lacksStrokes() {
+    return this.applied !== this.strokes && (this.busy || this.state === "waiting");
+  }
+
   /** Whether another try may help: not when the picture itself is at fault. */
   get retriable() {
     return this.state === "failed" && !this.problem?.final;

@@ -122,7 +122,9 @@ export class Save {
   draw() {
     if (this.#shown !== this.album.shown) say(byId("save-problem", HTMLElement), () => "");
     this.#shown = this.album.shown;
-    setIdle(this.#button, this.busy);
+    const late = Boolean(this.album.shown?.lacksStrokes);
+    setIdle(this.#button, this.busy || late);
+    for (const button of [this.#copy, this.#share]) setIdle(button, late);
     const { format } = this.#export;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
     within(this.#form, "output", HTMLOutputElement).value = quality.value;
