@@ -1,6 +1,7 @@
 """What a person does on the page."""
 
 import base64
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,16 @@ def downloaded(page: Page, button: str = "#go") -> tuple[str, bytes]:
     with page.expect_download() as started:
         page.locator(button).click()
     return started.value.suggested_filename, started.value.path().read_bytes()
+
+
+def downloaded_zip(page: Page) -> tuple[str, dict[str, bytes]]:
+    """The name of the ZIP that the large button gives, and its files by name, in their order."""
+    name, data = downloaded(page)
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert len(names) == len(set(names))
+        return name, {each: archive.read(each) for each in names}
 
 
 def choose_format(page: Page, value: str) -> None:

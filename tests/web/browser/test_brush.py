@@ -1,8 +1,5 @@
 """Touching up a result: strokes go to the service, and what they give is what is downloaded."""
 
-import zipfile
-from io import BytesIO
-
 import numpy as np
 from playwright.sync_api import Dialog, Page, Request, Route, expect
 
@@ -13,6 +10,7 @@ from tests.web.browser.actions import (
     choose,
     choose_format,
     downloaded,
+    downloaded_zip,
     file,
     go,
     go_text,
@@ -247,15 +245,12 @@ def test_zip_and_layers_have_what_was_touched_up(open_page: OpenPage, quick_url:
     paint(page, (0.25, 0.5))
     page.get_by_role("button", name="Done", exact=True).click()
     expect(go_text(page)).to_have_text("Download all 2")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert alpha_of(archive.read("vase-cutout.png"))[150, 100] == 0
+    assert alpha_of(downloaded_zip(page)[1]["vase-cutout.png"])[150, 100] == 0
     choose_format(page, "layers")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        layers = ["foreground.png", "shadow.png", "matte.png"]
-        assert archive.namelist() == [
-            f"{name}-layers/{layer}" for name in ("vase", "urn") for layer in layers
-        ]
-        matte = np.asarray(opened(archive.read("vase-layers/matte.png")).convert("L"))
+    _, files = downloaded_zip(page)
+    layers = ["foreground.png", "shadow.png", "matte.png"]
+    assert list(files) == [f"{name}-layers/{layer}" for name in ("vase", "urn") for layer in layers]
+    matte = np.asarray(opened(files["vase-layers/matte.png"]).convert("L"))
     assert (matte[150, 100], matte[20, 100]) == (0, 255)
 
 
@@ -475,8 +470,8 @@ def test_a_picture_that_is_removed_while_it_is_touched_up_does_not_block_the_pag
     page.locator("#toast-act").click()
     expect(go_text(page)).to_have_text("Apply to 1 image")
     process(page)
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert opened(archive.read("vase-cutout.png")).width > 300  # with what was kept
+    _, files = downloaded_zip(page)
+    assert opened(files["vase-cutout.png"]).width > 300  # with what was kept
 
 
 def test_a_run_leaves_a_picture_that_is_touched_up_alone(
@@ -500,8 +495,7 @@ def test_a_run_leaves_a_picture_that_is_touched_up_alone(
     paint(page, (0.25, 0.5))
     page.get_by_role("button", name="Done", exact=True).click()
     expect(go_text(page)).to_have_text("Download all 2")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert alpha_of(archive.read("urn-cutout.png"))[150, 75] == 0
+    assert alpha_of(downloaded_zip(page)[1]["urn-cutout.png"])[150, 75] == 0
 
 
 def test_the_list_of_keys_keeps_its_keys_to_itself(open_page: OpenPage, quick_url: str) -> None:

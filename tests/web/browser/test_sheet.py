@@ -1,9 +1,7 @@
 """The contact sheet: starting, selecting, options for a selection, and what comes in twice."""
 
 import re
-import zipfile
 from collections.abc import Iterator
-from io import BytesIO
 
 import pytest
 from playwright.sync_api import Page, Request, expect
@@ -12,7 +10,7 @@ from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.server import running_server, wait_until
 from tests.web.browser.actions import (
     choose,
-    downloaded,
+    downloaded_zip,
     file,
     go,
     go_text,
@@ -110,8 +108,7 @@ def test_options_and_download_are_for_the_selection(open_page: OpenPage, quick_u
     assert len(sent) == 2
     assert all("crop=true" in url for url in sent)
     expect(go_text(page)).to_have_text("Download 2 selected")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert archive.namelist() == ["1-cutout.png", "3-cutout.png"]
+    assert list(downloaded_zip(page)[1]) == ["1-cutout.png", "3-cutout.png"]
     page.get_by_role("button", name="Clear selection").click()
     expect(page.get_by_label("Crop to the subject")).not_to_be_checked()
     expect(go_text(page)).to_have_text("Download all 4")
