@@ -11,7 +11,7 @@ import { queryOf } from "./runner.js";
 import { NO_STROKES } from "./strokes.js";
 
 /** @typedef {import("./picture.js").Picture} Picture */
-/** @typedef {import("./api.js").Cutout} Cutout */
+/** @typedef {import("./cutout.js").Cutout} Cutout */
 
 /** The options that what is painted on depends on: it is neither cropped nor placed, and has no shadow. */
 const PLAIN = ["output", "format", "detail", "decontaminate", "roi"];

@@ -28,7 +28,7 @@ export class Picture {
     this.seconds = 0;
     /** @type {Problem | null} */
     this.problem = null;
-    /** @type {import("./api.js").Cutout | null} */
+    /** @type {import("./cutout.js").Cutout | null} */
     this.cutout = null;
     /** The options that `cutout` was made with, as a query. */
     this.madeWith = "";

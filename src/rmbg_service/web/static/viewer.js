@@ -23,11 +23,11 @@ export class Viewer {
   #compare = new Compare(this.original, this.result);
   /** The size of the last picture as text: of the next one of that size the same part is seen. */
   #size = "";
-  /** A result that is being touched up. @type {{picture: import("./picture.js").Picture, cutout: import("./api.js").Cutout} | null} */
+  /** A result that is being touched up. @type {{picture: import("./picture.js").Picture, cutout: import("./cutout.js").Cutout} | null} */
   #edited = null;
   /** The picture to be shown. @type {import("./picture.js").Picture | null} */
   #picture = null;
-  /** What is shown. @type {{file: File | null, cutout: import("./api.js").Cutout | null, failed: boolean}} */
+  /** What is shown. @type {{file: File | null, cutout: import("./cutout.js").Cutout | null, failed: boolean}} */
   #shown = { file: null, cutout: null, failed: false };
   /** Ends when that is drawn. @type {Promise<void>} */
   #drawn = Promise.resolve();
@@ -90,7 +90,7 @@ export class Viewer {
     return this.#drawn;
   }
 
-  /** Show this in the place of the picture's own result, with the original faintly below. @param {{picture: import("./picture.js").Picture, cutout: import("./api.js").Cutout} | null} edited */
+  /** Show this in the place of the picture's own result, with the original faintly below. @param {{picture: import("./picture.js").Picture, cutout: import("./cutout.js").Cutout} | null} edited */
   async edit(edited) {
     this.#edited = edited;
     this.result.element.classList.toggle("edited", edited !== null);
