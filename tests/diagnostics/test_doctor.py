@@ -9,6 +9,7 @@ import pytest
 from rmbg_service.diagnostics import doctor
 from rmbg_service.diagnostics.doctor import examine
 from rmbg_service.diagnostics.findings import Findings, OtherFormat
+from rmbg_service.models import openvino
 from rmbg_service.models.predictor import PatchOrderChoice, Predictor
 from rmbg_service.models.reference_image import reference_matte
 from rmbg_service.models.store import EMBEDDED_PATH
@@ -18,6 +19,7 @@ from rmbg_service.system.resources import accelerators
 from rmbg_service.types import Matte, ModelInput
 from tests.diagnostics.test_quality import noise_network
 from tests.fakes import FakeMatting
+from tests.openvino_install import REASON, break_openvino
 
 U2NETP_SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
 
@@ -177,6 +179,24 @@ def test_a_cpu_with_bfloat16_deserves_openvino(
     assert ["OpenVINO" in hint for hint in hints] == [True] * computes
     monkeypatch.setattr(doctor, "_faster", lambda *_: False)  # fakes take no time in any format
     assert not birefnet().hints  # PyTorch uses it anyway
+
+
+@pytest.mark.parametrize("dtype", ["auto", "fp32"])
+def test_an_openvino_that_cannot_be_loaded_is_no_reason_not_to_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any
+) -> None:
+    break_openvino(tmp_path, monkeypatch)
+    monkeypatch.setattr(openvino, "is_installed", lambda: True)
+    monkeypatch.setattr(openvino, "x86_computes_bf16", lambda: True)
+    findings = examine(Settings(model="u2netp", dtype=dtype, onnx_provider="auto"))
+    assert findings.healthy
+    assert (findings.device, findings.dtype) == ("cpu", "fp32")
+    (hint,) = findings.hints
+    assert hint.startswith("ONNX Runtime serves in fp32, which could not be compared with bf16: ")
+    assert f"the package openvino cannot be loaded ({REASON}): install it again" in hint
+    asked = examine(Settings(model="u2netp", onnx_provider="openvino"))
+    (problem,) = asked.problems  # it is not fallen back from
+    assert problem.startswith("the package openvino cannot be loaded")
 
 
 def test_more_threads_than_cpus_and_too_little_memory_are_problems(

@@ -26,6 +26,7 @@ from rmbg_service.models.trial import MAX_MEAN, MAX_TAIL, Difference
 from rmbg_service.settings import Settings
 from rmbg_service.types import Matte
 from tests.models.graphs import graph
+from tests.openvino_install import REASON, break_openvino
 
 SIZE = (64, 64)
 SHAPE = (1, 3, *SIZE)
@@ -331,6 +332,65 @@ def test_openvino_refuses_what_is_no_network_of_this_kind(tmp_path: Path) -> Non
         with pytest.raises(ConfigurationError, match=says) as refused:
             OnnxPredictor(spec, locate, "openvino", dtype="fp32").load()
         assert "\n" not in str(refused.value)
+
+
+@pytest.fixture
+def broken(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_openvino(tmp_path_factory.mktemp("site-packages"), monkeypatch)
+    monkeypatch.setattr(openvino, "is_installed", lambda: True)
+    monkeypatch.setattr(openvino, "x86_computes_bf16", lambda: True)
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("dtype", ["auto", "fp32"])
+def test_an_openvino_that_cannot_be_loaded_is_blamed_and_not_the_model(
+    tmp_path: Path, dtype: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        loaded(tmp_path, dtype)
+    assert str(refused.value) == (
+        f"the package openvino cannot be loaded ({REASON}): install it again with pip install"
+        " --force-reinstall openvino, or set RMBG_ONNX_PROVIDER=cpu"
+    )
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("measured", [False, True])
+def test_auto_runs_in_onnx_runtime_if_openvino_cannot_be_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, measured: bool
+) -> None:
+    predictor = loaded(tmp_path, provider="auto", bf16_measured=measured)
+    assert (predictor.device, predictor.dtype) == ("cpu", "fp32")
+    assert "the package openvino cannot be loaded" in str(predictor.dtype_reason)
+    assert f"mine: bf16 is not used: the package openvino cannot be loaded ({REASON})" in (
+        caplog.text
+    )
+    (matte,) = predictor.predict([np.full((*SIZE, 3), 51, np.uint8)])
+    assert matte == pytest.approx(0.2, abs=1e-3)
+
+
+@pytest.mark.usefixtures("real")
+def test_a_missing_part_of_openvino_is_told_without_places_in_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Core:
+        def get_property(self, *_: str) -> None:
+            raise RuntimeError("Exception from src/core.cpp:268:\nDevice CPU is not registered\n\n")
+
+    monkeypatch.setattr("openvino.Core", Core)
+    with pytest.raises(ConfigurationError, match=r"loaded \(Device CPU is not registered\): "):
+        loaded(tmp_path, "fp32")
+
+
+@pytest.mark.usefixtures("real")
+def test_an_onnx_that_cannot_be_loaded_is_blamed_and_not_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino, "is_installed", lambda: True)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.delitem(sys.modules, "rmbg_service.models.bias_absorption", raising=False)
+    with pytest.raises(ConfigurationError, match="the package onnx cannot be loaded"):
+        loaded(tmp_path, "bf16")
 
 
 @pytest.mark.usefixtures("real")

@@ -106,13 +106,26 @@ def _compare_formats(settings: Settings, findings: Findings, matte: Matte) -> No
         return
     sixteen_bits = ("bf16",) if findings.device in ("cpu", "openvino") else ("fp16", "bf16")
     for dtype in sixteen_bits if findings.dtype == "fp32" else ("fp32",):
-        with closing(_variant(settings, dtype=dtype)) as predictor:
-            predictor.load()
-            predictor.warm_up()
-            other, seconds = _timed(predictor)
+        try:
+            with closing(_variant(settings, dtype=dtype)) as predictor:
+                predictor.load()
+                predictor.warm_up()
+                other, seconds = _timed(predictor)
+        except RmbgError as error:  # the format in use serves all the same
+            findings.hints.append(
+                f"{_runtime(findings)} serves in {findings.dtype}, which could not be compared with"
+                f" {dtype}: {error}"
+            )
+            continue
         difference = np.abs(other - matte)
         mean, worst = float(difference.mean(dtype=np.float64)), float(difference.max())
         findings.other_formats.append(OtherFormat(dtype, mean, worst, seconds))
+
+
+def _runtime(findings: Findings) -> str:
+    if findings.device == "openvino":
+        return "OpenVINO"
+    return "ONNX Runtime" if findings.patch_order is None else "PyTorch"
 
 
 def _judge_machine(settings: Settings, findings: Findings) -> None:

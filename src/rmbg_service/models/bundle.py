@@ -103,7 +103,7 @@ def _broken(source: Path) -> Iterator[None]:
     """Raise `ConfigurationError` for what reading the bundle raises."""
     try:
         yield
-    except (KeyError, OSError, TypeError, ValueError, tarfile.TarError) as error:
+    except (KeyError, OSError, TypeError, ValueError, RecursionError, tarfile.TarError) as error:
         raise ConfigurationError(
             f"{source} is not a whole bundle of `models export`: {error}"
         ) from None

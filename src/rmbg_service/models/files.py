@@ -44,7 +44,7 @@ def shards(index: Path) -> list[Path]:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
         if not names or any(Path(name).name != name for name in names):
             raise ValueError("it must name files in its own folder")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise ConfigurationError(f"{index} is not a checkpoint index: {error}") from None
     return [index.parent / name for name in names]
 

@@ -146,6 +146,8 @@ class OnnxPredictor:
             rounded = openvino.run_trial(self.predict, self.input_size)
             choice = openvino.format_after_trial(exact, rounded)
         except RmbgError as error:
+            # Its text: the error itself would keep the graph of its traceback in memory.
+            log.warning("%s: bf16 is not used: %s", self.name, str(error))
             choice = FormatChoice("fp32", f"auto: the trial of bf16 failed: {error}")
         if choice.name == "fp32":
             self._graph = None
@@ -160,6 +162,8 @@ class OnnxPredictor:
                 graph = openvino.OpenVinoSession(self._path, self.input_size, self._threads, dtype)
             else:
                 graph = OnnxRuntimeSession(self._path, device, self._threads)
+        except ConfigurationError:  # the runtime is at fault
+            raise
         except Exception as error:  # the runtimes have a dozen exception types without a base
             raise ConfigurationError(
                 f"{self._path} is not a usable ONNX model: {first_line(error)}"

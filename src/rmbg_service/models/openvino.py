@@ -8,7 +8,8 @@ import io
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.models.graph import GraphInput
 from rmbg_service.models.reference_image import reference_closeup, reference_input
 from rmbg_service.models.trial import Difference, FormatChoice, choose_format
@@ -47,11 +49,7 @@ class OpenVinoSession:
     """
 
     def __init__(self, path: Path, size: tuple[int, int], threads: int, dtype: str) -> None:
-        # Imported, this package reports the import to Intel; without it OpenVINO has a stub.
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-        import openvino  # an optional dependency
-
-        core = openvino.Core()
+        core = _loaded_core()
         model = core.read_model(_without_large_biases(path) if dtype == "bf16" else path)
         self.inputs: Sequence[GraphInput] = [_described(each) for each in model.inputs]
         self.outputs = len(model.outputs)
@@ -74,6 +72,34 @@ class OpenVinoSession:
         return np.array(self._request.get_output_tensor(0).data)
 
 
+def _loaded_core() -> Any:
+    """OpenVINO's core with all parts that a graph needs: what fails after that is the graph's."""
+    # Imported, this package reports the import to Intel; without it OpenVINO has a stub.
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    with _blaming("openvino"):
+        import openvino  # an optional dependency
+        from openvino.frontend import FrontEndManager
+
+        core = openvino.Core()
+        core.get_property("CPU", "FULL_DEVICE_NAME")  # loads what computes on the CPU
+        FrontEndManager().load_by_framework("onnx")
+    return core
+
+
+@contextmanager
+def _blaming(package: str) -> Iterator[None]:
+    """Raise `ConfigurationError` for whatever a package raises that cannot be loaded."""
+    try:
+        yield
+    except Exception as error:  # the linker's, Python's or OpenVINO's own
+        # OpenVINO's begin with lines about its source.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise ConfigurationError(
+            f"the package {package} cannot be loaded ({reason}): install it again with pip install"
+            f" --force-reinstall {package}, or set RMBG_ONNX_PROVIDER=cpu"
+        ) from None
+
+
 def _described(found: Any) -> GraphInput:
     element = found.element_type.get_type_name()
     shape = [None if side.is_dynamic else side.get_length() for side in found.partial_shape]
@@ -82,9 +108,10 @@ def _described(found: Any) -> GraphInput:
 
 def _without_large_biases(path: Path) -> Path | io.BytesIO:
     """The model in `path` rewritten for bfloat16; the path itself if it needs no rewriting."""
-    import onnx  # an optional dependency
+    with _blaming("onnx"):
+        import onnx  # an optional dependency
 
-    from rmbg_service.models.bias_absorption import absorb_large_biases
+        from rmbg_service.models.bias_absorption import absorb_large_biases
 
     model = onnx.load(path)
     absorbed = absorb_large_biases(model)

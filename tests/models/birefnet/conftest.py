@@ -1,14 +1,27 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from rmbg_service.models.birefnet import torch_predictor
 from rmbg_service.models.birefnet.checkpoint import UNUSED, Checkpoint
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.settings import PatchOrder
 from tests.models.birefnet.parity import recipe
+
+SPOILT: dict[str, Callable[[Tensor], Tensor]] = {
+    "no dimensions": lambda tensor: tensor.new_ones(()),
+    "no elements": lambda tensor: tensor[:0],
+    "one dimension": lambda tensor: tensor.flatten()[1:],
+    "a dimension more": lambda tensor: tensor[None],
+    "whole numbers": lambda tensor: tensor.long(),
+    "truth values": lambda tensor: tensor.bool(),
+    "complex": lambda tensor: tensor.to(torch.complex64),
+}
+"""What makes a tensor one that no network can have in its place."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,10 +10,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models.birefnet.checkpoint import check_keys, infer_backbone, read_checkpoint
+from rmbg_service.models.birefnet.checkpoint import (
+    UNUSED,
+    Checkpoint,
+    check_keys,
+    infer_backbone,
+    read_checkpoint,
+)
 from rmbg_service.models.birefnet.configuration import BiRefNetConfig
 from rmbg_service.models.birefnet.modeling import BiRefNet
 from rmbg_service.models.birefnet.weights import read_weights
+from tests.models.birefnet.conftest import SPOILT
 from tests.models.birefnet.parity import recipe
 
 
@@ -65,7 +72,16 @@ def test_a_sharded_checkpoint_is_read_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "index", ["[]", "{", '{"weight_map": {}}', '{"weight_map": {"a": "../x.safetensors"}}']
+    "index",
+    [
+        "[]",
+        "{",
+        "[" * 100_000,
+        '{"weight_map": {}}',
+        '{"weight_map": {"a": 1}}',
+        '{"weight_map": {"a": "../x.safetensors"}}',
+    ],
+    ids=range(6),
 )
 def test_a_bad_shard_index_is_refused(tmp_path: Path, index: str) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(index)
@@ -109,6 +125,22 @@ def test_code_in_a_pickle_is_refused_and_not_run(
 def test_what_is_not_a_state_dict_is_refused(tmp_path: Path) -> None:
     torch.save([torch.ones(2)], tmp_path / "pytorch_model.bin")
     assert "not a state dict" in refusal(lambda: read_weights(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.eye(2).to_sparse(), torch.ones(2, device="meta")], ids=["sparse", "meta"]
+)
+def test_tensors_that_do_not_hold_their_values_are_refused(tmp_path: Path, tensor: Tensor) -> None:
+    torch.save({"a": tensor}, tmp_path / "pytorch_model.bin")
+    assert "names and dense tensors" in refusal(lambda: read_weights(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", ["F4", "F6_E2M3", "F9"])
+def test_number_formats_that_do_not_become_float32_are_refused(tmp_path: Path, dtype: str) -> None:
+    path = tmp_path / "model.safetensors"
+    header = f'{{"a": {{"dtype": "{dtype}", "shape": [16], "data_offsets": [0, 8]}}}}'.encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    assert "model.safetensors" in refusal(lambda: read_weights(path))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
@@ -157,6 +189,33 @@ def test_what_does_not_fit_is_listed() -> None:
     assert "1 missing (bb.norm0.weight)" in message
     assert "1 unexpected (decoder.refiner.weight)" in message
     assert "1 misshapen (decoder.conv_out1.0.bias (7,) for (1,))" in message
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+@pytest.mark.parametrize(
+    "key", ["bb.patch_embed.proj.weight", "decoder.ipt_blk5.conv1.weight", "bb.norm0.weight"]
+)
+def test_a_spoilt_tensor_is_refused(
+    tmp_path: Path, key: str, spoil: Callable[[Tensor], Tensor]
+) -> None:
+    official = recipe.official("swin_v1_t")
+    weights = {name: value for name, value in official.items() if not UNUSED.match(name)}
+    weights[key] = spoil(weights[key])
+
+    def load() -> None:
+        backbone = infer_backbone(weights, tmp_path)
+        BiRefNet.from_checkpoint(Checkpoint(backbone, weights, tmp_path), "c_hg_wg")
+
+    message = refusal(load)
+    assert key in message or "is not a BiRefNet" in message
+
+
+def test_mistyped_weights_are_listed() -> None:
+    wanted = hollow()
+    message = refusal(
+        lambda: check_keys(wanted | {"bb.norm0.bias": wanted["bb.norm0.bias"].long()}, wanted, "x")
+    )
+    assert message == "x does not fit BiRefNet: 1 mistyped (bb.norm0.bias int64 for float32)"
 
 
 def test_a_long_list_is_cut() -> None:

@@ -217,6 +217,10 @@ def test_what_cannot_be_inspected_is_unknown(tmp_path: Path) -> None:
     for weights in (
         {"a": torch.ones(1)},
         {conv_key(block): torch.ones(64, 3, 3, 3) for block in GRIDS},
+        {conv_key(block): torch.ones(0, 3 * grid**2, 3, 3) for block, grid in GRIDS.items()},
+        {conv_key(block): torch.ones(2, 3 * grid**2, 0, 0) for block, grid in GRIDS.items()},
+        {conv_key(block): torch.ones(2, 3 * grid**2, 1, 1).int() for block, grid in GRIDS.items()},
+        {conv_key(block): torch.tensor(1.0) for block in GRIDS},
     ):
         save_file(weights, tmp_path / "model.safetensors")
         assert inspect(tmp_path, None, None) is None
@@ -248,6 +252,7 @@ def test_weights_settle_a_contradiction(tmp_path: Path, caplog: pytest.LogCaptur
         ({}, "ZhengPeng7/BiRefNet_lite", "wg_hg_c", "catalogue"),
         ({}, "ZhengPeng7/BiRefNet_HR", "c_hg_wg", "catalogue"),
         ({"config.json": "not json", "birefnet.py": NEW_CODE}, None, "c_hg_wg", "files"),
+        ({"config.json": "[" * 9**5, "birefnet.py": NEW_CODE}, None, "c_hg_wg", "files"),
     ],
 )
 def test_weak_weights_leave_it_to_catalogue_and_files(

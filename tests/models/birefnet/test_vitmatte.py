@@ -29,6 +29,7 @@ from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import predict
 from rmbg_service.types import Alpha, Matte, MattingInput, ModelInput, RgbImage
 from tests.fakes import FakePredictor
+from tests.models.birefnet.conftest import SPOILT
 
 
 def random_network(*, local: bool = False) -> VitMatteForImageMatting:
@@ -271,6 +272,29 @@ def test_a_checkpoint_of_another_network_is_refused(checkpoint: Path, tmp_path: 
     save_file(weights | {"decoder.convstream.convs.1.conv.weight": torch.zeros(4, 4, 5, 5)}, file)
     with pytest.raises(ConfigurationError, match="1 misshapen"):
         loaded(file)
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+@pytest.mark.parametrize(
+    "key",
+    [
+        "backbone.embeddings.projection.weight",
+        "backbone.embeddings.position_embeddings",
+        "backbone.encoder.layer.0.attention.rel_pos_h",
+        "backbone.encoder.layer.0.mlp.fc1.weight",
+        "decoder.convstream.convs.0.conv.weight",
+        "decoder.fusion_blocks.0.conv.conv.weight",
+    ],
+)
+def test_a_spoilt_tensor_is_refused(
+    checkpoint: Path, tmp_path: Path, key: str, spoil: Callable[[Tensor], Tensor]
+) -> None:
+    weights = load_file(checkpoint / "model.safetensors")
+    weights[key] = spoil(weights[key]).contiguous()
+    save_file(weights, tmp_path / "spoilt.safetensors")
+    with pytest.raises(ConfigurationError, match="ViTMatte") as refused:
+        loaded(tmp_path / "spoilt.safetensors")
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])

@@ -1,6 +1,7 @@
 """What a person does on the page."""
 
 import base64
+import zipfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
+from tests.web.browser.boxes import box_of
+
 DONE_MS = 60_000
+# What happens is drawn with the next frame.
+DRAWN = "new Promise((drawn) => requestAnimationFrame(drawn))"
 
 
 def file(name: str, data: bytes, kind: str = "image/jpeg") -> FilePayload:
@@ -43,9 +48,8 @@ def drop(page: Page, *files: FilePayload) -> None:
 
 def drop_path(page: Page, path: Path) -> None:
     """Drop a file or a folder of this machine, by the browser's own protocol."""
-    box = page.locator("#drop").bounding_box()
-    assert box is not None
-    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    x, y = box_of(page, "#drop").at(0.5, 0.5)
+    place = {"x": x, "y": y}
     data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
     browser = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
@@ -64,9 +68,15 @@ def process(page: Page, *, partly: bool = False) -> None:
 
 
 def wait_until_done(page: Page, *, partly: bool = False) -> None:
-    """Wait for the end of a run; `partly` with failures."""
+    """Wait for the end of a run that has been asked for; `partly` with failures."""
+    page.evaluate(DRAWN)  # until then the button may show that the run before is done
     state = "partial" if partly else "done"
     expect(go(page)).to_have_attribute("data-state", state, timeout=DONE_MS)
+
+
+def wait_until_seen(page: Page) -> None:
+    """Wait for the result in its preview: a run ends before the browser has decoded it."""
+    expect(page.locator("#result > .layer")).to_be_visible()
 
 
 def downloaded(page: Page, button: str = "#go") -> tuple[str, bytes]:
@@ -74,6 +84,16 @@ def downloaded(page: Page, button: str = "#go") -> tuple[str, bytes]:
     with page.expect_download() as started:
         page.locator(button).click()
     return started.value.suggested_filename, started.value.path().read_bytes()
+
+
+def downloaded_zip(page: Page) -> tuple[str, dict[str, bytes]]:
+    """The name of the ZIP that the large button gives, and its files by name, in their order."""
+    name, data = downloaded(page)
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert len(names) == len(set(names))
+        return name, {each: archive.read(each) for each in names}
 
 
 def choose_format(page: Page, value: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.web.browser.boxes import SETTLED, Box, parsed
+
 PATIENCE_S = 60
 _LISTENS = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
 # Polled by the browser's own clock until it holds.
@@ -77,6 +79,11 @@ class Firefox:
     def wait_for(self, condition: str) -> None:
         """Wait until an expression holds in the page."""
         self.evaluate(_WAIT.format(condition=condition))
+
+    def box(self, selector: str) -> Box:
+        """Where an element is, once it has come to rest."""
+        (box,) = parsed(self.evaluate(f"({SETTLED})({json.dumps([selector])})"))
+        return box
 
     def choose(self, selector: str, *files: Path) -> None:
         """Choose files in an `<input type=file>`."""

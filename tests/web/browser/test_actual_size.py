@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.programs import chromium
 from tests.web.browser.actions import choose, file, process
+from tests.web.browser.boxes import box_of
 from tests.web.browser.conftest import ARGUMENTS, OpenPage
 
 HALF = 40
@@ -35,10 +36,8 @@ def checks(width: int, height: int) -> bytes:
 
 def seen(page: Page, stage: str) -> set[int]:
     """The greys around the middle of the left half of a preview, which the fake model keeps."""
-    box = page.locator(stage).bounding_box()
-    assert box is not None
     ratio = page.evaluate("devicePixelRatio")
-    x, y = (box["x"] + box["width"] / 4) * ratio, (box["y"] + box["height"] / 2) * ratio
+    x, y = (ratio * place for place in box_of(page, stage).at(0.25, 0.5))
     screen = np.asarray(Image.open(BytesIO(page.screenshot())).convert("L"))
     part = screen[round(y) - HALF : round(y) + HALF, round(x) - HALF : round(x) + HALF]
     return set(part.ravel().tolist())

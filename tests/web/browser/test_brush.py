@@ -1,17 +1,16 @@
 """Touching up a result: strokes go to the service, and what they give is what is downloaded."""
 
-import zipfile
-from io import BytesIO
-
 import numpy as np
-from playwright.sync_api import Dialog, Page, Request, expect
+from playwright.sync_api import Dialog, Page, Request, Route, expect
 
 from tests.fakes import PATH, FakePredictor
+from tests.server import wait_until
 from tests.web.browser.actions import (
     alpha_of,
     choose,
     choose_format,
     downloaded,
+    downloaded_zip,
     file,
     go,
     go_text,
@@ -20,12 +19,48 @@ from tests.web.browser.actions import (
     tiles,
     wait_until_done,
 )
+from tests.web.browser.boxes import box_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 from tests.web.browser.test_busy import SLOW
 
 PHOTO = file("vase.jpg", still_life((400, 300)))
 TOOLS = "#brush-tools"
+RESULT = "#result > .layer"
+# Images are decoded, and the sizes of results read, once `open_gate()` was called.
+GATED_DECODING = """() => {
+    window.waiting = 0;
+    const { decode } = HTMLImageElement.prototype;
+    const open = new Promise((resolve) => { window.openGate = resolve; });
+    HTMLImageElement.prototype.decode = async function () {
+        waiting += 1;
+        await open;
+        return decode.call(this);
+    };
+}"""
+GATED_READING = """() => {
+    window.waiting = 0;
+    const { arrayBuffer } = Blob.prototype;
+    const open = new Promise((resolve) => { window.openGate = resolve; });
+    Blob.prototype.arrayBuffer = async function () {
+        const bytes = await arrayBuffer.call(this);
+        waiting += 1;
+        await open;
+        return bytes;
+    };
+}"""
+PAINTED = """(places) => {
+    const canvas = document.querySelector("#result > .strokes");
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    const { left, top } = canvas.getBoundingClientRect();
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+    return places.map((place) => {
+        const right = Math.round((place[0] - left) * devicePixelRatio);
+        const down = Math.round((place[1] - top) * devicePixelRatio);
+        return data[(down * canvas.width + right) * 4 + 3] > 0;
+    });
+}"""
 
 
 def begin(page: Page, *, smart: bool = False) -> None:
@@ -45,15 +80,18 @@ def use(page: Page, brush: str) -> None:
 
 def paint(page: Page, *points: tuple[float, float]) -> None:
     """A stroke through points of the result, as shares of its width and height."""
-    box = page.locator("#result > .layer").bounding_box()
-    assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    box = box_of(page, RESULT)
+    stroke(page, *(box.at(*point) for point in points))
+    settled(page)
+
+
+def stroke(page: Page, *places: tuple[float, float]) -> None:
+    """A stroke through places of the window."""
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places:
         page.mouse.move(*place, steps=4)
     page.mouse.up()
-    settled(page)
 
 
 def test_a_stroke_keeps_or_erases_and_nothing_else_changes(
@@ -207,15 +245,12 @@ def test_zip_and_layers_have_what_was_touched_up(open_page: OpenPage, quick_url:
     paint(page, (0.25, 0.5))
     page.get_by_role("button", name="Done", exact=True).click()
     expect(go_text(page)).to_have_text("Download all 2")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert alpha_of(archive.read("vase-cutout.png"))[150, 100] == 0
+    assert alpha_of(downloaded_zip(page)[1]["vase-cutout.png"])[150, 100] == 0
     choose_format(page, "layers")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        layers = ["foreground.png", "shadow.png", "matte.png"]
-        assert archive.namelist() == [
-            f"{name}-layers/{layer}" for name in ("vase", "urn") for layer in layers
-        ]
-        matte = np.asarray(opened(archive.read("vase-layers/matte.png")).convert("L"))
+    _, files = downloaded_zip(page)
+    layers = ["foreground.png", "shadow.png", "matte.png"]
+    assert list(files) == [f"{name}-layers/{layer}" for name in ("vase", "urn") for layer in layers]
+    matte = np.asarray(opened(files["vase-layers/matte.png"]).convert("L"))
     assert (matte[150, 100], matte[20, 100]) == (0, 255)
 
 
@@ -231,14 +266,11 @@ def test_a_finger_paints_and_two_zoom(open_page: OpenPage, quick_url: str) -> No
     process(page)
     begin(page)
     page.locator("#result").scroll_into_view_if_needed()
-    box = page.locator("#result > .layer").bounding_box()
-    assert box is not None
+    box = box_of(page, RESULT)
     fingers = page.context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
-        at = [
-            {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points
-        ]
+        at = [dict(zip("xy", box.at(*point), strict=True)) for point in points]
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
 
     undo = page.get_by_role("button", name="Undo", exact=True)
@@ -249,6 +281,7 @@ def test_a_finger_paints_and_two_zoom(open_page: OpenPage, quick_url: str) -> No
     expect(page.locator("#result")).to_have_class("stage painted edited free")
     expect(undo).to_be_disabled()  # nothing was painted
     page.locator("#zoom-fit").tap()
+    box = box_of(page, RESULT)
     touch("touchStart", (0.75, 0.5))
     touch("touchMove", (0.8, 0.5))
     touch("touchEnd")
@@ -295,9 +328,106 @@ def test_done_does_not_lose_a_stroke_that_is_being_applied(
     page.locator("#result").press("Space")
     page.get_by_role("button", name="Done", exact=True).click()
     expect(page.locator("#touch-up")).to_be_focused()
+    save = page.locator("#copy"), page.locator("#download")
+    for button in save:
+        expect(button).to_be_disabled()  # the result on show lacks the stroke
+    page.locator("#result").hover()
+    assert not page.evaluate("document.querySelector('#result').draggable")
     predictor.gate.set()
     wait_until_done(page)
+    for button in save:
+        expect(button).to_be_enabled()
     assert alpha_of(downloaded(page)[1])[150, 195] == 0
+
+
+def test_a_stroke_that_is_painted_while_a_result_is_decoded_is_where_the_brush_was(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    use(page, "erase")
+    box = box_of(page, RESULT)
+    first, second = box.at(0.25, 0.25), box.at(0.25, 0.75)
+    page.evaluate(GATED_DECODING)
+    stroke(page, first)
+    wait_until(lambda: page.evaluate("waiting") == 1)
+    expect(page.locator("#brush-busy")).to_be_visible()  # its result is not seen yet
+    held: list[Route] = []
+    page.route(f"**{PATH}*", lambda route: held.append(route))
+    stroke(page, second)
+    page.evaluate("openGate()")
+    expect(page.locator(RESULT)).to_be_visible()
+    assert page.evaluate(PAINTED, [first, second]) == [False, True]
+    expect(page.locator("#brush-busy")).to_be_visible()
+    wait_until(lambda: page.evaluate("true") and len(held) == 1)
+    held[0].continue_()
+    settled(page)
+    assert page.evaluate(PAINTED, [first, second]) == [False, False]
+    page.get_by_role("button", name="Done", exact=True).click()
+    alpha = alpha_of(downloaded(page)[1])
+    assert (alpha[75, 100], alpha[225, 100], alpha[150, 100]) == (0, 0, 255)
+
+
+def test_nothing_is_painted_before_there_is_a_result_to_see(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    expect(page.locator("#original-facts")).to_have_text("400 × 300")
+    page.evaluate(GATED_DECODING)
+    process(page)
+    page.get_by_role("button", name="Touch up").click()
+    page.get_by_label("Follow edges").uncheck()
+    use(page, "erase")
+    expect(page.locator("#brush-busy")).to_be_visible()
+    page.locator("#result").press("Space")
+    page.locator("#result").click()
+    undo = page.get_by_role("button", name="Undo", exact=True)
+    expect(undo).to_be_disabled()
+    page.evaluate("openGate()")
+    settled(page)
+    expect(undo).to_be_disabled()
+    page.locator("#result").press("Space")
+    settled(page)
+    alpha = alpha_of(downloaded(page)[1])
+    assert (alpha[150, 195], alpha[20, 20]) == (0, 255)
+
+
+def test_the_picture_stays_where_it_is_while_a_stroke_is_applied(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    box = box_of(page, RESULT)
+    predictor.gate.clear()  # the matte to paint on has to be waited for
+    stroke(page, box.at(0.75, 0.5))
+    expect(page.locator("#brush-busy")).to_be_visible()
+    assert box_of(page, RESULT) == box
+    predictor.gate.set()
+    settled(page)
+    assert box_of(page, RESULT) == box
+
+
+def test_a_stroke_that_is_undone_while_its_result_is_read_stays_undone(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    untouched = downloaded(page)[1]
+    begin(page)
+    use(page, "erase")
+    page.evaluate(GATED_READING)
+    stroke(page, box_of(page, RESULT).at(0.25, 0.5))
+    wait_until(lambda: page.evaluate("waiting") == 1)
+    page.keyboard.press("Control+z")
+    page.evaluate("openGate()")
+    settled(page)
+    assert downloaded(page)[1] == untouched
 
 
 def test_strokes_alone_are_worth_asking_before_the_page_closes(
@@ -316,8 +446,8 @@ def test_strokes_alone_are_worth_asking_before_the_page_closes(
     begin(page)
     page.locator("#result").press("Space")
     settled(page)
-    page.close(run_before_unload=True)
-    page.wait_for_function("true")
+    with page.expect_event("dialog"):
+        page.close(run_before_unload=True)
     assert asked == ["beforeunload"]
     page.get_by_role("button", name="Done", exact=True).click()
     downloaded(page)
@@ -340,8 +470,8 @@ def test_a_picture_that_is_removed_while_it_is_touched_up_does_not_block_the_pag
     page.locator("#toast-act").click()
     expect(go_text(page)).to_have_text("Apply to 1 image")
     process(page)
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert opened(archive.read("vase-cutout.png")).width > 300  # with what was kept
+    _, files = downloaded_zip(page)
+    assert opened(files["vase-cutout.png"]).width > 300  # with what was kept
 
 
 def test_a_run_leaves_a_picture_that_is_touched_up_alone(
@@ -365,8 +495,7 @@ def test_a_run_leaves_a_picture_that_is_touched_up_alone(
     paint(page, (0.25, 0.5))
     page.get_by_role("button", name="Done", exact=True).click()
     expect(go_text(page)).to_have_text("Download all 2")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert alpha_of(archive.read("urn-cutout.png"))[150, 75] == 0
+    assert alpha_of(downloaded_zip(page)[1]["urn-cutout.png"])[150, 75] == 0
 
 
 def test_the_list_of_keys_keeps_its_keys_to_itself(open_page: OpenPage, quick_url: str) -> None:

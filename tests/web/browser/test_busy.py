@@ -127,6 +127,7 @@ def test_the_countdown_can_be_stopped_and_skipped(open_page: OpenPage) -> None:
         page.get_by_role("button", name="Cancel").click()
         expect(tiles(page)).to_contain_text("Cancelled")
         go(page).click()
+        expect(page.get_by_role("button", name="Try now")).to_be_visible()
         expect(page.locator("#progress-text")).to_contain_text("Trying again in 60 s")
         page.unroute_all()
         predictor.gate.set()

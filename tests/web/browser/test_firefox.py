@@ -28,11 +28,8 @@ def test_photos_are_dropped_touched_up_and_downloaded(model_url: str, tmp_path: 
         page.wait_for("document.querySelector('#brush-busy').hidden")
         page.click("input[name=brush][value=erase]")
         page.click("#brush-smart")
-        corner = "document.querySelector('#result > .layer').getBoundingClientRect()"
-        left, top = page.evaluate(f"{corner}.left"), page.evaluate(f"{corner}.top")
-        width, height = page.evaluate(f"{corner}.width"), page.evaluate(f"{corner}.height")
-        middle = left + width / 2, top + height / 2
-        page.drag(middle, (middle[0] + 20, middle[1]))
+        x, y = page.box("#result > .layer").at(0.5, 0.5)
+        page.drag((x, y), (x + 20, y))
         page.wait_for(
             "document.querySelector('#brush-busy').hidden &&"
             " document.querySelector('#brush-undo').ariaDisabled !== 'true'"

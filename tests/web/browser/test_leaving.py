@@ -253,6 +253,7 @@ def test_a_result_that_changes_while_it_is_packed_is_not_taken_for_saved(
         page.locator("#result").press("Space")
         with page.expect_download():
             predictor.gate.set()
+        expect(page.locator("#brush-busy")).to_be_hidden()
         page.get_by_role("button", name="Done", exact=True).click()
         expect(go_text(page)).to_have_text("Download all 2")
         assert not page.evaluate(

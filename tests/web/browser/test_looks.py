@@ -9,7 +9,17 @@ from playwright.sync_api import Page, expect
 from tests.fakes import FakePredictor, picture_bytes
 from tests.programs import npm_file
 from tests.server import running_server
-from tests.web.browser.actions import choose, file, go, go_text, process, tiles, wait_until_done
+from tests.web.browser.actions import (
+    choose,
+    file,
+    go,
+    go_text,
+    process,
+    tiles,
+    wait_until_done,
+    wait_until_seen,
+)
+from tests.web.browser.boxes import box_of, boxes_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -67,10 +77,12 @@ def test_everything_works_with_the_keyboard_alone(open_page: OpenPage, url: str)
         tab_to("#files")
         page.keyboard.press("Enter")
     chooser.value.set_files([PICTURE])
+    expect(go(page)).to_be_enabled()
     tab_to("#go")
     page.keyboard.press("Enter")
     wait_until_done(page)
     expect(go(page)).to_be_focused()  # a locked button keeps the focus
+    wait_until_seen(page)
     tab_to("#result")
     page.keyboard.press("1")
     expect(page.locator("#zoom-actual")).to_have_text("100%")
@@ -88,9 +100,8 @@ def test_everything_works_with_the_keyboard_alone(open_page: OpenPage, url: str)
     line = split_at(page)
     page.keyboard.press("ArrowRight")
     expect(page.locator("#split")).to_have_value("51")
-    shown = page.locator("#result > .layer").bounding_box()
-    assert shown is not None
-    assert split_at(page) - line == pytest.approx(shown["width"] / 100, abs=0.1)
+    shown = box_of(page, "#result > .layer")
+    assert split_at(page) - line == pytest.approx(shown.width / 100, abs=0.1)
     tab_to("#file summary")
     page.keyboard.press("Enter")
     expect(page.locator("#file-form")).to_be_visible()
@@ -116,9 +127,8 @@ def test_wheel_and_drag_move_both_previews(open_page: OpenPage, url: str) -> Non
     page = open_page(url)
     choose(page, PICTURE)
     process(page)
-    box = page.locator("#result").bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    wait_until_seen(page)
+    x, y = box_of(page, "#result").at(0.5, 0.5)
     page.mouse.move(x, y)
     page.mouse.wheel(0, -400)
     expect(page.locator("#result")).to_have_class(re.compile("free"))
@@ -186,13 +196,10 @@ def test_the_result_can_take_the_whole_area(open_page: OpenPage, url: str) -> No
     page = open_page(url)
     choose(page, PICTURE)
     process(page)
-    before = page.locator("#result").bounding_box()
+    before = box_of(page, "#result")
     page.get_by_role("button", name="Enlarge the result").click()
     expect(page.locator("#original")).to_be_hidden()
-    after = page.locator("#result").bounding_box()
-    assert before is not None
-    assert after is not None
-    assert after["height"] > before["height"] + 150
+    assert box_of(page, "#result").height > before.height + 150
     page.locator("#file summary").click()
     page.keyboard.press("Escape")
     expect(page.locator("#file-form")).to_be_hidden()
@@ -247,10 +254,10 @@ def test_two_fingers_zoom(open_page: OpenPage, url: str) -> None:
     page = open_page(url, reduced_motion="reduce", **PHONE)  # it scrolls at once
     choose(page, PICTURE)
     process(page)
+    wait_until_seen(page)
     page.locator("#result").scroll_into_view_if_needed()
-    box = page.locator("#result").bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    box = box_of(page, "#result")
+    x, y = box.at(0.5, 0.5)
     fingers = page.context.new_cdp_session(page)
 
     def touch(kind: str, *apart: int) -> None:
@@ -262,9 +269,8 @@ def test_two_fingers_zoom(open_page: OpenPage, url: str) -> None:
         touch("touchMove", gap)
     touch("touchEnd")
     expect(page.locator("#result")).to_have_class(re.compile("free"))
-    after = page.locator("#result > .layer").bounding_box()
-    assert after is not None
-    assert after["width"] == pytest.approx(3 * box["width"], rel=0.1)
+    after = box_of(page, "#result > .layer")
+    assert after.width == pytest.approx(3 * box.width, rel=0.1)
 
 
 def test_the_footer_names_the_model_and_its_licence(
@@ -417,6 +423,7 @@ def test_shortcuts_of_a_single_character_can_be_switched_off(
     page.reload()
     choose(page, PICTURE)
     process(page)
+    wait_until_seen(page)
     page.keyboard.press("?")
     page.keyboard.down("o")
     press_all()
@@ -503,16 +510,12 @@ def test_side_by_side_both_previews_have_one_height(open_page: OpenPage, quick_u
     choose(page, file("vase.jpg", still_life((300, 400))), file("broken.jpg", broken))
     process(page, partly=True)
 
-    def spans() -> list[tuple[float, float]]:
-        boxes = [page.locator(stage).bounding_box() for stage in ("#original", "#result")]
-        return [(box["y"], box["height"]) for box in boxes if box]
-
     tiles(page).nth(0).locator(".pick").click()
     expect(page.locator("#previews")).to_have_class(re.compile("beside"))
     for button in ("#compare", "#touch-up", "#region"):
         page.locator(button).click()
-        original, result = spans()
-        assert original == result
+        original, result = boxes_of(page, "#original", "#result")
+        assert (original.y, original.height) == (result.y, result.height)
     page.locator("#region-cancel").click()
     page.locator("#enlarge").click()
     expect(page.locator("#original")).to_be_hidden()
@@ -523,17 +526,13 @@ def test_what_is_worked_on_has_the_room(open_page: OpenPage, quick_url: str) -> 
     choose(page, PICTURE)
     process(page)
 
-    def heights() -> list[float]:
-        boxes = [page.locator(stage).bounding_box() for stage in ("#original", "#result")]
-        return [box["height"] for box in boxes if box]
-
     page.locator("#touch-up").click()
-    original, result = heights()
-    assert result > 2 * original
+    original, result = boxes_of(page, "#original", "#result")
+    assert result.height > 2 * original.height
     page.locator("#region").click()
     expect(page.locator("#brush-tools")).to_be_hidden()
-    original, result = heights()
-    assert original > result
+    original, result = boxes_of(page, "#original", "#result")
+    assert original.height > result.height
 
 
 def test_options_are_at_hand_however_many_images_there_are(
@@ -553,9 +552,9 @@ def test_on_a_phone_the_buttons_of_a_region_are_in_one_row(
     page = open_page(quick_url, locale=locale, **PHONE)
     choose(page, PICTURE)
     page.locator("#region").tap()
-    buttons = page.locator("#region-tools button")
-    expect(buttons).to_have_count(3)
-    tops = [box["y"] for box in (each.bounding_box() for each in buttons.all()) if box]
+    expect(page.locator("#region-tools button")).to_have_count(3)
+    buttons = boxes_of(page, *(f"#region-{name}" for name in ("set", "clear", "cancel")))
+    tops = [button.y for button in buttons]
     assert max(tops) - min(tops) < 5
 
 
@@ -567,13 +566,10 @@ def test_a_page_at_200_and_400_percent_needs_no_sideways_scrolling(
     choose(page, PICTURE, file("notes.txt", b"hello", "text/plain"))
     process(page, partly=True)
     page.get_by_role("button", name="Remove notes.txt").dispatch_event("click")
-    toast = page.locator("#toast").bounding_box()
-    dock = page.locator(".dock").bounding_box()
-    assert toast is not None
-    assert dock is not None
-    assert toast["height"] < 100  # and not a column of letters
-    assert toast["y"] + toast["height"] <= dock["y"]
-    assert dock["height"] < height / 4
+    toast, dock = boxes_of(page, "#toast", ".dock")
+    assert toast.height < 100  # and not a column of letters
+    assert toast.y + toast.height <= dock.y
+    assert dock.height < height / 4
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 

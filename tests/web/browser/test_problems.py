@@ -72,6 +72,7 @@ def test_what_the_page_has_said_changes_its_language(open_page: OpenPage, url: s
     notice = page.locator("#notice")
     expect(notice.locator(".detail")).to_have_text(re.compile("cannot be decoded.* · Request "))
     tiles(page).nth(1).locator(".pick").click()
+    expect(page.locator(".tile.current")).to_contain_text("ramp.png")
     page.locator("#backdrop-file").set_input_files([file("scan.tiff", b"II*", "image/tiff")])
     expect(page.locator("#save-problem")).to_contain_text("cannot show that image")
     page.get_by_role("button", name="Remove second.png").click()
@@ -264,8 +265,8 @@ def test_removed_results_come_back_and_the_browser_asks_before_it_leaves(
     page.keyboard.press("Control+z")
     expect(tiles(page)).to_have_count(2)
     expect(go_text(page)).to_have_text("Download all 2")
-    page.close(run_before_unload=True)
-    page.wait_for_function("true")
+    with page.expect_event("dialog"):
+        page.close(run_before_unload=True)
     assert asked == ["beforeunload"]
     with page.expect_download():
         go(page).click()

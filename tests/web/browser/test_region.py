@@ -1,7 +1,6 @@
 """A part of the image in which the subject is looked for, chosen by mouse and by keys."""
 
 import re
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,12 +17,14 @@ from tests.web.browser.actions import (
     tiles,
     wait_until_done,
 )
+from tests.web.browser.boxes import box_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
 PHOTO = file("vase.jpg", still_life((400, 300)))
 FACTS = "#region-facts"
 FRAME = "#original > .region"
+ORIGINAL = "#original > .layer"
 
 
 def begin(page: Page) -> None:
@@ -38,12 +39,10 @@ def apply(page: Page) -> None:
 
 def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     """Drag over the original, from and to shares of its width and height."""
-    box = page.locator("#original > .layer").bounding_box()
-    assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
-    page.mouse.move(*places[0])
+    box = box_of(page, ORIGINAL)
+    page.mouse.move(*box.at(*start))
     page.mouse.down()
-    page.mouse.move(*places[1], steps=4)
+    page.mouse.move(*box.at(*end), steps=4)
     page.mouse.up()
 
 
@@ -106,7 +105,9 @@ def test_a_region_is_chosen_with_keys_alone(open_page: OpenPage, quick_url: str)
     page = open_page(quick_url)
     choose(page, PHOTO)
     process(page)
-    page.get_by_role("button", name="Region", exact=True).focus()
+    button = page.get_by_role("button", name="Region", exact=True)
+    expect(button).to_be_enabled()
+    button.focus()
     page.keyboard.press("Enter")
     expect(page.locator("#original")).to_be_focused()
     width, height, left, top = region(page)
@@ -185,9 +186,7 @@ def test_strokes_reach_beyond_the_region(open_page: OpenPage, quick_url: str) ->
     expect(page.locator("#region-tools")).to_be_hidden()
     page.get_by_label("Follow edges").uncheck()
     expect(page.locator("#brush-busy")).to_be_hidden()
-    box = page.locator("#result > .layer").bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 0.1 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.click(*box_of(page, "#result > .layer").at(0.1, 0.5))
     expect(page.locator("#brush-busy")).to_be_hidden()
     page.get_by_role("button", name="Done", exact=True).click()
     alpha = alpha_of(downloaded(page)[1])
@@ -208,11 +207,8 @@ def test_a_finger_draws_and_two_zoom(open_page: OpenPage, quick_url: str) -> Non
     fingers = page.context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
-        box = page.locator("#original > .layer").bounding_box()
-        assert box is not None
-        at: list[dict[str, Any]] = [
-            {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in points
-        ]
+        box = box_of(page, ORIGINAL)
+        at = [dict(zip("xy", box.at(*point), strict=True)) for point in points]
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
 
     offered = region(page)

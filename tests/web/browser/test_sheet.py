@@ -1,9 +1,7 @@
 """The contact sheet: starting, selecting, options for a selection, and what comes in twice."""
 
 import re
-import zipfile
 from collections.abc import Iterator
-from io import BytesIO
 
 import pytest
 from playwright.sync_api import Page, Request, expect
@@ -12,7 +10,7 @@ from tests.fakes import PATH, FakePredictor, picture_bytes
 from tests.server import running_server, wait_until
 from tests.web.browser.actions import (
     choose,
-    downloaded,
+    downloaded_zip,
     file,
     go,
     go_text,
@@ -20,6 +18,7 @@ from tests.web.browser.actions import (
     tiles,
     wait_until_done,
 )
+from tests.web.browser.boxes import boxes_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -109,8 +108,7 @@ def test_options_and_download_are_for_the_selection(open_page: OpenPage, quick_u
     assert len(sent) == 2
     assert all("crop=true" in url for url in sent)
     expect(go_text(page)).to_have_text("Download 2 selected")
-    with zipfile.ZipFile(BytesIO(downloaded(page)[1])) as archive:
-        assert archive.namelist() == ["1-cutout.png", "3-cutout.png"]
+    assert list(downloaded_zip(page)[1]) == ["1-cutout.png", "3-cutout.png"]
     page.get_by_role("button", name="Clear selection").click()
     expect(page.get_by_label("Crop to the subject")).not_to_be_checked()
     expect(go_text(page)).to_have_text("Download all 4")
@@ -212,18 +210,14 @@ def test_portraits_stand_side_by_side_and_landscapes_one_above_the_other(
     page = open_page(quick_url, viewport={"width": 1280, "height": 800})
     choose(page, file("tall.jpg", still_life((300, 400))), file("wide.jpg", still_life((400, 300))))
 
-    def corners() -> list[dict[str, float]]:
-        found = [page.locator(stage).bounding_box() for stage in ("#original", "#result")]
-        return [{"x": box["x"], "y": box["y"]} for box in found if box]
-
     expect(page.locator("#previews")).to_have_class(re.compile("beside"))
-    original, result = corners()
-    assert result["x"] > original["x"]
+    original, result = boxes_of(page, "#original", "#result")
+    assert result.x > original.x
     tiles(page).nth(1).locator(".pick").click()
     expect(page.locator("#previews")).not_to_have_class(re.compile("beside"))
-    original, result = corners()
-    assert result["y"] > original["y"]
-    assert result["x"] == original["x"]
+    original, result = boxes_of(page, "#original", "#result")
+    assert result.y > original.y
+    assert result.x == original.x
 
 
 def test_button_and_previews_stay_in_view_with_the_options_open(

@@ -1,6 +1,5 @@
 """From a photo to a cutout; with the embedded model where the cutout matters."""
 
-import zipfile
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.web.browser.actions import (
     choose,
     choose_format,
     downloaded,
+    downloaded_zip,
     drop,
     drop_path,
     file,
@@ -26,6 +26,7 @@ from tests.web.browser.actions import (
     tiles,
     wait_until_done,
 )
+from tests.web.browser.boxes import box_of, boxes_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -123,12 +124,10 @@ def test_several_pictures_are_done_one_after_another_and_leave_as_a_zip(
     )
     process(page)
     expect(page.locator("#tally")).to_have_text("All 3 done")
-    name, data = downloaded(page)
+    name, files = downloaded_zip(page)
     assert name == "cutouts.zip"
-    with zipfile.ZipFile(BytesIO(data)) as archive:
-        assert archive.testzip() is None
-        assert archive.namelist() == ["a-cutout.png", "a-cutout-2.png", "花-cutout.png"]
-        sizes = [opened(archive.read(name)).size for name in archive.namelist()]
+    assert list(files) == ["a-cutout.png", "a-cutout-2.png", "花-cutout.png"]
+    sizes = [opened(data).size for data in files.values()]
     assert sizes == [(400, 300), (200, 150), (1200, 900)]
 
 
@@ -155,11 +154,8 @@ def test_a_folder_is_taken_with_all_pictures_below_it(
     expect(tiles(page)).to_have_count(3)
     expect(page.locator("#drop-none")).to_be_empty()
     process(page)
-    _, data = downloaded(page)
-    with zipfile.ZipFile(BytesIO(data)) as archive:
-        assert archive.namelist() == [
-            "shoes/9-cutout.png", "shoes/10-cutout.png", "shoes/red/9-cutout.png"
-        ]  # fmt: skip
+    names = ["shoes/9-cutout.png", "shoes/10-cutout.png", "shoes/red/9-cutout.png"]
+    assert list(downloaded_zip(page)[1]) == names
 
 
 def test_a_format_that_the_browser_cannot_show_is_processed(open_page: OpenPage, url: str) -> None:
@@ -223,9 +219,7 @@ def test_a_psd_has_the_background_on_show_and_what_was_touched_up(
     page.get_by_label("Follow edges").uncheck()
     page.locator("#brush-tools input[value=erase]").check(force=True)
     expect(page.locator("#brush-busy")).to_be_hidden()
-    box = page.locator("#result > .layer").bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.click(*box_of(page, "#result > .layer").at(0.25, 0.5))
     expect(page.locator("#brush-busy")).to_be_hidden()
     page.get_by_role("button", name="Done", exact=True).click()
     choose_format(page, "psd")
@@ -255,11 +249,10 @@ def test_subject_shadow_and_matte_come_as_layers(open_page: OpenPage, url: str) 
     page.locator("[name=shadow]").select_option("drop")
     process(page)
     choose_format(page, "layers")
-    name, data = downloaded(page)
+    name, files = downloaded_zip(page)
     assert name == "vase-layers.zip"
-    with zipfile.ZipFile(BytesIO(data)) as archive:
-        assert archive.namelist() == ["foreground.png", "shadow.png", "matte.png"]
-        shadow = np.asarray(opened(archive.read("shadow.png")))
+    assert list(files) == ["foreground.png", "shadow.png", "matte.png"]
+    shadow = np.asarray(opened(files["shadow.png"]))
     assert shadow.shape == (300, 400, 4)
     assert shadow[..., 3].max() > 30
     page.route(f"**{PATH}*", lambda route: route.fulfill(status=503, body="later"))
@@ -320,13 +313,9 @@ def test_a_cropped_result_lies_over_its_part_of_the_original(
     assert len(boxes) == (1 if shadow == "off" else 2)
     page.locator("#compare").click()
     page.locator("#zoom-actual").click()
-    before, after = (
-        page.locator(layer).bounding_box() for layer in (".before .layer", "#result > .layer")
-    )
-    assert before is not None
-    assert after is not None
-    assert after["x"] - before["x"] == pytest.approx(left, abs=1)
-    assert after["y"] - before["y"] == pytest.approx(top, abs=1)
+    before, after = boxes_of(page, ".before .layer", "#result > .layer")
+    assert after.x - before.x == pytest.approx(left, abs=1)
+    assert after.y - before.y == pytest.approx(top, abs=1)
 
 
 def test_the_background_on_show_is_the_background_of_every_format(

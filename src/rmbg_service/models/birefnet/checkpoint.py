@@ -41,7 +41,7 @@ def infer_backbone(weights: dict[str, Tensor], source: str | Path) -> str:
     stem = weights.get("bb.patch_embed.proj.weight")
     depth = len({key.split(".")[4] for key in weights if key.startswith("bb.layers.2.blocks.")})
     for name, variant in BACKBONES.items():
-        if stem is not None and (variant.dim, variant.depths[2]) == (len(stem), depth):
+        if stem is not None and stem.shape[:1] == (variant.dim,) and depth == variant.depths[2]:
             return name
     raise ConfigurationError(
         f"{source} is not a BiRefNet with a Swin v1 backbone ({len(weights)} tensors, the first is"
@@ -55,16 +55,23 @@ def check_keys(
     source: str | Path,
     network: str = "BiRefNet",
 ) -> None:
-    """Refuse weights with missing, unexpected or misshapen entries, and list them."""
+    """Refuse weights with missing, unexpected, misshapen or mistyped entries, and list them."""
+    common = [(key, found[key], wanted[key]) for key in wanted if key in found]
     misshapen = [
-        f"{key} {tuple(found[key].shape)} for {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in found and found[key].shape != wanted[key].shape
+        f"{key} {tuple(has.shape)} for {tuple(needs.shape)}"
+        for key, has, needs in common
+        if has.shape != needs.shape
+    ]
+    mistyped = [
+        f"{key} {has.dtype} for {needs.dtype}".replace("torch.", "")
+        for key, has, needs in common
+        if has.is_floating_point() != needs.is_floating_point() or has.is_complex()
     ]
     lists = {
         "missing": [key for key in wanted if key not in found],
         "unexpected": [key for key in found if key not in wanted],
         "misshapen": misshapen,
+        "mistyped": mistyped,
     }
     problems = [
         f"{len(keys)} {kind} ({', '.join(keys[:SHOWN_KEYS])}{', ...' * (len(keys) > SHOWN_KEYS)})"

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rmbg_service.errors import ConfigurationError
 from rmbg_service.settings import PatchOrder
 
 GRIDS = {5: 32, 4: 16, 3: 8, 2: 4}
@@ -63,8 +64,22 @@ def conv_key(block: int) -> str:
 
 
 def measure_evidence(weights: Mapping[str, Tensor]) -> PatchEvidence:
-    """What the four convolutions in `weights` show; takes milliseconds."""
-    return PatchEvidence({n: _z(weights[conv_key(n)].float(), grid) for n, grid in GRIDS.items()})
+    """What the four convolutions in `weights` show; takes milliseconds.
+
+    Raises `ConfigurationError` for tensors that cannot be their weights.
+    """
+    return PatchEvidence({n: _z(_weight(weights, n), grid) for n, grid in GRIDS.items()})
+
+
+def _weight(weights: Mapping[str, Tensor], block: int) -> Tensor:
+    weight, channels = weights[conv_key(block)], 3 * GRIDS[block] ** 2
+    shape = tuple(weight.shape)
+    if len(shape) != 4 or shape[1] != channels or 0 in shape or not weight.is_floating_point():
+        raise ConfigurationError(
+            f"{conv_key(block)} is {weight.dtype} {shape}, expected floats of the shape"
+            f" (outputs, {channels}, height, width)"
+        )
+    return weight.float()
 
 
 def _z(weight: Tensor, grid: int) -> float:

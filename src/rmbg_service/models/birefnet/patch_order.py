@@ -147,6 +147,6 @@ def _order_in_code(text: str) -> PatchOrder | None:
 def _config(folder: Path) -> dict[str, PatchOrder]:
     try:
         config = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}

@@ -77,14 +77,12 @@ def read_network(path: Path) -> VitMatteForImageMatting:
     Raises `ConfigurationError` for weights that are not those of a ViTMatte.
     """
     weights = read_weights(path)
-    config = _configuration(weights)
-    if config is None:
+    network = _empty_network(weights)
+    if network is None:
         raise ConfigurationError(
             f"{path} is not a ViTMatte ({len(weights)} tensors, the first is"
             f" {next(iter(weights), 'missing')})"
         )
-    with torch.device("meta"):
-        network = VitMatteForImageMatting(config)
     check_keys(weights, network.state_dict(), path, "ViTMatte")
     network.load_state_dict(weights, assign=True)
     network.train(False)
@@ -92,42 +90,51 @@ def read_network(path: Path) -> VitMatteForImageMatting:
     return network
 
 
-def _configuration(weights: dict[str, Tensor]) -> VitMatteConfig | None:
-    """The network that has weights of these shapes; None if it is not a ViTMatte."""
-    try:
-        hidden, channels, patch, _ = weights["backbone.embeddings.projection.weight"].shape
-        positions = weights["backbone.embeddings.position_embeddings"].shape[1]
-        depth = len({key.split(".")[3] for key in weights if key.startswith(_LAYERS)})
-        tables = [weights[f"{_LAYERS}{i}.attention.rel_pos_h"] for i in range(depth)]
-        expanded = len(weights[f"{_LAYERS}0.mlp.fc1.weight"])
-        sides = {(len(table) + 1) // 2 for table in tables} - {WINDOW}
-        decoder = VitMatteConfig(
-            backbone_config=VitDetConfig(  # type: ignore[call-arg]
-                hidden_size=hidden,
-                num_hidden_layers=depth,
-                num_attention_heads=hidden // tables[0].shape[1],
-                mlp_ratio=expanded // hidden,
-                image_size=(sides.pop() if sides else WINDOW) * patch,
-                pretrain_image_size=round((positions - 1) ** 0.5) * patch,
-                patch_size=patch,
-                num_channels=channels,
-                use_relative_position_embeddings=True,
-                window_size=WINDOW,
-                window_block_indices=[
-                    i for i, table in enumerate(tables) if len(table) == 2 * WINDOW - 1
-                ],
-                residual_block_indices=[
-                    i for i in range(depth) if f"{_LAYERS}{i}.residual.conv1.weight" in weights
-                ],
-                out_features=[f"stage{depth}"],
-            ),
-            hidden_size=hidden,
-            convstream_hidden_sizes=_widths(weights, "decoder.convstream.convs.{}.conv.weight"),
-            fusion_hidden_sizes=_widths(weights, "decoder.fusion_blocks.{}.conv.conv.weight"),
-        )
-    except (KeyError, IndexError, ValueError, ZeroDivisionError):
+def _empty_network(weights: dict[str, Tensor]) -> VitMatteForImageMatting | None:
+    """The network that has weights of these shapes, without values; None if there is none."""
+    if not all(tensor.numel() for tensor in weights.values()):
         return None
-    return decoder
+    try:
+        with torch.device("meta"):
+            return VitMatteForImageMatting(_configuration(weights))
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):
+        return None  # a tensor is missing or has other dimensions, or the sizes fit no network
+
+
+def _configuration(weights: dict[str, Tensor]) -> VitMatteConfig:
+    """The network's sizes, read off the shapes of its weights. Raises what reading them raises."""
+    hidden, channels, patch, _ = weights["backbone.embeddings.projection.weight"].shape
+    positions = weights["backbone.embeddings.position_embeddings"].shape[1]
+    depth = len({key.split(".")[3] for key in weights if key.startswith(_LAYERS)})
+    tables = [weights[f"{_LAYERS}{i}.attention.rel_pos_h"] for i in range(depth)]
+    expanded = len(weights[f"{_LAYERS}0.mlp.fc1.weight"])
+    if expanded % hidden:
+        raise ValueError("the width of the MLP is not a multiple of the network's")
+    sides = {(len(table) + 1) // 2 for table in tables} - {WINDOW}
+    return VitMatteConfig(
+        backbone_config=VitDetConfig(  # type: ignore[call-arg]
+            hidden_size=hidden,
+            num_hidden_layers=depth,
+            num_attention_heads=hidden // tables[0].shape[1],
+            mlp_ratio=expanded // hidden,
+            image_size=(sides.pop() if sides else WINDOW) * patch,
+            pretrain_image_size=round((positions - 1) ** 0.5) * patch,
+            patch_size=patch,
+            num_channels=channels,
+            use_relative_position_embeddings=True,
+            window_size=WINDOW,
+            window_block_indices=[
+                i for i, table in enumerate(tables) if len(table) == 2 * WINDOW - 1
+            ],
+            residual_block_indices=[
+                i for i in range(depth) if f"{_LAYERS}{i}.residual.conv1.weight" in weights
+            ],
+            out_features=[f"stage{depth}"],
+        ),
+        hidden_size=hidden,
+        convstream_hidden_sizes=_widths(weights, "decoder.convstream.convs.{}.conv.weight"),
+        fusion_hidden_sizes=_widths(weights, "decoder.fusion_blocks.{}.conv.conv.weight"),
+    )
 
 
 def _widths(weights: dict[str, Tensor], name: str) -> list[int]:

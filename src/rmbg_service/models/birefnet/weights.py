@@ -26,10 +26,7 @@ def read_weights(source: Path) -> dict[str, Tensor]:
     for path in weight_files(source):
         tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
         weights.update(tensors)
-    return {
-        _strip(key): value.float() if value.is_floating_point() else value
-        for key, value in weights.items()
-    }
+    return {_strip(key): _in_float32(key, value, source) for key, value in weights.items()}
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -52,10 +49,31 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a file that is not a pickle raises anything
         raise ConfigurationError(f"{path} is not a whole checkpoint: {first_line(error)}") from None
     if not isinstance(content, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+        isinstance(key, str) and _is_plain(value) for key, value in content.items()
     ):
-        raise ConfigurationError(f"{path} is not a state dict (names and tensors)")
+        raise ConfigurationError(f"{path} is not a state dict (names and dense tensors)")
     return content
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor with a value for each of its elements."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_nested
+    )
+
+
+def _in_float32(key: str, value: Tensor, source: Path) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    try:
+        return value.float()
+    except RuntimeError:  # PyTorch only stores some formats of four bits
+        raise ConfigurationError(
+            f"{source} has {key} in {value.dtype}, which cannot be converted to float32"
+        ) from None
 
 
 def _strip(key: str) -> str:

@@ -1,5 +1,6 @@
 /** The service's API, as far as the page needs it. */
 
+import { readCutout } from "./cutout.js";
 import { locale } from "./i18n.js";
 import { Problem, readProblem } from "./problems.js";
 
@@ -26,19 +27,6 @@ import { Problem, readProblem } from "./problems.js";
  * @property {number} [fraction] of the bytes, while uploading or downloading
  * @property {number} [ahead] jobs ahead in the queue
  */
-/** @typedef {{left: number, top: number, width: number, height: number}} Box in px */
-/**
- * @typedef {object} Cutout
- * @property {Blob} blob the service's own PNG, or the file that a preset asks for
- * @property {number} width
- * @property {number} height
- * @property {{x: number, y: number}} origin where its upper left corner lies in the upright
- *   original, in px
- * @property {string} noShadow why the picture's own shadow could not be kept; "" otherwise
- * @property {string} preset that it was made for; "" for none: then it is transparent
- * @property {boolean} limited whether the picture has too few pixels to fill the preset's frame
- * @property {Box | null} box the subject's, in the upright original; null when nothing was found
- */
 
 /** Tells with `unauthorized` that the service does not take the key, whatever it was asked for. */
 export const refusals = new EventTarget();
@@ -57,6 +45,7 @@ export async function fetchInfo(key) {
   return answer.json();
 }
 
+/** @typedef {import("./cutout.js").Cutout} Cutout */
 /** @typedef {import("./mend.js").Guidance} Guidance */
 
 /**
@@ -92,7 +81,12 @@ export function removeBackground(file, options, key, watch, signal, guidance = n
   signal.addEventListener("abort", cancel);
   /** @type {Promise<Cutout>} */
   const answered = new Promise((resolve, reject) => {
-    request.onload = () => readAnswer(request, options).then(resolve, reject);
+    const cancelled = () => reject(new DOMException("cancelled", "AbortError"));
+    request.onload = () =>
+      readAnswer(request, options).then(
+        (cutout) => (signal.aborted ? cancelled() : resolve(cutout)), // reading it takes time, too
+        reject,
+      );
     request.onerror = () =>
       file
         .slice(0, 1)
@@ -101,7 +95,7 @@ export function removeBackground(file, options, key, watch, signal, guidance = n
           () => reject(new Problem("network")),
           () => reject(new Problem("unreadable-file")),
         );
-    request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    request.onabort = cancelled;
   });
   watch({ stage: "upload", fraction: 0 });
   request.send(body);
@@ -217,31 +211,13 @@ function commonHeaders(key) {
 /**
  * @param {XMLHttpRequest} request
  * @param {Record<string, string>} options that it was sent with
- * @returns {Promise<Cutout>}
  */
 async function readAnswer(request, options) {
   /** @type {Blob} */
   const blob = request.response;
-  if (request.status !== 200) {
-    throw told(readProblem(request.status, await blob.text(), (name) => request.getResponseHeader(name)));
-  }
-  const { preset = "" } = options;
-  if (preset ? !blob.type.startsWith("image/") : blob.type !== "image/png") throw new Problem("other", blob.type);
-  const size = await sizeOf(blob);
-  const limited = /limited/.test(request.getResponseHeader("X-RMBG-Placement") ?? "");
-  const box = readBox(request.getResponseHeader("X-RMBG-Box"));
-  const shadowBox = readBox(request.getResponseHeader("X-RMBG-Shadow-Box"));
-  const shadow = request.getResponseHeader("X-RMBG-Shadow") ?? "";
-  const [, noShadow = ""] = /^none; reason=(.+)/.exec(shadow) ?? [];
-  // A crop is the box of the subject and its shadow, with the same margin on opposite sides.
-  const cropped = box && options.crop === "true" ? union(box, shadowBox ?? box) : null;
-  const origin = cropped
-    ? {
-        x: cropped.left - (size.width - cropped.width) / 2,
-        y: cropped.top - (size.height - cropped.height) / 2,
-      }
-    : { x: 0, y: 0 };
-  return { blob, ...size, origin, box, noShadow, preset, limited };
+  const header = (/** @type {string} */ name) => request.getResponseHeader(name);
+  if (request.status !== 200) throw told(readProblem(request.status, await blob.text(), header));
+  return readCutout(blob, options, header);
 }
 
 /** @param {Response} answer */
@@ -253,28 +229,6 @@ async function problemOf(answer) {
 function told(problem) {
   if (problem.type === "unauthorized") refusals.dispatchEvent(new Event("unauthorized"));
   return problem;
-}
-
-/**
- * @param {string | null} header `left,top,width,height`
- * @returns {Box | null}
- */
-function readBox(header) {
-  if (!header) return null;
-  const [left = 0, top = 0, width = 0, height = 0] = header.split(",").map(Number);
-  return { left, top, width, height };
-}
-
-/**
- * @param {Box} one
- * @param {Box} other
- * @returns {Box}
- */
-function union(one, other) {
-  const [left, top] = [Math.min(one.left, other.left), Math.min(one.top, other.top)];
-  const right = Math.max(one.left + one.width, other.left + other.width);
-  const bottom = Math.max(one.top + one.height, other.top + other.height);
-  return { left, top, width: right - left, height: bottom - top };
 }
 
 /**
@@ -295,21 +249,6 @@ async function poll(id, watch, signal) {
       // Ended, or the network failed: the request itself will tell.
     }
   }
-}
-
-/**
- * Width and height: from a PNG's header (PNG specification, section 11.2.1), or of the decoded image.
- * @param {Blob} blob
- */
-async function sizeOf(blob) {
-  if (blob.type === "image/png") {
-    const header = new DataView(await blob.slice(16, 24).arrayBuffer());
-    return { width: header.getUint32(0), height: header.getUint32(4) };
-  }
-  const bitmap = await createImageBitmap(blob);
-  const { width, height } = bitmap;
-  bitmap.close();
-  return { width, height };
 }
 
 /** 128 random bits; `crypto.randomUUID` would need HTTPS. */

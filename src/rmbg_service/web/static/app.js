@@ -68,7 +68,11 @@ startSharing().then((files) => {
 });
 startDragOut(
   byId("result", HTMLElement),
-  () => (viewer.camera.fits && !viewer.compares && !brush.active && save.quick ? (album.shown?.cutout ?? null) : null),
+  () => {
+    const { shown } = album;
+    const free = viewer.camera.fits && !viewer.compares && !brush.active && !shown?.lacksStrokes;
+    return free && save.quick ? (shown?.cutout ?? null) : null;
+  },
   () => save.fileOfShown(),
   (shown) => {
     for (const picture of album.pictures) if (picture.cutout === shown) picture.saved = true;

@@ -11,7 +11,7 @@ import { queryOf } from "./runner.js";
 import { NO_STROKES } from "./strokes.js";
 
 /** @typedef {import("./picture.js").Picture} Picture */
-/** @typedef {import("./api.js").Cutout} Cutout */
+/** @typedef {import("./cutout.js").Cutout} Cutout */
 
 /** The options that what is painted on depends on: it is neither cropped nor placed, and has no shadow. */
 const PLAIN = ["output", "format", "detail", "decontaminate", "roi"];
@@ -92,9 +92,9 @@ export class Brush extends EventTarget {
       const cutout = asIs && picture.cutout ? picture.cutout : await this.#ask(picture, plain, signal);
       picture.mend ??= new Mend(picture.file, cutout, this.key);
       this.#keep(strokes, cutout, plain);
-      this.#show(picture, cutout);
+      await this.#show(picture, cutout, strokes);
     });
-    this.viewer.result.element.focus({ preventScroll: true });
+    if (this.#picture === picture) this.viewer.result.element.focus({ preventScroll: true });
   }
 
   /** Back to looking. What was painted is in the result, with all its options. */
@@ -136,16 +136,11 @@ export class Brush extends EventTarget {
     this.draw();
     const plain = this.#plain(picture);
     const { strokes } = mend;
-    const known = this.#madeWith === queryOf(plain) && this.#results.get(strokes);
-    this.#request.abort();
-    if (known) {
-      this.#busy = false;
-      return this.#take(picture, known, strokes);
-    }
+    const known = this.#madeWith === queryOf(plain) ? this.#results.get(strokes) : null;
     this.#try(async (signal) => {
-      const cutout = await this.#ask(picture, plain, signal);
+      const cutout = known ?? (await this.#ask(picture, plain, signal));
       this.#keep(strokes, cutout, plain);
-      this.#take(picture, cutout, strokes);
+      await this.#take(picture, cutout, strokes);
     });
   }
 
@@ -193,12 +188,15 @@ export class Brush extends EventTarget {
    * @param {Cutout} cutout
    * @param {import("./mend.js").Strokes} applied
    */
-  #take(picture, cutout, applied) {
-    this.#show(picture, cutout);
+  async #take(picture, cutout, applied) {
+    const seen = this.#show(picture, cutout, applied);
     const madeWith = this.#madeWith;
-    if (queryOf(this.options(picture)) !== madeWith) return this.album.changed();
-    this.album.update(picture, { cutout, madeWith, applied, saved: false, state: "done", problem: null });
-    this.dispatchEvent(new CustomEvent("made", { detail: picture }));
+    if (queryOf(this.options(picture)) !== madeWith) this.album.changed();
+    else {
+      this.album.update(picture, { cutout, madeWith, applied, saved: false, state: "done", problem: null });
+      this.dispatchEvent(new CustomEvent("made", { detail: picture }));
+    }
+    await seen;
   }
 
   /**
@@ -214,11 +212,18 @@ export class Brush extends EventTarget {
     if (oldest && this.#results.size > KEPT_RESULTS) this.#results.delete(oldest);
   }
 
-  /** @param {Picture} picture @param {Cutout} cutout */
-  #show(picture, cutout) {
+  /**
+   * Ends when it is seen: then only what was painted since has still to be marked.
+   * @param {Picture} picture
+   * @param {Cutout} cutout
+   * @param {import("./mend.js").Strokes} applied
+   */
+  async #show(picture, cutout, applied) {
     if (this.#picture !== picture) return;
-    this.viewer.edit({ picture, cutout }).then(() => this.painting.settle());
+    const seen = this.viewer.edit({ picture, cutout });
     this.draw();
+    await seen;
+    if (this.#picture === picture) this.painting.settle(picture.strokes.filter((each) => !applied.includes(each)));
   }
 
   /** @param {Picture} picture */

@@ -66,9 +66,9 @@ export class Painting extends EventTarget {
     this.draw();
   }
 
-  /** What was painted is part of the result now, or was given up. */
-  settle() {
-    this.#pending = [];
+  /** What was painted is part of the result now, or was given up, but for `left`. @param {Stroke[]} [left] */
+  settle(left = []) {
+    this.#pending = [...left];
     this.draw();
   }
 
@@ -96,7 +96,7 @@ export class Painting extends EventTarget {
 
   /** @param {PointerEvent} event */
   #onDown(event) {
-    if (!this.#on || event.button !== 0) return;
+    if (!this.#on || !this.stage.placed || event.button !== 0) return;
     this.#down.add(event.pointerId);
     if (this.#down.size > 1) {
       this.#stroke = null; // two fingers zoom
@@ -128,7 +128,8 @@ export class Painting extends EventTarget {
 
   /** The ring is moved with the arrows; with Shift it paints, and so do Space and Enter. @param {KeyboardEvent} event */
   #onKey(event) {
-    if (!this.#on || event.target !== this.stage.element || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!this.#on || !this.stage.placed || event.target !== this.stage.element) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const [right, down] = STEPS[/** @type {keyof typeof STEPS} */ (event.key)] ?? [0, 0];
     const moves = right !== 0 || down !== 0;
     if (!moves && event.key !== " " && event.key !== "Enter") return;

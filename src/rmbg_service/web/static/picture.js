@@ -28,7 +28,7 @@ export class Picture {
     this.seconds = 0;
     /** @type {Problem | null} */
     this.problem = null;
-    /** @type {import("./api.js").Cutout | null} */
+    /** @type {import("./cutout.js").Cutout | null} */
     this.cutout = null;
     /** The options that `cutout` was made with, as a query. */
     this.madeWith = "";
@@ -59,6 +59,11 @@ export class Picture {
   /** The strokes that count now. */
   get strokes() {
     return this.mend?.strokes ?? NO_STROKES;
+  }
+
+  /** Whether strokes are being applied that `cutout` lacks. */
+  get lacksStrokes() {
+    return this.applied !== this.strokes && (this.busy || this.state === "waiting");
   }
 
   /** Whether another try may help: not when the picture itself is at fault. */

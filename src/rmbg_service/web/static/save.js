@@ -1,21 +1,18 @@
 /** Results leave the page: as one file, as a ZIP of many, through the clipboard, a share or a drag. */
 
 import { byId, onClick, setIdle, within } from "./dom.js";
-import { archiveName, fileName, formatName, formatOf, isServiceMade, makeFile, makePng } from "./files.js";
+import { offer, pack } from "./download.js";
+import { fileName, formatName, formatOf, isServiceMade, makeFile, makePng } from "./files.js";
 import { languageChanges, plural, say, t } from "./i18n.js";
 import { presetTitle } from "./options.js";
 import { Problem } from "./problems.js";
 import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
-import { unzip, zip } from "./zip.js";
 
 /** @typedef {import("./picture.js").Picture} Picture */
 /** @typedef {import("./files.js").Export} Export */
 
 const KEPT = "rmbg.file";
-const FREE_AFTER_MS = 60_000;
 const COPIED_MS = 2000;
-/** Larger archives come in several: browsers hold a download as a whole. */
-const ARCHIVE_BYTES = 2e9;
 
 export class Save {
   #form = byId("file-form", HTMLFormElement);
@@ -122,7 +119,9 @@ export class Save {
   draw() {
     if (this.#shown !== this.album.shown) say(byId("save-problem", HTMLElement), () => "");
     this.#shown = this.album.shown;
-    setIdle(this.#button, this.busy);
+    const late = Boolean(this.album.shown?.lacksStrokes);
+    setIdle(this.#button, this.busy || late);
+    for (const button of [this.#copy, this.#share]) setIdle(button, late);
     const { format } = this.#export;
     const quality = within(this.#form, "input[name=quality]", HTMLInputElement);
     within(this.#form, "output", HTMLOutputElement).value = quality.value;
@@ -255,47 +254,8 @@ export class Save {
   }
 }
 
-/**
- * Offer the files of `pictures` as a ZIP, or as several.
- * @param {Picture[]} pictures
- * @param {Export} wanted
- * @param {(picture: Picture) => Promise<Blob>} make
- */
-async function pack(pictures, wanted, make) {
-  /** @type {{name: string, blob: Blob}[]} */
-  let files = [];
-  let [bytes, archives] = [0, 0];
-  const taken = new Set();
-  for (const picture of pictures) {
-    const blob = await make(picture);
-    if (bytes + blob.size > ARCHIVE_BYTES && files.length > 0) {
-      offer(await zip(files), `cutouts-${++archives}.zip`);
-      [files, bytes] = [[], 0];
-    }
-    const name = archiveName(picture, wanted, taken);
-    const layers = blob.type === "application/zip" ? await unzip(blob) : null;
-    if (layers) files.push(...layers.map((layer) => ({ ...layer, name: `${name}/${layer.name}` })));
-    else files.push({ name, blob });
-    bytes += blob.size;
-  }
-  offer(await zip(files), archives ? `cutouts-${archives + 1}.zip` : "cutouts.zip");
-}
-
 /** Whether files can be shared here, and people expect it: on a phone or tablet. */
 function canShare() {
   const some = new File([""], "picture.png", { type: "image/png" });
   return matchMedia("(pointer: coarse)").matches && Boolean(navigator.canShare?.({ files: [some] }));
-}
-
-/**
- * Let the browser save `blob`.
- * @param {Blob} blob
- * @param {string} name
- */
-function offer(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), FREE_AFTER_MS);
 }

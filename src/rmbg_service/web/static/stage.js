@@ -9,6 +9,8 @@ const PIXELS_FROM_ZOOM = 3;
 export class Stage {
   /** @type {Frame | null} */
   frame = null;
+  /** The last one, while the next picture is decoded: until then everything stays where it is. @type {Frame | null} */
+  #before = null;
   /** What pointers and arrow keys move here. @type {"picture" | "brush" | "region"} */
   grip = "picture";
   /** @type {Blob | null} */
@@ -32,6 +34,11 @@ export class Stage {
     return this.#url;
   }
 
+  /** Whether it is known where pixels of the picture are seen: not before the first one is decoded. */
+  get placed() {
+    return (this.frame ?? this.#before) !== null;
+  }
+
   /**
    * Show `blob`, or `text` in its place when there is none or the browser cannot show it. The
    * picture that was shown before is let go.
@@ -49,7 +56,7 @@ export class Stage {
     const url = blob ? URL.createObjectURL(blob) : "";
     URL.revokeObjectURL(this.#url);
     [this.#blob, this.#url] = [blob, url];
-    this.frame = null;
+    [this.#before, this.frame] = [blob && (this.frame ?? this.#before), null];
     this.image.hidden = true;
     this.empty.textContent = blob ? "" : text;
     if (!blob) {
@@ -64,6 +71,7 @@ export class Stage {
       () => false,
     )); // prettier-ignore
     if (url !== this.#url) return false; // another picture was chosen meanwhile
+    this.#before = null;
     if (decoded) {
       const { naturalWidth: width, naturalHeight: height } = this.image;
       this.frame = { ...origin, width, height };
@@ -76,7 +84,8 @@ export class Stage {
 
   /** Screen pixels for each pixel of the picture. */
   get zoom() {
-    const { frame, element, camera } = this;
+    const { element, camera } = this;
+    const frame = this.frame ?? this.#before;
     if (!camera.fits || !frame) return camera.zoom;
     const least = Math.min(element.clientWidth / frame.width, element.clientHeight / frame.height);
     return Math.min(least * devicePixelRatio, 1);
@@ -84,7 +93,8 @@ export class Stage {
 
   /** The point of the picture in the middle of the preview. */
   get centre() {
-    const { frame, camera } = this;
+    const { camera } = this;
+    const frame = this.frame ?? this.#before;
     if (!camera.fits || !frame) return camera.centre;
     return { x: frame.x + frame.width / 2, y: frame.y + frame.height / 2 };
   }

@@ -23,12 +23,14 @@ export class Viewer {
   #compare = new Compare(this.original, this.result);
   /** The size of the last picture as text: of the next one of that size the same part is seen. */
   #size = "";
-  /** A result that is being touched up. @type {{picture: import("./picture.js").Picture, cutout: import("./api.js").Cutout} | null} */
+  /** A result that is being touched up. @type {{picture: import("./picture.js").Picture, cutout: import("./cutout.js").Cutout} | null} */
   #edited = null;
   /** The picture to be shown. @type {import("./picture.js").Picture | null} */
   #picture = null;
-  /** What is shown. @type {{file: File | null, cutout: import("./api.js").Cutout | null, failed: boolean}} */
+  /** What is shown. @type {{file: File | null, cutout: import("./cutout.js").Cutout | null, failed: boolean}} */
   #shown = { file: null, cutout: null, failed: false };
+  /** Ends when that is drawn. @type {Promise<void>} */
+  #drawn = Promise.resolve();
 
   /** @param {() => void} unreadable what to do when a background picture cannot be shown */
   constructor(unreadable) {
@@ -73,7 +75,7 @@ export class Viewer {
   }
 
   /**
-   * Show a picture and its result, if there is one; null for no picture.
+   * Show a picture and its result, if there is one; null for no picture. Ends when they are drawn.
    * @param {import("./picture.js").Picture | null} picture
    */
   show(picture) {
@@ -82,12 +84,13 @@ export class Viewer {
     const [file, cutout] = [picture?.file ?? null, edited ?? picture?.cutout ?? null];
     const failed = picture?.failed ?? false;
     const before = this.#shown;
-    if (file === before.file && cutout === before.cutout && failed === before.failed) return;
+    if (file === before.file && cutout === before.cutout && failed === before.failed) return this.#drawn;
     this.#shown = { file, cutout, failed };
-    return this.#draw();
+    this.#drawn = this.#draw();
+    return this.#drawn;
   }
 
-  /** Show this in the place of the picture's own result, with the original faintly below. @param {{picture: import("./picture.js").Picture, cutout: import("./api.js").Cutout} | null} edited */
+  /** Show this in the place of the picture's own result, with the original faintly below. @param {{picture: import("./picture.js").Picture, cutout: import("./cutout.js").Cutout} | null} edited */
   async edit(edited) {
     this.#edited = edited;
     this.result.element.classList.toggle("edited", edited !== null);
