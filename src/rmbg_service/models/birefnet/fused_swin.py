@@ -22,7 +22,7 @@ from rmbg_service.models.birefnet.packing import ActiveLinear, add_linear
 from rmbg_service.models.birefnet.parallel import for_each
 from rmbg_service.models.birefnet.swin import SwinBlock, SwinStage, SwinTransformer
 
-CPU_CHUNK_TOKENS = 1024
+CPU_CHUNK_TOKENS = 2048
 """Tokens of a chunk on a CPU, about: the activations of a layer should fit the cache of a core."""
 
 
