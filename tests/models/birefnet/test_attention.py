@@ -24,6 +24,12 @@ def exact(qkv: Tensor, bias: Tensor) -> Tensor:
     return y.transpose(1, 2).reshape(6, 49, 96)
 
 
+@pytest.fixture
+def without_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+
+
+@pytest.mark.usefixtures("without_amx")
 @pytest.mark.parametrize("scores_at_a_time", [1, 2**20])
 @pytest.mark.parametrize(("scale", "mean", "worst"), [(1.0, 0.004, 0.1), (8.0, 0.06, 16.0)])
 @torch.inference_mode()
@@ -40,6 +46,17 @@ def test_products_in_bf16_are_attention_however_large_the_scores(
     assert error.max() < worst
 
 
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+@torch.inference_mode()
+def test_with_amx_the_fused_kernel_is_taken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(attention, "_by_products", None)
+    qkv, bias = case(scale)
+    error = (window_attention(qkv, bias, 10.0).double() - exact(qkv, bias)).abs()
+    assert error.mean() < 0.02 * scale
+
+
+@pytest.mark.usefixtures("without_amx")
 @torch.inference_mode()
 def test_a_value_that_is_not_a_number_stays_one() -> None:
     qkv, bias = case(1.0)

@@ -2,29 +2,64 @@ import pytest
 import torch
 from bench.models import random_network
 from torch import nn
+from torch.nn import functional
 
 from rmbg_service.models.birefnet import packing
 from rmbg_service.models.birefnet.fusing import fuse
-from rmbg_service.models.birefnet.packing import PackedLinear, can_pack, linear_gelu, pack
+from rmbg_service.models.birefnet.packing import (
+    ActiveLinear,
+    PackedLinear,
+    add_linear,
+    can_pack,
+    pack,
+)
 
 needs_onednn = pytest.mark.skipif(
     not can_pack(torch.float32), reason="this build of PyTorch does not pack linear layers"
 )
 
 
+def layers() -> nn.Sequential:
+    """Three linear layers, two with an activation, and a norm."""
+    torch.manual_seed(0)
+    weight, bias = torch.randn(64, 48) / 7, torch.randn(64)
+    return nn.Sequential(
+        ActiveLinear.of(weight, bias, "gelu"),
+        nn.LayerNorm(64),
+        ActiveLinear.of(torch.randn(64, 64) / 8, bias, "relu"),
+        nn.Linear(64, 32, bias=False),
+    )
+
+
+@torch.inference_mode()
+def test_an_active_layer_is_the_layer_and_its_activation() -> None:
+    weight, bias, x = torch.randn(8, 16), torch.randn(8), torch.randn(5, 16)
+    linear = functional.linear(x, weight, bias)
+    assert torch.equal(ActiveLinear.of(weight, bias, "gelu")(x), functional.gelu(linear))
+    assert torch.equal(ActiveLinear.of(weight, bias, "relu")(x), linear.relu())
+    assert torch.equal(ActiveLinear.of(weight, bias, "none")(x), linear)
+
+
 @needs_onednn
 @torch.inference_mode()
 def test_a_packed_layer_computes_the_same() -> None:
-    torch.manual_seed(0)
-    plain = nn.Sequential(
-        linear_gelu(nn.Linear(48, 64)), nn.LayerNorm(64), nn.Linear(64, 32, bias=False)
-    )
+    plain = layers()
     x = torch.randn(2, 17, 48)
     expected = plain(x)
     pack(plain, 34)
-    assert [type(layer) for layer in plain] == [PackedLinear, nn.LayerNorm, PackedLinear]
+    assert [type(layer) for layer in plain] == [PackedLinear, nn.LayerNorm, *2 * [PackedLinear]]
     torch.testing.assert_close(plain(x), expected)
     torch.testing.assert_close(plain(x[:, :3]), expected[:, :3])  # another number of rows
+
+
+@needs_onednn
+@torch.inference_mode()
+def test_a_packed_layer_is_added_to_what_it_gets() -> None:
+    layer = nn.Linear(64, 32, bias=False)
+    x, other = torch.randn(2, 17, 64), torch.randn(2, 17, 32)
+    expected = other + layer(x)
+    for form in (layer, PackedLinear(layer, 34)):
+        torch.testing.assert_close(add_linear(other.clone(), form, x), expected)
 
 
 def test_a_build_without_the_operator_packs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +80,9 @@ def test_an_operator_that_computes_something_else_is_not_used(
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x[:, :32]
+
+        def added(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            return x[:, :32] + other
 
     monkeypatch.setattr(packing, "PackedLinear", Wrong)
     assert not can_pack(torch.float32)

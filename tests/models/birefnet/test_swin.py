@@ -47,6 +47,16 @@ def test_chunks_have_every_token_once_where_the_whole_plan_has_it(
     assert [sum(n) for n in zip(*(c.groups for c in chunks), strict=True)] == whole.groups
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_every_thread_gets_as_many_chunks(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    chunks = window_plan(70, 70, 7, 3, torch.device("cpu"), chunk_tokens=16 * 49)  # 100 windows
+    sizes = [sum(chunk.groups) for chunk in chunks]
+    assert len(sizes) == {1: 7, 2: 8, 3: 9}[threads]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(window_plan(7, 14, 7, 0, torch.device("cpu"), 16 * 49)) == min(threads, 2)
+
+
 def test_windows_come_apart_and_together() -> None:
     x = torch.arange(2 * 6 * 9 * 2.0).view(2, 6, 9, 2)
     windows = partition(x, 3)

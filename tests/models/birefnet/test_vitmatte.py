@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import VitDetConfig, VitMatteConfig, VitMatteForImageMatting
 
@@ -338,3 +338,16 @@ def test_the_trial_runs_the_network_on_an_unknown_image(checkpoint: Path) -> Non
     trial = vitmatte._WithTrialTrimap(read_network(checkpoint))
     difference = rounding_error(trial, VITMATTE.mean, VITMATTE.std)
     assert 0 < difference.mean < 0.02
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@torch.inference_mode()
+def test_patches_are_projected_as_by_a_convolution(dtype: torch.dtype) -> None:
+    """In the size of ViTMatte-S: this is what oneDNN 3.12 computes wrongly with AMX in bfloat16."""
+    conv = nn.Conv2d(4, 384, 16, stride=16)
+    projection = vitmatte.PatchProjection(conv)
+    projection.load_state_dict(conv.state_dict(), assign=True)
+    x = torch.randn(2, 4, 64, 96).to(dtype)
+    expected = conv.to(dtype).double()(x.double())
+    found = projection.to(dtype)(x).double()
+    assert (found - expected).abs().max() < (1e-6 if dtype == torch.float64 else 0.02)

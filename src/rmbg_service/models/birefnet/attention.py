@@ -1,8 +1,8 @@
 """Attention within windows: few tokens, many windows.
 
-PyTorch's fused kernel is written for long sequences. For 49 or 144 tokens in bfloat16 on a CPU, two
-batched matrix products around an exponential take two thirds of its time; in float32, and on
-accelerators, the fused kernel is the faster one.
+PyTorch's fused kernel is written for long sequences. For 49 or 144 tokens in bfloat16 on a CPU
+without AMX, two batched matrix products around an exponential take two thirds of its time; with
+AMX, in float32, and on accelerators, the fused kernel is the faster one.
 """
 
 import torch
@@ -22,7 +22,8 @@ def window_attention(qkv: Tensor, bias: Tensor, bias_limit: float) -> Tensor:
     `bias` `(heads, N, N)` is added to the scores; its finite entries lie within `bias_limit` of 0.
     """
     w, n, _, heads, d = qkv.shape
-    if qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu":
+    on_cpu = qkv.device.type == "cpu"
+    if on_cpu and qkv.dtype == torch.bfloat16 and not torch.cpu._is_amx_tile_supported():
         at_a_time = max(1, CPU_SCORES * torch.get_num_threads() // (heads * n * n))
         parts = [_by_products(part, bias, bias_limit) for part in torch.split(qkv, at_a_time)]
         y = parts[0] if len(parts) == 1 else torch.cat(parts)

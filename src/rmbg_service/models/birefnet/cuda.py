@@ -94,7 +94,8 @@ class CudaBranch(nn.Module):
     def __init__(self, branch: FusedBranch, kernels: Any) -> None:
         super().__init__()
         self.kernel = branch.kernel
-        self.taps, self.bias, self.share = branch.taps, branch.bias, branch.share
+        self.taps = nn.Parameter(branch.taps.weight.T.contiguous(), requires_grad=False)
+        self.bias, self.share = branch.taps.bias, branch.share
         self.moves = with_padded_outputs(branch.moves)
         self.kernels = kernels
 
@@ -116,7 +117,7 @@ def use_kernels(network: FusedBiRefNet) -> str | None:
     branch = network.squeeze.attention.branches[-1]
     assert isinstance(block, FusedSwinBlock)
     assert isinstance(branch, FusedBranch)
-    if branch.taps.dtype not in TOLERANCE:
+    if branch.taps.weight.dtype not in TOLERANCE:
         return "they are for 16-bit formats"
     try:
         from rmbg_service.models.birefnet import kernels

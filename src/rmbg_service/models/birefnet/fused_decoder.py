@@ -19,6 +19,8 @@ from rmbg_service.models.birefnet.decoder import (
     resize,
     tiles,
 )
+from rmbg_service.models.birefnet.packing import ActiveLinear
+from rmbg_service.models.birefnet.parallel import for_each
 
 
 def fold(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
@@ -41,6 +43,16 @@ def like(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
     return made.requires_grad_(False)
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """`x` `(B, C, H, W)`, which is contiguous, laid out with its channels last.
+
+    PyTorch transposes a matrix block by block, and a tensor of four dimensions value by value.
+    """
+    b, c, h, w = x.shape
+    pixels = torch.cat([image.view(c, h * w).T.contiguous() for image in x])
+    return pixels.view(b, h, w, c).permute(0, 3, 1, 2)
+
+
 class FusedBranch(nn.Module):
     """A deformable branch and its share of ASPP's 1 x 1 convolution, in chunks of pixels."""
 
@@ -49,10 +61,9 @@ class FusedBranch(nn.Module):
         conv = branch.atrous_conv
         folded = fold(conv.regular_conv, branch.bn)
         assert folded.bias is not None
-        taps = folded.weight.permute(2, 3, 1, 0).flatten(0, 2)
         self.kernel = conv.regular_conv.kernel_size[0]
-        self.taps = nn.Parameter(taps.contiguous(), requires_grad=False)
-        self.bias = nn.Parameter(folded.bias, requires_grad=False)
+        taps = folded.weight.permute(0, 2, 3, 1).flatten(1)
+        self.taps = ActiveLinear.of(taps, folded.bias, "relu")
         self.share = nn.Parameter(share.T.contiguous(), requires_grad=False)
         self.moves = self._moves(conv.offset_conv, conv.modulator_conv)
 
@@ -67,20 +78,28 @@ class FusedBranch(nn.Module):
 
     def forward(self, x: Tensor, out: Tensor) -> None:
         """Add this branch for `x` `(B, 64, H, W)` to `out` `(B, H * W, 64)`."""
-        h, w = x.shape[2:]
-        on_cpu = x.device.type == "cpu"
-        read = sampling.read_gathered if x.device.type == "mps" else sampling.read_bags
-        budget = sampling.CPU_CHUNK_BYTES if on_cpu else sampling.DEVICE_CHUNK_BYTES
-        chunk = max(1, budget // (self.taps.shape[0] * self.taps.element_size()))
-        moves = self.moves(x).permute(0, 2, 3, 1).reshape(len(x), h * w, 3, -1)
+        b, _, h, w = x.shape
+        moves = self.moves(x).permute(0, 2, 3, 1).reshape(b, h * w, 3, -1)
         for image, image_moves, image_out in zip(x, moves, out, strict=True):
-            rows = sampling.padded_rows(image)
-            for first in range(0, h * w, chunk):
-                piece = image_moves[first : first + chunk]
-                index, weight = sampling.corners(piece, first, (h, w), self.kernel)
-                columns = read(rows, index, weight).view(len(piece), -1)
-                value = torch.addmm(self.bias, columns, self.taps).relu_()
-                image_out[first : first + chunk].addmm_(value, self.share)
+            self._add(image, image_moves, image_out)
+
+    def _add(self, image: Tensor, moves: Tensor, out: Tensor) -> None:
+        """`forward` for one image, some pixels at a time."""
+        _, h, w = image.shape
+        read = sampling.read_gathered if image.device.type == "mps" else sampling.read_bags
+        on_cpu = image.device.type == "cpu"
+        budget = sampling.CPU_CHUNK_BYTES if on_cpu else sampling.DEVICE_CHUNK_BYTES
+        widest = max(self.taps.in_features, self.taps.out_features)
+        pixels = max(1, budget // (widest * image.element_size()))
+        rows = sampling.padded_rows(image)
+
+        def add(first: int) -> None:
+            piece = moves[first : first + pixels]
+            index, weight = sampling.corners(piece, first, (h, w), self.kernel)
+            columns = read(rows, index, weight).view(len(piece), -1)
+            out[first : first + pixels].addmm_(self.taps(columns), self.share)
+
+        for_each(list(range(0, h * w, pixels)), add, image.device)
 
 
 class FusedASPP(nn.Module):
@@ -224,6 +243,6 @@ class FusedDecoder(nn.Module):
 
     def block(self, level: str, image: Tensor, p: Tensor) -> Tensor:
         """Decoder block `level` on `p` and the image in tiles of its size."""
-        pieces = tiles(image, *p.shape[2:]).contiguous(memory_format=torch.channels_last)
+        pieces = channels_last(tiles(image, *p.shape[2:]))
         out: Tensor = self.blocks[level](torch.cat((p, self.patches[level](pieces)), 1))
         return out

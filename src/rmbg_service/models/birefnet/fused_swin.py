@@ -6,8 +6,8 @@ shift mask follow one another: there are only four different masks, because only
 the last column of windows hold pixels that were not neighbours. The linear layers run on real
 tokens only, not on padding.
 
-On a CPU a block takes some windows at a time through all of its layers: what passes from one layer
-to the next then stays in the cache, and no layer's output is held for the whole image.
+On a CPU a core takes some windows at a time through all layers of a block: what passes from one
+layer to the next then stays in its cache, and no layer's output is held for the whole image.
 """
 
 import math
@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rmbg_service.models.birefnet.attention import window_attention
-from rmbg_service.models.birefnet.packing import linear_gelu
+from rmbg_service.models.birefnet.packing import ActiveLinear, add_linear
+from rmbg_service.models.birefnet.parallel import for_each
 from rmbg_service.models.birefnet.swin import SwinBlock, SwinStage, SwinTransformer
 
-CPU_CHUNK_TOKENS = 1024
-"""Tokens of a chunk for each thread of a CPU: the activations of a layer should fit its cache."""
+CPU_CHUNK_TOKENS = 2048
+"""Tokens of a chunk on a CPU, about: the activations of a layer should fit the cache of a core."""
 
 
 class WindowChunk(NamedTuple):
@@ -64,7 +65,7 @@ def window_plan(
 ) -> WindowPlan:
     """The windows of one size in chunks of about `chunk_tokens`, or all in one.
 
-    `shift` as in `SwinBlock`.
+    The chunks are equal, and as many for each thread. `shift` as in `SwinBlock`.
     """
     down, across = -(-h // window), -(-w // window)
     token = torch.full((down * window, across * window), h * w)
@@ -79,8 +80,10 @@ def window_plan(
         windows = windows[order]
     if chunk_tokens is None:
         return [_whole(windows, group, h * w).to(device)]
-    at_a_time = max(1, chunk_tokens // window**2)
-    parts = zip(torch.split(windows, at_a_time), torch.split(group, at_a_time), strict=True)
+    threads = torch.get_num_threads()
+    for_each_thread = math.ceil(windows.numel() / (chunk_tokens * threads))
+    chunks = min(len(windows), threads * for_each_thread)
+    parts = zip(windows.tensor_split(chunks), group.tensor_split(chunks), strict=True)
     return [_part(part, part_group, h * w).to(device) for part, part_group in parts]
 
 
@@ -106,7 +109,7 @@ def _part(windows: Tensor, group: Tensor, padding: int) -> WindowChunk:
 
 def chunk_tokens_of(device: torch.device) -> int | None:
     """How many tokens a chunk has on `device`; None for all."""
-    return CPU_CHUNK_TOKENS * torch.get_num_threads() if device.type == "cpu" else None
+    return CPU_CHUNK_TOKENS if device.type == "cpu" else None
 
 
 def window_masks(window: int, shift: int) -> Tensor:
@@ -130,7 +133,8 @@ class FusedSwinBlock(nn.Module):
     def __init__(self, block: SwinBlock) -> None:
         super().__init__()
         self.norm1, self.qkv, self.proj = block.norm1, block.attn.qkv, block.attn.proj
-        self.norm2, self.fc1, self.fc2 = block.norm2, linear_gelu(block.mlp.fc1), block.mlp.fc2
+        fc1, self.fc2 = block.mlp.fc1, block.mlp.fc2
+        self.norm2, self.fc1 = block.norm2, ActiveLinear.of(fc1.weight, fc1.bias, "gelu")
         self.heads = block.attn.heads
         bias = block.attn.bias()
         self.bias_limit = math.inf if bias.is_meta else float(bias.abs().max())
@@ -139,12 +143,15 @@ class FusedSwinBlock(nn.Module):
 
     def forward(self, x: Tensor, plan: WindowPlan) -> Tensor:
         """`(B, H * W, C)` to the same."""
-        for chunk in plan:
+
+        def change(chunk: WindowChunk) -> None:
             part = x if chunk.tokens is None else x.index_select(1, chunk.tokens)
-            part.add_(self.proj(self.attend(self.norm1(part), chunk)))
-            part.add_(self.fc2(self.fc1(self.norm2(part))))
+            part = add_linear(part, self.proj, self.attend(self.norm1(part), chunk))
+            part = add_linear(part, self.fc2, self.fc1(self.norm2(part)))
             if chunk.tokens is not None:
                 x.index_copy_(1, chunk.tokens, part)
+
+        for_each(plan, change, x.device)
         return x
 
     def attend(self, x: Tensor, chunk: WindowChunk) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 CPU_CHUNK_BYTES = 8 * 2**20
-"""Bytes of read taps at a time on a CPU: they should stay in its cache."""
+"""Bytes of read taps at a time on each core of a CPU: they should stay in its cache."""
 
 DEVICE_CHUNK_BYTES = 512 * 2**20
 """The same on an accelerator, where it bounds memory only."""

@@ -84,10 +84,37 @@ def read_network(path: Path) -> VitMatteForImageMatting:
             f" {next(iter(weights), 'missing')})"
         )
     check_keys(weights, network.state_dict(), path, "ViTMatte")
+    embeddings = network.backbone.embeddings
+    embeddings.projection = PatchProjection(embeddings.projection)
     network.load_state_dict(weights, assign=True)
     network.train(False)
     network.requires_grad_(False)
     return network
+
+
+class PatchProjection(nn.Conv2d):
+    """A convolution whose patches do not overlap, as the matrix product that it is.
+
+    On CPUs with AMX, oneDNN 3.12 computes this convolution wrongly in bfloat16.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            (conv.kernel_size[0], conv.kernel_size[1]),
+            (conv.stride[0], conv.stride[1]),
+            bias=conv.bias is not None,
+            device="meta",
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, H, W)` to `(B, D, H / P, W / P)`, of patches of P x P."""
+        b, c, h, w = x.shape
+        side = self.stride[0]
+        grid = x.reshape(b, c, h // side, side, w // side, side)
+        patches = grid.permute(0, 2, 4, 1, 3, 5).flatten(3)
+        return functional.linear(patches, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 def _empty_network(weights: dict[str, Tensor]) -> VitMatteForImageMatting | None:
