@@ -78,6 +78,9 @@ async def test_every_form_takes_both() -> None:
         ]
         answers = [await client.post(PATH, headers=IMAGE, **form) for form in forms]
         assert [answer.status_code for answer in answers] == [200] * 3
+        first, *others = (pixels_of(answer.content) for answer in answers)
+        for pixels in others:
+            np.testing.assert_array_equal(pixels, first)
         assert len({answer.content for answer in answers}) == 1
 
 
