@@ -80,8 +80,8 @@ async def test_every_form_takes_both() -> None:
         assert [answer.status_code for answer in answers] == [200] * 3
         first, *others = (pixels_of(answer.content) for answer in answers)
         for pixels in others:
+            # Not their bytes: ISA-L's deflate sometimes writes the same data in another way.
             np.testing.assert_array_equal(pixels, first)
-        assert len({answer.content for answer in answers}) == 1
 
 
 @pytest.mark.parametrize("mode", ["smart", "exact"])
