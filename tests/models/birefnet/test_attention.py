@@ -26,7 +26,7 @@ def exact(qkv: Tensor, bias: Tensor) -> Tensor:
 
 @pytest.fixture
 def without_amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(attention, "cpu_has_amx", lambda: False)
 
 
 @pytest.mark.usefixtures("without_amx")
@@ -49,7 +49,7 @@ def test_products_in_bf16_are_attention_however_large_the_scores(
 @pytest.mark.parametrize("scale", [1.0, 8.0])
 @torch.inference_mode()
 def test_with_amx_the_fused_kernel_is_taken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(attention, "cpu_has_amx", lambda: True)
     monkeypatch.setattr(attention, "_by_products", None)
     qkv, bias = case(scale)
     error = (window_attention(qkv, bias, 10.0).double() - exact(qkv, bias)).abs()

@@ -345,7 +345,7 @@ def test_the_trial_runs_the_network_on_an_unknown_image(checkpoint: Path) -> Non
 def test_patches_are_projected_as_by_a_convolution(dtype: torch.dtype) -> None:
     """In the size of ViTMatte-S: this is what oneDNN 3.12 computes wrongly with AMX in bfloat16."""
     conv = nn.Conv2d(4, 384, 16, stride=16)
-    projection = vitmatte.PatchProjection(conv)
+    projection = vitmatte.PatchProjection(4, 384, 16, 16)
     projection.load_state_dict(conv.state_dict(), assign=True)
     x = torch.randn(2, 4, 64, 96).to(dtype)
     expected = conv.to(dtype).double()(x.double())

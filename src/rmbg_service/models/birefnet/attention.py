@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rmbg_service.models.birefnet.precision import cpu_has_amx
+
 EXP_LIMIT = 80.0
 """Sums of exponentials of up to this size, and of its negative, are normal numbers in bfloat16."""
 
@@ -23,7 +25,7 @@ def window_attention(qkv: Tensor, bias: Tensor, bias_limit: float) -> Tensor:
     """
     w, n, _, heads, d = qkv.shape
     on_cpu = qkv.device.type == "cpu"
-    if on_cpu and qkv.dtype == torch.bfloat16 and not torch.cpu._is_amx_tile_supported():
+    if on_cpu and qkv.dtype == torch.bfloat16 and not cpu_has_amx():
         at_a_time = max(1, CPU_SCORES * torch.get_num_threads() // (heads * n * n))
         parts = [_by_products(part, bias, bias_limit) for part in torch.split(qkv, at_a_time)]
         y = parts[0] if len(parts) == 1 else torch.cat(parts)

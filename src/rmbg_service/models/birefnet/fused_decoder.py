@@ -44,12 +44,14 @@ def like(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """`x` `(B, C, H, W)`, which is contiguous, laid out with its channels last.
+    """`x` `(B, C, H, W)` laid out with its channels last.
 
     PyTorch transposes a matrix block by block, and a tensor of four dimensions value by value.
     """
     b, c, h, w = x.shape
-    pixels = torch.cat([image.view(c, h * w).T.contiguous() for image in x])
+    pixels = x.new_empty(b, h * w, c)
+    for image, out in zip(x, pixels, strict=True):
+        out.copy_(image.flatten(1).T)
     return pixels.view(b, h, w, c).permute(0, 3, 1, 2)
 
 

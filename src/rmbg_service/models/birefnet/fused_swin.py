@@ -65,7 +65,7 @@ def window_plan(
 ) -> WindowPlan:
     """The windows of one size in chunks of about `chunk_tokens`, or all in one.
 
-    The chunks are equal, and as many for each thread. `shift` as in `SwinBlock`.
+    Chunks are of about equal size, and equally many for each thread. `shift` as in `SwinBlock`.
     """
     down, across = -(-h // window), -(-w // window)
     token = torch.full((down * window, across * window), h * w)
@@ -81,8 +81,8 @@ def window_plan(
     if chunk_tokens is None:
         return [_whole(windows, group, h * w).to(device)]
     threads = torch.get_num_threads()
-    for_each_thread = math.ceil(windows.numel() / (chunk_tokens * threads))
-    chunks = min(len(windows), threads * for_each_thread)
+    rounds = math.ceil(windows.numel() / (chunk_tokens * threads))
+    chunks = min(len(windows), rounds * threads)
     parts = zip(windows.tensor_split(chunks), group.tensor_split(chunks), strict=True)
     return [_part(part, part_group, h * w).to(device) for part, part_group in parts]
 

@@ -45,8 +45,17 @@ def cpu_computes_bf16() -> bool:
     """Whether this CPU has instructions for bfloat16: AMX, AVX512_BF16 or Arm's BF16."""
     if platform.machine().lower() in ("aarch64", "arm64"):
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, test, bool)() for test in tests)
+    return cpu_has_amx() or _cpu_reports("_is_avx512_bf16_supported")
+
+
+def cpu_has_amx() -> bool:
+    """Whether this CPU has matrix units of the x86 kind."""
+    return _cpu_reports("_is_amx_tile_supported")
+
+
+def _cpu_reports(test: str) -> bool:
+    """What a test of PyTorch's says, which not every release and platform has."""
+    return bool(getattr(torch.cpu, test, bool)())
 
 
 def needs_trial(name: str, device: torch.device) -> bool:

@@ -84,8 +84,6 @@ def read_network(path: Path) -> VitMatteForImageMatting:
             f" {next(iter(weights), 'missing')})"
         )
     check_keys(weights, network.state_dict(), path, "ViTMatte")
-    embeddings = network.backbone.embeddings
-    embeddings.projection = PatchProjection(embeddings.projection)
     network.load_state_dict(weights, assign=True)
     network.train(False)
     network.requires_grad_(False)
@@ -98,22 +96,9 @@ class PatchProjection(nn.Conv2d):
     On CPUs with AMX, oneDNN 3.12 computes this convolution wrongly in bfloat16.
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            (conv.kernel_size[0], conv.kernel_size[1]),
-            (conv.stride[0], conv.stride[1]),
-            bias=conv.bias is not None,
-            device="meta",
-        )
-
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, H, W)` to `(B, D, H / P, W / P)`, of patches of P x P."""
-        b, c, h, w = x.shape
-        side = self.stride[0]
-        grid = x.reshape(b, c, h // side, side, w // side, side)
-        patches = grid.permute(0, 2, 4, 1, 3, 5).flatten(3)
+        patches = functional.pixel_unshuffle(x, self.kernel_size[0]).permute(0, 2, 3, 1)
         return functional.linear(patches, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
@@ -123,7 +108,11 @@ def _empty_network(weights: dict[str, Tensor]) -> VitMatteForImageMatting | None
         return None
     try:
         with torch.device("meta"):
-            return VitMatteForImageMatting(_configuration(weights))
+            network = VitMatteForImageMatting(_configuration(weights))
+            embeddings = network.backbone.embeddings
+            hidden, channels, patch, _ = embeddings.projection.weight.shape
+            embeddings.projection = PatchProjection(channels, hidden, patch, patch)
+            return network
     except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):
         return None  # a tensor is missing or has other dimensions, or the sizes fit no network
 

@@ -36,7 +36,11 @@ export class Stage {
 
   /** Whether it is known where pixels of the picture are seen: not before the first one is decoded. */
   get placed() {
-    return (this.frame ?? this.#before) !== null;
+    return this.#place !== null;
+  }
+
+  get #place() {
+    return this.frame ?? this.#before;
   }
 
   /**
@@ -56,7 +60,7 @@ export class Stage {
     const url = blob ? URL.createObjectURL(blob) : "";
     URL.revokeObjectURL(this.#url);
     [this.#blob, this.#url] = [blob, url];
-    [this.#before, this.frame] = [blob && (this.frame ?? this.#before), null];
+    [this.#before, this.frame] = [blob && this.#place, null];
     this.image.hidden = true;
     this.empty.textContent = blob ? "" : text;
     if (!blob) {
@@ -85,7 +89,7 @@ export class Stage {
   /** Screen pixels for each pixel of the picture. */
   get zoom() {
     const { element, camera } = this;
-    const frame = this.frame ?? this.#before;
+    const frame = this.#place;
     if (!camera.fits || !frame) return camera.zoom;
     const least = Math.min(element.clientWidth / frame.width, element.clientHeight / frame.height);
     return Math.min(least * devicePixelRatio, 1);
@@ -94,7 +98,7 @@ export class Stage {
   /** The point of the picture in the middle of the preview. */
   get centre() {
     const { camera } = this;
-    const frame = this.frame ?? this.#before;
+    const frame = this.#place;
     if (!camera.fits || !frame) return camera.centre;
     return { x: frame.x + frame.width / 2, y: frame.y + frame.height / 2 };
   }
