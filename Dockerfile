@@ -3,7 +3,7 @@
 #   docker build --target cuda -t rmbg-service:cuda .
 #
 # Layers go from what changes seldom to what changes often: PyTorch, the other dependencies, the code.
-# Only the lists of the first stage are copied on, so another change of pyproject.toml installs nothing again.
+# Only the lists of the first stage are copied on, so another change of pyproject.toml installs no dependency again.
 
 FROM python:3.11-slim AS requirements
 WORKDIR /build
