@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ async def working(
     share, service_time = FairShare(), ServiceTime(2)
     service_time.predict_s = predict_s
     worker = Worker(predictor, Settings(**settings), Metrics(), service_time, share)
-    task = asyncio.create_task(worker.run())
+    task = asyncio.create_task(worker.run(), name="worker")
 
     def job(client: str) -> Job:
         info = probe(PNG, 10_000)
@@ -79,7 +80,7 @@ async def test_no_other_job_comes_between_the_views_of_one(
         await predictor.wait_until_entered()
         second = asyncio.create_task(worker.predict(flood, marked(8)))
         views = asyncio.create_task(worker.predict(photo, marked(1, 2, 3)))
-        await until(lambda: worker.queue_depth() == 4)
+        await until(lambda: worker.queue_depth() == 2)  # jobs, with four inputs
         predictor.gate.set()
         assert len(await views) == 3
         await asyncio.gather(first, second)
@@ -139,3 +140,43 @@ async def test_it_waits_for_nobody_who_has_used_more_and_not_for_long() -> None:
         with worker.expecting(photo):
             await worker.predict(flood, marked(9))  # while the other step goes on and on
     assert predictor.batches == [[1], [9]]
+
+
+async def test_jobs_that_begin_one_after_the_other_do_not_make_it_wait_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    clock.perf_counter = lambda: clock.now
+    monkeypatch.setattr("rmbg_service.serving.worker.time", clock)
+    predictor = MarkedPredictor()
+    predictor.gate.set()
+    async with working(predictor, predict_s=10.0) as (worker, job):
+        flood = job("flood")
+        flood.visit.charge(1e6)
+        with worker.expecting(job("photo")):
+            waiting = asyncio.create_task(worker.predict(flood, marked(9)))
+            await until(lambda: worker.queue_depth() == 1)
+        for _ in range(3):  # each of them ends in an error, and the next one begins
+            clock.now += 1
+            with worker.expecting(job("photo")):
+                await asyncio.sleep(0)
+        assert predictor.batches == []
+        clock.now += 3
+        with worker.expecting(job("photo")):
+            assert len(await asyncio.wait_for(waiting, 30)) == 1
+
+
+async def test_it_ends_when_it_is_told_to_just_as_a_job_arrives() -> None:
+    predictor = MarkedPredictor()
+    predictor.gate.set()
+    async with working(predictor, predict_s=1e6) as (worker, job):
+        (running,) = (task for task in asyncio.all_tasks() if task.get_name() == "worker")
+        flood = job("flood")
+        flood.visit.charge(1e6)
+        with worker.expecting(job("photo")):
+            waiting = asyncio.create_task(worker.predict(flood, marked(9)))
+            await until(lambda: worker.queue_depth() == 1)
+        running.cancel()
+        ended, _ = await asyncio.wait({running}, timeout=30)
+        waiting.cancel()
+        assert ended
