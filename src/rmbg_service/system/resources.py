@@ -57,8 +57,9 @@ def lower_thread_priority() -> None:
     """
     if sys.platform == "linux":  # elsewhere, niceness belongs to the whole process
         thread = threading.get_native_id()
-        niceness = os.getpriority(os.PRIO_PROCESS, thread)  # lowering it needs a privilege
-        os.setpriority(os.PRIO_PROCESS, thread, max(niceness, _WORKING_NICENESS))
+        with suppress(PermissionError):  # of sandboxes, whose filters forbid such calls
+            niceness = os.getpriority(os.PRIO_PROCESS, thread)  # lowering it needs a privilege
+            os.setpriority(os.PRIO_PROCESS, thread, max(niceness, _WORKING_NICENESS))
 
 
 def resident_bytes() -> int:
