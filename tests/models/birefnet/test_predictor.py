@@ -141,9 +141,12 @@ def test_out_of_memory_is_translated_and_holds_no_tensor(
     [
         lambda x: torch.empty(2**60, dtype=torch.uint8),
         Mock(side_effect=RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB")),
+        Mock(side_effect=RuntimeError("CUDA error: out of memory\nCompile with ...")),
+        Mock(side_effect=RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ...")),
+        Mock(side_effect=RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")),
     ],
 )
-def test_a_host_or_an_mps_device_without_memory_is_not_mistaken_for_a_bad_picture(
+def test_no_memory_is_not_mistaken_for_a_bad_picture_or_a_lost_device(
     predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch, exhausted: Any
 ) -> None:
     monkeypatch.setattr(predictor, "_network", exhausted)
@@ -251,11 +254,14 @@ def test_a_single_file_serves_the_matte_of_the_folder_whatever_its_format(
     assert difference.mean() <= 4 * rounding
 
 
-def test_a_dead_cuda_context_is_not_mistaken_for_a_bad_picture(
-    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("platform", ["CUDA", "HIP"])
+def test_a_dead_context_is_not_mistaken_for_a_bad_picture(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
     def dead(x: Tensor) -> Tensor:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with ...")
+        raise RuntimeError(
+            f"{platform} error: an illegal memory access was encountered\nCompile with ..."
+        )
 
     monkeypatch.setattr(predictor, "_network", dead)
     with pytest.raises(DeviceFailure, match="illegal memory access") as lost:

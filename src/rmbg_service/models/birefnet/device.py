@@ -10,6 +10,9 @@ from rmbg_service.models.predictor import first_line
 
 _T = TypeVar("_T")
 
+_NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+_LOST = ("CUDA error", "HIP error")
+
 
 def choose_device(name: str) -> torch.device:
     """`auto` is the first of cuda, mps and cpu; a named device must be there."""
@@ -59,8 +62,8 @@ def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, 
         make_current(device)  # every thread has its own
         return work()
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
-            if "CUDA error" not in str(error):
+        if not is_out_of_memory(error):
+            if not any(text in str(error) for text in _LOST):
                 raise
             raise DeviceFailure(
                 "{device} is lost: {reason}", device=str(device), reason=first_line(error)
@@ -74,7 +77,12 @@ def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, 
     )
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether there was no memory; only CUDA has an exception of its own for that."""
-    texts = ("can't allocate memory", "MPS backend out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether there was no memory.
+
+    Only the allocator of CUDA has an exception of its own for that; its driver and its libraries,
+    which take memory beside it, have not. The device is as good as before.
+    """
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        text in str(error) for text in _NO_MEMORY
+    )

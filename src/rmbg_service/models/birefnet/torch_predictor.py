@@ -11,7 +11,12 @@ import torch
 from torch import nn
 
 from rmbg_service.errors import ConfigurationError, OutOfDeviceMemory
-from rmbg_service.models.birefnet.device import choose_device, held_bytes, make_current
+from rmbg_service.models.birefnet.device import (
+    choose_device,
+    held_bytes,
+    is_out_of_memory,
+    make_current,
+)
 from rmbg_service.models.birefnet.precision import (
     Precision,
     after_trial,
@@ -105,7 +110,9 @@ class TorchPredictor(ABC, Generic[_Network]):
         log.info("%s", self._summary())
         try:
             self._network = network.to(self._device, self._precision.dtype)
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             problem = f"{self.name} does not fit into the memory of {self.device}"
         else:
             return
