@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -135,6 +136,18 @@ def test_a_gpu_that_is_not_used_is_a_warning_and_one_that_is_missing_an_error(
         predictor_of(EMBEDDED, EMBEDDED_PATH, provider="cuda").load()
     predictor_of(EMBEDDED, EMBEDDED_PATH).load()
     assert not caplog.records
+
+
+def test_a_provider_that_does_not_start_is_to_blame_and_not_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    session = Mock(**{"get_providers.return_value": providers[1:]})  # it has fallen back
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: session)
+    with pytest.raises(ConfigurationError, match="'cuda' does not start") as refused:
+        predictor_of(EMBEDDED, EMBEDDED_PATH, provider="cuda").load()
+    assert EMBEDDED_PATH.name not in str(refused.value)
 
 
 @pytest.mark.parametrize("provider", ["cpu", "openvino"])

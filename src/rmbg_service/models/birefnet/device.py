@@ -1,6 +1,7 @@
 """Where PyTorch computes, and its failures there as this service's errors."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import torch
@@ -35,6 +36,22 @@ def choose_device(name: str) -> torch.device:
         raise ConfigurationError(f"RMBG_DEVICE={name} is not present on this machine")
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def open_device(name: str) -> torch.device:
+    """The device that `choose_device` finds, the current one of this thread from now on.
+
+    Raises `ConfigurationError` also for one that is there and cannot be used: of a driver that does
+    not fit, or that another process has to itself.
+    """
+    try:
+        device = choose_device(name)
+        make_current(device)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"RMBG_DEVICE={name} cannot be used: {first_line(error)}"
+        ) from None
     return device
 
 
@@ -75,6 +92,13 @@ def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, 
         count=shape[0],
         shape=shape[1:],
     )
+
+
+def release_cache(device: torch.device) -> None:
+    """Give the memory that PyTorch keeps for later back to the device; a lost one has none."""
+    if device.type == "cuda":
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
