@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from rmbg_service.system.resources import (
+    accelerators,
     cpu_count,
+    has_gpu,
     lower_thread_priority,
     memory_limit_bytes,
     resident_bytes,
@@ -112,3 +114,20 @@ def test_a_sandbox_that_forbids_niceness_costs_no_thread(
     monkeypatch.setattr(os, "setpriority", forbidden)
     with ThreadPoolExecutor(1, initializer=lower_thread_priority) as threads:
         assert threads.submit(lambda: "done").result() == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus"),
+    [
+        ("nvidia0", ["NVIDIA GPU"]),
+        ("nvidia11", ["NVIDIA GPU"]),  # the only one that the container was given
+        ("kfd", ["AMD GPU"]),
+        ("nvidiactl", []),
+        ("null", []),
+    ],
+)
+def test_a_gpu_is_seen_whatever_its_number(tmp_path: Path, name: str, gpus: list[str]) -> None:
+    assert not has_gpu(tmp_path)
+    write(tmp_path / "dev" / name, "")
+    assert has_gpu(tmp_path) == bool(gpus)
+    assert [each for each in accelerators(tmp_path) if each != "Apple GPU"] == gpus
