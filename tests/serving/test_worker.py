@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rmbg_service.errors import InferenceError
+from rmbg_service.errors import InferenceError, OutOfDeviceMemory
 from rmbg_service.imaging.probe import probe
 from rmbg_service.models.predictor import Predictor
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.serving.admission import ServiceTime
 from rmbg_service.serving.fair_share import FairShare, Visit
-from rmbg_service.serving.job import Job
+from rmbg_service.serving.job import Abandoned, Job
 from rmbg_service.serving.metrics import Metrics
 from rmbg_service.serving.worker import Worker
 from rmbg_service.settings import Settings
@@ -100,6 +100,29 @@ async def test_after_a_view_has_failed_the_others_are_not_predicted() -> None:
         assert len(await worker.predict(job("photo"), marked(7))) == 1
         assert predictor.predicted == [1, 1]
         assert predictor.batches == [[7]]
+
+
+async def test_a_job_whose_views_fill_a_batch_runs_out_of_memory_once() -> None:
+    predictor = MarkedPredictor(errors=[OutOfDeviceMemory("full")] * 2)
+    predictor.gate.set()
+    async with working(predictor, max_batch_size=3) as (worker, job):
+        with pytest.raises(OutOfDeviceMemory):
+            await worker.predict(job("photo"), marked(1, 2, 3))
+        assert len(await worker.predict(job("photo"), marked(7))) == 1
+        assert predictor.predicted == [3, 1, 1]  # the batch, one view alone, and the next job
+
+
+async def test_who_leaves_is_not_predicted_again() -> None:
+    predictor = MarkedPredictor(errors=[OutOfDeviceMemory("full")])
+    async with working(predictor) as (worker, job):
+        leaving = job("photo")
+        waiting = asyncio.create_task(worker.predict(leaving, marked(1)))
+        await predictor.wait_until_entered()
+        leaving.abandoned = True
+        predictor.gate.set()
+        with pytest.raises(Abandoned):
+            await waiting
+        assert predictor.predicted == [1]
 
 
 async def test_the_predictor_waits_a_moment_for_a_client_that_has_used_less() -> None:

@@ -193,7 +193,6 @@ class Worker:
             wanted = [entry for entry in batch if _still_wanted(entry)]
             if wanted:
                 await self._predict_batch(wanted)
-                await asyncio.sleep(0)  # after a failure, the job withdraws its other inputs
 
     async def _predict_batch(self, batch: list[_Entry]) -> None:
         outcome = await self._attempt(batch)
@@ -202,9 +201,10 @@ class Worker:
         retry = isinstance(outcome, OutOfDeviceMemory) or len(batch) > 1
         if isinstance(outcome, RmbgError) and retry:
             for entry in batch:  # one by one: a bad image or a full device costs one job only
-                self._answer([entry], await self._attempt([entry]))
+                if _still_wanted(entry):
+                    await self._answer([entry], await self._attempt([entry]))
         else:
-            self._answer(batch, outcome)
+            await self._answer(batch, outcome)
 
     async def _attempt(self, batch: list[_Entry]) -> Sequence[Matte] | RmbgError:
         """Predict; a job's error is returned, an error that ends the service is raised.
@@ -229,7 +229,7 @@ class Worker:
         try:
             mattes = call.result()
         except DeviceFailure as error:
-            self._answer(batch, error)
+            await self._answer(batch, error)
             raise
         except OutOfDeviceMemory as error:
             self._metrics.device_oom.inc()
@@ -267,13 +267,15 @@ class Worker:
             require_matte(matte, (height, width))
         return mattes
 
-    def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:
+    async def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:
+        """Keep the promises, and let the jobs run: a failed one withdraws its other inputs."""
         if isinstance(outcome, RmbgError):
             for entry in batch:
                 entry.answer(outcome)
         else:
             for entry, matte in zip(batch, outcome, strict=True):
                 entry.answer(matte)
+        await asyncio.sleep(0)
         if not isinstance(outcome, OutOfDeviceMemory):
             self._oom_in_a_row = 0
             return
