@@ -1,4 +1,5 @@
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 from rmbg_service.cli import app
 from rmbg_service.cli.tables import table_lines
 from rmbg_service.models import catalog, hub, openvino
-from rmbg_service.models.catalog import CATALOG, EMBEDDED, EMBEDDED_SHA256
+from rmbg_service.models.catalog import CATALOG, EMBEDDED, EMBEDDED_SHA256, VITMATTE
 from rmbg_service.models.spec import Weights
 from rmbg_service.models.store import EMBEDDED_PATH
 
@@ -49,6 +50,36 @@ def test_list_does_not_break_words_on_a_terminal_of_80_columns() -> None:
 def test_importing_a_missing_bundle_is_one_clear_error() -> None:
     refused = CliRunner().invoke(app, ["models", "import", "none.tar"])
     assert str(refused.exception) == "none.tar: no such file or folder"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "revision"),
+    [
+        ("BiRefNet_lite", (), "pinned"),
+        ("BiRefNet_lite", ("--revision", "v2"), "v2"),
+        (VITMATTE.name, (), None),  # the setting pins the model beside it
+        (VITMATTE.name, ("--revision", "v2"), "v2"),
+    ],
+)
+def test_pull_fetches_the_revision_that_is_meant(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    name: str,
+    options: tuple[str, ...],
+    revision: str | None,
+) -> None:
+    asked: list[object] = []
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"weights")
+
+    def pull(*arguments: object) -> Path:
+        asked.append(arguments[-1])
+        return weights
+
+    monkeypatch.setenv("RMBG_MODEL_REVISION", "pinned")
+    monkeypatch.setattr(import_module("rmbg_service.cli.models"), "pull_weights", pull)
+    assert str(weights) in run("pull", name, *options)
+    assert asked == [revision]
 
 
 def test_show_says_what_to_do_for_a_gated_model() -> None:

@@ -181,8 +181,35 @@ def test_a_disk_that_fills_up_is_one_line(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(NoSpace, match="No space left on device"):
+    with pytest.raises(NoSpace, match="No space left on device; RMBG_MODEL_DIR names another"):
         download(f"{host.url}/file", target, WEIGHTS, full)
     assert not target.exists()
     fetch(host, target)
     assert target.read_bytes() == DATA
+
+
+def test_without_a_digest_what_another_call_left_is_not_continued(
+    host: FileServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing would tell whether it was the beginning of the same file."""
+    monkeypatch.setattr("rmbg_service.models.download.require_secure", lambda *_: None)
+    host.files["/file"] = DATA
+    target.parent.mkdir()
+    target.with_name(".file.part").write_bytes(b"x" * 1000)
+    fetch(host, target, Weights())
+    assert target.read_bytes() == DATA
+
+
+def test_without_a_digest_a_file_comes_over_https_only(
+    host: FileServer, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.redirects = {"/file": "/elsewhere"}
+    host.files["/elsewhere"] = DATA
+    assert refusal(host, target, Weights()).endswith(f"over https only, not from {host.url}/file")
+    assert leftovers(target) == set()
+    asked: list[str] = []
+    monkeypatch.setattr(
+        "rmbg_service.models.download.require_secure", lambda url, _: asked.append(url)
+    )
+    fetch(host, target, Weights())
+    assert asked == [f"{host.url}/file", f"{host.url}/elsewhere"]  # every step is looked at

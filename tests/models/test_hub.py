@@ -117,3 +117,12 @@ def test_the_hubs_errors_become_one_clear_line(
     assert hint in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", ["birefnet-fine.safetensors", "epoch_100.pth"])
+def test_weights_that_are_called_otherwise_are_found_too(snapshot: Path, name: str) -> None:
+    """What was fetched once starts without a network."""
+    (snapshot / "config.json").write_text("{}")
+    (snapshot / name).write_bytes(b"weights")
+    assert hub.cached("org/name") == snapshot
+    assert size_bytes(snapshot) == 7

@@ -3,12 +3,18 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from onnx import TensorProto
 
-from rmbg_service.errors import ConfigurationError, InferenceError, OutOfDeviceMemory
+from rmbg_service.errors import (
+    ConfigurationError,
+    DeviceFailure,
+    InferenceError,
+    OutOfDeviceMemory,
+)
 from rmbg_service.models.catalog import EMBEDDED
 from rmbg_service.models.onnx import OnnxPredictor
 from rmbg_service.models.predictor import Located
@@ -132,6 +138,18 @@ def test_a_gpu_that_is_not_used_is_a_warning_and_one_that_is_missing_an_error(
     assert not caplog.records
 
 
+def test_a_provider_that_does_not_start_is_to_blame_and_not_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    session = Mock(**{"get_providers.return_value": providers[1:]})  # it has fallen back
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: providers)
+    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: session)
+    with pytest.raises(ConfigurationError, match="'cuda' does not start") as refused:
+        predictor_of(EMBEDDED, EMBEDDED_PATH, provider="cuda").load()
+    assert EMBEDDED_PATH.name not in str(refused.value)
+
+
 @pytest.mark.parametrize("provider", ["cpu", "openvino"])
 def test_no_runtime_reports_its_use(tmp_path: Path, provider: str) -> None:
     if provider == "openvino":
@@ -164,16 +182,29 @@ def test_the_embedded_model_finds_a_disc_and_finds_nothing_in_a_blank() -> None:
     predictor.close()
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("Failed to allocate memory for 9")])
-def test_no_memory_for_a_prediction_is_reported_as_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), OutOfDeviceMemory),
+        (RuntimeError("Failed to allocate memory for 9"), OutOfDeviceMemory),
+        (RuntimeError("std::bad_alloc"), OutOfDeviceMemory),
+        (RuntimeError("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0"), OutOfDeviceMemory),
+        (RuntimeError("CUDA failure 700: an illegal memory access ; GPU=0"), DeviceFailure),
+        (RuntimeError("HIP failure 700: an illegal memory access ; GPU=0"), DeviceFailure),
+        (RuntimeError("Non-zero status code returned while running Conv"), InferenceError),
+    ],
+)
+def test_a_failed_prediction_is_reported_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
 ) -> None:
     predictor = loaded(predictor_of(spec(), graph(tmp_path / "x.onnx")))
 
-    class Exhausted:
+    class Failing:
         def run(self, tensor: object) -> NoReturn:
             raise error
 
-    monkeypatch.setattr(predictor, "_graph", Exhausted())
-    with pytest.raises(OutOfDeviceMemory, match=r"tiny failed: (MemoryError|Failed to allocate)"):
+    monkeypatch.setattr(predictor, "_graph", Failing())
+    monkeypatch.setattr(predictor, "device", "rocm")
+    with pytest.raises(kind, match=f"tiny failed: {str(error) or 'MemoryError'}") as failed:
         predictor.predict([GREY])
+    assert type(failed.value) is kind

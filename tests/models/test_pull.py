@@ -129,6 +129,19 @@ def test_a_host_that_takes_calls_and_says_nothing_costs_seconds(
     assert "does not respond" in message or "cannot be reached" in message
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HTTP_PROXY", "socks5://127.0.0.1:9"), ("HTTP_PROXY", "ftp://127.0.0.1:9")],
+)
+def test_a_proxy_that_cannot_be_used_is_named_as_the_reason(
+    store: Store, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    message = refusal(model(), store, "http://models.example/file")
+    assert "models.example cannot be reached: " in message
+    assert value.partition(":")[0].removesuffix("5").upper() in message.upper()
+
+
 @pytest.mark.parametrize("url", ["https://host:port/file", "https://[::1/file"])
 def test_a_broken_url_is_called_that(url: str, store: Store) -> None:
     assert "is not a URL: " in refusal(model(), store, url)

@@ -1,6 +1,9 @@
+import errno
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +89,29 @@ def test_a_file_of_others_that_cannot_be_read_is_passed_over(
 
     monkeypatch.setattr("rmbg_service.models.store.digests", refused)
     assert list(store.elsewhere()) == [(SPEC, model)]
+
+
+def test_a_home_folder_that_is_unknown_or_closed_is_as_good_as_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither `docker run --user` nor `sudo -u` with the HOME of another user stops the start."""
+    real = os.stat
+
+    def stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(str(tmp_path)):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *arguments, **options)
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("XDG_CACHE_HOME", "U2NET_HOME", "COMFYUI_PATH"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(os, "stat", stat)
+    for home in (lambda: tmp_path, unknown):
+        monkeypatch.setattr(Path, "home", home)
+        store = Store.of(Settings())
+        assert store.find(EMBEDDED) == EMBEDDED_PATH
+        assert store.find(BIREFNET) is None
+        assert list(store.elsewhere()) == []

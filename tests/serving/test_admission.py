@@ -163,3 +163,16 @@ def test_the_client_with_the_most_gives_up_a_place_whose_body_is_still_to_come()
         reservation.release()
     assert bounds.jobs == 0
     assert not bounds._reservations
+
+
+def test_who_is_refused_for_its_own_impatience_takes_no_place_from_another() -> None:
+    bounds = budget(max_jobs=3, job_s=10.0)
+    told: list[Overloaded] = []
+    for _ in range(3):
+        bounds.reserve(LONG, "slow").on_revoked = told.append
+    with pytest.raises(Overloaded) as refused:
+        bounds.reserve(1.0, "hasty")
+    assert refused.value.reason == "deadline"
+    assert (bounds.jobs, told) == (3, [])
+    bounds.reserve(20.0, "patient")
+    assert (bounds.jobs, [error.reason for error in told]) == (3, ["jobs"])

@@ -494,6 +494,21 @@ async def test_stopping_knows_that_all_work_has_ended() -> None:
     assert not engine.work_left
 
 
+async def test_a_model_that_cannot_be_freed_keeps_nothing_else_from_ending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Stubborn(FakePredictor):
+        def close(self) -> None:
+            raise RuntimeError("CUDA error: unspecified launch failure")
+
+    engine = Engine(Stubborn(), Settings())
+    engine.start()
+    await until(lambda: engine.state is State.READY)
+    await engine.stop()
+    assert not engine.work_left
+    assert "unspecified launch failure" in caplog.text
+
+
 async def test_a_header_that_takes_too_long_costs_no_more_than_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

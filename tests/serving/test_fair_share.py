@@ -84,6 +84,7 @@ async def test_the_next_item_is_the_oldest_of_the_client_that_has_used_the_least
     share.charge("a", 1.0)
     share.charge("c", 0.5)
     assert len(queue) == 5
+    assert sorted(queue) == ["a1", "a2", "b1", "b2", "c1"]
     assert [queue.get_nowait() for _ in range(2)] == ["b1", "b2"]
     share.charge("c", 1.0)
     assert [queue.get_nowait() for _ in range(3)] == ["a1", "a2", "c1"]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from rmbg_service.errors import OutOfMemory
 from rmbg_service.serving.thread_pool import StuckThread, ThreadPool
 from tests.fakes import until
 
@@ -85,3 +86,21 @@ async def test_a_caller_that_is_cancelled_leaves_the_thread_to_its_call() -> Non
         assert running.cancelled()
         hung.gate.set()
         await until(lambda: threads.stuck == 0)
+
+
+async def test_a_thread_that_does_not_start_costs_its_own_call_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[str] = []
+    with pool(1, 60) as (threads, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", full)
+            with pytest.raises(OutOfMemory, match="no thread left"):
+                await threads.run(lambda: done.append("refused"))
+        assert "a thread of the codec does not start: can't start new thread" in caplog.text
+        async with asyncio.timeout(30):
+            await threads.run(lambda: done.append("next"))
+    assert done == ["next"]

@@ -1,5 +1,7 @@
+import errno
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -146,3 +148,18 @@ def test_a_file_that_is_removed_before_it_is_locked_is_made_anew(
     atomic_write(tmp_path / "a", b"data")
     assert (tmp_path / "a").read_bytes() == b"data"
     assert len(calls) == 2
+
+
+def test_a_file_system_that_cannot_sync_folders_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic_write(tmp_path / "a", b"data")
+    assert (tmp_path / "a").read_bytes() == b"data"

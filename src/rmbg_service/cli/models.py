@@ -112,8 +112,10 @@ def pull(name: Name, source: Source = "auto", revision: Revision = None) -> None
     settings = load_settings()
     spec, store = row or catalog.unlisted(name), Store.of(settings)
     catalog.check_licence(spec, frozenset(settings.accept_license))
+    if spec.runtime != "vitmatte":  # the setting is that of the other model
+        revision = revision or settings.model_revision
     with _progress_bar(spec.name) as report:
-        path = pull_weights(spec, store, report, source, revision or settings.model_revision)
+        path = pull_weights(spec, store, report, source, revision)
     known = store.identify(path)
     if known is not None and known.name != spec.name:
         typer.echo(f"{name} holds the weights of {known.name}, under {known.licence}")

@@ -38,8 +38,9 @@ class NoSpace(ConfigurationError):
 def download(url: str, target: Path, weights: Weights, progress: Progress) -> None:
     """Fetch `url` to `target`, unless another process just did.
 
-    What an interrupted call leaves behind is continued by the next one. Raises `ConfigurationError`
-    in one line if the file cannot be had or does not have the digest that `weights` names.
+    What an interrupted call leaves behind is continued by the next one, if `weights` has a digest
+    to tell whether it was the same file. Raises `ConfigurationError` in one line if the file cannot
+    be had, or does not have that digest.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,11 +49,14 @@ def download(url: str, target: Path, weights: Weights, progress: Progress) -> No
                 _download(url, target, weights, progress)
     except OSError as error:
         kind = NoSpace if error.errno == errno.ENOSPC else ConfigurationError
-        raise kind(f"{target.parent}: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise kind(f"{target.parent}: {reason}; RMBG_MODEL_DIR names another folder") from None
 
 
 def _download(url: str, target: Path, weights: Weights, progress: Progress) -> None:
     part = target.with_name(f".{target.name}.part")
+    if not weights.identified:
+        part.unlink(missing_ok=True)
     for resumed in (True, False) if part.is_file() else (False,):
         _fetch(url, part, weights, progress)
         try:
@@ -113,6 +117,8 @@ def _receive(
             offset = 0
         length = int(response.headers.get("content-length", 0))
         total = offset + length if length else None
+        for each in (*response.history, response):
+            require_secure(str(each.url), weights)
         _check_offer(url, response, total, weights)
         _check_space(part, length)
         with part.open("r+b" if offset else "wb") as file:
@@ -131,6 +137,14 @@ def _continues(response: httpx.Response, offset: int) -> bool:
     return response.status_code == httpx.codes.PARTIAL_CONTENT and response.headers.get(
         "content-range", ""
     ).startswith(start)
+
+
+def require_secure(url: str, weights: Weights) -> None:
+    """Raise `ConfigurationError` if nothing would tell whether the file was changed on its way."""
+    if not url.startswith("https://") and not weights.identified:
+        raise ConfigurationError(
+            f"a file without a known digest is fetched over https only, not from {url}"
+        )
 
 
 def _check_offer(url: str, response: httpx.Response, total: int | None, weights: Weights) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
 
-NAMES = ("model.safetensors", "pytorch_model.bin")
+_NAMES = ("model.safetensors", "pytorch_model.bin")
 """What the hub calls the weights of a checkpoint, the safer format first."""
 
 
@@ -18,11 +18,11 @@ def weight_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise ConfigurationError(f"{path} is not a file or a folder")
-    for name in NAMES:
+    for name in _NAMES:
         if (path / name).is_file():
             return [path / name]
         if (path / f"{name}.index.json").is_file():
-            return shards(path / f"{name}.index.json")
+            return _shards(path / f"{name}.index.json")
     for pattern in ("*.safetensors", "*.pth", "*.bin"):
         found = sorted(path.glob(pattern))
         if len(found) == 1:
@@ -35,7 +35,7 @@ def weight_files(path: Path) -> list[Path]:
     raise ConfigurationError(f"{path} holds no weights (model.safetensors)")
 
 
-def shards(index: Path) -> list[Path]:
+def _shards(index: Path) -> list[Path]:
     """The files of a sharded checkpoint, from its `*.index.json`.
 
     The index is data from elsewhere: it may name only files in its own folder.

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
-from rmbg_service.models.files import NAMES, shards
+from rmbg_service.models.files import weight_files
 from rmbg_service.models.predictor import first_line
+from rmbg_service.system.files import is_file
 
 HUB = "https://huggingface.co"
 
@@ -70,23 +71,22 @@ def cached(repo: str, revision: str = "main") -> Path | None:
     Downloads become visible in a snapshot only when they are whole, so that it is enough that
     every file the weights consist of exists.
     """
-    from huggingface_hub import try_to_load_from_cache
-
-    for name in NAMES:
-        path = try_to_load_from_cache(repo, name, revision=revision)
-        if isinstance(path, str) and Path(path).is_file():
-            return Path(path).parent
-        index = try_to_load_from_cache(repo, f"{name}.index.json", revision=revision)
-        if isinstance(index, str) and _shards_present(Path(index)):
-            return Path(index).parent
-    return None
-
-
-def _shards_present(index: Path) -> bool:
     try:
-        return all(path.is_file() for path in shards(index))
-    except ConfigurationError:
-        return False
+        folder = _snapshot(repo, revision)
+        return folder if all(is_file(path) for path in weight_files(folder)) else None
+    except (ConfigurationError, OSError):
+        return None
+
+
+def _snapshot(repo: str, revision: str) -> Path:
+    """Where the cache has this revision, if it has it: a branch or tag is a file with a commit."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    cache = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    reference = cache / "refs" / revision
+    commit = reference.read_text().strip() if is_file(reference) else revision
+    return cache / "snapshots" / commit
 
 
 @contextmanager

@@ -28,6 +28,9 @@ _DTYPES: dict[str, type[np.floating]] = {"tensor(float)": np.float32, "tensor(fl
 _TOLERANCE = 0.01
 """How far outside [0, 1] a matte may stray before it cannot be one."""
 
+_NO_MEMORY = ("allocate memory", "out of memory", "alloc_failed", "bad_alloc")
+_LOST = ("cuda", "cudnn", "cublas", "hip failure", "device")
+
 
 class OnnxPredictor:
     """Runs the ONNX file that `locate` finds, or fetches; see `Predictor`.
@@ -218,9 +221,8 @@ class OnnxPredictor:
 def _kind_of_failure(error: Exception, device: str) -> type[RmbgError]:
     """The runtimes tell their failures apart only by their messages."""
     message = str(error).lower()
-    exhausted = "allocate memory" in message or "out of memory" in message
-    if exhausted or isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or any(text in message for text in _NO_MEMORY):
         return OutOfDeviceMemory
-    if device != "cpu" and any(word in message for word in ("cuda", "cudnn", "cublas", "device")):
+    if device != "cpu" and any(text in message for text in _LOST):
         return DeviceFailure
     return InferenceError

@@ -44,7 +44,10 @@ class OnnxRuntimeSession:
         self._session = ort.InferenceSession(path, options, providers=[PROVIDERS[provider]])
         self._session.disable_fallback()
         if PROVIDERS[provider] not in self._session.get_providers():
-            raise RuntimeError(f"provider {provider!r} could not be started")
+            raise ConfigurationError(
+                f"ONNX provider {provider!r} does not start: a library or the device is missing;"
+                " ONNX Runtime has reported which"
+            )
         self.inputs: Sequence[GraphInput] = [
             GraphInput(each.name, each.type, each.shape) for each in self._session.get_inputs()
         ]

@@ -10,8 +10,9 @@ import httpx
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.models import hub
-from rmbg_service.models.download import NoSpace, Progress, check, download
+from rmbg_service.models.download import NoSpace, Progress, check, download, require_secure
 from rmbg_service.models.files import weight_files
+from rmbg_service.models.predictor import first_line
 from rmbg_service.models.spec import ModelSpec, Weights
 from rmbg_service.models.store import Store
 from rmbg_service.system.atomic import atomic_replace
@@ -56,7 +57,7 @@ def pull(
 
 def verify(path: Path, weights: Weights, store: Store) -> None:
     """Refuse a file or snapshot whose bytes are not those that `weights` names."""
-    if weights.sha256 is None and weights.md5 is None:
+    if not weights.identified:
         return
     file = weight_files(path)[0]
     try:
@@ -111,11 +112,7 @@ def _from(source: str, spec: ModelSpec, store: Store, progress: Progress) -> Pat
         with atomic_replace(target) as temporary:
             shutil.copyfile(path, temporary)
         return target
-    known = weights.sha256 or weights.md5
-    if not source.startswith("https://") and not known:
-        raise ConfigurationError(
-            f"{spec.name} has no known digest: it is fetched over https only, not from {source}"
-        )
+    require_secure(source, weights)
     require_reachable(source)
     download(source, target, weights, progress)
     return target
@@ -136,8 +133,8 @@ def require_reachable(url: str) -> None:
     def ask() -> None:
         try:
             httpx.head(f"{address.scheme}://{host}/", timeout=_REACHABLE_WITHIN_S)
-        except httpx.TransportError as error:
-            answers.put(f"{host} cannot be reached: {error}")
+        except Exception as error:  # a proxy or certificates that cannot be used, too
+            answers.put(f"{host} cannot be reached: {first_line(error)}")
         else:
             answers.put(None)
 

@@ -33,6 +33,11 @@ class Weights:
         """The name of the file in a folder of its own."""
         return (self.release or self.path).rpartition("/")[2]
 
+    @property
+    def identified(self) -> bool:
+        """Whether a digest of the file is known."""
+        return self.sha256 is not None or self.md5 is not None
+
 
 @dataclass(frozen=True)
 class ModelSpec:

@@ -11,6 +11,7 @@ from rmbg_service.models import catalog, hub
 from rmbg_service.models.digests import digests, identify
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.settings import Settings
+from rmbg_service.system.files import home_folder, is_file, is_folder
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Store:
         """The store that the settings name."""
         if settings.model_dir is not None:
             return cls(settings.model_dir)
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        cache = os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache"
         return cls(Path(cache) / "rmbg-service" / "models")
 
     @property
@@ -51,7 +52,7 @@ class Store:
             return EMBEDDED_PATH
         if spec.weights is None:
             return hub.cached(spec.source, revision or spec.revision)
-        if revision in (None, spec.revision) and self.path(spec).is_file():
+        if revision in (None, spec.revision) and is_file(self.path(spec)):
             return self.path(spec)
         if spec.weights.hub is not None:
             return hub.cached(spec.weights.hub, revision or spec.revision)
@@ -73,12 +74,13 @@ class Store:
 
 
 def _files_of_others() -> Iterator[Path]:
-    u2net = Path(os.environ.get("U2NET_HOME") or Path.home() / ".u2net")
-    comfyui = Path(os.environ.get("COMFYUI_PATH") or Path.home() / "ComfyUI") / "models"
+    u2net = Path(os.environ.get("U2NET_HOME") or home_folder() / ".u2net")
+    comfyui = Path(os.environ.get("COMFYUI_PATH") or home_folder() / "ComfyUI") / "models"
     for folder, pattern in (
         (u2net, "*.onnx"),
         (comfyui / "background_removal", "*.safetensors"),
         (comfyui / "RMBG", "*/*.safetensors"),
         (comfyui / "BiRefNet", "**/*.safetensors"),
     ):
-        yield from (path for path in sorted(folder.glob(pattern)) if path.is_file())
+        if is_folder(folder):
+            yield from filter(is_file, sorted(folder.glob(pattern)))

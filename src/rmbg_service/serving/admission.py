@@ -85,17 +85,22 @@ class Budget:
     def reserve(self, wait_limit_s: float, client: str = "") -> "Reservation":
         """Take one place for `client`, or raise `Overloaded` without having taken anything.
 
+        A full service takes it from the client that has the most, see `Budget`.
+
         `wait_limit_s` is how long the client is willing to wait, its own job included; an idle
         service takes every one. Clients take turns (see `fair_share`), so it does not wait for all
         jobs of the others, only for as many of each as it has itself.
         """
-        if self.jobs >= self._limit(self.max_jobs, client) and not self._make_room(client):
-            raise Overloaded(
-                "{jobs} jobs are in flight, as many as allowed",
-                self.retry_after_s,
-                "jobs",
-                jobs=self.jobs,
-            )
+        to_revoke = None
+        if self.jobs >= self._limit(self.max_jobs, client):
+            to_revoke = self._revocable(client)
+            if to_revoke is None:
+                raise Overloaded(
+                    "{jobs} jobs are in flight, as many as allowed",
+                    self.retry_after_s,
+                    "jobs",
+                    jobs=self.jobs,
+                )
         wait_s = (self._jobs_before_next(client) + 1) * self._service_time.job_s
         if self.jobs and wait_s > wait_limit_s:
             raise Overloaded(
@@ -105,6 +110,8 @@ class Budget:
                 wait=wait_s,
                 limit=wait_limit_s,
             )
+        if to_revoke is not None:
+            self._revoke(to_revoke)
         self.jobs += 1
         reservation = Reservation(self, client)
         self._reservations.setdefault(client, []).append(reservation)
@@ -119,8 +126,8 @@ class Budget:
     def _limit(self, most: int, client: str) -> int:
         return most - most // _KEPT_FOR_OTHERS if self._is_ahead(client) else most
 
-    def _make_room(self, client: str) -> bool:
-        """Revoke a reservation of the client with the most, if it has two more than `client`."""
+    def _revocable(self, client: str) -> "Reservation | None":
+        """A reservation of the client with the most, if it has two more than `client`."""
         own = len(self._reservations.get(client, []))
         revocable = {
             other: reservation
@@ -128,16 +135,16 @@ class Budget:
             for reservation in held
             if len(held) > own + 1 and reservation.on_revoked is not None
         }
-        if not revocable:
-            return False
-        largest = max(revocable, key=lambda other: len(self._reservations[other]))
+        largest = max(revocable, key=lambda other: len(self._reservations[other]), default=None)
+        return None if largest is None else revocable[largest]
+
+    def _revoke(self, reservation: "Reservation") -> None:
         error = Overloaded(
             "dropped in favour of a client with fewer requests in flight",
             self.retry_after_s,
             "jobs",
         )
-        revocable[largest]._revoke(error)
-        return True
+        reservation._revoke(error)
 
     def hold_pixels(self, pixels: int, until: "asyncio.Future[Any]") -> None:
         """Count `pixels` until a future is done: a thread still uses them that nobody waits for."""

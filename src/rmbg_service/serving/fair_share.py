@@ -132,6 +132,10 @@ class FairQueue(Generic[_T]):
         """The number of items."""
         return sum(map(len, self._waiting.values()))
 
+    def __iter__(self) -> Iterator[_T]:
+        """The items, those of a client together."""
+        return chain.from_iterable(self._waiting.values())
+
     def put_nowait(self, client: str, item: _T) -> None:
         """Add an item of `client`."""
         self._waiting.setdefault(client, deque()).append(item)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from rmbg_service.errors import DeadlineExceeded
+from rmbg_service.errors import DeadlineExceeded, OutOfMemory
 from rmbg_service.system.resources import lower_thread_priority
 
 log = logging.getLogger(__name__)
@@ -56,10 +56,20 @@ class ThreadPool:
         return len(self._stuck)
 
     async def run(self, work: Callable[[], _T]) -> _T:
-        """What `work` returns, called in a thread. Raises `StuckThread` if it takes too long."""
+        """What `work` returns, called in a thread.
+
+        Raises `StuckThread` if it takes too long, and `OutOfMemory` if the system starts no thread.
+        """
         thread = await self._free.get()
         loop = asyncio.get_running_loop()
-        call = loop.run_in_executor(thread.executor, work)
+        try:
+            call = loop.run_in_executor(thread.executor, work)
+        except RuntimeError as error:  # the system has no thread or memory left for it
+            log.error("a thread of the %s does not start: %s", self._name, error)
+            self._add_thread()  # the executor keeps `work` and would still do it
+            raise OutOfMemory(
+                "the service has no thread left for this request: try again later"
+            ) from None
         given_up = loop.create_future()
         timer = loop.call_later(self._timeout_s, self._give_up, thread, given_up)
 

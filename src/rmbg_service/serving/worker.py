@@ -77,8 +77,8 @@ class Worker:
         """The result of the self-check; None before it and where it is off."""
 
     def queue_depth(self) -> int:
-        """Jobs decoded and waiting to be predicted."""
-        return len(self._queue)
+        """Jobs decoded and waiting to be predicted, however many inputs each of them has."""
+        return len({entry.job for entry in self._queue})
 
     async def load(self) -> None:
         """Load and warm up; the second, warm prediction is the first estimate of the pace.
@@ -103,6 +103,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._thread, self._predictor.close)
+        except Exception:  # the end of the process frees it
+            log.exception("the model could not be freed")
         finally:
             self._thread.shutdown(wait=False, cancel_futures=True)
 
@@ -116,14 +118,24 @@ class Worker:
             del self._expected[job]
             self._arrived.set()
 
-    def _anticipation_s(self) -> float:
-        """How long to wait for a job of a client that has used less than all those in the queue.
+    async def _anticipate(self) -> None:
+        """Wait a moment for a job of a client that has used less than all those in the queue.
 
         A client that sends one image after the other never waits here when a prediction ends.
-        Unless the predictor waited a moment for it, each of its predictions would come after one
-        of a client with many requests (Iyer and Druschel, Anticipatory scheduling: a disk
-        scheduling framework to overcome deceptive idleness in synchronous I/O, SOSP 2001).
+        Unless the predictor waited for it, each of its predictions would come after one of a
+        client with many requests (Iyer and Druschel, Anticipatory scheduling: a disk scheduling
+        framework to overcome deceptive idleness in synchronous I/O, SOSP 2001).
         """
+        moment_s = _ANTICIPATION * self._service_time.predict_s
+        latest = time.perf_counter() + moment_s  # however many jobs begin in the meantime
+        while (until := min(self._expected_until(moment_s), latest)) > time.perf_counter():
+            self._arrived.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(until - time.perf_counter()):
+                    await self._arrived.wait()
+
+    def _expected_until(self, moment_s: float) -> float:
+        """Until when such a job is expected: for `moment_s` after its step has begun."""
         first = self._queue.clients()[0]
         used_s = self._share.used_s(first)
         begun = (
@@ -131,8 +143,7 @@ class Worker:
             for job, begun in self._expected.items()
             if job.visit.client != first and self._share.used_s(job.visit.client) < used_s
         )
-        until = max(begun, default=-math.inf) + _ANTICIPATION * self._service_time.predict_s
-        return until - time.perf_counter()
+        return max(begun, default=-math.inf) + moment_s
 
     async def predict(self, job: Job, inputs: Sequence[ModelInput]) -> list[Matte]:
         """Queue the job's `inputs` and wait for their mattes.
@@ -175,17 +186,13 @@ class Worker:
         """
         while True:
             await self._queue.wait_until_filled()
-            while (wait_s := self._anticipation_s()) > 0:
-                self._arrived.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), wait_s)
+            await self._anticipate()
             batch = [self._queue.get_nowait()]
             while len(batch) < self._settings.max_batch_size and len(self._queue):
                 batch.append(self._queue.get_nowait())
             wanted = [entry for entry in batch if _still_wanted(entry)]
             if wanted:
                 await self._predict_batch(wanted)
-                await asyncio.sleep(0)  # after a failure, the job withdraws its other inputs
 
     async def _predict_batch(self, batch: list[_Entry]) -> None:
         outcome = await self._attempt(batch)
@@ -194,9 +201,10 @@ class Worker:
         retry = isinstance(outcome, OutOfDeviceMemory) or len(batch) > 1
         if isinstance(outcome, RmbgError) and retry:
             for entry in batch:  # one by one: a bad image or a full device costs one job only
-                self._answer([entry], await self._attempt([entry]))
+                if _still_wanted(entry):
+                    await self._answer([entry], await self._attempt([entry]))
         else:
-            self._answer(batch, outcome)
+            await self._answer(batch, outcome)
 
     async def _attempt(self, batch: list[_Entry]) -> Sequence[Matte] | RmbgError:
         """Predict; a job's error is returned, an error that ends the service is raised.
@@ -221,7 +229,7 @@ class Worker:
         try:
             mattes = call.result()
         except DeviceFailure as error:
-            self._answer(batch, error)
+            await self._answer(batch, error)
             raise
         except OutOfDeviceMemory as error:
             self._metrics.device_oom.inc()
@@ -259,13 +267,15 @@ class Worker:
             require_matte(matte, (height, width))
         return mattes
 
-    def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:
+    async def _answer(self, batch: list[_Entry], outcome: Sequence[Matte] | RmbgError) -> None:
+        """Keep the promises, and let the jobs run: a failed one withdraws its other inputs."""
         if isinstance(outcome, RmbgError):
             for entry in batch:
                 entry.answer(outcome)
         else:
             for entry, matte in zip(batch, outcome, strict=True):
                 entry.answer(matte)
+        await asyncio.sleep(0)
         if not isinstance(outcome, OutOfDeviceMemory):
             self._oom_in_a_row = 0
             return

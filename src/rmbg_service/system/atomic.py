@@ -37,7 +37,8 @@ def atomic_replace(path: Path, *, sweep: bool = True) -> Iterator[Path]:
         _sync(temporary)
         temporary.replace(path)
     if os.name == "posix":  # Windows cannot open folders
-        _sync(path.parent)
+        with suppress(OSError):  # a file system that cannot do this for folders
+            _sync(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -49,6 +49,19 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     return data
 
 
+def home_folder() -> Path:
+    """The user's home folder; a path where nothing is if the system does not know one."""
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and a user without an entry, as containers have them
+        return Path("/nonexistent")
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether `path` is a file or a link to one; False if that cannot be determined."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where access is denied
+
+
 def is_folder(path: str | Path) -> bool:
     """Whether `path` is a folder or a link to one; False if that cannot be determined."""
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where access is denied

@@ -16,10 +16,11 @@ _V2 = ""
 """The controller of cgroup v2 in /proc/self/cgroup: one hierarchy holds all of them."""
 _BF16 = {"amx_bf16", "avx512_bf16"}
 _DEVICE_FILES = {
-    "dev/nvidia0": "NVIDIA GPU",
-    "dev/dxg": "GPU of the Windows host",
-    "dev/kfd": "AMD GPU",
+    "nvidia[0-9]*": "NVIDIA GPU",  # a container has those it was given, not always the first
+    "dxg": "GPU of the Windows host",
+    "kfd": "AMD GPU",
 }
+"""Patterns of the files in /dev."""
 
 
 def cpu_count(root: Path = _ROOT) -> int:
@@ -57,8 +58,9 @@ def lower_thread_priority() -> None:
     """
     if sys.platform == "linux":  # elsewhere, niceness belongs to the whole process
         thread = threading.get_native_id()
-        niceness = os.getpriority(os.PRIO_PROCESS, thread)  # lowering it needs a privilege
-        os.setpriority(os.PRIO_PROCESS, thread, max(niceness, _WORKING_NICENESS))
+        with suppress(PermissionError):  # of sandboxes, whose filters forbid such calls
+            niceness = os.getpriority(os.PRIO_PROCESS, thread)  # lowering it needs a privilege
+            os.setpriority(os.PRIO_PROCESS, thread, max(niceness, _WORKING_NICENESS))
 
 
 def resident_bytes() -> int:
@@ -99,12 +101,16 @@ def _read(path: Path) -> str:
 
 def has_gpu(root: Path = _ROOT) -> bool:
     """Whether the operating system shows a GPU that is not built into the processor."""
-    return any((root / path).exists() for path in _DEVICE_FILES)
+    return bool(_gpus(root))
 
 
 def accelerators(root: Path = _ROOT) -> list[str]:
     """What the operating system shows, e.g. `NVIDIA GPU`; empty where only a CPU is seen."""
-    found = [name for path, name in _DEVICE_FILES.items() if (root / path).exists()]
+    found = _gpus(root)
     if sys.platform == "darwin" and platform.machine() == "arm64":
         found.append("Apple GPU")
     return found
+
+
+def _gpus(root: Path) -> list[str]:
+    return [name for pattern, name in _DEVICE_FILES.items() if any((root / "dev").glob(pattern))]

@@ -141,9 +141,12 @@ def test_out_of_memory_is_translated_and_holds_no_tensor(
     [
         lambda x: torch.empty(2**60, dtype=torch.uint8),
         Mock(side_effect=RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB")),
+        Mock(side_effect=RuntimeError("CUDA error: out of memory\nCompile with ...")),
+        Mock(side_effect=RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling ...")),
+        Mock(side_effect=RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")),
     ],
 )
-def test_a_host_or_an_mps_device_without_memory_is_not_mistaken_for_a_bad_picture(
+def test_no_memory_is_not_mistaken_for_a_bad_picture_or_a_lost_device(
     predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch, exhausted: Any
 ) -> None:
     monkeypatch.setattr(predictor, "_network", exhausted)
@@ -167,15 +170,58 @@ def test_the_gpu_that_is_named_becomes_the_current_one(monkeypatch: pytest.Monke
     second = torch.device("cuda:1")
     current: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "set_device", current.append)
-    monkeypatch.setattr(
-        "rmbg_service.models.birefnet.torch_predictor.choose_device", lambda _: second
-    )
+    monkeypatch.setattr("rmbg_service.models.birefnet.device.choose_device", lambda _: second)
     with pytest.raises(ConfigurationError, match="no weights"):
         BiRefNetPredictor(FIXED, missing, device="cuda:1", dtype="fp32").load()
     assert current == [second]
     assert run_on(second, lambda: len(current), (1, 2, 2)) == 2  # in the thread that predicts, too
     run_on(torch.device("cpu"), lambda: None, (1, 2, 2))
     assert current == [second, second]
+
+
+BUSY = "CUDA error: all CUDA-capable devices are busy or unavailable\nCUDA kernel errors might ..."
+TOO_OLD = "CUDA error: no kernel image is available for execution on the device\nCUDA kernel ..."
+FULL = "CUDA error: out of memory\nCUDA kernel errors might ..."
+
+
+def test_a_gpu_that_is_there_and_cannot_be_used_is_one_clear_line(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", Mock(side_effect=RuntimeError(BUSY)))
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint))
+    with pytest.raises(
+        ConfigurationError, match=r"RMBG_DEVICE=auto cannot be used: .* busy"
+    ) as one:
+        predictor.load()
+    assert "\n" not in str(one.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (TOO_OLD, "test cannot be moved to cpu: CUDA error: no kernel image is available"),
+        (FULL, "test does not fit into the memory of cpu"),
+    ],
+)
+def test_a_network_that_a_gpu_does_not_take_is_one_clear_line(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, error: str, says: str
+) -> None:
+    monkeypatch.setattr(nn.Module, "to", Mock(side_effect=RuntimeError(error)))
+    with pytest.raises(ConfigurationError, match=says) as one:
+        BiRefNetPredictor(FIXED, at(FIXED, checkpoint), device="cpu", dtype="fp32").load()
+    assert "\n" not in str(one.value)
+
+
+def test_what_a_lost_gpu_held_is_no_concern_at_the_end(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = Mock(side_effect=RuntimeError("CUDA error: an illegal memory access"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty)
+    predictor = BiRefNetPredictor(FIXED, at(FIXED, checkpoint))
+    monkeypatch.setattr(predictor, "_device", torch.device("cuda:0"))
+    predictor.close()
+    assert empty.called
 
 
 def test_compiling_without_a_compiler_stops_the_start(
@@ -251,11 +297,14 @@ def test_a_single_file_serves_the_matte_of_the_folder_whatever_its_format(
     assert difference.mean() <= 4 * rounding
 
 
-def test_a_dead_cuda_context_is_not_mistaken_for_a_bad_picture(
-    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("platform", ["CUDA", "HIP"])
+def test_a_dead_context_is_not_mistaken_for_a_bad_picture(
+    predictor: BiRefNetPredictor, monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:
     def dead(x: Tensor) -> Tensor:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with ...")
+        raise RuntimeError(
+            f"{platform} error: an illegal memory access was encountered\nCompile with ..."
+        )
 
     monkeypatch.setattr(predictor, "_network", dead)
     with pytest.raises(DeviceFailure, match="illegal memory access") as lost:

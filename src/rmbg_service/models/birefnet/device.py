@@ -1,6 +1,7 @@
 """Where PyTorch computes, and its failures there as this service's errors."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import torch
@@ -9,6 +10,9 @@ from rmbg_service.errors import ConfigurationError, DeviceFailure, OutOfDeviceMe
 from rmbg_service.models.predictor import first_line
 
 _T = TypeVar("_T")
+
+_NO_MEMORY = ("can't allocate memory", "out of memory", "STATUS_ALLOC_FAILED")
+_LOST = ("CUDA error", "HIP error")
 
 
 def choose_device(name: str) -> torch.device:
@@ -32,6 +36,22 @@ def choose_device(name: str) -> torch.device:
         raise ConfigurationError(f"RMBG_DEVICE={name} is not present on this machine")
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def open_device(name: str) -> torch.device:
+    """The device that `choose_device` finds, the current one of this thread from now on.
+
+    Raises `ConfigurationError` also for one that is there and cannot be used: of a driver that does
+    not fit, or that another process has to itself.
+    """
+    try:
+        device = choose_device(name)
+        make_current(device)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"RMBG_DEVICE={name} cannot be used: {first_line(error)}"
+        ) from None
     return device
 
 
@@ -59,8 +79,8 @@ def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, 
         make_current(device)  # every thread has its own
         return work()
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
-            if "CUDA error" not in str(error):
+        if not is_out_of_memory(error):
+            if not any(text in str(error) for text in _LOST):
                 raise
             raise DeviceFailure(
                 "{device} is lost: {reason}", device=str(device), reason=first_line(error)
@@ -74,7 +94,19 @@ def run_on(device: torch.device, work: Callable[[], _T], shape: tuple[int, int, 
     )
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether there was no memory; only CUDA has an exception of its own for that."""
-    texts = ("can't allocate memory", "MPS backend out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(text in str(error) for text in texts)
+def release_cache(device: torch.device) -> None:
+    """Give the memory that PyTorch keeps for later back to the device; a lost one has none."""
+    if device.type == "cuda":
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether there was no memory.
+
+    Only the allocator of CUDA has an exception of its own for that; its driver and its libraries,
+    which take memory beside it, have not. The device is as good as before.
+    """
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        text in str(error) for text in _NO_MEMORY
+    )

@@ -11,7 +11,12 @@ import torch
 from torch import nn
 
 from rmbg_service.errors import ConfigurationError, OutOfDeviceMemory
-from rmbg_service.models.birefnet.device import choose_device, held_bytes, make_current
+from rmbg_service.models.birefnet.device import (
+    held_bytes,
+    is_out_of_memory,
+    open_device,
+    release_cache,
+)
 from rmbg_service.models.birefnet.precision import (
     Precision,
     after_trial,
@@ -20,7 +25,7 @@ from rmbg_service.models.birefnet.precision import (
 )
 from rmbg_service.models.birefnet.trial import rounding_error
 from rmbg_service.models.files import weight_files
-from rmbg_service.models.predictor import Located
+from rmbg_service.models.predictor import Located, first_line
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.types import Matte, ModelInput
 
@@ -96,8 +101,7 @@ class TorchPredictor(ABC, Generic[_Network]):
         """Read the weights and move the network to the device."""
         if self.cpu_threads is not None:
             torch.set_num_threads(self.cpu_threads)
-        self._device = choose_device(self._device_name)
-        make_current(self._device)
+        self._device = open_device(self._device_name)
         self._precision = choose_precision(self._dtype_name, self._device)
         self.spec, path = self._locate()
         self.files = weight_files(path)
@@ -105,8 +109,10 @@ class TorchPredictor(ABC, Generic[_Network]):
         log.info("%s", self._summary())
         try:
             self._network = network.to(self._device, self._precision.dtype)
-        except torch.OutOfMemoryError:
-            problem = f"{self.name} does not fit into the memory of {self.device}"
+        except RuntimeError as error:
+            problem = f"{self.name} cannot be moved to {self.device}: {first_line(error)}"
+            if is_out_of_memory(error):
+                problem = f"{self.name} does not fit into the memory of {self.device}"
         else:
             return
         raise ConfigurationError(problem)
@@ -127,8 +133,7 @@ class TorchPredictor(ABC, Generic[_Network]):
     def close(self) -> None:
         """Drop the network and give its memory back."""
         self._network = None
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        release_cache(self._device)
 
     @abstractmethod
     def _build(self, path: Path) -> _Network:
