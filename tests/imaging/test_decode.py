@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
@@ -193,7 +194,7 @@ def test_a_jpeg_may_lack_the_marker_of_its_end_and_nothing_else() -> None:
             decode(cut, probe(cut, LIMIT))
 
 
-def bmp_with_alpha(bgra: Any) -> bytes:
+def bmp_with_alpha(bgra: NDArray[np.uint8]) -> bytes:
     """A BMP with a header of version 5, whose masks say that the fourth byte is alpha."""
     height, width = bgra.shape[:2]
     head = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 32, 3, 0, 2835, 2835, 0, 0)

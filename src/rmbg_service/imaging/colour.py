@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from rmbg_service.imaging.colour_space import ColourSpace
-from rmbg_service.imaging.pillow_pixels import to_array
+from rmbg_service.imaging.matrix_profile import deep_to_srgb, read_matrix_profile
+from rmbg_service.imaging.pillow_pixels import scaled_to_8_bits, to_array
 from rmbg_service.imaging.tone import hdr_to_srgb
 
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
@@ -50,20 +51,23 @@ def convert(
             return _rgb(pixels), colour if keep else None
         if keep and _can_be_converted_to(profile):
             return _rgb(pixels), colour
-    if profile is not None:
-        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-        image = image.convert("RGB") if image.mode == "RGBA" else image
-        return _grey_to_srgb(image, profile) if mode == "L" else to_array(
-            to_srgb(image, profile)
-        ), None
-    return _rgb(pixels), None
+    if profile is None:
+        return _rgb(pixels), None
+    if isinstance(pixels, Image.Image):
+        if mode == "L":
+            return _grey_to_srgb(pixels, profile), None
+        image = pixels.convert("RGB") if pixels.mode == "RGBA" else pixels
+        return to_array(to_srgb(image, profile)), None
+    if pixels.dtype == np.uint16 and (deep := read_matrix_profile(colour or b"")) is not None:
+        return deep_to_srgb(np.asarray(pixels, np.uint16), deep), None
+    return to_array(to_srgb(Image.fromarray(_rgb(pixels)), profile)), None
 
 
 def _rgb(pixels: Image.Image | NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
     """8-bit RGB of pixels whose profile does not count."""
     if isinstance(pixels, Image.Image):
         return to_array(pixels if pixels.mode in ("RGB", "RGBA") else pixels.convert("RGB"))
-    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
+    return np.ascontiguousarray(scaled_to_8_bits(pixels))
 
 
 def _is_for_grey(colour: bytes | ColourSpace | None) -> bool:
