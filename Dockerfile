@@ -3,12 +3,14 @@
 #   docker build --target cuda -t rmbg-service:cuda .
 #
 # Layers go from what changes seldom to what changes often: PyTorch, the other dependencies, the code.
+# Only the lists of the first stage are copied on, so another change of pyproject.toml installs no dependency again.
 
 FROM python:3.11-slim AS requirements
 WORKDIR /build
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
-    && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['openvino'], sep='\n')" > openvino.txt
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+        print(*project['dependencies'], sep='\n', file=open('requirements.txt', 'w')); \
+        print(*project['optional-dependencies']['openvino'], sep='\n', file=open('openvino.txt', 'w'))"
 
 FROM python:3.11-slim AS venv
 WORKDIR /build

@@ -105,7 +105,8 @@ def test_the_manifests_fit_kubernetes_own_schemas() -> None:
         if each["kind"] != "ScaledObject" and each is not GPU_PATCH:  # KEDA's own, and a part
             kubernetes_validate.validate(each, "1.30", strict=True)
     assert sorted(set(kinds)) == [
-        "Deployment", "PersistentVolumeClaim", "PodDisruptionBudget", "ScaledObject", "Service"
+        "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "PodDisruptionBudget",
+        "ScaledObject", "Service",
     ]  # fmt: skip
 
 
@@ -128,6 +129,10 @@ def test_the_manifests_agree_with_each_other_and_with_the_image() -> None:
                 assert each["spec"]["selector"] == labels
             case "PodDisruptionBudget":
                 assert each["spec"]["selector"]["matchLabels"] == labels
+            case "NetworkPolicy":
+                assert each["spec"]["podSelector"]["matchLabels"] == labels
+                (rule,) = each["spec"]["ingress"]
+                assert rule["ports"] == [{"port": CONTAINER["ports"][0]["name"]}]
             case "PersistentVolumeClaim":
                 (volume,) = GPU_PATCH["spec"]["template"]["spec"]["volumes"]
                 claim = volume["persistentVolumeClaim"]["claimName"]

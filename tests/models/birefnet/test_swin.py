@@ -113,4 +113,4 @@ def test_the_network_can_be_traced_whole(tiny: BiRefNet) -> None:
     with torch.inference_mode():
         eager = network(x)
         network.run = torch.compile(network.run, backend="eager", fullgraph=True)  # type: ignore[method-assign]
-        torch.testing.assert_close(network(x), eager)
+        torch.testing.assert_close(network(x), eager, atol=2e-3, rtol=1e-3)
