@@ -91,7 +91,23 @@ def test_grey_goes_through_its_profile() -> None:
     ramp = np.arange(256, dtype=np.uint8)[None].repeat(8, 0)
     source = decoded(Image.fromarray(ramp), "PNG", icc_profile=icc.grey_profile())
     expected = icc.encode_srgb(np.arange(256) / 255)
-    assert np.abs(source.rgb[0, 8:, 0] - expected[8:]).max() <= 1.5
+    assert np.abs(source.rgb - expected[:, None]).max() <= 0.6, "also in the dark"
+
+
+@pytest.mark.parametrize(
+    ("kind", "save"),
+    [("PNG", {}), ("JPEG", {"quality": 100}), ("TIFF", {})],
+)
+def test_grey_may_have_a_profile_of_colours(kind: str, save: dict[str, Any]) -> None:
+    levels = np.linspace(40, 240, 16).round().astype(np.uint8).repeat(8)[None].repeat(16, 0)
+    image, profile = Image.fromarray(levels), icc.rgb_profile()
+    source = decoded(image, kind, icc_profile=profile, **save)
+    expected = icc.encode_srgb((levels / 255.0) ** icc.GAMMA)[..., None]
+    assert np.abs(source.rgb - expected).max() <= (2 if kind == "JPEG" else 0.6)
+    assert np.abs(levels[..., None] - expected).max() > 3, "or the test would prove nothing"
+    kept = decoded(image, kind, keep_profile=True, icc_profile=profile, **save)
+    assert kept.icc == profile
+    assert np.abs(kept.rgb.astype(int) - levels[..., None]).max() <= 1
 
 
 @pytest.mark.parametrize("profile", [b"nonsense", b"", icc.cmyk_profile(), icc.rgb_profile()[:200]])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from rmbg_service.errors import ImageTooLarge, InvalidImage
@@ -177,6 +178,43 @@ def test_a_truncated_file_is_refused(kind: str) -> None:
     half = data[: len(data) // 2]
     with pytest.raises(InvalidImage):
         decode(half, probe(half, LIMIT))
+
+
+def test_a_jpeg_may_lack_the_marker_of_its_end_and_nothing_else() -> None:
+    data = picture_bytes((256, 256), "JPEG")
+    assert data[-2:] == b"\xff\xd9"
+    unended = data[:-2]
+    assert (
+        decode(unended, probe(unended, LIMIT)).rgb == decode(data, probe(data, LIMIT)).rgb
+    ).all()
+    progressive = picture_bytes((256, 256), "JPEG", progressive=True)
+    last_scan = progressive.rindex(b"\xff\xda")
+    for cut in (data[:-8], data[: len(data) // 2], progressive[:-2], progressive[:last_scan]):
+        with pytest.raises(InvalidImage, match="truncated"):
+            decode(cut, probe(cut, LIMIT))
+
+
+def bmp_with_alpha(bgra: NDArray[np.uint8]) -> bytes:
+    """A BMP with a header of version 5, whose masks say that the fourth byte is alpha."""
+    height, width = bgra.shape[:2]
+    head = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 32, 3, 0, 2835, 2835, 0, 0)
+    head += struct.pack("<IIII4s", 0xFF0000, 0xFF00, 0xFF, 0xFF000000, b"BGRs") + bytes(64)
+    rows = bgra[::-1].tobytes()
+    return b"BM" + struct.pack("<IHHI", 14 + 124 + len(rows), 0, 0, 14 + 124) + head + rows
+
+
+def test_alpha_of_a_bmp_counts_unless_all_of_it_is_0() -> None:
+    bgra = np.full((4, 6, 4), (10, 20, 200, 255), np.uint8)
+    bgra[:, :3, 3] = 0
+    data = bmp_with_alpha(bgra)
+    source = decode(data, probe(data, LIMIT))
+    assert source.alpha is not None
+    assert (source.alpha == bgra[..., 3]).all()
+    bgra[..., 3] = 0  # an unused byte: no program would write an invisible image
+    data = bmp_with_alpha(bgra)
+    source = decode(data, probe(data, LIMIT))
+    assert source.alpha is None
+    assert (source.rgb == (200, 20, 10)).all()
 
 
 def test_a_file_that_holds_more_than_it_said_is_refused() -> None:

@@ -34,7 +34,7 @@ def test_formats_with_alpha_keep_it_and_hide_what_was_removed(name: str) -> None
     truth = cutout()
     lossy = name in ("webp-lossy", "avif")
     assert rgba.shape == (96, 128, 4)
-    assert np.abs(rgba[..., 3].astype(int) - truth.alpha).max() <= (12 if lossy else 0)
+    assert (rgba[..., 3] == truth.alpha).all()
     opaque = truth.alpha == 255
     difference = np.abs(rgba[..., :3].astype(int) - truth.rgb)[opaque]
     assert difference.max() <= (24 if lossy else 0)
@@ -89,6 +89,14 @@ def test_a_kept_profile_is_in_the_file(name: str) -> None:
     profile = icc.rgb_profile()
     assert opened(name, profile).info["icc_profile"] == profile
     assert "icc_profile" not in opened(name).info
+
+
+@pytest.mark.parametrize("quality", [1, 50, 100])
+@pytest.mark.parametrize("name", ["webp-lossy", "avif"])
+def test_quality_is_that_of_the_colours_and_never_of_alpha(name: str, quality: int) -> None:
+    truth = badge()
+    rgba = np.asarray(Image.open(io.BytesIO(ENCODERS[name].write(truth, quality))))
+    assert (rgba[..., 3] == truth.alpha).all()
 
 
 def test_jpeg_quality_is_a_size() -> None:

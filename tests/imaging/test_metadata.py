@@ -12,7 +12,8 @@ from PIL import Image, PngImagePlugin
 
 from rmbg_service.imaging.colour import matching_profile
 from rmbg_service.imaging.decode import decode, from_pillow
-from rmbg_service.imaging.orientation import orientation_of, turn_upright
+from rmbg_service.imaging.exif import colour_space_of, orientation_of
+from rmbg_service.imaging.orientation import turn_upright
 from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from tests import icc
@@ -69,6 +70,76 @@ def test_orientation_may_be_stored_as_another_integer_but_not_as_text() -> None:
         assert orientation_of(b"II*\0\x08\0\0\0\x01\0" + entry) == 6
     entry = struct.pack("<HHI4s", 0x0112, 2, 2, b"6\0\0\0")
     assert orientation_of(b"II*\0\x08\0\0\0\x01\0" + entry) == 1
+
+
+def camera_exif(colour_space: int, rule: bytes, order: str = "<", orientation: int = 1) -> bytes:
+    """EXIF with three directories, one in the other, as cameras write it."""
+    head = b"Exif\0\0" + {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8)
+    short, pointer = order + "HHIHH", order + "HHII"
+    first = struct.pack(short, 0x0112, 3, 1, orientation, 0)
+    first += struct.pack(pointer, 0x8769, 4, 1, 38)
+    second = struct.pack(short, 0xA001, 3, 1, colour_space, 0)
+    second += struct.pack(pointer, 0xA005, 4, 1, 68)
+    third = struct.pack(order + "HHI", 1, 2, 4) + rule
+    third += struct.pack(order + "HHI", 2, 7, 4) + b"0100"
+    return head + b"".join(
+        struct.pack(order + "H", 2) + entries + bytes(4) for entries in (first, second, third)
+    )
+
+
+def adobe_rgb(rgb: Any) -> Any:
+    """sRGB in [0, 255] of Adobe RGB (1998), by the matrices in its specification."""
+    to_xyz = np.array(
+        [[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]]
+    )
+    to_srgb = np.array(
+        [[3.24045, -1.53714, -0.49853], [-0.96927, 1.87601, 0.04156], [0.05564, -0.20403, 1.05723]]
+    )
+    return icc.encode_srgb((rgb / 255.0) ** (563 / 256) @ to_xyz.T @ to_srgb.T)
+
+
+PATCHES = np.array(
+    [[[180, 60, 40], [120, 170, 90], [60, 80, 180], [128, 128, 128], [220, 200, 160]]], np.uint8
+).repeat(16, 0).repeat(16, 1)  # fmt: skip
+ADOBE = {"quality": 100, "subsampling": 0}
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_a_camera_s_adobe_rgb_without_a_profile_is_converted(order: str) -> None:
+    image = Image.fromarray(PATCHES)
+    data = saved("JPEG", image, exif=camera_exif(0xFFFF, b"R03\0", order), **ADOBE)
+    truth, inner = adobe_rgb(PATCHES), (slice(4, 12), slice(4, None, 16))
+    assert icc.delta_e(decoded(data).rgb, truth)[inner].max() < 1.5  # JPEG is off by a level
+    assert icc.delta_e(PATCHES, truth)[inner].max() > 5, "or the test would prove nothing"
+    assert (from_pillow(Image.open(io.BytesIO(data))).rgb == decoded(data).rgb).all()
+    kept = decoded(data, keep=True)
+    assert kept.icc is not None
+    assert np.abs(kept.rgb.astype(int) - PATCHES)[inner].max() <= 2
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        camera_exif(1, b"R03\0"),
+        camera_exif(0xFFFF, b"R98\0"),
+        camera_exif(0xFFFF, b"R03\0")[:70],
+        camera_exif(0xFFFF, b"R03\0")[:40],
+        exif(1),
+        *BROKEN.values(),
+    ],
+)
+def test_all_other_exif_means_srgb(block: bytes) -> None:
+    assert colour_space_of(block) is None
+
+
+def test_a_profile_says_more_of_colours_than_exif() -> None:
+    block = camera_exif(0xFFFF, b"R03\0", orientation=6)
+    profile = icc.rgb_profile()
+    data = saved("JPEG", Image.fromarray(PATCHES), exif=block, icc_profile=profile, **ADOBE)
+    assert decoded(data, keep=True).icc == profile
+    assert decoded(data).rgb.shape == (80, 16, 3)
+    opened = Image.open(io.BytesIO(data))
+    assert from_pillow(opened, keep_profile=True).icc == profile
 
 
 def test_turning_leaves_the_alpha_plane_a_plane() -> None:

@@ -229,3 +229,57 @@ def test_a_second_page_that_is_damaged_does_not_matter() -> None:
     beyond = struct.pack("<HHHIII", 1, 254, 4, 2, 10**6, 0)  # its values are not in the file
     info = probe(tiff(tags, bytes(64), second) + beyond, 1_000)
     assert (info.width, info.height, info.animated) == (8, 8, False)
+
+
+def pages(*kinds: int, **of_first: Any) -> bytes:
+    """Pages of 8 x 8 px, each with its number as grey level and its kind of `NewSubfileType`."""
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for number, kind in enumerate(kinds):
+            grey: Any = np.full((8, 8), number, np.uint8) if kind != 4 else np.full((8, 8), True)
+            more = of_first if number == 0 else {}
+            writer.write(grey, photometric="minisblack", subfiletype=kind, metadata=None, **more)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "number", "animated"),
+    [
+        ((0, 0), 0, True),
+        ((1, 0), 1, False),
+        ((1, 4, 2, 1), 2, False),
+        ((4, 2, 0), 1, True),
+        ((1,), 0, False),
+        ((1, 1), 0, False),
+    ],
+)
+def test_a_smaller_version_in_front_of_the_image_is_passed_over(
+    kinds: tuple[int, ...], number: int, animated: bool
+) -> None:
+    data = pages(*kinds)
+    assert probe(data, 10**6).animated == animated
+    assert (decoded(data).rgb == number).all()
+
+
+def test_the_preview_of_a_raw_file_is_not_taken_for_its_image() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        preview = np.full((8, 8), 9, np.uint8)
+        writer.write(preview, photometric="minisblack", subfiletype=1, subifds=1, metadata=None)
+        writer.write(np.zeros((64, 64), np.uint16), photometric=32803, metadata=None)
+    with pytest.raises(InvalidImage, match="as raw files of cameras do"):
+        probe(buffer.getvalue(), 10**6)
+    with_pyramid = pages(0, subifds=0)
+    assert (decoded(with_pyramid).rgb == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1, 257])
+def test_a_palette_may_have_8_bits_in_place_of_16(scale: int) -> None:
+    colours = np.array([[200, 60, 40], [60, 170, 70], [40, 60, 180], [255, 255, 255]])
+    palette = np.zeros((256, 3), int)
+    palette[:4] = colours * scale
+    indices = np.arange(4, dtype=np.uint8).repeat(4)[None].repeat(8, 0)
+    tags = grey_tags(16, 8) | {262: ("H", [3]), 320: ("H", palette.T.ravel())}
+    strip: Tags = {273: ("I", [8]), 278: ("I", [8]), 279: ("I", [indices.size])}
+    data = tiff(tags | strip, indices.tobytes())
+    assert (decoded(data).rgb == colours.repeat(4, 0)).all()

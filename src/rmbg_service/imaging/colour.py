@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from rmbg_service.imaging.colour_space import ColourSpace
-from rmbg_service.imaging.pillow_pixels import to_array
+from rmbg_service.imaging.matrix_profile import deep_to_srgb, read_matrix_profile
+from rmbg_service.imaging.pillow_pixels import scaled_to_8_bits, to_array
 from rmbg_service.imaging.tone import hdr_to_srgb
 
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
@@ -17,6 +18,7 @@ _SRGB = ImageCms.createProfile("sRGB")
 _LAB = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+_EXACT = ImageCms.Flags.NOOPTIMIZE  # for few colours: ten times slower
 _UNUSABLE = (ImageCms.PyCMSError, OSError, ValueError, TypeError)
 
 
@@ -32,12 +34,14 @@ def convert(
     """
     mode = pixels.mode if isinstance(pixels, Image.Image) else "RGB"
     mode = "RGB" if mode == "RGBA" else mode
+    if mode == "L" and not _is_for_grey(colour):
+        pixels, mode = _rgb(pixels), "RGB"
     if isinstance(colour, ColourSpace) and colour.is_hdr:
         if mode == "RGB":
             return hdr_to_srgb(_rgb(pixels), colour), None
         colour = None
     if isinstance(colour, ColourSpace):
-        colour = colour.icc(grey=mode == "L")
+        colour = colour.icc()
     if mode == "LAB":
         assert isinstance(pixels, Image.Image)
         return to_array(to_srgb(pixels, _LAB)), None
@@ -47,18 +51,35 @@ def convert(
             return _rgb(pixels), colour if keep else None
         if keep and _can_be_converted_to(profile):
             return _rgb(pixels), colour
-    if profile is not None:
-        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-        image = image.convert("RGB") if image.mode == "RGBA" else image
+    if profile is None:
+        return _rgb(pixels), None
+    if isinstance(pixels, Image.Image):
+        if mode == "L":
+            return _grey_to_srgb(pixels, profile), None
+        image = pixels.convert("RGB") if pixels.mode == "RGBA" else pixels
         return to_array(to_srgb(image, profile)), None
-    return _rgb(pixels), None
+    if pixels.dtype == np.uint16 and (deep := read_matrix_profile(colour or b"")) is not None:
+        return deep_to_srgb(np.asarray(pixels, np.uint16), deep), None
+    return to_array(to_srgb(Image.fromarray(_rgb(pixels)), profile)), None
 
 
 def _rgb(pixels: Image.Image | NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
     """8-bit RGB of pixels whose profile does not count."""
     if isinstance(pixels, Image.Image):
         return to_array(pixels if pixels.mode in ("RGB", "RGBA") else pixels.convert("RGB"))
-    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
+    return np.ascontiguousarray(scaled_to_8_bits(pixels))
+
+
+def _is_for_grey(colour: bytes | ColourSpace | None) -> bool:
+    """Whether a profile is one of grey; an image without hues may have one of RGB as well."""
+    return isinstance(colour, bytes) and colour[16:20] == b"GRAY"
+
+
+def _grey_to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> NDArray[np.uint8]:
+    """RGB `(H, W, 3)` of a grey image; each of its 256 levels is converted once, and exactly."""
+    levels = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    table = np.asarray(to_srgb(levels, profile, _FLAGS | _EXACT))[0]
+    return np.asarray(table[to_array(image)])
 
 
 def _profile(icc: bytes) -> ImageCms.ImageCmsProfile:
@@ -110,9 +131,11 @@ def is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
     return bool(np.abs(moved.astype(int) - grid).max() <= 1)
 
 
-def to_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+def to_srgb(
+    image: Image.Image, profile: ImageCms.ImageCmsProfile, flags: ImageCms.Flags = _FLAGS
+) -> Image.Image:
     """`image` (RGB, L, CMYK or LAB) in the space of `profile`, as 8-bit sRGB."""
-    transform = ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB", _INTENT, _FLAGS)
+    transform = ImageCms.buildTransform(profile, _SRGB, image.mode, "RGB", _INTENT, flags)
     converted = ImageCms.applyTransform(image, transform)
     assert converted is not None, "only in-place transforms return None"
     return converted

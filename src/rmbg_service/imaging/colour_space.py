@@ -95,30 +95,28 @@ class ColourSpace:
     def _safe(self) -> list[Point]:
         return [(x, max(y, 1e-6)) for x, y in self.primaries]
 
-    def icc(self, *, grey: bool = False) -> bytes:
-        """An ICC profile (version 4.3) of this space for RGB, or for grey, images.
-
-        Only for spaces of standard dynamic range.
-        """
+    def icc(self) -> bytes:
+        """An ICC profile (version 4.3) of this space; only for those of standard dynamic range."""
         assert not isinstance(self.transfer, str), "an HDR space has no ICC profile of this kind"
         numbers = struct.pack(">5i", *(round(value * 65536) for value in self.transfer))
         curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + numbers
         tags = {b"wtpt": _xyz(_D50_XYZ)}
-        if grey:
-            tags[b"kTRC"] = curve
-        else:
-            for name, column in zip((b"r", b"g", b"b"), self.to_xyz_d50().T, strict=True):
-                tags[name + b"XYZ"] = _xyz(column)
-                tags[name + b"TRC"] = curve
-        return _profile(b"GRAY" if grey else b"RGB ", tags)
+        for name, column in zip((b"r", b"g", b"b"), self.to_xyz_d50().T, strict=True):
+            tags[name + b"XYZ"] = _xyz(column)
+            tags[name + b"TRC"] = curve
+        return _profile(tags)
+
+
+ADOBE_RGB = ColourSpace((_D65, (0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), (563 / 256, 1, 0, 0, 0))
+"""Adobe RGB (1998), section 4.3."""
 
 
 def _xyz(values: NDArray[np.float64]) -> bytes:
     return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in values))
 
 
-def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """A display profile with these tags, which are 4-byte aligned (ICC.1:2010)."""
+def _profile(tags: dict[bytes, bytes]) -> bytes:
+    """An RGB display profile with these tags, which are 4-byte aligned (ICC.1:2010)."""
     name = "colours of the file".encode("utf-16-be")
     text = b"mluc" + bytes(4) + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(name), 28) + name
     tags = tags | {b"desc": text + bytes(-len(text) % 4), b"cprt": text + bytes(-len(text) % 4)}
@@ -128,6 +126,6 @@ def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
         directory += tag + struct.pack(">II", position + len(content), len(value))
         content += value
     size = position + len(content)
-    header = struct.pack(">I4xI4s4s4s12x4s", size, 0x04300000, b"mntr", space, b"XYZ ", b"acsp")
+    header = struct.pack(">I4xI4s4s4s12x4s", size, 0x04300000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
     white = struct.pack(">3i", *(round(value * 65536) for value in _D50_XYZ))
     return (header.ljust(68, b"\0") + white).ljust(128, b"\0") + directory + content

@@ -21,15 +21,17 @@ from PIL.WebPImagePlugin import WebPImageFile
 from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.colour import convert
 from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.imaging.exif import ORIENTATION, colour_space_of, orientation_of
 from rmbg_service.imaging.formats.bmp import is_run_length_encoded
 from rmbg_service.imaging.formats.header import Header, declared_errors
-from rmbg_service.imaging.orientation import EXIF_ORIENTATION, orientation_of, turn_upright
+from rmbg_service.imaging.orientation import turn_upright
 from rmbg_service.imaging.pillow_pixels import Samples, samples_of, scale_transparency
 from rmbg_service.imaging.probe import read_header
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.imaging.tiff_pixels import decode_tiff
 
 _PNG_DEPTH = 24  # where a PNG says how many bits a sample has
+_JPEG_BASELINE, _JPEG_SCAN, _JPEG_END = b"\xff\xc0", b"\xff\xda", b"\xff\xd9"
 
 
 def decode(
@@ -72,7 +74,7 @@ def from_pillow(
     """
     with declared_errors("Pillow"):
         samples = samples_of(image.copy())
-        colour = None if as_values else image.info.get("icc_profile")
+        colour = None if as_values else _colour_of_pillow(image)
         rgb, icc = convert(samples.colour, colour, keep_profile)
         orientation = _orientation_of_pillow(image)
         rgb = turn_upright(rgb, orientation)
@@ -81,12 +83,19 @@ def from_pillow(
     return SourceImage(ImageInfo("pillow", width, height), rgb, alpha, icc)
 
 
+def _colour_of_pillow(image: Image.Image) -> bytes | ColourSpace | None:
+    profile, exif = image.info.get("icc_profile"), image.info.get("exif")
+    if profile or not isinstance(exif, bytes) or image.format not in ("JPEG", "MPO"):
+        return profile
+    return colour_space_of(exif)
+
+
 def _orientation_of_pillow(image: Image.Image) -> int:
     exif = image.info.get("exif")
     if isinstance(exif, bytes):
         return orientation_of(exif)
     try:
-        orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+        orientation = image.getexif().get(ORIENTATION, 1)
     except Exception:  # broken EXIF is no reason to refuse the image
         return 1
     return orientation if orientation in range(1, 9) else 1
@@ -122,15 +131,26 @@ def _jpeg(data: bytes, _: Header) -> Samples:
     try:
         _, _, colourspace, _ = simplejpeg.decode_jpeg_header(data)
         if colourspace == "YCbCr":
-            return Samples(simplejpeg.decode_jpeg(data, colorspace="RGB"))
+            return Samples(simplejpeg.decode_jpeg(_ended(data), colorspace="RGB"))
     except ValueError:  # libjpeg warned; Pillow decides whether the file is sound
         pass
     return _pillow(JpegImageFile, data)
 
 
+def _ended(data: bytes) -> bytes:
+    """A JPEG with the marker of its end, which some cameras leave out.
+
+    Only one scan of a baseline JPEG: there libjpeg warns if anything else is missing.
+    """
+    unended = _JPEG_END not in data and _JPEG_BASELINE in data and data.count(_JPEG_SCAN) == 1
+    return data + _JPEG_END if unended else data
+
+
 def _bmp(data: bytes, _: Header) -> Samples:
     if not is_run_length_encoded(data):
-        return _pillow(BmpImageFile, data)
+        samples = _pillow(BmpImageFile, data)
+        unused = samples.alpha is not None and not samples.alpha.any()  # as screenshots have it
+        return Samples(samples.colour) if unused else samples
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # Pillow's is in Python
     if pixels is None:
         raise ValueError("its runs are broken")

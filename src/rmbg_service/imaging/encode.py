@@ -50,7 +50,10 @@ def _webp_lossy(cutout: Cutout, quality: int) -> bytes:
 
 
 def _avif(cutout: Cutout, quality: int) -> bytes:
-    return _save(_with_extended_colours(cutout), "AVIF", cutout.icc, quality=quality, speed=8)
+    # A lossy alpha has holes in the subject and a haze around it. `a:` is aom's option for alpha.
+    exact = {"codec": "aom", "advanced": {"a:lossless": "1"}}
+    image = _with_extended_colours(cutout)
+    return _save(image, "AVIF", cutout.icc, quality=quality, speed=8, **exact)
 
 
 def _jpeg(cutout: Cutout, quality: int) -> bytes:

@@ -1,33 +1,8 @@
-"""EXIF orientation: read without a parser that other tags could upset, applied by its number."""
-
-import struct
+"""An image turned upright, by the number that EXIF has for its orientation."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-EXIF_ORIENTATION = 0x0112
-_MAX_ENTRIES = 1_000
-_INTEGERS = {1: "B", 3: "H", 4: "I"}  # of EXIF's types: BYTE, SHORT, LONG
-
-
-def orientation_of(exif: bytes) -> int:
-    """The orientation, 1 to 8, of a TIFF-structured EXIF block; 1 if it has none that is valid."""
-    start = 6 if exif[:4] == b"Exif" else 0
-    order = {b"II": "<", b"MM": ">"}.get(exif[start : start + 2])
-    if order is None:
-        return 1
-    try:
-        ifd = start + struct.unpack_from(order + "I", exif, start + 4)[0]
-        (count,) = struct.unpack_from(order + "H", exif, ifd)
-        for entry in range(ifd + 2, ifd + 2 + 12 * min(count, _MAX_ENTRIES), 12):
-            tag, kind = struct.unpack_from(order + "HH", exif, entry)
-            if tag == EXIF_ORIENTATION and kind in _INTEGERS:
-                (value,) = struct.unpack_from(order + _INTEGERS[kind], exif, entry + 8)
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
 
 
 def turn_upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """Pillow's images of every mode as samples of 8 bits."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ class Samples(NamedTuple):
     """An image's samples, and its transparency `(H, W)` uint8 or None.
 
     `colour` is a Pillow image of mode L, RGB, RGBA (whose alpha does not count), CMYK or LAB, or
-    an array `(H, W, 3)` of RGB: uint8, or uint16 if it is of high dynamic range.
+    an array `(H, W, 3)` of RGB: uint8, or uint16 where 8 bits are too few for its colour space.
     """
 
     colour: Image.Image | NDArray[np.uint8] | NDArray[np.uint16]
@@ -52,6 +52,16 @@ def to_array(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
+def scaled_to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Integers `(H, W[, n])` of 16 bits scaled to 8 and rounded; those of uint8 as they are."""
+    if values.dtype == np.uint8:
+        return values
+    scaled = np.empty(values.shape, np.uint8)
+    for rows in bands(values.shape):
+        scaled[rows] = (values[rows].astype(np.uint32) * 255 + 32767) // 65535
+    return scaled
+
+
 def scale_transparency(image: Image.Image, depth: int) -> None:
     """Bring the transparent colour of a PNG of `depth` bits to 8, as Pillow does its pixels."""
     key = image.info.get("transparency")
@@ -66,7 +76,6 @@ def _from_deep_grey(image: Image.Image) -> Samples:
     grey = np.asarray(image)
     if image.mode == "F" or grey.min() < 0 or grey.max() > 65535:
         raise ValueError("grey values beyond 16 bits are not supported")
-    scaled = (grey.astype(np.uint32) * 255 + 32767) // 65535
     key = image.info.get("transparency")
     alpha = None if key is None else np.where(grey == key, 0, 255).astype(np.uint8)
-    return Samples(Image.fromarray(scaled.astype(np.uint8)), alpha)
+    return Samples(Image.fromarray(scaled_to_8_bits(grey)), alpha)

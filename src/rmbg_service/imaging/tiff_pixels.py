@@ -15,7 +15,8 @@ from rmbg_service.imaging.formats.header import Header, Parts
 from rmbg_service.imaging.formats.jpeg import JpegWork, read_jpeg
 from rmbg_service.imaging.formats.tiff import Layout, read_layout
 from rmbg_service.imaging.formats.webp import read_webp
-from rmbg_service.imaging.pillow_pixels import Samples, samples_of
+from rmbg_service.imaging.pillow_pixels import Samples, samples_of, scaled_to_8_bits
+from rmbg_service.imaging.tiling import bands
 from rmbg_service.messages import Message
 
 Unsigned: TypeAlias = NDArray[np.unsignedinteger[Any]]
@@ -174,33 +175,25 @@ def _scaled(part: NDArray[Any], layout: Layout) -> Unsigned:
 
 
 def _to_samples(pixels: Unsigned, layout: Layout) -> Samples:
+    """The samples of `pixels`, which are overwritten; those of RGB keep their 16 bits."""
     colours = _COLOURS[layout.photometric]
-    has_alpha = pixels.shape[2] > colours
-    kind = next((kind for kind in layout.extra if kind in _ALPHA), None)
-    associated = has_alpha and kind == _ASSOCIATED
-    result = np.empty((layout.height, layout.width, colours), np.uint8)
-    alpha = np.empty((layout.height, layout.width), np.uint8) if has_alpha else None
-    rows = max(1, _BAND_PIXELS // layout.width)
-    for top in range(0, layout.height, rows):
-        band = pixels[top : top + rows]
-        if associated:
-            band = _divided_by_alpha(band)
-        if layout.photometric == _WHITE_IS_ZERO:
-            band = np.concatenate([~band[..., :1], band[..., 1:]], axis=-1)
-        eight_bits = _lab_to_8_bits(band) if layout.photometric == _LAB else _to_8_bits(band)
-        result[top : top + rows] = eight_bits[..., :colours]
-        if alpha is not None:
-            alpha[top : top + rows] = _to_8_bits(band[..., -1])
+    alpha = None
+    if pixels.shape[2] > colours:
+        alpha = np.ascontiguousarray(scaled_to_8_bits(pixels[..., -1]))
+        if next((kind for kind in layout.extra if kind in _ALPHA), None) == _ASSOCIATED:
+            for rows in bands(pixels.shape):
+                pixels[rows] = _divided_by_alpha(pixels[rows])
     if layout.photometric == _RGB:
-        return Samples(result, alpha)
+        return Samples(pixels[..., :colours], alpha)
+    if layout.photometric == _WHITE_IS_ZERO:
+        np.invert(pixels[..., 0], out=pixels[..., 0])
+    eight_bits = np.empty((layout.height, layout.width, colours), np.uint8)
+    scaled = _lab_to_8_bits if layout.photometric == _LAB else scaled_to_8_bits
+    for rows in bands(pixels.shape):
+        eight_bits[rows] = scaled(pixels[rows])[..., :colours]
     mode = {_CMYK: "CMYK", _LAB: "LAB"}.get(layout.photometric, "L")
-    return Samples(Image.frombytes(mode, (layout.width, layout.height), result.tobytes()), alpha)
-
-
-def _to_8_bits(values: Unsigned) -> Unsigned:
-    if values.dtype == np.uint8:
-        return values
-    return (values.astype(np.uint32) * 255 + 32767) // 65535
+    size = layout.width, layout.height
+    return Samples(Image.frombytes(mode, size, eight_bits.tobytes()), alpha)
 
 
 def _lab_to_8_bits(band: Unsigned) -> Unsigned:
@@ -209,7 +202,7 @@ def _lab_to_8_bits(band: Unsigned) -> Unsigned:
         return band
     signed = band[..., 1:3].astype(np.uint16).view(np.int16).astype(np.int32)
     rounded = np.clip((signed + 128) >> 8, -128, 127).astype(np.int8).view(np.uint8)
-    return np.concatenate([_to_8_bits(band[..., :1]), rounded], axis=-1)
+    return np.concatenate([scaled_to_8_bits(band[..., :1]), rounded], axis=-1)
 
 
 def _divided_by_alpha(band: Unsigned) -> Unsigned:

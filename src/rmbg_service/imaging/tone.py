@@ -4,13 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rmbg_service.imaging.colour_space import BT709, SRGB, ColourSpace
-from rmbg_service.imaging.light import to_encoded
+from rmbg_service.imaging.light import to_8_bits
 
 _SDR_WHITE_NITS = 203.0  # the reference white of ITU-R BT.2408
 _HLG_PEAK_NITS = 1000.0
 _KNEE = 0.6
 _BAND_PIXELS = 1 << 20
-_SRGB_STEPS = 4096
 
 
 def hdr_to_srgb(
@@ -38,7 +37,7 @@ def hdr_to_srgb(
         above = np.maximum(largest - _KNEE, 0) / (1 - _KNEE)
         shoulder = np.minimum(largest, _KNEE) + (1 - _KNEE) * -np.expm1(-above)
         light *= shoulder / largest
-        result[top : top + rows] = _ENCODED[(light * (_SRGB_STEPS - 1) + 0.5).astype(np.uint16)]
+        result[top : top + rows] = to_8_bits(light)
     return result
 
 
@@ -58,5 +57,3 @@ def _hlg(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 _SRGB_TO_XYZ = ColourSpace(BT709, SRGB).to_xyz_d50()
-_STEPS = np.arange(_SRGB_STEPS, dtype=np.float32) / np.float32(_SRGB_STEPS - 1)
-_ENCODED = np.round(255 * to_encoded(_STEPS)).astype(np.uint8)

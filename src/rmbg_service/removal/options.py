@@ -51,7 +51,11 @@ class RemovalOptions(BaseModel):
         "`auto` is `png` if the result has transparency, else `jpeg`.",
     )
     quality: int = Field(
-        90, ge=1, le=100, description="Quality of `webp-lossy`, `avif`, `jpeg` and `zip`."
+        90,
+        ge=1,
+        le=100,
+        description="Quality of the colours in `webp-lossy`, `avif`, `jpeg` and `zip`; alpha is "
+        "exact in every format.",
     )
     color_profile: Literal["srgb", "keep"] = Field(
         "srgb",

@@ -5,8 +5,8 @@ import struct
 from dataclasses import dataclass
 
 from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.exif import colour_space_of, orientation_of
 from rmbg_service.imaging.formats.header import MAX_PROFILE_BYTES, Header, Parts
-from rmbg_service.imaging.orientation import orientation_of
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
@@ -58,7 +58,7 @@ def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
     """
     work = work or JpegWork()
     frame: _Frame | None = None
-    orientation: int | None = None
+    exif: bytes | None = None
     profile: dict[int, bytes] = {}
     dropped: list[slice] = []
     position, table_bytes = 2, 0
@@ -68,8 +68,8 @@ def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
         if marker in _SOF and frame is None:
             height, width, components = struct.unpack_from(">HHB", data, start + 5)
             frame = _Frame(marker in _PROGRESSIVE, width, height, components)
-        elif marker == _APP1 and orientation is None and data[start + 4 : start + 8] == b"Exif":
-            orientation = orientation_of(data[start + 4 : end])
+        elif marker == _APP1 and exif is None and data[start + 4 : start + 8] == b"Exif":
+            exif = data[start + 4 : end]
         elif marker == _APP2 and data[start + 4 : start + 16] == b"ICC_PROFILE\0":
             profile.setdefault(data[start + 16], data[start + 18 : end])
         elif marker == _SOS:
@@ -93,8 +93,8 @@ def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
         frame.width,
         frame.height,
         lambda: _without(data, dropped),
-        orientation or 1,
-        colour=icc if 0 < len(icc) <= MAX_PROFILE_BYTES else None,
+        orientation_of(exif or b""),
+        colour=icc if 0 < len(icc) <= MAX_PROFILE_BYTES else colour_space_of(exif or b""),
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from rmbg_service.errors import InvalidImage
 from rmbg_service.imaging.colour_space import ColourSpace
+from rmbg_service.imaging.exif import orientation_of
 from rmbg_service.imaging.formats.header import MAX_PARTS, MAX_PROFILE_BYTES, Header
-from rmbg_service.imaging.orientation import orientation_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DECODED = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))

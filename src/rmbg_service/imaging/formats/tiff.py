@@ -16,6 +16,7 @@ PLANAR, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT = 284, 317, 320, 322, 323
 TILE_OFFSETS, TILE_BYTES, EXTRA_SAMPLES, SAMPLE_FORMAT = 324, 325, 338, 339
 JPEG_TABLES, SUBSAMPLING = 347, 530
 _SUBFILE, _ORIENTATION, _T4_OPTIONS, _T6_OPTIONS, _ICC = 254, 274, 292, 293, 34675
+_INNER_DIRECTORIES = 330
 _NOT_A_PAGE = 1 | 4  # of the subfile type: a smaller version, a transparency mask
 
 _MAX_ENTRIES = 4_096
@@ -93,9 +94,12 @@ class _Directory:
 
 
 def read_tiff(data: bytes) -> Header:
-    """Read the first image's directory; the decoder is given one that holds nothing else."""
+    """Read the first image's directory; the decoder is given one that holds nothing else.
+
+    Smaller versions and masks in front of it are passed over.
+    """
     order, big, position = _start(data)
-    directory = _Directory(data, order, big, position)
+    directory = _first_image(data, order, big, position)
     layout = _layout(directory, len(data))
     return Header(
         "tiff",
@@ -103,7 +107,7 @@ def read_tiff(data: bytes) -> Header:
         layout.height,
         lambda: _rewritten(data, order, directory, layout),
         orientation=number if (number := directory.number(_ORIENTATION, 1)) in range(1, 9) else 1,
-        animated=_has_more_pages(data, order, big, directory),
+        animated=_next_page(data, order, big, directory) is not None,
         colour=directory.raw(_ICC, MAX_PROFILE_BYTES) or None,
     )
 
@@ -185,19 +189,37 @@ def _layout(directory: _Directory, file_size: int) -> Layout:
     )
 
 
-def _has_more_pages(data: bytes, order: str, big: bool, directory: _Directory) -> bool:
-    """Whether a second image is neither a smaller version nor a mask of the first one."""
+def _first_image(data: bytes, order: str, big: bool, position: int) -> _Directory:
+    """The directory of the first image that is neither a smaller version nor a mask of another.
+
+    Without one, the first directory. Raises `InvalidImage` if that is the preview of images of
+    another kind, as in raw files.
+    """
+    first = _Directory(data, order, big, position)
+    if not first.number(_SUBFILE, 0) & _NOT_A_PAGE:
+        return first
+    page = _next_page(data, order, big, first)
+    if page is None and first.array(_INNER_DIRECTORIES, 1) is not None:
+        raise InvalidImage(
+            "the tiff file has only a preview of its image, as raw files of cameras do: convert it "
+            "to jpeg, png or tiff"
+        )
+    return page or first
+
+
+def _next_page(data: bytes, order: str, big: bool, directory: _Directory) -> _Directory | None:
+    """The next directory whose image is neither a smaller version nor a mask of another."""
     tags = 0
     while (position := directory.next) and tags <= _MAX_TAGS:
         try:
             directory = _Directory(data, order, big, position)
             kind = directory.number(_SUBFILE, 0)
-        except (struct.error, EOFError, InvalidImage):  # the first page is complete all the same
-            return False
+        except (struct.error, EOFError, InvalidImage):  # what came before is complete all the same
+            return None
         tags += 1 + directory.count
         if not kind & _NOT_A_PAGE:
-            return True
-    return False
+            return directory
+    return None
 
 
 def _rewritten(data: bytes, order: str, directory: _Directory, layout: Layout) -> bytes:
@@ -229,6 +251,8 @@ def _rewritten(data: bytes, order: str, directory: _Directory, layout: Layout) -
     for tag, count in most.items():
         values = directory.array(tag, count) if layout.bits <= 8 else None
         if values is not None:
+            if tag == COLOUR_MAP and values.max() < 256:  # of 8 bits, as old writers have it
+                values = values * np.uint64(257)
             tags[tag] = ("I" if tag in (_T4_OPTIONS, _T6_OPTIONS) else "H", values)
     return _with_directory(data, order, tags)
 

@@ -4,8 +4,8 @@ import struct
 from collections.abc import Iterator
 
 from rmbg_service.errors import InvalidImage
+from rmbg_service.imaging.exif import orientation_of
 from rmbg_service.imaging.formats.header import MAX_PROFILE_BYTES, Header, Parts
-from rmbg_service.imaging.orientation import orientation_of
 
 _START = 12
 _IMAGE = (b"ALPH", b"VP8 ", b"VP8L")
