@@ -99,6 +99,11 @@ async def test_what_is_wrong_with_a_request(fields: dict[str, Any], code: str) -
     assert B64[:40] not in str(error), "an error never repeats the image"
 
 
+async def test_text_that_is_not_base64_is_told_with_its_field() -> None:
+    error = item(await post(image_file_b64="***"))
+    assert error["detail"] == "image_file_b64: not valid base64"
+
+
 async def test_nothing_is_found() -> None:
     assert item(await post(Blank(), image_file=FILE))["code"] == "unknown_foreground"
 

@@ -180,7 +180,7 @@ def _image(name: str, value: object) -> bytes | _Url:
         if name == "image_file_b64":
             return base64_value(value)
     except MalformedRequest as error:
-        raise RemoveBgError("failed_to_read_image", str(error)) from None
+        raise RemoveBgError("failed_to_read_image", f"{name}: {error}") from None
     if isinstance(value, Part):
         return bytes(value.data)
     raise RemoveBgError(
