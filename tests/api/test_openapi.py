@@ -41,6 +41,19 @@ def test_the_committed_document_is_the_served_one() -> None:
     assert yaml.safe_load(COMMITTED.read_text("utf-8")) == served, "run `make openapi`"
 
 
+def test_the_committed_document_has_no_aliases() -> None:
+    events = yaml.parse(COMMITTED.read_text("utf-8"))
+    assert not any(isinstance(event, yaml.AliasEvent) for event in events)
+
+
+def test_a_key_is_required_if_keys_are_set() -> None:
+    for keys, alternatives in (("", [{}]), ("one", [])):
+        app = create_app(Settings(api_keys=keys or ()), FakePredictor())
+        forms = [{"APIKeyHeader": []}, {"HTTPBearer": []}, *alternatives]
+        for path in ("/api/remove-bg", "/v1.0/removebg", "/api/remove"):
+            assert app.openapi()["paths"][path]["post"]["security"] == forms
+
+
 DOCUMENT = yaml.safe_load(COMMITTED.read_text("utf-8"))
 OPERATIONS = [operation for item in DOCUMENT["paths"].values() for operation in item.values()]
 

@@ -180,11 +180,15 @@ def operations_router(engine: Engine) -> APIRouter:
         """200 while requests are accepted; a full queue does not change it."""
         return status(engine.state is State.READY)
 
-    @router.get(
+    health_guard = endpoint_guard("health", settings)
+
+    @router.head(
         "/health",
+        include_in_schema=False,
         response_model=Health | Status,
-        dependencies=endpoint_guard("health", settings),
+        dependencies=health_guard,
     )
+    @router.get("/health", response_model=Health | Status, dependencies=health_guard)
     async def health(request: Request) -> Health | Response:
         """State, model, device, licence, version and queue; always 200.
 
@@ -207,10 +211,13 @@ def operations_router(engine: Engine) -> APIRouter:
             ),
         )
 
+    metrics_guard = endpoint_guard("metrics", settings)
+
+    @router.head("/metrics", include_in_schema=False, dependencies=metrics_guard)
     @router.get(
         "/metrics",
         response_class=Response,
-        dependencies=endpoint_guard("metrics", settings),
+        dependencies=metrics_guard,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def metrics() -> Response:
@@ -219,7 +226,10 @@ def operations_router(engine: Engine) -> APIRouter:
             engine.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
-    @router.get("/api/info", dependencies=endpoint_guard("info", settings))
+    info_guard = endpoint_guard("info", settings)
+
+    @router.head("/api/info", include_in_schema=False, dependencies=info_guard)
+    @router.get("/api/info", dependencies=info_guard)
     async def info() -> Info:
         """Model, licence, limits and version, for clients that adapt to them."""
         return Info(
