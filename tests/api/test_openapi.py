@@ -54,6 +54,12 @@ def test_a_key_is_required_if_keys_are_set() -> None:
             assert app.openapi()["paths"][path]["post"]["security"] == forms
 
 
+def test_of_closed_endpoints_only_health_does_without_a_key() -> None:
+    app = create_app(Settings(api_keys="one", open_endpoints="none"), FakePredictor())
+    for path in ("/health", "/metrics", "/api/info"):
+        assert ({} in app.openapi()["paths"][path]["get"]["security"]) is (path == "/health")
+
+
 DOCUMENT = yaml.safe_load(COMMITTED.read_text("utf-8"))
 OPERATIONS = [operation for item in DOCUMENT["paths"].values() for operation in item.values()]
 
@@ -83,6 +89,7 @@ def test_operations_have_the_names_of_functions() -> None:
         assert not re.search("api|_(get|post)$", name), "the method and the path are not names"
     for operation in OPERATIONS:
         assert 10 < len(operation["summary"]) < 90
+        assert operation["responses"]["200"]["description"] != "Successful Response"
 
 
 def test_a_request_has_nothing_that_generators_stumble_over() -> None:
