@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_service.api.native.request import JsonRemovalRequest
 from tests.fakes import PATH, FakePredictor, picture_bytes, serving
 
 PNG = picture_bytes()
@@ -159,6 +160,8 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"content": b"", "headers": PNG_HEADERS}, 400, "the image is empty"),
     ({"content": b"{}", "headers": JSON_HEADERS}, 400, "image: must be given"),
     ({"content": b"{", "headers": JSON_HEADERS}, 400, "invalid JSON"),
+    ({"json": {"image": None}}, 400, "image: must be given"),
+    ({"json": {"image": B64, "hat": None}}, 400, "unknown option 'hat'"),
     ({"content": b'{"image": 5}', "headers": JSON_HEADERS}, 400, "image: expected base64"),
     ({"json": {"image": ""}}, 400, "image: the image is empty"),
     ({"json": {"image": "%%%"}}, 400, "image: not valid base64"),
@@ -247,6 +250,19 @@ async def test_an_option_may_have_equal_values_in_the_body_and_the_query() -> No
         assert answer.json()["format"] == "jpeg"
         json_form = {"image": B64, "crop": True, "background": "Red", "format": "jpg"}
         assert (await client.post(PATH, params=query, json=json_form)).status_code == 200
+
+
+async def test_null_in_json_is_as_if_it_were_not_there() -> None:
+    """Serializers of many languages write what is not set as null."""
+    nulls = dict.fromkeys(JsonRemovalRequest.model_fields)
+    async with serving() as (client, _):
+        answer = await client.post(PATH, json=nulls | {"image": B64})
+        assert answer.status_code == 200, answer.text
+        check_cutout(base64.b64decode(answer.json()["image"]))
+        chosen = {"image": B64, "preset": "taobao"}
+        answer = await client.post(PATH, json=nulls | chosen, params={"max_side": "400"})
+        assert answer.status_code == 200, answer.text
+        assert [answer.json()[name] for name in ("format", "width", "height")] == ["jpeg", 400, 400]
 
 
 async def test_a_truncated_jpeg_is_422() -> None:

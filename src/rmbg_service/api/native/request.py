@@ -44,7 +44,10 @@ Base64Field = Annotated[bytes, WithJsonSchema({"type": "string", "contentEncodin
 
 
 class JsonRemovalRequest(RemovalOptions):
-    """The JSON form of a request: the images as base64 text, beside the options."""
+    """The JSON form of a request: the images as base64 text, beside the options.
+
+    A member that is null is as if it were not there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,17 +88,18 @@ def _from_image(data: bytes, query: Mapping[str, str]) -> RemovalRequest:
 
 
 def _from_json(text: bytes, query: Mapping[str, str]) -> RemovalRequest:
-    members = dict(without_repeats(json_fields(text), "JSON object"))
+    members = {
+        name: value
+        for name, value in without_repeats(json_fields(text), "JSON object").items()
+        if value is not None or name not in JsonRemovalRequest.model_fields
+    }
     if "image" not in members:
         raise MalformedRequest("image: must be given")
     data = _image("image", members.pop("image"))
     files: Files = {
-        name: _image(name, members.pop(name))
-        for name in ATTACHMENTS
-        if members.get(name) is not None
+        name: _image(name, members.pop(name)) for name in ATTACHMENTS if name in members
     }
-    optional = {name: value for name, value in members.items() if name not in ATTACHMENTS}
-    return _removal(data, optional, query, files)
+    return _removal(data, members, query, files)
 
 
 def _from_form(text: bytes, content_type: str, query: Mapping[str, str]) -> RemovalRequest:
