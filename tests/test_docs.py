@@ -10,7 +10,7 @@ import pytest
 import typer
 import yaml
 
-from rmbg_service import __version__
+from rmbg_service import __version__, errors
 from rmbg_service.api.app import create_app
 from rmbg_service.batch.removers.remote import KEY_VARIABLE
 from rmbg_service.cli import app
@@ -81,6 +81,15 @@ def test_every_endpoint_is_documented() -> None:
 def test_every_option_is_documented() -> None:
     for name in RemovalOptions.model_fields:
         assert f"| `{name}` |" in text("docs/api.md")
+
+
+def test_every_error_that_a_client_sees_is_documented() -> None:
+    unsent = {"configuration-error", "client-error", "video-error", "cancelled"}
+    classes = [each for each in vars(errors).values() if isinstance(each, type)]
+    types = {each.type for each in classes if issubclass(each, errors.RmbgError)} - unsent
+    assert "overloaded" in types
+    for page in ("docs/api.md", "docs/zh/api.md"):
+        assert types <= set(re.findall(r"^\| \d{3} \| `([a-z-]+)` \|", text(page), re.MULTILINE))
 
 
 def test_every_metric_is_documented() -> None:

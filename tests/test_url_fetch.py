@@ -81,6 +81,8 @@ class Web:
             case "/to":
                 target = path.partition("?")[2]
                 writer.write(f"HTTP/1.1 302 Found\r\nLocation: {target}\r\n\r\n".encode())
+            case "/to-letters":
+                writer.write("HTTP/1.1 302 Found\r\nLocation: /picture?b\u00e4r\r\n\r\n".encode())
             case "/missing":
                 writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             case "/zipped":
@@ -150,6 +152,13 @@ async def test_blanks_and_letters_beyond_ascii_are_escaped(web: Web) -> None:
     url = " http://pictures.example/picture?name=b\u00e4r 1\r\nX-Injected: 1 "
     assert await fetch.fetch(url, LIMIT) == b"picture"
     assert web.requests[0].startswith(b"GET /picture?name=b%C3%A4r%201%0D%0AX-Injected:%201 HTTP")
+
+
+async def test_a_redirect_may_have_letters_beyond_ascii(web: Web) -> None:
+    """As servers send them, in UTF-8, and browsers follow them."""
+    fetch, _ = fetcher(web)
+    assert await fetch.fetch("http://pictures.example/to-letters", LIMIT) == b"picture"
+    assert web.requests[1].startswith(b"GET /picture?b%C3%A4r HTTP")
 
 
 async def test_the_next_address_is_tried_when_one_does_not_answer(web: Web) -> None:

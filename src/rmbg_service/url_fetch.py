@@ -125,12 +125,12 @@ class Fetcher:
             httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
             pool.stream("GET", self._checked(url), headers=_HEADERS) as response,
         ):
-            headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+            headers = {name.lower(): value for name, value in response.headers}
             if response.status in _REDIRECTS and b"location" in headers:
-                return headers[b"location"]
+                return headers[b"location"].decode("utf-8", "replace")
             if response.status != 200:
                 raise FetchFailed(f"the host answered {response.status}")
-            if headers.get(b"content-encoding", "identity").lower() != "identity":
+            if headers.get(b"content-encoding", b"identity").lower() != b"identity":
                 raise FetchFailed("the host answered in a Content-Encoding that was not asked for")
             return await _read(response, max_bytes)
 

@@ -1,7 +1,8 @@
-"""Deadlines from the last byte of the body, and what counts for the rate limit."""
+"""Deadlines, work that nobody waits for any more, and what counts for the rate limit."""
 
 import asyncio
 import base64
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,10 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from rmbg_service.errors import InferenceError
+from rmbg_service.errors import InferenceError, InvalidImage
+from rmbg_service.imaging.source import ImageInfo
+from rmbg_service.serving.fair_share import Visit
 from rmbg_service.url_fetch import Fetcher
 from tests.fakes import PATH as NATIVE
-from tests.fakes import FakePredictor, picture_bytes, serving, until
+from tests.fakes import FakePredictor, RawRequest, picture_bytes, serving, until
 
 REMOVEBG = "/v1.0/removebg"
 PNG = picture_bytes()
@@ -67,6 +70,31 @@ async def test_the_deadline_runs_from_the_last_byte_of_the_body() -> None:
         assert job.deadline <= fetcher.asked_at + engine.settings.request_timeout_s
         predictor.gate.set()
         assert (await posting).status_code == 200
+
+
+async def test_an_error_that_nobody_waits_for_is_not_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    at_work, may_fail = asyncio.Event(), asyncio.Event()
+
+    async def probe(data: bytes, visit: Visit) -> ImageInfo:
+        at_work.set()
+        await may_fail.wait()
+        raise InvalidImage("the image has no pixels")
+
+    async with serving() as (client, engine):
+        engine.probe = probe  # type: ignore[method-assign]
+        request = RawRequest(client.app)
+        running = request.start()
+        request.send_body(PNG)
+        await at_work.wait()
+        request.leave()
+        await running
+        assert (request.status, engine.budget.jobs) == (None, 1)
+        may_fail.set()
+        await until(lambda: engine.budget.jobs == 0)
+        gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 @asynccontextmanager

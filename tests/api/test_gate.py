@@ -22,21 +22,25 @@ PNG_HEADERS = {"content-type": "image/png"}
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    ("headers", "status", "says"),
     [
-        ({}, 401),
-        ({"x-api-key": "wrong"}, 401),
-        ({"authorization": "Basic two"}, 401),
-        ({"x-api-key": "one"}, 200),
-        ({"authorization": "Bearer two"}, 200),
+        ({}, 401, "an API key is required"),
+        ({"x-api-key": "wrong"}, 401, "the API key is unknown"),
+        ({"authorization": "Bearer wrong"}, 401, "the API key is unknown"),
+        ({"authorization": "Basic two"}, 401, "an API key is required"),
+        ({"x-api-key": "one"}, 200, ""),
+        ({"authorization": "Bearer two"}, 200, ""),
     ],
 )
-async def test_keys_are_asked_for_when_there_are_any(headers: dict[str, str], status: int) -> None:
+async def test_keys_are_asked_for_when_there_are_any(
+    headers: dict[str, str], status: int, says: str
+) -> None:
     async with serving(api_keys="one,two") as (client, _):
         answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS | headers)
         assert answer.status_code == status
         if status == 401:
             assert answer.headers["www-authenticate"] == "Bearer"
+            assert says in answer.json()["detail"]
         for path in ("/livez", "/readyz", "/health", "/metrics", "/api/info"):
             assert (await client.get(path)).status_code == 200
 

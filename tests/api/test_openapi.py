@@ -41,6 +41,27 @@ def test_the_committed_document_is_the_served_one() -> None:
     assert yaml.safe_load(COMMITTED.read_text("utf-8")) == served, "run `make openapi`"
 
 
+def test_the_committed_document_has_no_aliases() -> None:
+    events = yaml.parse(COMMITTED.read_text("utf-8"))
+    assert not any(isinstance(event, yaml.AliasEvent) for event in events)
+
+
+@pytest.mark.parametrize("keys", [{}, {"api_keys": "one"}])
+def test_a_key_is_required_if_keys_are_set(keys: dict[str, Any]) -> None:
+    app = create_app(Settings(**keys), FakePredictor())
+    for path in ("/api/remove-bg", "/v1.0/removebg", "/api/remove"):
+        security = app.openapi()["paths"][path]["post"]["security"]
+        assert security[:2] == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
+        assert security[2:] == ([] if keys else [{}])
+
+
+def test_of_closed_endpoints_only_health_does_without_a_key() -> None:
+    closed: dict[str, Any] = {"api_keys": "one", "open_endpoints": "none"}
+    app = create_app(Settings(**closed), FakePredictor())
+    for path in ("/health", "/metrics", "/api/info"):
+        assert ({} in app.openapi()["paths"][path]["get"]["security"]) is (path == "/health")
+
+
 DOCUMENT = yaml.safe_load(COMMITTED.read_text("utf-8"))
 OPERATIONS = [operation for item in DOCUMENT["paths"].values() for operation in item.values()]
 
@@ -70,6 +91,7 @@ def test_operations_have_the_names_of_functions() -> None:
         assert not re.search("api|_(get|post)$", name), "the method and the path are not names"
     for operation in OPERATIONS:
         assert 10 < len(operation["summary"]) < 90
+        assert operation["responses"]["200"]["description"] != "Successful Response"
 
 
 def test_a_request_has_nothing_that_generators_stumble_over() -> None:

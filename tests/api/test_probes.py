@@ -26,6 +26,16 @@ async def test_health_and_info_say_what_runs_here() -> None:
         assert "matting" not in info["options"]["detail"]
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/health", "/metrics", "/api/info"])
+async def test_head_is_answered_as_get_is(path: str) -> None:
+    async with serving(api_keys="one", open_endpoints="none") as (client, _):
+        for headers in ({}, {"x-api-key": "one"}):
+            get = await client.get(path, headers=headers)
+            head = await client.head(path, headers=headers)
+            assert head.status_code == get.status_code
+            assert head.headers["content-type"] == get.headers["content-type"]
+
+
 async def test_health_and_info_show_a_matting_model() -> None:
     async with serving(PredictorWithMatting(FakePredictor(), FakeMatting())) as (client, _):
         model = (await client.get("/health")).json()["model"]

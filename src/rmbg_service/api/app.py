@@ -58,6 +58,7 @@ def create_app(
 
     app = DocumentedApp(
         native.COMPONENTS | removebg.COMPONENTS | rembg.COMPONENTS,
+        key_required=bool(settings.api_keys),
         title="rmbg-service",
         summary="Background removal with a bounded queue and real alpha.",
         version=__version__,

@@ -28,11 +28,14 @@ class ApiKeys:
         given = headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
         # Every key is compared, in constant time each, so that the time tells nothing.
         matches = [hmac.compare_digest(given.encode(), key) for key in self._keys]
-        if not any(matches):
+        if any(matches):
+            return matches.index(True)
+        if given:
             raise Unauthorized(
-                "an API key is required: X-API-Key: KEY or Authorization: Bearer KEY"
+                "the API key is unknown: check what is sent as X-API-Key: KEY or "
+                "Authorization: Bearer KEY"
             )
-        return matches.index(True)
+        raise Unauthorized("an API key is required: X-API-Key: KEY or Authorization: Bearer KEY")
 
 
 def client_address(scope: Scope) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.types import Receive
@@ -95,6 +95,7 @@ async def while_wanted(request: Request, work: "asyncio.Task[_T]") -> _T:
     """
     record: RequestRecord = request.state.record
     left = record.deadline - time.monotonic()
+    work.add_done_callback(_retrieve_error)
     gone = asyncio.create_task(_disconnected(request.receive))
     try:
         await asyncio.wait({work, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -105,6 +106,12 @@ async def while_wanted(request: Request, work: "asyncio.Task[_T]") -> _T:
         raise DeadlineExceeded("not finished within {limit:g} s", limit=record.time_limit_s)
     finally:
         gone.cancel()
+
+
+def _retrieve_error(work: "asyncio.Task[Any]") -> None:
+    """Keep asyncio from reporting an error of work that nobody waits for any more."""
+    if not work.cancelled():
+        work.exception()
 
 
 async def _disconnected(receive: Receive) -> None:

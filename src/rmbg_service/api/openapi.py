@@ -18,10 +18,11 @@ def operation_id(route: APIRoute) -> str:
 class DocumentedApp(FastAPI):
     """An app whose document has `components`, to which its routes refer by hand.
 
-    The first line of an operation's docstring is its summary, the rest its description.
+    The first line of an operation's docstring is its summary, the rest its description. Unless
+    `key_required`, the operations that take a key are described as doing without, too.
     """
 
-    def __init__(self, components: Schemas, **options: Any) -> None:
+    def __init__(self, components: Schemas, *, key_required: bool, **options: Any) -> None:
         super().__init__(
             generate_unique_id_function=operation_id,
             openapi_url=None,  # `document_router` has a route that can be guarded
@@ -30,6 +31,7 @@ class DocumentedApp(FastAPI):
             **options,
         )
         self._components = components
+        self._key_required = key_required
 
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
@@ -39,6 +41,8 @@ class DocumentedApp(FastAPI):
             document["components"]["schemas"] = dict(sorted(schemas.items()))
             for path in document["paths"].values():
                 for operation in path.values():
+                    if "security" in operation and not self._key_required:
+                        operation["security"] = [*operation["security"], {}]
                     summary, _, description = operation.pop("description").partition("\n")
                     operation["summary"] = summary.removesuffix(".")
                     if description:

@@ -169,21 +169,41 @@ def operations_router(engine: Engine) -> APIRouter:
     }
 
     @router.head("/livez", include_in_schema=False)
-    @router.get("/livez", response_model=Status, responses=unhealthy)
+    @router.get(
+        "/livez",
+        response_model=Status,
+        response_description="The service is alive.",
+        responses=unhealthy,
+    )
     async def livez() -> Response:
         """200 unless the service has failed and must be restarted."""
         return status(engine.alive)
 
     @router.head("/readyz", include_in_schema=False)
-    @router.get("/readyz", response_model=Status, responses=unhealthy)
+    @router.get(
+        "/readyz",
+        response_model=Status,
+        response_description="The service is ready.",
+        responses=unhealthy,
+    )
     async def readyz() -> Response:
         """200 while requests are accepted; a full queue does not change it."""
         return status(engine.state is State.READY)
 
+    health_guard = endpoint_guard("health", settings)
+
+    @router.head(
+        "/health",
+        include_in_schema=False,
+        response_model=Health | Status,
+        dependencies=health_guard,
+    )
     @router.get(
         "/health",
         response_model=Health | Status,
-        dependencies=endpoint_guard("health", settings),
+        dependencies=health_guard,
+        response_description="The state, and more unless a key is missing.",
+        openapi_extra={"security": [{}]} if health_guard else None,  # the key is optional
     )
     async def health(request: Request) -> Health | Response:
         """State, model, device, licence, version and queue; always 200.
@@ -207,10 +227,14 @@ def operations_router(engine: Engine) -> APIRouter:
             ),
         )
 
+    metrics_guard = endpoint_guard("metrics", settings)
+
+    @router.head("/metrics", include_in_schema=False, dependencies=metrics_guard)
     @router.get(
         "/metrics",
         response_class=Response,
-        dependencies=endpoint_guard("metrics", settings),
+        dependencies=metrics_guard,
+        response_description="The metrics as text.",
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def metrics() -> Response:
@@ -219,7 +243,12 @@ def operations_router(engine: Engine) -> APIRouter:
             engine.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
-    @router.get("/api/info", dependencies=endpoint_guard("info", settings))
+    info_guard = endpoint_guard("info", settings)
+
+    @router.head("/api/info", include_in_schema=False, dependencies=info_guard)
+    @router.get(
+        "/api/info", dependencies=info_guard, response_description="What the service accepts."
+    )
     async def info() -> Info:
         """Model, licence, limits and version, for clients that adapt to them."""
         return Info(

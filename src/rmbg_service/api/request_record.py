@@ -22,11 +22,11 @@ class RequestRecord:
     """Filled on the way; read once, by the metrics and the log. Holds no pixels, names or keys.
 
     `visit` counts what the request uses. `guard` is what the gate applied to it, `client` the index
-    of the API key that was used. Where the key is optional, `has_key` says whether it came. The
-    client waits at most `wait_limit_s`;
-    the service works for at most `time_limit_s`, which is until `deadline` on `time.monotonic`'s
-    clock, once the last byte of the body is in. `job` is the task that reads the header, then the
-    job itself; `reservation` is what the request and its job hold together.
+    of the API key that was used. If the key is optional, `has_key` says whether it came. The client
+    waits at most `wait_limit_s`; the service works for at most `time_limit_s`, which is until
+    `deadline` on `time.monotonic`'s clock, once the last byte of the body is in. `job` is the task
+    that reads the header, then the job itself; `reservation` is what the request and its job hold
+    together.
     """
 
     id: str

@@ -1,9 +1,18 @@
 """`rmbg-service openapi`: the API's description, for client generators."""
 
+from typing import Any
+
 import typer
 import yaml
 
 from rmbg_service.settings import Settings
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what occurs twice twice: some readers of YAML limit its aliases, or know none."""
+
+    def ignore_aliases(self, _: Any) -> bool:
+        return True
 
 
 def openapi() -> None:
@@ -18,5 +27,6 @@ def openapi() -> None:
     predictor = OnnxPredictor(EMBEDDED, lambda: Located(EMBEDDED, EMBEDDED_PATH))
     app = create_app(Settings.model_construct(), predictor)
     typer.echo(
-        yaml.safe_dump(app.openapi(), sort_keys=False, allow_unicode=True, width=100), nl=False
+        yaml.dump(app.openapi(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100),
+        nl=False,
     )

@@ -145,8 +145,10 @@ def parse_scale(text: str) -> float | None:
     """Parse a percentage from `10%` to `100%` to a number in (0, 1]; None for `original`."""
     if text == "original":
         return None
-    (value,) = _percentages(text, 1)
-    if not 0.1 <= value <= 1:
+    value = _fraction(text)
+    if value is None:
+        raise InvalidOption("expected a scale such as 80%, or original, got {text!r}", text=text)
+    if value < 0.1:
         raise InvalidOption("scale is between 10% and 100%")
     return value
 
@@ -178,20 +180,23 @@ def parse_position(text: str) -> Position | None:
         return None
     if text == "center":
         return Position(0.5, 0.5)
-    values = _percentages(text, 2 if len(text.split()) > 1 else 1)
-    return Position(values[0], values[-1])
+    values = [_fraction(part) for part in text.split()]
+    fractions = [value for value in values if value is not None]
+    if len(values) not in (1, 2) or len(fractions) != len(values):
+        raise InvalidOption(
+            "expected a position such as center, 30% or 20% 80%, got {text!r}", text=text
+        )
+    return Position(fractions[0], fractions[-1])
 
 
-def _percentages(text: str, count: int) -> list[float]:
-    parts = text.split()
-    if len(parts) != count or not all(_PERCENTAGE.fullmatch(part) for part in parts):
-        if count == 1:
-            raise InvalidOption("expected one percentage, got {text!r}", text=text)
-        raise InvalidOption("expected two percentages, got {text!r}", text=text)
-    values = [float(part[:-1]) / 100 for part in parts]
-    if not all(0 <= value <= 1 for value in values):
+def _fraction(text: str) -> float | None:
+    """A percentage as a number in [0, 1]; None for any other text."""
+    if not _PERCENTAGE.fullmatch(text):
+        return None
+    value = float(text[:-1]) / 100
+    if value > 1:
         raise InvalidOption("percentages are between 0% and 100%")
-    return values
+    return value
 
 
 def parse_region(text: str) -> Region:

@@ -104,6 +104,8 @@ async def test_accept_may_come_in_several_lines() -> None:
         ({"roi": "0px 0px 65px 9px"}, "the region from 0,0 to 65,9 px leaves the image of 64"),
         ({"roi": "9px 9px 9px 20px"}, "the region from 9,9 to 9,20 px is empty"),
         ({"scale": "9%"}, "scale: scale is between 10% and 100%"),
+        ({"scale": "0.8"}, "scale: expected a scale such as 80%, or original, got '0.8'"),
+        ({"position": "top"}, "position: expected a position such as center, 30% or 20% 80%"),
         ({"margin": "5px"}, "margin needs crop=true"),
         ({"canvas": "2000"}, "canvas: expected a canvas such as 2000x2000, 4:5 or original"),
         ({"canvas": "0x5"}, "canvas: a side of a canvas is at least 1"),

@@ -96,6 +96,9 @@ async def test_a_missing_key_and_a_failed_model_are_told_in_chinese() -> None:
     async with serving(predictor, api_keys=["k"]) as (client, _):
         answer = await client.post(PATH, content=PNG, headers=PNG_HEADERS | IN_CHINESE)
         assert (answer.status_code, answer.json()["title"]) == (401, "未授权")
+        wrong = PNG_HEADERS | IN_CHINESE | {"authorization": "Bearer one"}
+        answer = await client.post(PATH, content=PNG, headers=wrong)
+        assert (answer.status_code, answer.json()["detail"][:9]) == (401, "API 密钥不正确")
         keyed = PNG_HEADERS | IN_CHINESE | {"x-api-key": "k"}
         answer = await client.post(PATH, content=PNG, headers=keyed)
         assert (answer.status_code, answer.json()["detail"]) == (500, "模型处理这张图片时出错")

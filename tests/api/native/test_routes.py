@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rmbg_service.api.native.request import JsonRemovalRequest
 from tests.fakes import PATH, FakePredictor, picture_bytes, serving
 
 PNG = picture_bytes()
@@ -151,21 +152,39 @@ Image.new("1", (13_000, 13_000)).save(BOMB, "PNG")
 MANY_MEMBERS = ("{" + ",".join(f'"k{i}":1' for i in range(600)) + "}").encode()
 FORM = b'--x\r\nContent-Disposition: form-data; name="output"\r\n\r\n\xff\r\n--x--\r\n'
 ODD_CHARSET = {"content-type": "multipart/form-data; boundary=x; charset=undefined"}
+LONG = "%" * 20_000  # a string that stays raw
 TWO_SOURCES = {"image": ("x", PNG), "image_base64": (None, B64)}
 
 
 WRONG: list[tuple[dict[str, Any], int, str]] = [
-    ({"content": b"", "headers": PNG_HEADERS}, 400, "empty"),
+    ({"content": b"", "headers": PNG_HEADERS}, 400, "the image is empty"),
     ({"content": b"{}", "headers": JSON_HEADERS}, 400, "image: must be given"),
     ({"content": b"{", "headers": JSON_HEADERS}, 400, "invalid JSON"),
+    ({"json": {"image": None}}, 400, "image: must be given"),
+    ({"json": {"image": B64, "hat": None}}, 400, "unknown option 'hat'"),
     ({"content": b'{"image": 5}', "headers": JSON_HEADERS}, 400, "image: expected base64"),
-    ({"json": {"image": ""}}, 400, "empty"),
-    ({"json": {"image": "%%%"}}, 400, "not valid base64"),
-    ({"json": {"image": "data:image/png,abc"}}, 400, "data: URI"),
+    ({"json": {"image": ""}}, 400, "image: the image is empty"),
+    ({"json": {"image": "%%%"}}, 400, "image: not valid base64"),
+    ({"json": {"image": "data:image/png,abc"}}, 400, "image: the data: URI"),
+    ({"json": {"image": B64, "matte": ""}}, 400, "matte: the image is empty"),
+    ({"json": {"image": B64, "matte": "%%%"}}, 400, "matte: not valid base64"),
+    ({"json": {"image": B64, "matte": LONG}}, 400, "matte: not valid base64"),
+    ({"json": {"image": B64, "strokes": 5}}, 400, "strokes: expected base64 text"),
+    ({"files": {"file": ("x", b"")}}, 400, "file: the image is empty"),
+    ({"files": {"image": PNG, "matte": ("", b"")}}, 400, "matte: the image is empty"),
+    ({"files": {"image": PNG, "background_image": (None, "%")}}, 400, "background_image: not"),
+    ({"files": {"image_base64": (None, "%%%")}}, 400, "image_base64: not valid base64"),
     ({"json": {"image": B64, "colour": "red"}}, 400, "unknown option 'colour'"),
     ({"json": {"image": B64, "output": "hat"}}, 400, "'matte' or 'layers'"),
     ({"files": {"image": ("x", PNG), "output": (None, "hat")}}, 400, "'matte' or 'layers'"),
     ({"files": {"image": ("x", PNG), "hat": (None, "1")}}, 400, "unknown option 'hat'"),
+    ({"json": {"image": B64, "stroke": B64}}, 400, "background_image, matte, strokes"),
+    (
+        {"content": PNG, "headers": PNG_HEADERS, "params": {"matte": "https://a.example/m.png"}},
+        400,
+        "matte is an image: send",
+    ),
+    ({"json": {"image": B64}, "params": {"strokes": B64}}, 400, "strokes is an image: send"),
     ({"files": {"image": ("x", PNG), "output": ("y", PNG)}}, 400, "unexpected file"),
     (
         {"files": [("image", PNG), ("background_image", PNG), ("file", PNG)]},
@@ -231,6 +250,19 @@ async def test_an_option_may_have_equal_values_in_the_body_and_the_query() -> No
         assert answer.json()["format"] == "jpeg"
         json_form = {"image": B64, "crop": True, "background": "Red", "format": "jpg"}
         assert (await client.post(PATH, params=query, json=json_form)).status_code == 200
+
+
+async def test_null_in_json_is_as_if_it_were_not_there() -> None:
+    """Serializers of many languages write what is not set as null."""
+    nulls = dict.fromkeys(JsonRemovalRequest.model_fields)
+    async with serving() as (client, _):
+        answer = await client.post(PATH, json=nulls | {"image": B64})
+        assert answer.status_code == 200, answer.text
+        check_cutout(base64.b64decode(answer.json()["image"]))
+        chosen = {"image": B64, "preset": "taobao"}
+        answer = await client.post(PATH, json=nulls | chosen, params={"max_side": "400"})
+        assert answer.status_code == 200, answer.text
+        assert [answer.json()[name] for name in ("format", "width", "height")] == ["jpeg", 400, 400]
 
 
 async def test_a_truncated_jpeg_is_422() -> None:

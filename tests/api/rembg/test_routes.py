@@ -155,7 +155,7 @@ FORM = {"file": ("photo.png", PNG)}
     ("sent", "status", "says"),
     [
         ({"data": {"a": "1"}, "files": {"image": PNG}}, 422, "file: send the image"),
-        ({"files": {"file": b""}}, 422, "file: send the image"),
+        ({"files": {"file": b""}}, 422, "file: the image is empty"),
         ({"data": {"file": "x"}}, 415, "Content-Type is application/x-www-form-urlencoded"),
         ({"files": FORM, "data": {"af": "256"}}, 422, "af: must be less than or equal"),
         ({"files": FORM, "data": {"om": "perhaps"}}, 422, "om: must be true or false"),

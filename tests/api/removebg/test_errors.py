@@ -99,6 +99,24 @@ async def test_what_is_wrong_with_a_request(fields: dict[str, Any], code: str) -
     assert B64[:40] not in str(error), "an error never repeats the image"
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "got none with content"),
+        ({"image_file": ("a.png", b""), "image_url": " "}, "got none with content"),
+        ({"image_file": FILE, "image_url": URL}, "got image_file, image_url"),
+    ],
+)
+async def test_which_sources_came_is_said(given: dict[str, Any], says: str) -> None:
+    expected = "give exactly one of image_file, image_file_b64, image_url; "
+    assert item(await post(**given))["detail"].startswith(expected + says)
+
+
+async def test_text_that_is_not_base64_is_told_with_its_field() -> None:
+    error = item(await post(image_file_b64="***"))
+    assert error["detail"] == "image_file_b64: not valid base64"
+
+
 async def test_nothing_is_found() -> None:
     assert item(await post(Blank(), image_file=FILE))["code"] == "unknown_foreground"
 

@@ -33,7 +33,7 @@ def decode_base64(text: bytes | bytearray | memoryview) -> bytes:
         except ValueError:
             return pybase64.b64decode(_tidied(view), validate=True)
     except ValueError:
-        raise MalformedRequest("the image is not valid base64") from None
+        raise MalformedRequest("not valid base64") from None
 
 
 def unescape_json(text: memoryview) -> bytearray:

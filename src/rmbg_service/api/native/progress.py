@@ -47,6 +47,7 @@ def jobs_router(engine: Engine, in_flight: InFlight) -> APIRouter:
     @router.get(
         PATH,
         response_model=Progress,
+        response_description="Where the request is.",
         responses=unknown,
         openapi_extra={"parameters": [parameter, ACCEPT_LANGUAGE]},
     )

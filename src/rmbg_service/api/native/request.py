@@ -11,7 +11,6 @@ from pydantic import ConfigDict, Field, ValidationError, WithJsonSchema
 
 from rmbg_service.api.body.fields import (
     Part,
-    RawField,
     base64_value,
     plain_value,
     without_repeats,
@@ -45,7 +44,10 @@ Base64Field = Annotated[bytes, WithJsonSchema({"type": "string", "contentEncodin
 
 
 class JsonRemovalRequest(RemovalOptions):
-    """The JSON form of a request: the images as base64 text, beside the options."""
+    """The JSON form of a request: the images as base64 text, beside the options.
+
+    A member that is null is as if it were not there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,17 +88,18 @@ def _from_image(data: bytes, query: Mapping[str, str]) -> RemovalRequest:
 
 
 def _from_json(text: bytes, query: Mapping[str, str]) -> RemovalRequest:
-    members = dict(without_repeats(json_fields(text), "JSON object"))
+    members = {
+        name: value
+        for name, value in without_repeats(json_fields(text), "JSON object").items()
+        if value is not None or name not in JsonRemovalRequest.model_fields
+    }
     if "image" not in members:
         raise MalformedRequest("image: must be given")
-    data = _decoded("image", members.pop("image"))
+    data = _image("image", members.pop("image"))
     files: Files = {
-        name: _decoded(name, members.pop(name))
-        for name in ATTACHMENTS
-        if members.get(name) is not None
+        name: _image(name, members.pop(name)) for name in ATTACHMENTS if name in members
     }
-    optional = {name: value for name, value in members.items() if name not in ATTACHMENTS}
-    return _removal(data, optional, query, files)
+    return _removal(data, members, query, files)
 
 
 def _from_form(text: bytes, content_type: str, query: Mapping[str, str]) -> RemovalRequest:
@@ -107,10 +110,8 @@ def _from_form(text: bytes, content_type: str, query: Mapping[str, str]) -> Remo
             "send the image in exactly one of the fields image, file, image_base64; got {fields}",
             fields=", ".join(sources) or Message("none"),
         )
-    data = _file_or_base64(fields.pop(sources[0]))
-    files: Files = {
-        name: _file_or_base64(fields.pop(name)) for name in ATTACHMENTS if name in fields
-    }
+    data = _image(sources[0], fields.pop(sources[0]))
+    files: Files = {name: _image(name, fields.pop(name)) for name in ATTACHMENTS if name in fields}
     return _removal(data, fields, query, files)
 
 
@@ -142,14 +143,12 @@ def _require_equal(query_first: RemovalOptions, body_first: RemovalOptions) -> N
             )
 
 
-def _decoded(name: str, value: object) -> bytes:
-    if not isinstance(value, str | RawField):
-        raise MalformedRequest("{name}: expected base64 text", name=name)
-    return _not_empty(base64_value(value))
-
-
-def _file_or_base64(field: Part) -> bytes:
-    return _not_empty(field.file())
+def _image(name: str, value: object) -> bytes:
+    """The image in the field `name`: a file of a form, or base64 text."""
+    try:
+        return _not_empty(value.file() if isinstance(value, Part) else base64_value(value))
+    except MalformedRequest as error:
+        raise MalformedRequest("{name}: {reason}", name=name, reason=error.message) from None
 
 
 def _with_accepted_format(options: RemovalOptions, accept: Accept) -> RemovalOptions:
@@ -186,13 +185,19 @@ def _explained(error: ValidationError) -> MalformedRequest:
     """Which fields are wrong and why; never a value, which may be the whole image."""
     reasons = []
     for item in error.errors(include_input=False, include_url=False)[:_MAX_ERRORS]:
-        if item["type"] == "extra_forbidden":
+        name = str(item["loc"][0]) if item["loc"] else ""
+        if item["type"] != "extra_forbidden":
+            reason = with_name(item)
+        elif name in ATTACHMENTS:
             reason = Message(
-                "unknown option {name!r}; the options are: {known}",
-                name=str(item["loc"][0])[:_MAX_NAME],
-                known=", ".join(RemovalOptions.model_fields),
+                "{name} is an image: send it in the body, as a field of a form or of JSON",
+                name=name,
             )
         else:
-            reason = with_name(item)
+            reason = Message(
+                "unknown option {name!r}; the options are: {known}",
+                name=name[:_MAX_NAME],
+                known=", ".join((*RemovalOptions.model_fields, *ATTACHMENTS)),
+            )
         reasons.append(reason)
     return MalformedRequest(joined(reasons))

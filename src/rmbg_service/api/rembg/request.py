@@ -68,8 +68,10 @@ def _from_form(
 ) -> RemovalRequest:
     fields = without_repeats(multipart_fields(text, content_type), "form")
     file = fields.get(_FILE)
-    if not isinstance(file, Part) or not file.data:
+    if not isinstance(file, Part):
         raise MalformedRequest("file: send the image in a field of this name")
+    if not file.data:
+        raise MalformedRequest("file: the image is empty")
     known = RembgParameters.model_fields.keys() & fields.keys()
     given = {name: plain_value(name, fields[name]) for name in known}
     parameters = _parameters({**query, **given}, loaded_model)

@@ -37,13 +37,22 @@ class RemoveBgResponse(BaseModel):
 
 _PROPERTIES, _LISTS = request_properties(RemoveBgParameters, "RemoveBg")
 _URLS: Schemas = {
-    "image_url": {"type": "string", "description": "Or where to fetch the image."},
-    "image_file_b64": {"type": "string", "description": "Or the file as base64."},
-    "bg_image_url": {"type": "string", "description": "Or where to fetch a background."},
+    "image_url": {
+        "type": "string",
+        "description": "Where to fetch the image; only with `RMBG_URL_FETCH=on`.",
+    },
+    "image_file_b64": {
+        "type": "string",
+        "description": "The image file as base64, or as a `data:` URI.",
+    },
+    "bg_image_url": {
+        "type": "string",
+        "description": "Where to fetch a background image; only with `RMBG_URL_FETCH=on`.",
+    },
 }
 _FILES: Schemas = {
-    "image_file": BINARY | {"description": "The image as a file."},
-    "bg_image_file": BINARY | {"description": "A background as a file."},
+    "image_file": BINARY | {"description": "The image file."},
+    "bg_image_file": BINARY | {"description": "A background image as a file."},
 }
 COMPONENTS: Schemas = {
     "RemoveBgForm": {"type": "object", "properties": _FILES | _URLS | _PROPERTIES},
@@ -58,7 +67,8 @@ _TEXT_BODY = {
 }
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
-    "description": "Exactly one of `image_file`, `image_url` and `image_file_b64`.",
+    "description": "Exactly one of `image_file`, `image_url` and `image_file_b64`, and at most one "
+    "of `bg_color`, `bg_image_file` and `bg_image_url`. Files need `multipart/form-data`.",
     "content": {
         "multipart/form-data": {"schema": ref("RemoveBgForm")},
         "application/json": _TEXT_BODY,

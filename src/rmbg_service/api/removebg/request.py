@@ -106,10 +106,13 @@ def _parse(given: Fields) -> _Parsed:
     sources = [name for name in _SOURCES if name in fields]
     if len(sources) != 1:
         code = "multiple_sources" if sources else "missing_source"
-        raise RemoveBgError(code, f"give exactly one of {', '.join(_SOURCES)}")
+        got = ", ".join(sources) or "none with content"
+        raise RemoveBgError(code, f"give exactly one of {', '.join(_SOURCES)}; got {got}")
     backgrounds = [name for name in _BACKGROUNDS if name in fields]
     if len(backgrounds) > 1:
-        raise RemoveBgError("multiple_bg_sources", f"give one of {', '.join(_BACKGROUNDS)}")
+        got = ", ".join(backgrounds)
+        detail = f"give at most one of {', '.join(_BACKGROUNDS)}; got {got}"
+        raise RemoveBgError("multiple_bg_sources", detail)
     parameters = _parameters(fields)
     matte = parameters.channels == "alpha"
     if matte and parameters.format == "zip":
@@ -180,7 +183,7 @@ def _image(name: str, value: object) -> bytes | _Url:
         if name == "image_file_b64":
             return base64_value(value)
     except MalformedRequest as error:
-        raise RemoveBgError("failed_to_read_image", str(error)) from None
+        raise RemoveBgError("failed_to_read_image", f"{name}: {error}") from None
     if isinstance(value, Part):
         return bytes(value.data)
     raise RemoveBgError(

@@ -110,7 +110,12 @@ def removebg_router(engine: Engine, fetcher: Fetcher | None) -> APIRouter:
         ]
         return StreamedResponse(parts, headers, "application/json")
 
-    @router.get(_ACCOUNT, dependencies=guarded(Guard(runs_job=False)), responses=ACCOUNT_RESPONSES)
+    @router.get(
+        _ACCOUNT,
+        dependencies=guarded(Guard(runs_job=False)),
+        response_description="The account.",
+        responses=ACCOUNT_RESPONSES,
+    )
     async def removebg_account() -> Account:
         """Credits and free calls: there are none, because nothing is charged."""
         return Account()
