@@ -104,6 +104,18 @@ def test_jpeg_quality_is_a_size() -> None:
     assert len(write(cutout(), 30)) < len(write(cutout(), 95))
 
 
+@pytest.mark.parametrize("quality", [89, 90])
+@pytest.mark.parametrize("name", ["jpeg", "zip"])
+def test_from_90_on_the_colours_of_a_jpeg_do_not_blur(name: str, quality: int) -> None:
+    rgb = np.full((32, 32, 3), 255, np.uint8)
+    rgb[:, :15] = 200, 0, 0
+    data = ENCODERS[name].write(Cutout(rgb, np.full((32, 32), 255, np.uint8)), quality)
+    if name == "zip":
+        data = zipfile.ZipFile(io.BytesIO(data)).read("color.jpg")
+    error = np.abs(np.asarray(Image.open(io.BytesIO(data))).astype(int) - rgb).max()
+    assert (error <= 12) == (quality >= 90)
+
+
 @pytest.mark.parametrize("encoder", [ENCODERS["zip"], LAYERS])
 def test_equal_cutouts_are_equal_archives(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,12 @@ from rmbg_service.imaging.bleed import extend_colours
 from rmbg_service.imaging.cutout import Cutout
 from rmbg_service.imaging.png import write_grey, write_rgba
 
+_FULL_COLOUR_QUALITY = 90
+"""From here on, a JPEG has colours for every pixel, not for four together, which blur at edges.
+
+Below, a higher quality is the better use of the bytes.
+"""
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -57,7 +63,9 @@ def _avif(cutout: Cutout, quality: int) -> bytes:
 
 
 def _jpeg(cutout: Cutout, quality: int) -> bytes:
-    return _save(Image.fromarray(cutout.rgb), "JPEG", cutout.icc, quality=quality)
+    subsampling = "4:4:4" if quality >= _FULL_COLOUR_QUALITY else "4:2:0"
+    image = Image.fromarray(cutout.rgb)
+    return _save(image, "JPEG", cutout.icc, quality=quality, subsampling=subsampling)
 
 
 def _zip(cutout: Cutout, quality: int) -> bytes:
