@@ -187,6 +187,8 @@ def _checked(url: str) -> Iterator[None]:
 
 
 def _arguments(url: str, key: str) -> dict[str, Any]:
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise httpx.InvalidURL("a key is printable ASCII without spaces around it")
     base = httpx.URL(url.rstrip("/"))
     if base.scheme not in ("http", "https") or not base.host or (base.port or 0) > _MAX_PORT:
         raise httpx.InvalidURL("expected a URL such as http://127.0.0.1:7860")
