@@ -59,7 +59,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="|".join(get_args(Detail)),
-            help="How mattes get their full size; repeated, each is evaluated. Default: auto.",
+            help="How mattes get their full size; repeated, each is evaluated [auto].",
         ),
     ] = None,
     tag: Annotated[
