@@ -303,6 +303,19 @@ def test_a_missing_model_is_told_once(
     assert caplog.records == []  # which a terminal would show, too
 
 
+@pytest.mark.parametrize("option", [None, "--background-image", "--matte", "--strokes"])
+def test_what_an_image_is_made_of_is_not_replaced(tmp_path: Path, option: str | None) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture_bytes())
+    (tmp_path / "link.png").symlink_to("b.png")
+    given = ("b.png",) if option is None else ("a.png", option, "b.png")
+    paths = (tmp_path / each if each.endswith("png") else each for each in given)
+    result = invoke(*paths, "-o", tmp_path / "link.png")
+    assert result.exit_code == 2
+    assert "would replace an image that it is made of" in " ".join(result.stderr.split())
+    assert (tmp_path / "b.png").read_bytes() == picture_bytes()
+
+
 def test_a_missing_background_is_one_clear_error(tmp_path: Path) -> None:
     result = invoke("a.png", "--background-image", tmp_path / "none.png")
     assert result.exit_code == 2
