@@ -303,6 +303,25 @@ def test_a_missing_model_is_told_once(
     assert caplog.records == []  # which a terminal would show, too
 
 
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-"])
+def test_closed_streams_are_no_error(tmp_path: Path, closed: str) -> None:
+    command = [sys.executable, "-m", "rmbg_service", "remove", "none.png", "--json", "-o", "out"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    if ">&-" not in closed.split():
+        assert json.loads(done.stdout)["status"] == "failed"
+    if "2>&-" not in closed:
+        assert "failed: none.png: no such file or folder" in done.stderr
+
+
 @pytest.mark.parametrize("option", [None, "--background-image", "--matte", "--strokes"])
 def test_what_an_image_is_made_of_is_not_replaced(tmp_path: Path, option: str | None) -> None:
     for name in ("a.png", "b.png"):
