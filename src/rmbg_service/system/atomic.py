@@ -95,9 +95,9 @@ def _create(folder: Path) -> tuple[Path, int]:
 
 
 def _is_of_temporary(error: OSError) -> bool:
-    if error.filename is None:
-        return error.errno in _FULL  # a write names no file
-    return Path(os.fsdecode(error.filename)).name.startswith(_PREFIX)
+    if isinstance(error.filename, str):
+        return Path(error.filename).name.startswith(_PREFIX)
+    return error.filename is None and error.errno in _FULL  # a write names no file
 
 
 def _sync(path: Path) -> None:
