@@ -269,6 +269,20 @@ async def test_watching_that_cannot_begin_is_one_clear_error(
         await run_batch(batch)
 
 
+async def test_an_output_folder_that_cannot_be_written_ends_the_run_before_any_removal(
+    tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("rmbg_service.batch.folders.TemporaryFile", fail)
+    (tmp_path / "photo.png").write_bytes(picture_bytes((60, 40)))
+    batch = Batch([str(tmp_path / "photo.png")], Target(tmp_path / "out", False), RemovalOptions())
+    with pytest.raises(ConfigurationError, match=r"cannot write to .*out: Read-only file system"):
+        await run_batch(batch)
+    assert predictor.predicted == []
+
+
 async def test_two_runs_do_not_use_one_output_folder_at_once(
     tmp_path: Path, predictor: FakePredictor
 ) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,11 @@ def test_the_summary_says_why_nothing_was_done(capsys: pytest.CaptureFixture[str
     assert "written to" not in said
 
 
-def test_off_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("colour", ["", "1"])
+def test_off_a_terminal_there_is_no_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, colour: str
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", colour)  # as on many build servers
     with Report(1) as report:
         report.add(DONE)
     assert capsys.readouterr() == ("", "")
@@ -87,7 +92,7 @@ def test_off_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> N
 def test_on_a_terminal_the_bar_shows_rate_and_remaining_time(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     with Report(4, as_json=True) as report:
@@ -115,7 +120,7 @@ def test_names_that_are_no_text_are_shown_and_come_through_json(
 def test_the_bar_of_one_file_ends_at_its_own_number(
     announced: int | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes stderr for a terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     with Report(None, unit="frames") as report:
         report.expect(announced)

@@ -251,6 +251,7 @@ def test_made_up_scenes_need_no_dataset(tmp_path: Path) -> None:
     [
         ([], "name a DATASET"),
         (["DATA", "another"], "expected one DATASET"),
+        (["DATA", "--synthetic", "2"], "--synthetic needs no DATASET"),
         (["DATA", "--detail", "finest"], "no 'finest'; expected auto, off"),
     ],
 )

@@ -268,6 +268,10 @@ def test_a_matte_and_strokes_of_ones_own(photos: Path, tmp_path: Path) -> None:
         (["a.png", "--parallel", "3"], "--parallel is for --server"),
         (["a.png", "--server", "http://x", "--model", "u2netp"], "--model"),
         (["a.png", "--background-image", "b.png", "--background", "red"], "cannot be used with"),
+        (["a.png", "-o", "a.bmp"], "an output file ends in one of"),
+        (["a.png", "b.png", "--format", "auto"], "--format auto is for the API"),
+        (["a.png", "--name", "{ext}"], "with {stem} in it"),
+        (["s3://a/b", "-o", "c", "--ray", "local", "--actors", "2:1"], "--actors: expected 4 or"),
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused(arguments: list[str], says: str) -> None:
@@ -299,9 +303,42 @@ def test_a_missing_model_is_told_once(
     assert caplog.records == []  # which a terminal would show, too
 
 
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-"])
+def test_closed_streams_are_no_error(tmp_path: Path, closed: str) -> None:
+    command = [sys.executable, "-m", "rmbg_service", "remove", "none.png", "--json", "-o", "out"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    if ">&-" not in closed.split():
+        assert json.loads(done.stdout)["status"] == "failed"
+    if "2>&-" not in closed:
+        assert "failed: none.png: no such file or folder" in done.stderr
+
+
+@pytest.mark.parametrize("option", [None, "--background-image", "--matte", "--strokes"])
+def test_what_an_image_is_made_of_is_not_replaced(tmp_path: Path, option: str | None) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(picture_bytes())
+    (tmp_path / "link.png").symlink_to("b.png")
+    given = ("b.png",) if option is None else ("a.png", option, "b.png")
+    paths = (tmp_path / each if each.endswith("png") else each for each in given)
+    result = invoke(*paths, "-o", tmp_path / "link.png")
+    assert result.exit_code == 2
+    assert "would replace an image that it is made of" in " ".join(result.stderr.split())
+    assert (tmp_path / "b.png").read_bytes() == picture_bytes()
+
+
 def test_a_missing_background_is_one_clear_error(tmp_path: Path) -> None:
     result = invoke("a.png", "--background-image", tmp_path / "none.png")
-    assert "No such file" in str(result.exception)
+    assert result.exit_code == 2
+    assert "No such file" in result.stderr
 
 
 def test_object_stores_are_named_by_their_urls(fake_model: None) -> None:

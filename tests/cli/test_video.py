@@ -89,14 +89,18 @@ def test_ctrl_c_leaves_nothing_half_and_the_status_130(
             raise KeyboardInterrupt
 
     use(monkeypatch, Interrupted())
-    assert invoke(clip, "-o", tmp_path / "out" / "a.webm").exit_code == 130
+    result = invoke(clip, "-o", tmp_path / "out" / "a.webm")
+    assert result.exit_code == 130
+    assert "interrupted: nothing is written" in result.stderr
     assert list((tmp_path / "out").iterdir()) == []
+    assert "--force replaces them" in invoke(clip, "-o", tmp_path / "frames").stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["clip.mp4", "b.jpg", "-o", "a.webm"], "must be the only input"),
+        (["a.jpg", "b.mp4", "c.jpg"], "b.mp4 is a video"),
         (
             ["clip.mp4", "-o", "a.webm", "--server", "http://x"],
             "not available for a video: --server",
@@ -141,6 +145,13 @@ def test_a_place_that_cannot_be_written_is_a_failure_and_no_traceback(
         result = invoke(clip, "-o", tmp_path / "file" / name, "--json")
         assert result.exit_code == 1
         assert "cannot be written" in json.loads(result.stdout)["error"]
+
+
+def test_a_folder_is_not_the_name_of_a_file(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.webm").mkdir()
+    result = invoke(clip, "-o", tmp_path / "a.webm")
+    assert result.exit_code == 2
+    assert "is a folder; expected the name of a .webm file" in " ".join(result.stderr.split())
 
 
 def test_a_clip_is_not_replaced_by_itself(tmp_path: Path) -> None:

@@ -281,7 +281,10 @@ def test_a_refusal_names_its_kind(kind: Kind) -> None:
         ("http://x:99999", ""),
         ("http://", ""),
         ("localhost:7860", ""),
-        ("http://x", "schlüssel\n"),
+        ("http://x", "schlüssel"),
+        ("http://x", "secret\n"),
+        ("http://x", " secret"),
+        ("http://x", "sec\0ret"),
     ],
 )
 def test_a_url_or_key_that_cannot_be_sent(url: str, key: str) -> None:

@@ -95,6 +95,7 @@ def test_however_a_run_ends_its_rows_are_kept(
     out, err = capsys.readouterr()
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["done"]
     assert ("error: the device is lost" in err) == (status == 1)
+    assert ("run the same command again to continue" in err) == (status > 1)
     (row,) = Manifest(Store(str(tmp_path / "out"))).rows()
     assert (row.input, row.output_bytes) == (str(tmp_path / "a.png"), 6)
 

@@ -75,6 +75,7 @@ def test_ambiguous_is_what_says_no(tmp_path: Path, text: str, unambiguous: bool)
     [
         (None, "expected manifest.csv"),
         ("file\na.png\n", "no column alpha"),
+        ("file,alpha\n", "has no photos"),
         ("file,alpha\na.png,b.png\n", "missing file"),
         ("file,alpha,gt_kind\na.png,a.png,guess\n", "gt_kind 'guess'"),
         ("file,alpha,tolerance_px\na.png,a.png,few\n", "tolerance_px 'few'"),
@@ -86,6 +87,17 @@ def test_a_broken_dataset_is_refused(tmp_path: Path, manifest: str | None, says:
         (tmp_path / "manifest.csv").write_text(manifest)
     with pytest.raises(ConfigurationError, match=says):
         read_dataset(tmp_path)
+
+
+def test_a_folder_that_is_missing_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="none is not a folder"):
+        read_dataset(tmp_path / "none")
+
+
+def test_hidden_files_are_no_photos(tmp_path: Path) -> None:
+    for name in ("images/a.png", "images/._a.png", "alphas/a.png", "alphas/._b.png"):
+        save(tmp_path / name)
+    assert [sample.id for sample in read_dataset(tmp_path)] == ["a"]
 
 
 def test_a_picture_without_its_alpha_is_refused(tmp_path: Path) -> None:

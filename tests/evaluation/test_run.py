@@ -1,4 +1,5 @@
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,28 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert scripted.asked == ["p0", "p1", "p2"]
     assert [record.id for record in outcome.records] == ["p0", "p1", "p2"]
     assert len(table.read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        lambda text: "\ufeff" + text,  # as a spreadsheet saves it
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace("0.", "zero."),
+        lambda text: text.replace("gt_kind", "kind"),
+    ],
+)
+def test_a_table_that_another_program_has_saved_is_made_again(
+    tmp_path: Path, saved: Callable[[str], str]
+) -> None:
+    samples = make_dataset(tmp_path)
+    table = tmp_path / "out/per_image.csv"
+    run(Scripted(moved).candidate, samples, tmp_path / "out")
+    whole = table.read_text()
+    table.write_text(saved(whole))
+    assert saved(whole) != whole
+    run(Scripted(moved).candidate, samples, tmp_path / "out")
+    assert [row.id for row in read_records(table)] == [sample.id for sample in samples]
 
 
 def test_a_broken_truth_and_a_wrong_size_are_noted_and_the_rest_is_judged(tmp_path: Path) -> None:

@@ -71,6 +71,14 @@ def test_what_is_not_a_folder_is_one_error(tmp_path: Path) -> None:
             Folders([path])
 
 
+def test_a_folder_that_is_in_another_is_listed_once(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c.png").touch()
+    folders = Folders([tmp_path / "a" / "b", tmp_path / "a", tmp_path / "a"])
+    assert folders.images(10) == [str(tmp_path / "a" / "b" / "c.png")]
+    assert folders.resolve("c.png") == tmp_path / "a" / "b" / "c.png"
+
+
 def test_images_are_listed_without_links_and_hidden_files(folders: Folders, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     (one / ".hidden").mkdir()

@@ -59,6 +59,27 @@ def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
     assert path.read_bytes() == b"data"
 
 
+@pytest.mark.parametrize("name", ["folder", "x" * 300])
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=name) as caught:
+        atomic_write(tmp_path / name, b"data")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / name), None)
+    assert ".part" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_of_the_file(tmp_path: Path) -> None:
+    def fill(reason: OSError) -> None:
+        with atomic_replace(tmp_path / "a.png"):
+            raise reason
+
+    with pytest.raises(OSError, match=r"a\.png"):
+        fill(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(OSError, match="other") as caught:
+        fill(FileNotFoundError(errno.ENOENT, "No such file or directory", "other.png"))
+    assert caught.value.filename == "other.png"
+
+
 def test_the_bytes_are_on_the_disk_before_the_name_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

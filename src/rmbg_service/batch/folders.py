@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from rmbg_service.batch.inputs import InputImage, UnreadableInput, find_inputs
 from rmbg_service.batch.journal import Journal
@@ -72,8 +73,8 @@ class FolderSource:
 
     Each image gets a cutout for each of `variants`, named by the template `name`. `watch` keeps
     looking for new and changed files; `poll` then lists the folders every second. Raises
-    `ConfigurationError` while another run uses the output folder: two would give the same names to
-    different images.
+    `ConfigurationError` if the output folder cannot be written, and while another run uses it: two
+    would give the same names to different images.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class FolderSource:
             self._found = list(find_inputs(inputs, target.path))
         if not target.is_file:
             if watch or self._found:
+                _require_writable(target.path)
                 self._lock = _locked(target.path)
             self._journal = Journal(target.path, skip=not force)
             paths = [found.path for found in self._found]
@@ -150,13 +152,25 @@ class FolderSource:
         return FileItem(image.path, made, self._journal)
 
 
+def _require_writable(folder: Path) -> None:
+    """Make the output folder and a file in it: else every image would fail after its removal."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write to {folder}: {error.strerror or error}; name another folder with -o"
+        ) from None
+
+
 def _locked(folder: Path) -> FolderLock | None:
-    """The lock of an output folder; None if it cannot be locked."""
+    """The lock of an output folder; None on a file system without locks."""
     try:
         return FolderLock(folder)
     except BlockingIOError:
         raise ConfigurationError(
             f"another run writes to {folder}: wait for its end, or name another folder with -o"
         ) from None
-    except OSError:  # if the folder cannot be made, each output says so
+    except OSError:
         return None

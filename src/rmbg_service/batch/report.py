@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from typing import Self
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -24,16 +23,17 @@ from rich.text import Text
 
 from rmbg_service.batch.run import Location, Result, Status
 from rmbg_service.system.stdout import try_to_write
+from rmbg_service.system.terminal import stderr_console
 
 
 class Report:
-    """Counts results; a context manager, which shows and removes the progress bar.
+    """Counts results; a context manager, during which the progress bar moves.
 
-    The bar is on stderr, only if that is a terminal. It counts files, or parts of one file that
-    `unit` names, each reported by `advance`. With `as_json`, every result is also a line on stdout:
-    `input`, `output` (the first of `outputs`), `outputs`, `status`, `ms`, `box`, `error`. If the
-    reader closes stdout, the lines end and the run goes on; other errors of stdout are raised. Only
-    the last result of an input counts: a later success replaces a failure.
+    The bar is on stderr, only if that is a terminal, and stays there at the end. It counts files,
+    or parts of one file that `unit` names, each reported by `advance`. With `as_json`, every result
+    is also a line on stdout: `input`, `output` (the first of `outputs`), `outputs`, `status`, `ms`,
+    `box`, `error`. If the reader closes stdout, the lines end and the run goes on; other errors of
+    stdout are raised. Only the last result of an input counts: a later success replaces a failure.
     """
 
     def __init__(self, total: int | None, *, as_json: bool = False, unit: str = "files") -> None:
@@ -41,7 +41,7 @@ class Report:
         self._failing: set[Location] = set()
         self._as_json = as_json
         self._stdout = sys.stdout
-        self._console = Console(stderr=True)
+        self._console = stderr_console()
         self._started = time.perf_counter()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -64,7 +64,7 @@ class Report:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the progress bar."""
+        """Stop the progress bar."""
         self._bar.stop()
 
     @property
@@ -112,13 +112,14 @@ class Report:
     def summarise(self, destination: Location | None = None) -> None:
         """Print where the outputs are and the final table, or for the parts of one file a line."""
         seconds = time.perf_counter() - self._started
-        if self._unit != "files":
-            each = f", {seconds / self._parts:.2f} s each" if self._parts else ""
-            self.say(f"{self._parts} {self._unit} in {seconds:.1f} s{each}")
-            return
         done = self.counts[Status.DONE]
         if done and destination is not None:
             self.say(f"written to {_shown(destination)}")
+        if self._unit != "files":
+            each = f", {seconds / self._parts:.2f} s each" if self._parts else ""
+            unit = self._unit.removesuffix("s") if self._parts == 1 else self._unit
+            self.say(f"{self._parts} {unit} in {seconds:.1f} s{each}")
+            return
         if self.counts[Status.SKIPPED] and not done and not self.failed:
             self.say("nothing to do: finished by an earlier run; --force processes it again")
         table = Table(box=None, pad_edge=False)

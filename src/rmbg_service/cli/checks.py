@@ -1,6 +1,7 @@
 """The arguments of `rmbg-service remove`, and which of them contradict each other."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,20 @@ def _has_two_backgrounds(arguments: Arguments) -> bool:
     return arguments.attachments["background_image"] is not None and other
 
 
+def _would_replace_a_source(arguments: Arguments) -> bool:
+    out = arguments.out
+    if out is None or is_folder(out):
+        return False
+    sources = [*map(Path, arguments.inputs), *arguments.attachments.values()]
+    return any(path is not None and _is_same(out, path) for path in sources)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    with suppress(OSError):  # one of them does not exist, or may not be seen
+        return one.samefile(other)
+    return False
+
+
 _Rule = tuple[Callable[[Arguments], object], str]
 
 _ALWAYS: tuple[_Rule, ...] = (
@@ -138,6 +153,10 @@ _OF_IMAGES: tuple[_Rule, ...] = (
     (
         lambda a: "strokes_mode" in a.given and a.attachments["strokes"] is None,
         "--strokes-mode needs --strokes",
+    ),
+    (
+        _would_replace_a_source,
+        "the output would replace an image that it is made of",
     ),
     (
         _has_two_backgrounds,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,6 +28,7 @@ from rmbg_service.evaluation.scenes import make_scenes
 from rmbg_service.evaluation.synthetic import write_scenes
 from rmbg_service.matting.plan import Detail
 from rmbg_service.system.exit import INTERRUPTED, second_interrupt_exits
+from rmbg_service.system.terminal import stderr_console
 
 
 def evaluate(
@@ -59,7 +59,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="|".join(get_args(Detail)),
-            help="How mattes get their full size; repeated, each is evaluated. Default: auto.",
+            help="How mattes get their full size; repeated, each is evaluated [auto].",
         ),
     ] = None,
     tag: Annotated[
@@ -83,11 +83,14 @@ def evaluate(
     from rmbg_service.evaluation.report.html import write_report  # Jinja2 costs 50 ms to import
 
     rest = list(arguments or ())
-    folder = _scenes(synthetic, out) if synthetic else _dataset(rest)
+    folder = out / "scenes" if synthetic else _dataset(rest)
     if rest and not compare:
-        raise typer.BadParameter(f"expected one DATASET, got also {rest[0]!r}")
+        text = "--synthetic needs no DATASET" if synthetic else "expected one DATASET"
+        raise typer.BadParameter(f"{text}, got also {rest[0]!r}")
     details = _details(detail or ["auto"])
     judged = candidates(model, [*(compare or ()), *rest], predictions or (), details)
+    if synthetic:
+        _render(synthetic, folder)
     dataset = read_dataset(folder)
     chosen = _chosen(folder, dataset, set(tag or ()), limit)
     samples = [sample for sample in chosen if keep_ambiguous or sample.unambiguous] or chosen
@@ -111,11 +114,9 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _scenes(count: int, out: Path) -> Path:
-    folder = out / "scenes"
-    scenes = track(make_scenes(count), "scenes", count, console=Console(stderr=True))
+def _render(count: int, folder: Path) -> None:
+    scenes = track(make_scenes(count), "scenes", count, console=stderr_console())
     write_scenes(scenes, folder)
-    return folder
 
 
 def _details(names: list[str]) -> list[Detail]:
@@ -154,7 +155,7 @@ def _run(
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=stderr_console(),
     )
     outcomes = []
     with bar, second_interrupt_exits():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rmbg_service.cli.help import HelpCommand, HelpGroup
@@ -23,6 +22,7 @@ from rmbg_service.models.select import similar
 from rmbg_service.models.spec import ModelSpec
 from rmbg_service.models.store import Store
 from rmbg_service.settings import Settings, load_settings
+from rmbg_service.system.terminal import stderr_console
 
 models = typer.Typer(
     cls=HelpGroup,
@@ -144,7 +144,7 @@ def import_(source: Bundle) -> None:
 @contextmanager
 def _progress_bar(name: str) -> Iterator[Report]:
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=stderr_console()) as bar:
         task = bar.add_task(name, total=None, visible=False)
 
         def report(done: int, total: int | None) -> None:

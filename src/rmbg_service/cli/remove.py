@@ -1,7 +1,8 @@
 """`rmbg-service remove`: files, folders and patterns, here or through a running service."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -221,11 +222,13 @@ def _remove_images(arguments: Arguments) -> int:
     """Process the images here, through a service or on a cluster; the exit status."""
     from rmbg_service.batch.batch import run_batch  # httpx and the engine: 0.2 s
 
-    batch = _batch(arguments)
+    with _refused():
+        batch = _batch(arguments)
     if arguments.ray is not None:
         from rmbg_service.cluster.removal import Pool, remove_on_ray
 
-        pool = Pool.parse(arguments.actors, arguments.actor_cpus, arguments.actor_gpus)
+        with _refused():
+            pool = Pool.parse(arguments.actors, arguments.actor_cpus, arguments.actor_gpus)
         return remove_on_ray(batch, arguments.ray, pool)
     if arguments.is_piped:
         from rmbg_service.cli.pipe import remove_piped
@@ -235,6 +238,15 @@ def _remove_images(arguments: Arguments) -> int:
     if ending.work_left:
         exit_now(ending.status)
     return ending.status
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Turns a `ConfigurationError` into that of a command line, with its exit status."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _batch(arguments: Arguments) -> "Batch":

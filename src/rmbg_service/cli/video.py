@@ -44,7 +44,8 @@ def is_video(path: str, out: Path | None) -> bool:
 def check_video(inputs: list[str], others: Mapping[str, object], given: dict[str, Any]) -> None:
     """Raise `typer.BadParameter` for options that only images have; `others` by their names."""
     if len(inputs) > 1:
-        raise typer.BadParameter("a video must be the only input")
+        first = next((path for path in inputs if is_video(path, None)), inputs[0])
+        raise typer.BadParameter(f"{first} is a video, and a video must be the only input")
     wrong = [name for name, value in others.items() if value]
     wrong += [f"--{name.replace('_', '-')}" for name in given if name not in _SUPPORTED_OPTIONS]
     if wrong:
@@ -57,6 +58,8 @@ def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
     if out is None or (suffix == ".png" and not is_numbered(out.name)):
         raise typer.BadParameter("name the output with -o: clip.webm, clip.mp4 or a folder")
     if suffix in _OUTPUT_SUFFIXES:
+        if is_folder(out):
+            raise typer.BadParameter(f"{out} is a folder; expected the name of a {suffix} file")
         if source.exists() and out.exists() and out.samefile(source):
             raise typer.BadParameter("the output would replace its own input")
         return out, suffix
@@ -107,14 +110,19 @@ def remove_video(
                     clip, path, kind, predictor, options, settings.codec_threads, report.advance
                 )
         except KeyboardInterrupt:
+            report.say(f"interrupted: {_left(kind)}")
             return INTERRUPTED
         except (RmbgError, OSError) as error:
             result = Result(source, (), Status.FAILED, error=_explain(error))
         else:
             result = Result(source, [out], Status.DONE, time.perf_counter() - started)
         report.add(result)
-    report.summarise()
+    report.summarise(out)
     return int(report.failed)
+
+
+def _left(kind: str) -> str:
+    return "the frames end early; --force replaces them" if kind == ".png" else "nothing is written"
 
 
 def _explain(error: RmbgError | OSError) -> str:

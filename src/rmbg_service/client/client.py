@@ -61,9 +61,9 @@ class Client:
         `background_image` is what the cutout is put on, `matte` a matte to use in place of the
         network's, `strokes` are brush strokes that correct it. `request_id` names the request in
         the service's log (`[A-Za-z0-9_-]{1,64}`, random by default), and is the same for all
-        attempts.
-        `timeout` overrides that of the client. Raises `ServiceUnavailable` after the last attempt,
-        and `ServiceError` at once if the service refused this image.
+        attempts. `timeout` overrides that of the client. Raises `ServiceUnavailable` after the last
+        attempt, `ServiceError` at once if the service refused this image, and `OSError` if a file
+        cannot be read.
         """
         files = {"background_image": background_image, "matte": matte, "strokes": strokes}
         request = RemovalRequest(image, files, request_id, options)
@@ -179,14 +179,18 @@ class AsyncClient:
 
 @contextmanager
 def _checked(url: str) -> Iterator[None]:
-    """Turns what httpx raises for a URL or a key into an error that does not show the key."""
+    """Turns what httpx raises for a URL into a `ConfigurationError`."""
     try:
         yield
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise ConfigurationError(f"the URL {url} or the API key: {error}") from None
+        raise ConfigurationError(f"the URL {url}: {error}") from None
 
 
 def _arguments(url: str, key: str) -> dict[str, Any]:
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        raise ConfigurationError(
+            "expected an API key of printable ASCII without spaces or line breaks around it"
+        )
     base = httpx.URL(url.rstrip("/"))
     if base.scheme not in ("http", "https") or not base.host or (base.port or 0) > _MAX_PORT:
         raise httpx.InvalidURL("expected a URL such as http://127.0.0.1:7860")

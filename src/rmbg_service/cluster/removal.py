@@ -85,6 +85,8 @@ def remove_on_ray(batch: Batch, address: str, pool: Pool) -> int:
             signal.signal(signal.SIGTERM, before)
             source.close()
     report.summarise(batch.target.url)
+    if status in (INTERRUPTED, TERMINATED):
+        report.say("interrupted; run the same command again to continue")
     return status or int(report.failed)
 
 
@@ -141,7 +143,7 @@ def _rows(batch: Batch, source: ObjectSource, pool: Pool) -> Iterator[Row]:
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=0,  # it waits for the network
-            compute=TaskPoolStrategy(size=max(1, most) * _READ_TASKS_PER_ACTOR),
+            compute=TaskPoolStrategy(size=min(max(1, most) * _READ_TASKS_PER_ACTOR, len(blocks))),
         )
         .map_batches(
             RemovalActor,

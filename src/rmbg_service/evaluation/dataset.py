@@ -54,15 +54,19 @@ class Sample:
 def read_dataset(folder: Path) -> list[Sample]:
     """The samples of a folder in a fixed order; opens no image.
 
-    Raises `ConfigurationError` if the folder has neither form, a row is incomplete, or a file that
-    it names is missing.
+    Raises `ConfigurationError` if the folder has neither form or no photos, a row is incomplete, or
+    a file that it names is missing.
     """
     if (folder / "manifest.csv").is_file():
         samples = _from_manifest(folder)
     elif (folder / "images").is_dir() and (folder / "alphas").is_dir():
         samples = _from_pairs(folder)
-    else:
+    elif folder.is_dir():
         raise ConfigurationError(f"{folder}: expected manifest.csv, or images/ and alphas/")
+    else:
+        raise ConfigurationError(f"{folder} is not a folder")
+    if not samples:
+        raise ConfigurationError(f"{folder} has no photos")
     repeated = [name for name, times in Counter(s.id for s in samples).items() if times > 1]
     if repeated:
         raise ConfigurationError(f"{folder}: several photos are called {', '.join(repeated)}")
@@ -160,4 +164,8 @@ def _from_pairs(folder: Path) -> list[Sample]:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )

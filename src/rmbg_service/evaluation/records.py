@@ -46,12 +46,15 @@ class Record:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The rows of a file; none if there is no file. An incomplete row is left out."""
+    """The rows of a file; none if there is no file.
+
+    Rows that are incomplete or that another program has saved in its own way are left out.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return [_record(row) for row in rows if row.get("key")]
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        records = map(_record, csv.DictReader(file))
+        return [record for record in records if record is not None]
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -69,9 +72,16 @@ def append_record(path: Path, record: Record) -> None:
         csv.writer(file).writerow(_cells(record))
 
 
-def _record(row: dict[str, str]) -> Record:
-    values = {name: float(row[name]) if row.get(name) else math.nan for name in MEASURES}
-    return Record(row["id"], values, frozenset(row["tags"].split()), row["gt_kind"], row["key"])
+def _record(row: Mapping[str, str]) -> Record | None:
+    if not all(row.get(name) for name in ("id", "gt_kind", "key")):
+        return None
+    try:
+        values = {name: float(row[name]) if row.get(name) else math.nan for name in MEASURES}
+    except ValueError:
+        return None
+    return Record(
+        row["id"], values, frozenset((row.get("tags") or "").split()), row["gt_kind"], row["key"]
+    )
 
 
 def _cells(record: Record) -> list[str]:

@@ -61,15 +61,15 @@ class Folders:
 
         Hidden files and folders are, too, and names that are not UTF-8: no message can hold them.
         """
-        found: list[str] = []
+        found: dict[str, None] = {}  # in order, and each once: a folder may be in another
         for top in self.paths:
             for folder, inner, names in os.walk(top):
                 inner[:] = sorted(name for name in inner if not name.startswith("."))
                 paths = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
                 images = (path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
-                found += [
-                    str(path) for path in images if is_unicode(path) and not path.is_symlink()
-                ]
+                found |= {
+                    str(path): None for path in images if is_unicode(path) and not path.is_symlink()
+                }
                 if len(found) >= limit:
-                    return found[:limit]
-        return found
+                    return [*found][:limit]
+        return [*found]

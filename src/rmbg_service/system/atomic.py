@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 import secrets
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from rmbg_service.system.locks import lock
 
 _PREFIX, _SUFFIX = ".rmbg-service-", ".part"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def atomic_write(path: Path, data: bytes, *, sweep: bool = True) -> None:
@@ -24,7 +26,8 @@ def atomic_replace(path: Path, *, sweep: bool = True) -> Iterator[Path]:
     """Yield a temporary file in the same folder that replaces `path` when the block ends.
 
     A reader of `path` sees the old file or the whole new one, even after a power cut. After an
-    error the old file stays. Several writers do not disturb each other: the last one counts.
+    error the old file stays; an `OSError` names `path` and not the temporary file. Several writers
+    do not disturb each other: the last one counts.
 
     A killed process leaves its temporary file behind, hidden and with the suffix `.part`. The first
     call of a process for a folder removes such files, unless `sweep` is False.
@@ -32,10 +35,15 @@ def atomic_replace(path: Path, *, sweep: bool = True) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if sweep:
         _sweep_once(path.parent)
-    with _temporary_file(path.parent) as temporary:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
+    try:
+        with _temporary_file(path.parent) as temporary:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+    except OSError as error:
+        if _is_of_temporary(error):
+            error.filename, error.filename2 = str(path), None
+        raise
     if os.name == "posix":  # Windows cannot open folders
         with suppress(OSError):  # a file system that cannot do this for folders
             _sync(path.parent)
@@ -85,6 +93,12 @@ def _create(folder: Path) -> tuple[Path, int]:
         if path.exists():  # else another process has deleted it before it was locked
             return path, descriptor
         os.close(descriptor)
+
+
+def _is_of_temporary(error: OSError) -> bool:
+    if isinstance(error.filename, str):
+        return Path(error.filename).name.startswith(_PREFIX)
+    return error.filename is None and error.errno in _FULL  # a write names no file
 
 
 def _sync(path: Path) -> None:

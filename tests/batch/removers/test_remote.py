@@ -148,7 +148,7 @@ async def test_another_format_than_the_one_asked_for_is_an_error(
 
 async def test_a_wrong_key_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     async with service(monkeypatch, problem(401, "a key is required")) as (remover, _):
-        with pytest.raises(RemoverFailed, match="RMBG_SERVER_KEY"):
+        with pytest.raises(RemoverFailed, match="set RMBG_SERVER_KEY to one of its keys"):
             await remover.remove(b"photo")
 
 

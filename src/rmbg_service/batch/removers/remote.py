@@ -77,7 +77,7 @@ class RemoteRemover:
             )
         except ServiceError as error:
             if error.status_code == 401:
-                raise RemoverFailed(f"{error}; set {KEY_VARIABLE}") from None
+                raise RemoverFailed(f"{error}; set {KEY_VARIABLE} to one of its keys") from None
             raise
         expected = encoder_of(options).media_type
         if result.media_type != expected:
