@@ -272,6 +272,17 @@ def test_removed_results_come_back_and_the_browser_asks_before_it_leaves(
         go(page).click()
 
 
+def test_the_last_of_two_removals_comes_back(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, *(file(f"{n}.png", picture_bytes((60 + n, 40)), "image/png") for n in range(4)))
+    page.locator("#sheet .pick").nth(0).press("Delete")
+    expect(page.locator("#toast")).to_contain_text("0.png was removed")
+    page.keyboard.press("Delete")
+    expect(page.locator("#toast")).to_contain_text("1.png was removed")
+    page.keyboard.press("Control+z")
+    expect(page.locator(".tile-name")).to_have_text(["1.png", "2.png", "3.png"])
+
+
 def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, PICTURE)

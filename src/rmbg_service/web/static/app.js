@@ -142,6 +142,8 @@ function take(arrivals) {
 
 /** Take pictures off the page, for good once the toast is gone. @param {Picture[]} pictures */
 function remove(pictures) {
+  if (pictures.every(({ busy }) => busy)) return;
+  toast.hide(); // ends what was removed before, not what is removed now
   const gone = album.remove(pictures);
   const [first] = gone;
   if (!first) return;
