@@ -140,6 +140,35 @@ def test_a_result_that_comes_while_the_mouse_is_there_can_be_dragged_out(
         wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
 
 
+def test_a_file_for_dragging_is_made_anew_when_its_format_or_background_changes(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    page.evaluate(
+        """addEventListener("dragstart", ({ dataTransfer, defaultPrevented }) => {
+            window.dragged = dataTransfer.getData("DownloadURL").split(":")[1];
+        })"""
+    )
+    for change, name in (
+        ("input[name=format][value=jpeg]", "vase-cutout.jpg"),
+        ("input[name=format][value=matte]", "vase-matte.png"),
+        ("input[name=backdrop][value=black]", "vase-matte.png"),
+    ):
+        page.locator("#result").hover()
+        wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
+        page.evaluate("selector => document.querySelector(selector).click()", change)  # by a key
+        assert not page.evaluate("document.querySelector('#result').draggable")
+        page.locator("#result").hover(position={"x": 30, "y": 30})
+        wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
+        page.mouse.down()
+        page.locator("#result").hover(position={"x": 50, "y": 50})
+        page.locator("#original").hover()
+        page.mouse.up()
+        assert page.evaluate("dragged") == name
+
+
 def test_what_was_dragged_out_has_been_saved(open_page: OpenPage, quick_url: str) -> None:
     page = open_page(quick_url)
     choose(page, PHOTO, file("second.jpg", PHOTO["buffer"]))

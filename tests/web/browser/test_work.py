@@ -203,7 +203,7 @@ def test_what_was_chosen_is_there_again_and_can_be_reset(open_page: OpenPage, ur
     page.locator("#options summary").click()
     page.get_by_role("button", name="Reset to defaults").click()
     expect(page.locator("#options-changed")).to_be_empty()
-    expect(tiles(page)).to_contain_text("Done with different options")
+    expect(tiles(page)).to_contain_text("Out of date")
     tiles(page).get_by_role("button", name="Try vase.jpg again").click()
     wait_until_done(page)
     assert opened(downloaded(page)[1]).size == (400, 300)

@@ -66,7 +66,7 @@ startIntake(receive, () => say(byId("drop-none", HTMLElement), () => t("drop.lin
 startSharing().then((files) => {
   if (files.length > 0) receive(files.map((file) => ({ file, folder: "" })));
 });
-startDragOut(
+const releaseDragged = startDragOut(
   byId("result", HTMLElement),
   () => {
     const { shown } = album;
@@ -98,6 +98,7 @@ addEventListener("keydown", (event) => {
 album.inUse = () => brush.active || region.active;
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
+save.addEventListener("change", releaseDragged);
 brush.addEventListener("begin", () => region.cancel());
 region.addEventListener("begin", () => brush.stop());
 region.addEventListener("set", (event) => {

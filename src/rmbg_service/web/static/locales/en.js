@@ -100,7 +100,7 @@ export default {
   "state.cancelled": "Cancelled",
   "state.failed": "Failed",
   "state.done": "Done",
-  "state.stale": "Done with different options",
+  "state.stale": "Out of date",
   "state.lost": "No connection, retrying in {seconds} s",
   "state.backoff": "Busy, retrying in {seconds} s",
   "stage.upload": "Uploading {percent}%",

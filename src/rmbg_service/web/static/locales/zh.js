@@ -91,7 +91,7 @@ export default {
   "state.cancelled": "已取消",
   "state.failed": "失败",
   "state.done": "已完成",
-  "state.stale": "已完成（选项已更改）",
+  "state.stale": "待更新",
   "state.lost": "连接已断开，{seconds} 秒后重试",
   "state.backoff": "服务器繁忙，{seconds} 秒后重试",
   "stage.upload": "正在上传 {percent}%",
