@@ -472,6 +472,25 @@ def test_the_installed_page_takes_what_other_apps_share(open_page: OpenPage, url
     expect(tiles(page)).to_have_count(0)
 
 
+def test_a_share_that_finds_no_room_says_that_nothing_has_come(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url)
+    page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    page.reload()
+    worker = page.context.service_workers[0]
+    worker.evaluate("() => { Cache.prototype.put = () => Promise.reject(new Error('full')); }")
+    page.evaluate(
+        """async () => {
+            const form = new FormData();
+            form.append("images", new File(["?"], "a.png", { type: "image/png" }));
+            await fetch("share", { method: "POST", body: form });
+        }"""
+    )
+    page.goto(f"{url}/?shared")
+    expect(page.locator("#drop-none")).to_have_text("No images were found.")
+
+
 def test_it_says_where_pictures_go(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     expect(page.locator("footer")).to_contain_text("Images go to this server and nowhere else.")

@@ -279,6 +279,17 @@ def test_a_shadow_is_offered_where_the_service_knows_it(
     expect(page.locator("#notice")).to_contain_text("No shadow to keep")
 
 
+def test_a_shadow_of_no_strength_is_not_said_to_be_missing(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.locator("#options summary").click()
+    page.locator("[name=shadow]").select_option(label="Draw a soft one")
+    page.locator("[name=shadow_opacity]").fill("0")
+    choose(page, file("vase.jpg", PHOTO))
+    process(page)
+    expect(page.locator("#notice-title")).to_have_text("The shadow is too faint")
+    expect(page.locator("#notice-advice")).to_contain_text("At this strength")
+
+
 def test_an_older_service_is_not_asked_for_what_it_does_not_know(
     open_page: OpenPage, url: str
 ) -> None:

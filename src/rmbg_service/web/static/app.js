@@ -64,7 +64,7 @@ const autostart = byId("autostart", HTMLInputElement);
 
 startIntake(receive, () => say(byId("drop-none", HTMLElement), () => t("drop.link")));
 startSharing().then((files) => {
-  if (files.length > 0) receive(files.map((file) => ({ file, folder: "" })));
+  if (files) receive(files.map((file) => ({ file, folder: "" })));
 });
 const releaseDragged = startDragOut(
   byId("result", HTMLElement),

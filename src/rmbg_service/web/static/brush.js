@@ -1,6 +1,6 @@
 /** Touching up a result: the brush's tools, and the service applies each stroke. */
 
-import { removeBackground } from "./api.js";
+import { pause, removeBackground } from "./api.js";
 import { byId, onClick, setIdle, within } from "./dom.js";
 import { say } from "./i18n.js";
 import { isTyping, singleKey } from "./keys.js";
@@ -188,7 +188,7 @@ export class Brush extends EventTarget {
         return await removeBackground(picture.file, plain, this.key(), () => {}, signal, guidance);
       } catch (error) {
         if (!(error instanceof Problem) || error.type !== "overloaded") throw error;
-        await new Promise((wake) => setTimeout(wake, error.retryAfter * 1000));
+        await pause(error.retryAfter, signal);
       }
     }
   }

@@ -268,7 +268,7 @@ export class Save extends EventTarget {
     const act = async () => {
       const [only] = pictures;
       if (only && pictures.length === 1) offer(await make(only), fileName(only, wanted));
-      else await pack(pictures, wanted, make);
+      else await pack(pictures, wanted, make, end.signal);
       for (const [picture, cutout] of results) if (picture.cutout === cutout) picture.saved = true;
     };
     await this.#try(act, () => (pictures.length > 1 ? (this.#saving?.name ?? "") : ""));

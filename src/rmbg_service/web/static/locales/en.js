@@ -252,6 +252,7 @@ export default {
   "empty.advice": "The model found nothing that stands out, so the result is empty. Try an image in which the subject is larger or clearer.",
   "limited.title": "The subject is small",
   "limited.advice": "It has too few pixels to fill the frame and is not enlarged. Use a larger image.",
+  "faint.title": "The shadow is too faint",
   "no-shadow.title": "No shadow to keep",
   "no-shadow.advice": "The subject’s own shadow could not be told apart from the ground. Choose “Automatic” to have one drawn instead.",
   "no-shadow.no-subject": "Nothing was found that could cast a shadow.",

@@ -238,6 +238,7 @@ export default {
   "empty.advice": "模型没有找到明显的主体，结果为空。请换一张主体更大或更清晰的图片。",
   "limited.title": "主体像素不足",
   "limited.advice": "主体像素太少，放大会模糊，因此没有铺满画面。请换一张更大的图片。",
+  "faint.title": "阴影太淡",
   "no-shadow.title": "没有可保留的阴影",
   "no-shadow.advice": "主体的阴影与地面难以区分。选择“自动”可改为添加投影。",
   "no-shadow.no-subject": "没有找到能投下阴影的主体。",
