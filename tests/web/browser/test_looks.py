@@ -577,6 +577,20 @@ def test_on_a_phone_the_buttons_of_a_region_are_in_one_row(
     assert max(tops) - min(tops) < 5
 
 
+def test_on_a_phone_the_tools_of_brush_and_region_are_above_the_large_button(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url, reduced_motion="reduce", **PHONE)
+    choose(page, PICTURE)
+    process(page)
+    for begin, last in (("#region", "#region-set"), ("#touch-up", "#brush-done")):
+        page.evaluate("scrollTo(0, 0)")
+        page.locator(begin).dispatch_event("click")  # where the page is scrolled to
+        tools, dock = boxes_of(page, last, ".dock")
+        assert tools.y > 0
+        assert tools.y + tools.height <= dock.y
+
+
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (640, 400)])
 def test_a_page_at_200_and_400_percent_needs_no_sideways_scrolling(
     open_page: OpenPage, url: str, width: int, height: int

@@ -31,13 +31,17 @@ let info = null;
 const UNTOLD = { max_body_bytes: Infinity, max_image_pixels: Infinity };
 const limits = () => info?.limits ?? UNTOLD;
 const LEARN_AGAIN_MS = 10_000;
+let learnsAgain = 0;
 const KEPT_AUTOSTART = "rmbg.autostart";
 
 startLanguages();
 startKeys();
 const album = new Album();
 const options = new Options(album);
-const key = new Key(() => dock.start());
+const key = new Key(() => {
+  learn();
+  dock.start();
+});
 const runner = new Runner(
   album,
   (picture) => options.of(picture),
@@ -210,11 +214,13 @@ function revealResult() {
 
 /** Learn from the service what it is; until it answers the page works without. */
 async function learn() {
+  clearTimeout(learnsAgain);
   if (info) return;
   try {
     info = await fetchInfo(key.value);
   } catch {
-    setTimeout(learn, LEARN_AGAIN_MS);
+    clearTimeout(learnsAgain);
+    learnsAgain = setTimeout(learn, LEARN_AGAIN_MS);
     return; // the first picture will tell what is wrong
   }
   options.offer(info.options, info.presets ?? []);

@@ -135,6 +135,8 @@ export default {
   result: "Result",
   "result.stage": "Result: drag to move, + and − to zoom, 0 to fit, 1 for actual size, arrow keys to move",
   "result.empty": "The result appears here",
+  "result.unseen": "No preview. The result can be downloaded.",
+  "preview.large": "Images above 100 megapixels have no preview",
   "result.alt": "{name} without its background",
   enlarge: "Enlarge the result (Esc to exit)",
   zoom: "Zoom",

@@ -124,6 +124,8 @@ export default {
   result: "结果",
   "result.stage": "结果：拖动可移动，按 + 和 − 缩放，按 0 适应窗口，按 1 查看实际大小，按方向键移动",
   "result.empty": "抠图结果会显示在这里",
+  "result.unseen": "无法预览，但可以下载结果。",
+  "preview.large": "超过 1 亿像素的图片不提供预览",
   "result.alt": "{name} 的抠图结果",
   enlarge: "查看大图（按 Esc 退出）",
   zoom: "缩放",
