@@ -100,7 +100,9 @@ def take_every(browser: Browser, url: str, folder: Path) -> None:
         def keep(page: Page, state: str, *, whole: bool = False, size: str = size) -> None:
             schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
             for language, scheme in product(("en", "zh"), schemes):
-                page.locator(f"[data-language={language}]").click()
+                page.locator(f"[data-language={language}]").dispatch_event(
+                    "click"
+                )  # menus stay open
                 page.emulate_media(color_scheme=scheme)
                 _keep(page, folder / f"{state}-{size}-{language}-{scheme}.webp", full_page=whole)
 

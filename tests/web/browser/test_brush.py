@@ -1,7 +1,7 @@
 """Touching up a result: strokes go to the service, and what they give is what is downloaded."""
 
 import numpy as np
-from playwright.sync_api import Dialog, Page, Request, Route, expect
+from playwright.sync_api import Dialog, Download, Page, Request, Route, expect
 
 from tests.fakes import PATH, FakePredictor
 from tests.server import wait_until
@@ -338,6 +338,68 @@ def test_done_does_not_lose_a_stroke_that_is_being_applied(
     for button in save:
         expect(button).to_be_enabled()
     assert alpha_of(downloaded(page)[1])[150, 195] == 0
+
+
+def test_what_is_downloaded_while_a_stroke_is_applied_has_it(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    predictor.gate.clear()
+    page.keyboard.press("e")
+    page.locator("#result").press("Space")
+    expect(page.locator("#brush-busy")).to_be_visible()
+    expect(go_text(page)).to_have_text("Download")
+    go(page).click()
+    expect(go_text(page)).to_have_text("Processing…")
+    with page.expect_download() as started:
+        predictor.gate.set()
+    assert alpha_of(started.value.path().read_bytes())[150, 195] == 0
+    expect(page.locator(TOOLS)).to_be_visible()
+    expect(go_text(page)).to_have_text("Download")
+
+
+def test_nothing_is_downloaded_when_the_stroke_cannot_be_applied(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    held: list[Route] = []
+    saved: list[Download] = []
+    page.on("download", lambda download: saved.append(download))
+    page.route(f"**{PATH}*", lambda route: held.append(route))
+    page.locator("#result").press("Space")
+    go(page).click()
+    expect(go_text(page)).to_have_text("Processing…")
+    held[0].fulfill(status=500, body="broken")
+    expect(page.locator("#brush-problem")).to_contain_text("Something went wrong")
+    expect(go_text(page)).to_have_text("Apply to 1 image")
+    expect(page.locator("#dock-problem")).to_be_empty()
+    assert saved == []
+
+
+def test_a_stroke_is_not_called_under_way_once_touching_up_has_ended(
+    open_page: OpenPage, quick_url: str, predictor: FakePredictor
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    begin(page)
+    predictor.gate.clear()
+    page.locator("#result").press("Space")
+    expect(page.locator("#brush-busy")).to_be_visible()
+    page.get_by_role("button", name="Done", exact=True).click()
+    expect(page.locator("#brush-busy")).to_be_hidden()
+    expect(page.locator("#outcome")).to_be_hidden()  # nor is the picture done
+    expect(page.locator("#touch-up")).to_be_disabled()
+    predictor.gate.set()
+    wait_until_done(page)
+    expect(page.locator("#tally")).to_have_text("Done")
+    expect(page.locator("#touch-up")).to_be_enabled()
 
 
 def test_a_stroke_that_is_painted_while_a_result_is_decoded_is_where_the_brush_was(

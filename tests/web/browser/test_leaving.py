@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Download, Page, Route, expect
 
 from tests.fakes import PATH, FakePredictor
 from tests.server import running_server, wait_until
@@ -14,6 +15,7 @@ from tests.web.browser.actions import (
     choose,
     choose_format,
     downloaded,
+    downloaded_zip,
     file,
     go,
     go_text,
@@ -140,6 +142,35 @@ def test_a_result_that_comes_while_the_mouse_is_there_can_be_dragged_out(
         wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
 
 
+def test_a_file_for_dragging_is_made_anew_when_its_format_or_background_changes(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    page.evaluate(
+        """addEventListener("dragstart", ({ dataTransfer, defaultPrevented }) => {
+            window.dragged = dataTransfer.getData("DownloadURL").split(":")[1];
+        })"""
+    )
+    for change, name in (
+        ("input[name=format][value=jpeg]", "vase-cutout.jpg"),
+        ("input[name=format][value=matte]", "vase-matte.png"),
+        ("input[name=backdrop][value=black]", "vase-matte.png"),
+    ):
+        page.locator("#result").hover()
+        wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
+        page.evaluate("selector => document.querySelector(selector).click()", change)  # by a key
+        assert not page.evaluate("document.querySelector('#result').draggable")
+        page.locator("#result").hover(position={"x": 30, "y": 30})
+        wait_until(lambda: page.evaluate("document.querySelector('#result').draggable"))
+        page.mouse.down()
+        page.locator("#result").hover(position={"x": 50, "y": 50})
+        page.locator("#original").hover()
+        page.mouse.up()
+        assert page.evaluate("dragged") == name
+
+
 def test_what_was_dragged_out_has_been_saved(open_page: OpenPage, quick_url: str) -> None:
     page = open_page(quick_url)
     choose(page, PHOTO, file("second.jpg", PHOTO["buffer"]))
@@ -215,6 +246,62 @@ def test_a_file_that_the_service_makes_shows_progress_and_can_be_cancelled(
         expect(page.locator("#dock-problem")).to_be_empty()
         predictor.gate.set()
         assert downloaded(page)[0] == "vase-cutout.psd"
+
+
+def test_packing_is_cancelled_while_the_service_is_busy(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO)
+    process(page)
+    choose_format(page, "psd")
+    busy = {"status": 429, "headers": {"Retry-After": "600"}, "body": "busy"}
+    page.route(f"**{PATH}*", lambda route: route.fulfill(**busy))
+    with page.expect_response(f"**{PATH}*"):
+        go(page).click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(go_text(page)).to_have_text("Download")
+
+
+def test_nothing_is_saved_when_packing_is_cancelled_at_its_end(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, PHOTO, file("urn.jpg", still_life((300, 300))))
+    process(page)
+    page.evaluate(
+        """() => {
+            const { arrayBuffer } = Blob.prototype;
+            const open = new Promise((resolve) => { window.openGate = resolve; });
+            Blob.prototype.arrayBuffer = async function () {
+                await open;
+                return arrayBuffer.call(this);
+            };
+        }"""
+    )
+    saved: list[Download] = []
+    page.on("download", lambda download: saved.append(download))
+    go(page).click()
+    expect(page.locator("#progress-text")).to_have_text("Packing 2/2…")
+    page.get_by_role("button", name="Cancel").click()
+    page.evaluate("openGate()")
+    expect(go_text(page)).to_have_text("Download all 2")
+    assert downloaded_zip(page)[0] == "cutouts.zip"
+    assert len(saved) == 1
+
+
+def test_a_photo_that_is_gone_is_what_is_said_when_a_file_is_to_be_made_of_it(
+    open_page: OpenPage, quick_url: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / "vase.jpg"
+    photo.write_bytes(PHOTO["buffer"])
+    page = open_page(quick_url)
+    page.locator("#files").set_input_files(photo)
+    process(page)
+    choose_format(page, "psd")
+    photo.unlink()
+    go(page).click()
+    expect(page.locator("#dock-problem")).to_have_text("This file can no longer be read")
 
 
 def test_packing_can_be_cancelled_and_names_the_picture_that_fails(open_page: OpenPage) -> None:

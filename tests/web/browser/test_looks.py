@@ -472,6 +472,25 @@ def test_the_installed_page_takes_what_other_apps_share(open_page: OpenPage, url
     expect(tiles(page)).to_have_count(0)
 
 
+def test_a_share_that_finds_no_room_says_that_nothing_has_come(
+    open_page: OpenPage, url: str
+) -> None:
+    page = open_page(url)
+    page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    page.reload()
+    worker = page.context.service_workers[0]
+    worker.evaluate("() => { Cache.prototype.put = () => Promise.reject(new Error('full')); }")
+    page.evaluate(
+        """async () => {
+            const form = new FormData();
+            form.append("images", new File(["?"], "a.png", { type: "image/png" }));
+            await fetch("share", { method: "POST", body: form });
+        }"""
+    )
+    page.goto(f"{url}/?shared")
+    expect(page.locator("#drop-none")).to_have_text("No images were found.")
+
+
 def test_it_says_where_pictures_go(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     expect(page.locator("footer")).to_contain_text("Images go to this server and nowhere else.")
@@ -556,6 +575,20 @@ def test_on_a_phone_the_buttons_of_a_region_are_in_one_row(
     buttons = boxes_of(page, *(f"#region-{name}" for name in ("set", "clear", "cancel")))
     tops = [button.y for button in buttons]
     assert max(tops) - min(tops) < 5
+
+
+def test_on_a_phone_the_tools_of_brush_and_region_are_above_the_large_button(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url, reduced_motion="reduce", **PHONE)
+    choose(page, PICTURE)
+    process(page)
+    for begin, last in (("#region", "#region-set"), ("#touch-up", "#brush-done")):
+        page.evaluate("scrollTo(0, 0)")
+        page.locator(begin).dispatch_event("click")  # where the page is scrolled to
+        tools, dock = boxes_of(page, last, ".dock")
+        assert tools.y > 0
+        assert tools.y + tools.height <= dock.y
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (640, 400)])

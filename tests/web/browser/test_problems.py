@@ -148,6 +148,20 @@ def test_a_service_that_tells_nothing_without_a_key_works_once_it_is_entered(
         wait_until_done(page)
 
 
+def test_the_page_learns_what_there_is_as_soon_as_the_key_is_entered(open_page: OpenPage) -> None:
+    with running_server(FakePredictor(), api_keys="secret", open_endpoints="none") as url:
+        page = open_page(url)
+        page.add_init_script(  # nothing is asked for again by itself
+            """const later = setTimeout;
+            window.setTimeout = (act, ms) => ms < 10_000 ? later(act, ms) : 0;"""
+        )
+        page.reload()
+        key = page.get_by_label("API key")
+        key.fill("secret")
+        key.press("Enter")
+        expect(page.locator("#formats")).not_to_be_empty()
+
+
 def test_an_answer_that_is_not_the_service_s_is_shown(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     page.route(f"**{PATH}*", lambda route: route.fulfill(status=501, body="Bad gateway"))
@@ -272,6 +286,17 @@ def test_removed_results_come_back_and_the_browser_asks_before_it_leaves(
         go(page).click()
 
 
+def test_the_last_of_two_removals_comes_back(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    choose(page, *(file(f"{n}.png", picture_bytes((60 + n, 40)), "image/png") for n in range(4)))
+    page.locator("#sheet .pick").nth(0).press("Delete")
+    expect(page.locator("#toast")).to_contain_text("0.png was removed")
+    page.keyboard.press("Delete")
+    expect(page.locator("#toast")).to_contain_text("1.png was removed")
+    page.keyboard.press("Control+z")
+    expect(page.locator(".tile-name")).to_have_text(["1.png", "2.png", "3.png"])
+
+
 def test_a_background_that_the_browser_cannot_show_says_so(open_page: OpenPage, url: str) -> None:
     page = open_page(url)
     choose(page, PICTURE)
@@ -308,9 +333,10 @@ def test_a_picture_too_large_to_be_decoded_is_not(open_page: OpenPage, url: str)
     choose(page, file("poster.png", buffer.getvalue(), "image/png"), PICTURE)
     expect(page.locator("#sheet img")).to_have_count(1)  # of the other one
     tiles(page).nth(0).locator(".pick").click()
-    expect(page.locator("#original .empty")).to_have_text(
-        "This browser cannot preview PNG files. The result can still be seen."
-    )
+    none = page.locator("#original .empty")
+    expect(none).to_have_text("Images above 100 megapixels have no preview")
+    page.locator("[data-language=zh]").click()
+    expect(none).to_have_text("超过 1 亿像素的图片不提供预览")
 
 
 def test_a_link_that_is_dropped_says_what_to_do(open_page: OpenPage, url: str) -> None:

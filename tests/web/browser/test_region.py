@@ -17,7 +17,7 @@ from tests.web.browser.actions import (
     tiles,
     wait_until_done,
 )
-from tests.web.browser.boxes import box_of
+from tests.web.browser.boxes import box_of, boxes_of
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.pictures import still_life
 
@@ -235,3 +235,17 @@ def test_a_service_that_knows_no_region_offers_none(open_page: OpenPage, quick_u
     expect(page.locator("#formats")).not_to_be_empty()
     choose(page, PHOTO)
     expect(page.get_by_role("button", name="Region", exact=True)).to_be_hidden()
+
+
+def test_a_region_is_seen_from_the_start_however_far_the_view_is_zoomed_in(
+    open_page: OpenPage, quick_url: str
+) -> None:
+    page = open_page(quick_url)
+    choose(page, file("large.jpg", still_life((4000, 3000))))
+    expect(page.locator(ORIGINAL)).to_be_visible()
+    page.locator("#zoom-actual").click()
+    expect(page.locator("#zoom-actual")).to_have_text("100%")
+    begin(page)
+    frame, view = boxes_of(page, FRAME, "#original")
+    assert frame.x > view.x
+    assert frame.y > view.y

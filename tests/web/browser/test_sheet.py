@@ -168,6 +168,22 @@ def test_show_failed_opens_the_next_failed_picture_and_says_why(
     expect(go(page)).to_be_disabled()
 
 
+def test_after_a_removal_the_next_image_has_the_focus(open_page: OpenPage, quick_url: str) -> None:
+    page = open_page(quick_url)
+    choose(page, *MANY[:6])
+    pick = page.locator("#sheet .pick")
+    pick.nth(1).click()
+    pick.nth(3).click(modifiers=["Shift"])
+    pick.nth(3).press("Delete")
+    expect(page.locator(".tile-name")).to_have_text(["0.png", "4.png", "5.png"])
+    expect(pick.nth(1)).to_be_focused()
+    page.keyboard.press("Delete")
+    page.keyboard.press("Delete")
+    expect(pick.nth(0)).to_be_focused()
+    page.keyboard.press("Delete")
+    expect(page.locator("#files")).to_be_focused()
+
+
 @pytest.mark.parametrize("selections", [[1, 1], [2]])
 def test_the_same_file_is_noticed(
     open_page: OpenPage, quick_url: str, selections: list[int]

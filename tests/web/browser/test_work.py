@@ -203,7 +203,7 @@ def test_what_was_chosen_is_there_again_and_can_be_reset(open_page: OpenPage, ur
     page.locator("#options summary").click()
     page.get_by_role("button", name="Reset to defaults").click()
     expect(page.locator("#options-changed")).to_be_empty()
-    expect(tiles(page)).to_contain_text("Done with different options")
+    expect(tiles(page)).to_contain_text("Out of date")
     tiles(page).get_by_role("button", name="Try vase.jpg again").click()
     wait_until_done(page)
     assert opened(downloaded(page)[1]).size == (400, 300)
@@ -277,6 +277,17 @@ def test_a_shadow_is_offered_where_the_service_knows_it(
     shadow.select_option(label="Keep original")
     process(page)  # it has none
     expect(page.locator("#notice")).to_contain_text("No shadow to keep")
+
+
+def test_a_shadow_of_no_strength_is_not_said_to_be_missing(open_page: OpenPage, url: str) -> None:
+    page = open_page(url)
+    page.locator("#options summary").click()
+    page.locator("[name=shadow]").select_option(label="Draw a soft one")
+    page.locator("[name=shadow_opacity]").fill("0")
+    choose(page, file("vase.jpg", PHOTO))
+    process(page)
+    expect(page.locator("#notice-title")).to_have_text("The shadow is too faint")
+    expect(page.locator("#notice-advice")).to_contain_text("At this strength")
 
 
 def test_an_older_service_is_not_asked_for_what_it_does_not_know(

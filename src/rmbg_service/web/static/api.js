@@ -87,14 +87,7 @@ export function removeBackground(file, options, key, watch, signal, guidance = n
         (cutout) => (signal.aborted ? cancelled() : resolve(cutout)), // reading it takes time, too
         reject,
       );
-    request.onerror = () =>
-      file
-        .slice(0, 1)
-        .arrayBuffer()
-        .then(
-          () => reject(new Problem("network")),
-          () => reject(new Problem("unreadable-file")),
-        );
+    request.onerror = () => lossOf(file).then(reject);
     request.onabort = cancelled;
   });
   watch({ stage: "upload", fraction: 0 });
@@ -158,15 +151,42 @@ export function fetchMatte(file, options, guidance, key) {
  */
 async function fetchFile(file, options, guidance, key, type, { background = null, signal } = {}) {
   const { url, body, headers } = requestOf(file, options, key, guidance, background);
+  const ask = async () => {
+    const answer = await fetch(url, { method: "POST", headers: { ...headers, Accept: type }, body, signal });
+    return answer.ok ? answer.blob() : problemOf(answer);
+  };
   for (let left = BUSY_TRIES; ; left--) {
     signal?.throwIfAborted();
-    const sent = fetch(url, { method: "POST", headers: { ...headers, Accept: type }, body, signal });
-    const answer = await sent.catch(() => Promise.reject(signal?.reason ?? new Problem("network")));
-    if (answer.ok) return answer.blob();
-    const problem = await problemOf(answer);
+    const got = await ask().catch(() => null);
+    signal?.throwIfAborted();
+    if (got instanceof Blob) return got;
+    const problem = got ?? (await lossOf(file));
     if (problem.type !== "overloaded" || left === 0) throw problem;
-    await new Promise((wake) => setTimeout(wake, problem.retryAfter * 1000));
+    await pause(problem.retryAfter, signal);
   }
+}
+
+/**
+ * Wait, but not for longer than until `signal` is aborted.
+ * @param {number} seconds
+ * @param {AbortSignal} [signal]
+ */
+export function pause(seconds, signal) {
+  return new Promise((wake) => {
+    const timer = setTimeout(end, seconds * 1000);
+    function end() {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      wake(undefined);
+    }
+    signal?.addEventListener("abort", end);
+  });
+}
+
+/** Why a request has come to nothing: browsers do not tell a lost connection from a lost file. @param {File} file */
+async function lossOf(file) {
+  const readable = await file.slice(0, 1).arrayBuffer().then(() => true, () => false); // prettier-ignore
+  return new Problem(readable ? "network" : "unreadable-file");
 }
 
 /**

@@ -31,13 +31,17 @@ let info = null;
 const UNTOLD = { max_body_bytes: Infinity, max_image_pixels: Infinity };
 const limits = () => info?.limits ?? UNTOLD;
 const LEARN_AGAIN_MS = 10_000;
+let learnsAgain = 0;
 const KEPT_AUTOSTART = "rmbg.autostart";
 
 startLanguages();
 startKeys();
 const album = new Album();
 const options = new Options(album);
-const key = new Key(() => dock.start());
+const key = new Key(() => {
+  learn();
+  dock.start();
+});
 const runner = new Runner(
   album,
   (picture) => options.of(picture),
@@ -64,9 +68,9 @@ const autostart = byId("autostart", HTMLInputElement);
 
 startIntake(receive, () => say(byId("drop-none", HTMLElement), () => t("drop.link")));
 startSharing().then((files) => {
-  if (files.length > 0) receive(files.map((file) => ({ file, folder: "" })));
+  if (files) receive(files.map((file) => ({ file, folder: "" })));
 });
-startDragOut(
+const releaseDragged = startDragOut(
   byId("result", HTMLElement),
   () => {
     const { shown } = album;
@@ -98,6 +102,7 @@ addEventListener("keydown", (event) => {
 album.inUse = () => brush.active || region.active;
 album.addEventListener("change", drawSoon);
 options.addEventListener("change", drawSoon);
+save.addEventListener("change", releaseDragged);
 brush.addEventListener("begin", () => region.cancel());
 region.addEventListener("begin", () => brush.stop());
 region.addEventListener("set", (event) => {
@@ -142,6 +147,8 @@ function take(arrivals) {
 
 /** Take pictures off the page, for good once the toast is gone. @param {Picture[]} pictures */
 function remove(pictures) {
+  if (pictures.every(({ busy }) => busy)) return;
+  toast.hide(); // ends what was removed before, not what is removed now
   const gone = album.remove(pictures);
   const [first] = gone;
   if (!first) return;
@@ -207,11 +214,13 @@ function revealResult() {
 
 /** Learn from the service what it is; until it answers the page works without. */
 async function learn() {
+  clearTimeout(learnsAgain);
   if (info) return;
   try {
     info = await fetchInfo(key.value);
   } catch {
-    setTimeout(learn, LEARN_AGAIN_MS);
+    clearTimeout(learnsAgain);
+    learnsAgain = setTimeout(learn, LEARN_AGAIN_MS);
     return; // the first picture will tell what is wrong
   }
   options.offer(info.options, info.presets ?? []);

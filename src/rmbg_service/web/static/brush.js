@@ -1,6 +1,6 @@
 /** Touching up a result: the brush's tools, and the service applies each stroke. */
 
-import { removeBackground } from "./api.js";
+import { pause, removeBackground } from "./api.js";
 import { byId, onClick, setIdle, within } from "./dom.js";
 import { say } from "./i18n.js";
 import { isTyping, singleKey } from "./keys.js";
@@ -84,6 +84,7 @@ export class Brush extends EventTarget {
     picture.release = () => this.stop();
     this.#problem(() => "");
     this.draw();
+    this.#tools.scrollIntoView({ block: "nearest" }); // on a phone they would lie under the large button
     this.painting.on = true; // begins in the middle of the preview, which has its room by now
     await this.#try(async (signal) => {
       const plain = this.#plain(picture);
@@ -104,6 +105,7 @@ export class Brush extends EventTarget {
     this.#request.abort();
     this.#results.clear(); // they are large
     this.#picture = picture.release = null;
+    this.#end(picture);
     this.painting.on = false;
     this.viewer.edit(null);
     this.draw();
@@ -121,6 +123,7 @@ export class Brush extends EventTarget {
     if (picture && this.album.shown !== picture) return this.stop();
     this.#tools.hidden = !picture;
     byId("tools", HTMLElement).hidden = Boolean(picture) || !this.album.shown?.cutout;
+    setIdle(this.#button, Boolean(this.album.shown?.busy));
     setIdle(byId("brush-undo", HTMLElement), !picture?.mend?.canUndo);
     setIdle(byId("brush-redo", HTMLElement), !picture?.mend?.canRedo);
     setIdle(byId("brush-clear", HTMLElement), !picture?.strokes.length);
@@ -137,6 +140,8 @@ export class Brush extends EventTarget {
     const plain = this.#plain(picture);
     const { strokes } = mend;
     const known = this.#madeWith === queryOf(plain) ? this.#results.get(strokes) : null;
+    // With options that ask for more than what is painted on, a run applies them.
+    this.album.update(picture, { applying: queryOf(this.options(picture)) === queryOf(plain) });
     this.#try(async (signal) => {
       const cutout = known ?? (await this.#ask(picture, plain, signal));
       this.#keep(strokes, cutout, plain);
@@ -160,7 +165,13 @@ export class Brush extends EventTarget {
       this.painting.settle();
       this.#problem(() => (error instanceof Problem ? error.text : String(error)));
     }
-    if (this.#request === request) this.#busy = false;
+    if (this.#request === request && this.#picture) this.#end(this.#picture);
+  }
+
+  /** No stroke is on its way any more. @param {Picture} picture */
+  #end(picture) {
+    this.#busy = false;
+    this.album.update(picture, { applying: false });
   }
 
   /**
@@ -177,7 +188,7 @@ export class Brush extends EventTarget {
         return await removeBackground(picture.file, plain, this.key(), () => {}, signal, guidance);
       } catch (error) {
         if (!(error instanceof Problem) || error.type !== "overloaded") throw error;
-        await new Promise((wake) => setTimeout(wake, error.retryAfter * 1000));
+        await pause(error.retryAfter, signal);
       }
     }
   }

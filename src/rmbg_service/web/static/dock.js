@@ -98,11 +98,11 @@ export class Dock {
     const { pictures } = this.album;
     const tally = byId("tally", HTMLElement);
     const text = tallyText(pictures);
-    if (tally.dataset.text !== text) {
-      tally.replaceChildren(...(state === "done" ? [icon("done")] : []), text);
-    } else if (state === "done" && !tally.firstElementChild) tally.prepend(icon("done"));
-    tally.dataset.text = text;
-    tally.classList.toggle("good", state === "done");
+    const good = state === "done";
+    if (tally.textContent !== text || tally.classList.contains("good") !== good) {
+      tally.replaceChildren(...(good ? [icon("done")] : []), text);
+    }
+    tally.classList.toggle("good", good);
     const failed = pictures.filter((each) => each.failed).length;
     const retriable = pictures.filter((each) => each.retriable).length;
     byId("failed", HTMLButtonElement).hidden = failed === 0 || pictures.length < 2;

@@ -72,9 +72,14 @@ export function isDrawable(image) {
       resolve(drawable);
     };
     const { signal } = heard;
-    image.addEventListener("load", () => end(image.naturalWidth * image.naturalHeight <= MOST_PIXELS), { signal });
+    image.addEventListener("load", () => end(!isTooLarge(image)), { signal });
     image.addEventListener("error", () => end(false), { signal });
   });
+}
+
+/** Whether an image has more pixels than are shown. @param {HTMLImageElement} image */
+export function isTooLarge({ naturalWidth, naturalHeight }) {
+  return naturalWidth * naturalHeight > MOST_PIXELS;
 }
 
 /**

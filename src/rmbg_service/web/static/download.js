@@ -28,8 +28,9 @@ export function offer(blob, name) {
  * @param {Picture[]} pictures
  * @param {Export} wanted
  * @param {(picture: Picture) => Promise<Blob>} make
+ * @param {AbortSignal} signal ends it
  */
-export async function pack(pictures, wanted, make) {
+export async function pack(pictures, wanted, make, signal) {
   /** @type {{name: string, blob: Blob}[]} */
   let files = [];
   let [bytes, archives] = [0, 0];
@@ -37,7 +38,7 @@ export async function pack(pictures, wanted, make) {
   for (const picture of pictures) {
     const blob = await make(picture);
     if (bytes + blob.size > ARCHIVE_BYTES && files.length > 0) {
-      offer(await zip(files), `cutouts-${++archives}.zip`);
+      offer(await zip(files, signal), `cutouts-${++archives}.zip`);
       [files, bytes] = [[], 0];
     }
     const name = archiveName(picture, wanted, taken);
@@ -46,5 +47,5 @@ export async function pack(pictures, wanted, make) {
     else files.push({ name, blob });
     bytes += blob.size;
   }
-  offer(await zip(files), archives ? `cutouts-${archives + 1}.zip` : "cutouts.zip");
+  offer(await zip(files, signal), archives ? `cutouts-${archives + 1}.zip` : "cutouts.zip");
 }

@@ -14,6 +14,7 @@ export function isOwnDrag() {
  * @param {() => object | null} shown the result on show; null while it cannot be dragged
  * @param {() => Promise<File | null>} make
  * @param {(shown: object) => void} taken what to do when the result has arrived somewhere
+ * @returns {() => void} to be called when files are made otherwise: the one at hand is then out of date
  */
 export function startDragOut(element, shown, make, taken) {
   /** @type {File | null} */
@@ -23,7 +24,6 @@ export function startDragOut(element, shown, make, taken) {
   let url = "";
   const prepare = async () => {
     release();
-    element.draggable = false;
     const wanted = (source = shown());
     const made = wanted && (await make().catch(() => null));
     if (!made || source !== wanted) return; // another result is on show, or the mouse has left
@@ -33,6 +33,10 @@ export function startDragOut(element, shown, make, taken) {
   const release = () => {
     URL.revokeObjectURL(url);
     [file, url, source] = [null, "", null];
+    element.draggable = false;
+  };
+  const releaseUnlessDragged = () => {
+    if (!own) release();
   };
   for (const near of ["pointerenter", "pointermove"]) {
     element.addEventListener(near, (event) => {
@@ -40,9 +44,7 @@ export function startDragOut(element, shown, make, taken) {
       if (idle && shown() !== source) prepare(); // also when the result comes while the mouse is there
     });
   }
-  element.addEventListener("pointerleave", () => {
-    if (!own) release();
-  });
+  element.addEventListener("pointerleave", releaseUnlessDragged);
   element.addEventListener("dragstart", (event) => {
     const data = event.dataTransfer;
     if (!file || !data || source !== shown()) return event.preventDefault();
@@ -56,4 +58,5 @@ export function startDragOut(element, shown, make, taken) {
     if (source && dataTransfer?.dropEffect !== "none") taken(source);
     release();
   });
+  return releaseUnlessDragged;
 }

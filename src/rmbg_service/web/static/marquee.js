@@ -51,6 +51,16 @@ export class Marquee extends EventTarget {
     return this.#region;
   }
 
+  /** Whether any of its sides is seen. */
+  get inView() {
+    if (!this.#region) return false;
+    const { left, top, right, bottom } = this.#onScreen(this.#region);
+    const { clientWidth: width, clientHeight: height } = this.stage.element;
+    const beside = right < 0 || bottom < 0 || left > width || top > height;
+    const around = left < 0 && top < 0 && right > width && bottom > height;
+    return !beside && !around;
+  }
+
   /** Show a region, or none. @param {Region | null} region */
   show(region) {
     this.#region = region;

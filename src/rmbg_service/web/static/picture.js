@@ -40,6 +40,8 @@ export class Picture {
     this.mend = null;
     /** The strokes that `cutout` has in it, as `mend` holds them. */
     this.applied = NO_STROKES;
+    /** Whether the strokes painted last are on their way into `cutout`. */
+    this.applying = false;
     /** Ends the touching up that is under way: until then a run leaves the picture alone. @type {(() => void) | null} */
     this.release = null;
     /** Whether `cutout` has left the page. */
@@ -63,7 +65,7 @@ export class Picture {
 
   /** Whether strokes are being applied that `cutout` lacks. */
   get lacksStrokes() {
-    return this.applied !== this.strokes && (this.busy || this.state === "waiting");
+    return this.applied !== this.strokes && (this.applying || this.busy || this.state === "waiting");
   }
 
   /** Whether another try may help: not when the picture itself is at fault. */
@@ -73,7 +75,7 @@ export class Picture {
 
   /** Whether its result is the one that was asked for last. */
   get done() {
-    return this.cutout !== null && !this.failed;
+    return this.state === "done";
   }
 
   get failed() {

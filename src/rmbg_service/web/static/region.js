@@ -56,7 +56,9 @@ export class RegionTool extends EventTarget {
     if (picture.busy) return; // what was painted on it is being applied
     this.#picture = picture;
     this.marquee.begin(picture.region);
+    if (!this.marquee.inView) this.stage.camera.fit();
     this.draw();
+    this.#tools.scrollIntoView({ block: "nearest" }); // on a phone they would lie under the large button
     this.stage.element.focus({ preventScroll: true });
   }
 

@@ -67,6 +67,7 @@ function remarkTexts(picture) {
   if (!box) return [t("empty.title"), t("empty.advice")];
   if (limited && !noShadow) return [t("limited.title"), t("limited.advice")];
   if (!noShadow) return [];
+  if (noShadow === "too-faint") return [t("faint.title"), t("no-shadow.too-faint")]; // a drawn one, too
   const why = `no-shadow.${noShadow}`;
   return [t("no-shadow.title"), t("no-shadow.advice"), isWord(why) ? t(why) : noShadow];
 }

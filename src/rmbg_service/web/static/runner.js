@@ -90,7 +90,8 @@ export class Runner extends EventTarget {
 
   /** @param {Picture} picture */
   #stale(picture) {
-    return picture.applied !== picture.strokes || picture.madeWith !== queryOf(this.options(picture));
+    const lacksStrokes = picture.applied !== picture.strokes && !picture.applying;
+    return lacksStrokes || picture.madeWith !== queryOf(this.options(picture));
   }
 
   /**

@@ -14,7 +14,8 @@ import { fillFields, keepValues, keptValues, valuesOf } from "./storage.js";
 const KEPT = "rmbg.file";
 const COPIED_MS = 2000;
 
-export class Save {
+/** Tells with `change` that files would now be others: of another format, name or background. */
+export class Save extends EventTarget {
   #form = byId("file-form", HTMLFormElement);
   #menu = byId("file", HTMLDetailsElement);
   #copy = byId("copy", HTMLButtonElement);
@@ -32,6 +33,7 @@ export class Save {
    * @param {(text: string) => void} announce to those who listen to the page
    */
   constructor(album, backdrop, key, announce) {
+    super();
     this.album = album;
     this.backdrop = backdrop;
     this.key = key;
@@ -39,13 +41,13 @@ export class Save {
     fillFields(this.#form, keptValues(KEPT));
     this.#form.addEventListener("submit", (event) => event.preventDefault());
     this.#form.addEventListener("input", () => {
-      album.changed();
       keepValues(KEPT, valuesOf(this.#form));
+      this.#changed();
     });
     languageChanges.addEventListener("change", () => this.draw());
     backdrop.addEventListener("change", () => {
       this.#problem(() => "");
-      album.changed();
+      this.#changed();
     });
     this.#closeMenuWhenLeft();
     onClick(this.#button, () => this.#download(album.shown?.cutout ? [album.shown] : []));
@@ -73,6 +75,7 @@ export class Save {
   /** Save nothing more. */
   cancel() {
     this.#saving?.end.abort();
+    this.album.changed();
   }
 
   /** Whether the file of the picture on show is made here, if not made yet. */
@@ -146,6 +149,26 @@ export class Save {
     const wanted = this.#export;
     const blob = await makeFile(picture, wanted, this.key());
     return new File([blob], fileName(picture, wanted), { type: blob.type });
+  }
+
+  #changed() {
+    this.album.changed();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * Ends when the result has the strokes that are being applied. Rejects with an `AbortError` when
+   * they cannot be, which is told where they were painted.
+   * @param {Picture} picture
+   * @param {AbortSignal} signal
+   */
+  async #strokesApplied(picture, signal) {
+    const waits = picture.lacksStrokes;
+    while (picture.lacksStrokes && !signal.aborted) {
+      await new Promise((again) => this.album.addEventListener("change", again, { once: true }));
+    }
+    signal.throwIfAborted();
+    if (waits && picture.applied !== picture.strokes) throw new DOMException("not applied", "AbortError");
   }
 
   get #toSave() {
@@ -235,17 +258,17 @@ export class Save {
     /** What was saved of each picture, which may have another result by then. @type {Map<Picture, unknown>} */
     const results = new Map();
     /** @param {Picture} picture */
-    const make = (picture) => {
-      end.signal.throwIfAborted();
-      results.set(picture, picture.cutout);
-      this.#saving = { count: results.size, total: pictures.length, name: picture.name, end };
+    const make = async (picture) => {
+      this.#saving = { count: results.size + 1, total: pictures.length, name: picture.name, end };
       this.album.changed();
+      await this.#strokesApplied(picture, end.signal);
+      results.set(picture, picture.cutout);
       return makeFile(picture, wanted, this.key(), end.signal);
     };
     const act = async () => {
       const [only] = pictures;
       if (only && pictures.length === 1) offer(await make(only), fileName(only, wanted));
-      else await pack(pictures, wanted, make);
+      else await pack(pictures, wanted, make, end.signal);
       for (const [picture, cutout] of results) if (picture.cutout === cutout) picture.saved = true;
     };
     await this.#try(act, () => (pictures.length > 1 ? (this.#saving?.name ?? "") : ""));

@@ -2,12 +2,12 @@
 
 /**
  * Start the worker where the browser has workers: over HTTPS and on localhost.
- * @returns {Promise<File[]>} what was shared
+ * @returns {Promise<File[] | null>} what was shared; null if the page was not opened for that
  */
 export async function startSharing() {
-  if (!("serviceWorker" in navigator)) return [];
+  if (!("serviceWorker" in navigator)) return null;
   navigator.serviceWorker.register("worker.js").catch(() => {}); // refused in private windows
-  if (!location.search.includes("shared")) return [];
+  if (!location.search.includes("shared")) return null;
   history.replaceState(null, "", location.pathname); // a reload brings nothing again
   const cache = await caches.open("shared");
   const files = [];

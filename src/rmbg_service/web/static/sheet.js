@@ -229,12 +229,13 @@ export class Sheet extends EventTarget {
 
   /** @param {Picture[]} pictures */
   #remove(pictures) {
-    const tile = this.#tiles.get(pictures[0] ?? /** @type {any} */ (null))?.tile;
-    const next = tile?.nextElementSibling ?? tile?.previousElementSibling;
+    const tiles = this.album.pictures.map((each) => this.#tiles.get(each)?.tile);
+    const place = this.album.pictures.findIndex((each) => pictures.includes(each));
+    const near = [...tiles.slice(place), ...tiles.slice(0, Math.max(place, 0)).reverse()];
     this.dispatchEvent(new CustomEvent("remove", { detail: pictures }));
     this.draw();
-    const focused = (next?.isConnected && next.querySelector("button")) || byId("files", HTMLInputElement);
-    focused.focus();
+    const left = near.find((tile) => tile?.isConnected);
+    (left?.querySelector("button") ?? byId("files", HTMLInputElement)).focus();
   }
 }
 

@@ -1,6 +1,7 @@
 /** One of the two previews: a picture under the shared camera. */
 
-import { isDrawable, within } from "./dom.js";
+import { isDrawable, isTooLarge, within } from "./dom.js";
+import { t } from "./i18n.js";
 
 /** @typedef {{x: number, y: number, width: number, height: number}} Frame a rectangle in the original, px */
 
@@ -81,7 +82,7 @@ export class Stage {
       this.frame = { ...origin, width, height };
     }
     this.image.hidden = !decoded;
-    this.empty.textContent = decoded ? "" : text;
+    this.empty.textContent = decoded ? "" : isTooLarge(this.image) ? t("preview.large") : text;
     this.place();
     return decoded;
   }

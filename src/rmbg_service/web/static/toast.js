@@ -20,7 +20,7 @@ export class Toast {
       if (!(relatedTarget instanceof Node && this.#element.contains(relatedTarget))) this.#from = relatedTarget;
     });
     onClick(this.#button, () => this.act());
-    onClick(byId("toast-close", HTMLButtonElement), () => this.#hide());
+    onClick(byId("toast-close", HTMLButtonElement), () => this.hide());
   }
 
   /**
@@ -47,7 +47,7 @@ export class Toast {
   act() {
     const act = this.#act;
     this.#end = () => {};
-    this.#hide();
+    this.hide();
     act();
   }
 
@@ -55,11 +55,12 @@ export class Toast {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       if (this.#element.matches(":hover, :focus-within")) this.#wait();
-      else this.#hide();
+      else this.hide();
     }, SHOWN_MS);
   }
 
-  #hide() {
+  /** Let it go: what it offered can be done no longer. */
+  hide() {
     clearTimeout(this.#timer);
     this.#giveFocusBack();
     this.#element.hidden = true;

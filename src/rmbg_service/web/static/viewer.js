@@ -116,7 +116,7 @@ export class Viewer {
       this.result.show(
         cutout?.blob ?? null,
         t("result.alt", { name }),
-        t("result.empty"),
+        t(cutout ? "result.unseen" : "result.empty"),
         cutout?.origin ?? undefined,
       ),
     ];

@@ -11,11 +11,13 @@ const MOST_BYTES = 0xffffffff;
 const END_BYTES = 22;
 
 /**
+ * Rejects with the reason of `signal` when that is aborted.
  * @param {Iterable<{name: string, blob: Blob}>} files
+ * @param {AbortSignal} signal
  * @param {Date} [time] of every file
  * @returns {Promise<Blob>} made of the blobs themselves: only one is in memory at a time
  */
-export async function zip(files, time = new Date()) {
+export async function zip(files, signal, time = new Date()) {
   /** @type {(Blob | Uint8Array<ArrayBuffer>)[]} */
   const parts = [];
   /** @type {Uint8Array<ArrayBuffer>[]} */
@@ -23,7 +25,9 @@ export async function zip(files, time = new Date()) {
   let offset = 0;
   for (const { name, blob } of files) {
     const bytes = new TextEncoder().encode(name);
-    const checksum = crc32(new Uint8Array(await blob.arrayBuffer()));
+    const content = await blob.arrayBuffer();
+    signal.throwIfAborted();
+    const checksum = crc32(new Uint8Array(content));
     const common = [
       [2, VERSION], [2, UTF8_NAMES], [2, 0], [2, dosTime(time)], [2, dosDate(time)],
       [4, checksum], [4, blob.size], [4, blob.size], [2, bytes.length], [2, 0],
