@@ -120,6 +120,25 @@ async def test_other_options_and_force_do_all_again(
         assert len(predictor.predicted) == predictions
 
 
+async def test_an_output_that_was_retouched_is_kept_beside_the_new_one(
+    tmp_path: Path, predictor: FakePredictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(picture_bytes())
+    out = tmp_path / "out"
+    for force, work in [(False, b"mine"), (True, b"mine, too")]:
+        batch = Batch([str(tmp_path)], Target(out, False), RemovalOptions(), force=force)
+        assert (await run_batch(batch)).status == 0
+        made = (out / "a.png").read_bytes()
+        (out / "a.png").write_bytes(work)
+    assert (await run_batch(batch)).status == 0
+    assert cutouts(out) == {
+        "a.png": made,
+        "a.changed-1.png": b"mine",
+        "a.changed-2.png": b"mine, too",
+    }
+    assert "kept as a.changed-2.png" in caplog.text
+
+
 async def test_other_settings_of_the_model_do_all_again_and_other_settings_do_not(
     tmp_path: Path, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

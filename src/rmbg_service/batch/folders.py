@@ -21,9 +21,10 @@ from rmbg_service.system.locks import FolderLock
 
 @dataclass
 class FileItem:
-    """An image file and its cutouts; with a `journal`, finished ones are skipped.
+    """An image file and its cutouts.
 
-    `made` has the path of each cutout, and the fingerprint of its options.
+    `made` has the path of each cutout, and the fingerprint of its options. With a `journal`,
+    finished ones are skipped, and changed ones are kept under another name.
     """
 
     source: Path
@@ -56,6 +57,8 @@ class FileItem:
         for (path, fingerprint), data in zip(self.made, files, strict=True):
             if path.exists() and path.samefile(self.source):
                 raise FileExistsError("the output would replace its own input")
+            if self.journal is not None:
+                self.journal.keep_if_changed(path)
             atomic_write(path, data)
             if self.journal is not None:
                 self.journal.add(

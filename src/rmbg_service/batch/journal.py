@@ -1,20 +1,24 @@
 """What is already finished: one line of JSON for each file, beside the outputs."""
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
 from rmbg_service.errors import ConfigurationError
 from rmbg_service.removal.attachments import Files
 from rmbg_service.removal.options import RemovalOptions
-from rmbg_service.system.files import absolute_path, digest, file_digest
+from rmbg_service.system.files import absolute_path, digest, file_digest, is_file
 from rmbg_service.types import Box
 
 FILE_NAME = ".rmbg-service.jsonl"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,17 @@ class Journal:
             if entry is not None and file_digest(output) == entry.output_sha256:
                 return entry
         return None
+
+    def keep_if_changed(self, output: Path) -> None:
+        """Rename an output that is not as it was written, such as a retouched one."""
+        entry = self._entries.get(self._relative(output))
+        if entry is None or not is_file(output) or file_digest(output) == entry.output_sha256:
+            return
+        stem, suffix = output.stem, output.suffix
+        paths = (output.with_name(f"{stem}.changed-{number}{suffix}") for number in count(1))
+        kept = next(path for path in paths if not path.exists())
+        output.rename(kept)
+        log.warning("%s had been changed since it was written: kept as %s", output, kept.name)
 
     def add(
         self,
