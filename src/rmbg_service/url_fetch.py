@@ -221,7 +221,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, *args: Any, **kwargs: Any) -> bytes:
         if self._backend.head_left <= 0:
-            raise httpcore.RemoteProtocolError("too much comes before the body")
+            raise httpcore.RemoteProtocolError
         if self._backend.head_left < math.inf:
             max_bytes = min(max_bytes, _HEAD_READ_BYTES)
         data = await self._stream.read(max_bytes, *args, **kwargs)
