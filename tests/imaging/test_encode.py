@@ -130,7 +130,7 @@ def test_equal_cutouts_are_equal_archives(
 def test_a_large_avif_is_written_faster(
     most: int, speed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that no codec thread is taken for stuck, whatever the image."""
+    """Noise takes longest: about a minute for 50 MP at speed 8."""
     given: dict[str, object] = {}
 
     def save(*_: object, **options: object) -> bytes:
