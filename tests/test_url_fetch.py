@@ -97,6 +97,20 @@ class Web:
                     writer.write(b"x" * 500)
                     await writer.drain()
                     await asyncio.sleep(0)
+            case "/tiny":
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                while True:
+                    writer.write(b"1\r\nx\r\n" * 100)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            case "/interim":
+                while True:
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+            case "/large":
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                writer.write((b"40\r\n" + b"x" * 64 + b"\r\n") * 2000 + b"0\r\n\r\n")
             case "/slow":
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nslow")
                 await self.stall.wait()
@@ -266,6 +280,18 @@ async def test_a_body_that_never_ends_its_wait(web: Web) -> None:
     fetch, _ = fetcher(web, timeout_s=0.05)
     with pytest.raises(FetchFailed, match=r"0\.05 s"):
         await fetch.fetch("http://pictures.example/slow", LIMIT)
+
+
+@pytest.mark.parametrize("path", ["/tiny", "/interim"])
+async def test_a_host_cannot_keep_the_event_loop_busy_with_nothing(web: Web, path: str) -> None:
+    fetch, _ = fetcher(web, timeout_s=60.0)
+    with pytest.raises(FetchFailed, match=r"less than 64 bytes|no image could be fetched"):
+        await fetch.fetch(f"http://pictures.example{path}", 10**8)
+
+
+async def test_small_chunks_are_read(web: Web) -> None:
+    fetch, _ = fetcher(web)
+    assert await fetch.fetch("http://pictures.example/large", 10**8) == b"x" * 128_000
 
 
 async def test_a_host_that_does_not_exist_or_does_not_answer(web: Web) -> None:

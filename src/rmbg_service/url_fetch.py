@@ -31,6 +31,8 @@ _MAX_LOOKUPS = 8
 _LOOKUP_RETRY_S = 5
 _MAX_ADDRESSES = 4
 _PORTS = (None, 80, 443)
+_MAX_HEAD_BYTES, _HEAD_READ_BYTES = 65_536, 4096
+_MAX_TINY_PARTS, _MIN_PART_BYTES = 1024, 64
 _LABEL = "[0-9a-z_-]{1,63}"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?|[0-9a-f:.]+")
 _NETWORK_ERRORS = (
@@ -125,6 +127,7 @@ class Fetcher:
             httpcore.AsyncConnectionPool(self._tls, network_backend=backend) as pool,
             pool.stream("GET", self._checked(url), headers=_HEADERS) as response,
         ):
+            backend.head_left = math.inf  # `_read` bounds the body
             headers = {name.lower(): value for name, value in response.headers}
             if response.status in _REDIRECTS and b"location" in headers:
                 return headers[b"location"].decode("utf-8", "replace")
@@ -157,24 +160,31 @@ class Fetcher:
 
 
 async def _read(response: httpcore.Response, max_bytes: int) -> bytes:
-    data = bytearray()
+    data, parts = bytearray(), 0
     async for chunk in response.aiter_stream():
         data += chunk
+        parts += 1
         if len(data) > max_bytes:
             raise BodyTooLarge("the image has more than {most:,} bytes", most=max_bytes)
+        if parts > _MAX_TINY_PARTS + len(data) // _MIN_PART_BYTES:  # each costs the same time
+            raise FetchFailed(f"the host sends parts of less than {_MIN_PART_BYTES} bytes")
     return bytes(data)
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):
     """Connects to a host, if all of its addresses are public, and closes what it has connected.
 
-    httpcore leaves a connection open that is cancelled in the middle of its TLS handshake.
+    httpcore leaves a connection open that is cancelled in the middle of its TLS handshake. It also
+    reads any number of interim responses: here, they and the head have at most `_MAX_HEAD_BYTES`,
+    read little by little, so that the event loop can turn to others.
     """
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, resolve: Resolve) -> None:
         self._backend = backend
         self._resolve = resolve
         self._connections = AsyncExitStack()
+        self.head_left: float = _MAX_HEAD_BYTES
+        """What may come before the body."""
 
     async def connect_tcp(
         self, host: str, port: int, *args: Any, **kwargs: Any
@@ -193,13 +203,42 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         stream = await self._backend.connect_tcp(address, port, *args, **kwargs)
         self._connections.push_async_callback(stream.aclose)
-        return stream
+        return _Stream(stream, self)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._connections.aclose()
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection, with or without TLS, that `backend` has made."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, backend: _CheckedBackend) -> None:
+        self._stream = stream
+        self._backend = backend
+
+    async def read(self, max_bytes: int, *args: Any, **kwargs: Any) -> bytes:
+        if self._backend.head_left <= 0:
+            raise httpcore.RemoteProtocolError
+        if self._backend.head_left < math.inf:
+            max_bytes = min(max_bytes, _HEAD_READ_BYTES)
+        data = await self._stream.read(max_bytes, *args, **kwargs)
+        self._backend.head_left -= len(data)
+        return data
+
+    async def write(self, *args: Any, **kwargs: Any) -> None:
+        await self._stream.write(*args, **kwargs)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
+        return _Stream(await self._stream.start_tls(*args, **kwargs), self._backend)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 def is_public(address: str) -> bool:

@@ -517,6 +517,54 @@ async def test_an_upgrade_is_answered_like_any_request(app: App, connect: Connec
     assert not connection.open
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"Content-Length: 6", b"abcdef"),
+        (b"Content-Length: 0", b""),
+        (b"Transfer-Encoding: chunked", b"2\r\nab\r\n4\r\ncdef\r\n0\r\nX: y\r\n\r\n"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_request_for_an_upgrade_keeps_its_body(
+    app: App, connect: Connect, protocol: bytes, framing: bytes, body: bytes, at_once: bool
+) -> None:
+    """curl --http2 and Java's client send one with every request."""
+    app.reads_body = True
+    connection = connect()
+    head = UPGRADE.replace(b"GET", b"POST").replace(b"websocket", protocol)
+    request = head.replace(b"\r\n\r\n", b"\r\n" + framing + b"\r\n\r\n") + body
+    for part in [request] if at_once else [bytes([byte]) for byte in request]:
+        connection.send(part)
+    await connection.answers()
+    expected = b"" if body == b"" else b"abcdef"
+    assert b"".join(message["body"] for message in app.messages) == expected
+    assert connection.received.startswith(b"HTTP/1.1 200")
+    assert not connection.open
+
+
+async def test_the_body_of_a_request_for_an_upgrade_has_the_same_limits(connect: Connect) -> None:
+    connection = connect()
+    connection.send(UPGRADE.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"))
+    connection.send(b"1\r\na\r\n" * (MAX_TINY_CHUNKS + 100))
+    await closes(connection)
+
+
+@pytest.mark.parametrize(("version", "told"), [(b"1.1", True), (b"1.0", False)])
+async def test_only_http_1_1_knows_100_continue(
+    app: App, connect: Connect, version: bytes, told: bool
+) -> None:
+    app.reads_body = True
+    connection = connect()
+    head = SIZED.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
+    connection.send(head.replace(b"HTTP/1.1", b"HTTP/" + version) + b"b" * 999)
+    await until(lambda: app.messages != [])
+    connection.send(b"b")
+    await connection.answers()
+    assert connection.received.startswith(b"HTTP/1.1 100 Continue") == told
+
+
 async def test_a_client_that_asks_to_close_may_send_its_body_to_the_end(connect: Connect) -> None:
     connection = connect()
     connection.send(SIZED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))

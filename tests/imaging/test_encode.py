@@ -124,3 +124,22 @@ def test_equal_cutouts_are_equal_archives(
     first = encoder.write(cutout, 90)
     monkeypatch.setattr("time.localtime", lambda *_: (2030, 1, 2, 3, 4, 5, 0, 0, 0))
     assert encoder.write(cutout, 90) == first
+
+
+@pytest.mark.parametrize(("most", "speed"), [(2_000, 8), (1_999, 9)])
+def test_a_large_avif_is_written_faster(
+    most: int, speed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise takes longest: about a minute for 50 MP at speed 8."""
+    given: dict[str, object] = {}
+
+    def save(*_: object, **options: object) -> bytes:
+        given.update(options)
+        return b""
+
+    monkeypatch.setattr("rmbg_service.imaging.encode._LARGE_AVIF_PIXELS", most)
+    monkeypatch.setattr("rmbg_service.imaging.encode._save", save)
+    ENCODERS["avif"].write(
+        Cutout(np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.uint8)), 50
+    )
+    assert given["speed"] == speed

@@ -4,7 +4,7 @@ import pytest
 from rmbg_service.imaging.compose import draw_shadow
 from rmbg_service.imaging.cutout import Cutout, Shadow
 from rmbg_service.imaging.layout import Layout
-from rmbg_service.shadows.painted import drop_shadow
+from rmbg_service.shadows.painted import drop_shadow, with_shadow
 from rmbg_service.types import Alpha, Box
 
 
@@ -71,3 +71,22 @@ def test_without_a_subject_there_is_none() -> None:
     shadow = drop_shadow(np.zeros((40, 60), np.uint8), 60, 0.5)
     assert not shadow.found
     assert shadow.reason == "no-subject"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (50, 50), (700, 1000), (3, 40_000), (40_000, 3)])
+@pytest.mark.parametrize("angle", [-135, 0, 90, 180])
+@pytest.mark.parametrize("softness", [0, 1])
+def test_no_shadow_reaches_beyond_the_bound(
+    size: tuple[int, int], angle: float, softness: float
+) -> None:
+    """A job reserves memory for that much."""
+    width, height = size
+    alpha = np.full((height, width), 255, np.uint8)
+    extent = Cutout(np.zeros((height, width, 3), np.uint8), alpha).box
+    shadow = drop_shadow(alpha, angle, softness)
+    assert extent is not None
+    if shadow.box is not None:
+        extent = extent.union(shadow.box)
+    most = with_shadow(width, height, angle, softness)
+    assert extent.width <= most[0]
+    assert extent.height <= most[1]

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rmbg_service.api.connection import WASTED_WORK, LingeringTransport, Timers, last_response
-from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner
+from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner, body_parser
 
 MAX_AHEAD_BYTES = 65_536
 """Bytes of further requests that are held until the response to the first one has left."""
@@ -23,8 +23,7 @@ MIN_CHUNK_BYTES = 64
 _DISCARDING_S_PER_BYTE = 4e-10
 _REFUSAL_S = 5e-4  # what a connection costs beside the parsing: to accept, answer and close it
 _SMALL_READ_BYTES, _GATHERING_S = 1024, 5e-3
-_WAKE_BYTES = 16_384
-_WAKE_S = 0.02
+_WAKE_BYTES, _WAKE_S = 16_384, 0.02
 _GATE_MARGIN_S = 1.0
 
 
@@ -45,13 +44,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._in_message = False
-        self._in_body = False
-        self._message_bytes = 0
-        self._header_count = 0
-        self._body_bytes = 0
+        self._in_message = self._in_body = self._skips_end = False
+        self._message_bytes = self._header_count = 0
+        self._body_bytes = self._chunk_count = 0
         self._body_left = 0  # 0 also if only the parser knows
-        self._chunk_count = 0
         self._ahead = b""
         self._ignoring = False
         self._parsed_s = self._parsing_since = 0.0
@@ -203,14 +199,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._ignoring:
             return
         self._timers.stop("head")
+        self.expect_100_continue &= self.parser.get_http_version() != "1.0"  # RFC 9110, 10.1.1
         super().on_headers_complete()
         self._lingering = LingeringTransport(self.transport, lambda: self._in_message)
         self.cycle.transport = self._lingering  # type: ignore[assignment]
         self._in_body = True
         self._message_bytes = 0
         self._head.restart()
-        if self.parser.should_upgrade():
-            self.cycle.keep_alive = False  # to no protocol; the parser reads nothing after it
+        if self.parser.should_upgrade():  # to no protocol; this parser reads nothing after it
+            self.cycle.keep_alive = False
+            self.parser = body_parser(self, self.headers)
+            self._skips_end = True
 
     def on_chunk_header(self) -> None:
         """Count the chunks: each takes the same time, however small it is."""
@@ -242,8 +241,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """Everything of this request is there."""
-        if self._ignoring:
+        """Everything of this request is there, or its head if it has asked for an upgrade."""
+        if self._ignoring or self._skips_end:
+            self._skips_end = False
             return
         self._in_message = self._in_body = False
         self._message_bytes = 0

@@ -1,7 +1,11 @@
-"""The head of an HTTP request as it comes: where it ends, and how long it is."""
+"""The head of an HTTP request as it comes: where it ends, how long it is, what follows it."""
 
 import re
+from collections.abc import Iterable
 from itertools import islice
+from typing import Any
+
+from httptools import HttpRequestParser
 
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
@@ -39,3 +43,25 @@ class HeadScanner:
     def restart(self) -> None:
         """Begin to count: the next head is another one."""
         self._lines = 0
+
+
+class _BodyEvents:
+    """The callbacks of a parser that has no head to report."""
+
+    def __init__(self, protocol: Any) -> None:
+        self.on_chunk_header = protocol.on_chunk_header
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+
+def body_parser(protocol: Any, headers: Iterable[tuple[bytes, bytes]]) -> HttpRequestParser:
+    """A parser of the body that `headers` announce; without one, it ends at once.
+
+    To httptools, what follows a head with `Upgrade` is another protocol. A server that knows none
+    ignores this header (RFC 9110, section 7.8), which curl and Java's client send with a body.
+    """
+    framing = (b"content-length", b"transfer-encoding")
+    lines = [name + b": " + value for name, value in headers if name in framing]
+    parser = HttpRequestParser(_BodyEvents(protocol))
+    parser.feed_data(b"\r\n".join([b"POST / HTTP/1.1", *lines, b"", b""]))
+    return parser

@@ -1,6 +1,6 @@
 """A cutout to the file that the options ask for, and the memory that this needs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -57,11 +57,16 @@ class Encoded:
 
 
 def encode(
-    cutout: Cutout, options: RemovalOptions, max_pixels: int, background: RgbImage | None = None
+    cutout: Cutout,
+    options: RemovalOptions,
+    max_pixels: int,
+    background: RgbImage | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Encoded:
     """Compose and write the file that `options` ask for, with at most `max_pixels`.
 
-    Raises `BeyondFormat` for a side that the format cannot have, and `TooManyBytes`.
+    `check` is called before the file is written again; what it raises ends the work. Raises
+    `BeyondFormat` for a side that the format cannot have, and `TooManyBytes`.
     """
     composed, full_size, placement = _arranged(cutout, options, max_pixels)
     width, height = composed.size
@@ -85,7 +90,7 @@ def encode(
         )
     data = encoder.write(final, options.quality)
     if options.max_bytes is not None and len(data) > options.max_bytes:
-        data = _smaller(final, encoder, name, options.quality, options.max_bytes)
+        data = _smaller(final, encoder, name, options.quality, options.max_bytes, check)
     return Encoded(
         data,
         name,
@@ -100,7 +105,14 @@ def encode(
     )
 
 
-def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_bytes: int) -> bytes:
+def _smaller(
+    cutout: Cutout,
+    encoder: Encoder,
+    name: str,
+    quality: int,
+    max_bytes: int,
+    check: Callable[[], None],
+) -> bytes:
     """The file at the best quality below `quality` at which it has at most `max_bytes`.
 
     Bisects: at most 7 files are written. Raises `TooManyBytes` if there is none.
@@ -116,6 +128,7 @@ def _smaller(cutout: Cutout, encoder: Encoder, name: str, quality: int, max_byte
     low, high = 1, quality - 1
     while low <= high:
         middle = (low + high) // 2
+        check()
         data = encoder.write(cutout, middle)
         if len(data) <= max_bytes:
             best, low = data, middle + 1

@@ -76,7 +76,7 @@ class CodecWork:
         with self.timings.measure("encode"):
             background = self._background_pixels()
             result, *further = (
-                encode(cutout, options, max_pixels, background)
+                encode(cutout, options, max_pixels, background, self.check)
                 for options in (self.options, *self.further)
             )
             return replace(result, further=further)

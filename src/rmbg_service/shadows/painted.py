@@ -48,8 +48,7 @@ def drop_shadow(alpha: Alpha, angle: float, softness: float) -> Shadow:
     the left, 180 in front. `softness` in [0, 1]: 0 a sharp edge, 1 a wide penumbra. The layer is
     `painted`: `compose.draw_shadow` draws it.
     """
-    step = max(1.0, max(alpha.shape) / WORKING_SIDE_PX)
-    size = max(1, round(alpha.shape[0] / step)), max(1, round(alpha.shape[1] / step))
+    step, size = _working_size(*alpha.shape)
     box = box_of(small := resize(alpha, size), BOX_THRESHOLD)
     if box is None:
         return Shadow("drop", reason="no-subject")
@@ -79,9 +78,21 @@ def _slope(turn: float) -> tuple[float, float]:
 
 
 def with_shadow(width: int, height: int, angle: float, softness: float) -> tuple[int, int]:
-    """`(width, height)` of a subject of this size with all of its shadow, in px; an upper bound."""
-    around = _reach(height, np.deg2rad(angle), softness)
-    return around.left + width + around.right, around.top + height + around.bottom
+    """`(width, height)` of an image of this size with all of its shadow, in px; an upper bound.
+
+    A row of the working size may be higher than all of a narrow image.
+    """
+    step, (rows, columns) = _working_size(height, width)
+    around = _reach(rows, np.deg2rad(angle), softness)
+    across = max(width, columns * step) + (around.left + around.right) * step
+    down = max(height, rows * step) + (around.top + around.bottom) * step
+    return math.ceil(across) + 1, math.ceil(down) + 1
+
+
+def _working_size(height: int, width: int) -> tuple[float, tuple[int, int]]:
+    """How many px of the image a pixel of the working size is wide, and `(h, w)` of that."""
+    step = max(1.0, max(height, width) / WORKING_SIDE_PX)
+    return step, (max(1, round(height / step)), max(1, round(width / step)))
 
 
 def _reach(height: int, turn: float, softness: float) -> Box:
