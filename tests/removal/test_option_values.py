@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from rmbg_service.errors import InvalidRegion
@@ -94,3 +96,24 @@ def test_a_region_that_does_not_fit_the_picture(text: str, reason: str) -> None:
     with pytest.raises(InvalidRegion) as caught:
         texts.parse_region(text).box(200, 100)
     assert caught.value.reason == reason
+
+
+ARABIC_INDIC = str.maketrans({str(digit): chr(0x660 + digit) for digit in range(10)})
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (texts.parse_colour, "rgb(25, 5, 5)"),
+        (texts.parse_margin, "5px"),
+        (texts.parse_scale, "50%"),
+        (texts.parse_canvas, "20x30"),
+        (texts.parse_canvas, "4:5"),
+        (texts.parse_position, "5% 5%"),
+        (texts.parse_region, "5px 5% 55px 55%"),
+    ],
+)
+def test_digits_are_those_of_ascii(parse: Callable[[str], object], text: str) -> None:
+    assert parse(text) is not None
+    with pytest.raises(ValueError, match=r"expected|four lengths"):
+        parse(text.translate(ARABIC_INDIC))

@@ -17,12 +17,12 @@ from rmbg_service.errors import InvalidOption, InvalidRegion
 from rmbg_service.types import Box, Canvas, Colour, Length, Margin, Position
 
 _T = TypeVar("_T")
-_LENGTH = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(px|%)|(?P<zero>0)")
-_MARGIN_LENGTH = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)(px|%|)")
-_CANVAS_PX = re.compile(r"(\d{1,5})x(\d{1,5})")
-_CANVAS_RATIO = re.compile(r"(\d{1,4}(?:\.\d{1,3})?):(\d{1,4}(?:\.\d{1,3})?)")
+_LENGTH = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(px|%)|(?P<zero>0)")
+_MARGIN_LENGTH = re.compile(r"([0-9]{1,5}(?:\.[0-9]{1,3})?)(px|%|)")
+_CANVAS_PX = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_CANVAS_RATIO = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?):([0-9]{1,4}(?:\.[0-9]{1,3})?)")
 _MAX_RATIO = 20
-_PERCENTAGE = re.compile(r"\d{1,3}(\.\d{1,3})?%")
+_PERCENTAGE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3})?%")
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ def parse_colour(text: str) -> Colour:
     if re.fullmatch(r"[0-9a-fA-F]{3,4}|[0-9a-fA-F]{6}|[0-9a-fA-F]{8}", text):
         text = f"#{text}"
     try:
+        text.encode("ascii")  # Pillow also takes the digits of other scripts
         colour = ImageColor.getcolor(text, "RGBA")
     except ValueError:
         raise InvalidOption(

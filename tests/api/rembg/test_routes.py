@@ -161,6 +161,7 @@ FORM = {"file": ("photo.png", PNG)}
         ({"files": FORM, "data": {"om": "perhaps"}}, 422, "om: must be true or false"),
         ({"files": FORM, "data": {"bgc": "red"}}, 422, "bgc: expected red,green,blue,alpha"),
         ({"files": FORM, "data": {"bgc": "0,0,0,256"}}, 422, "each from 0 to 255"),
+        ({"files": FORM, "data": {"bgc": "\u0660,\u0661,\u0662"}}, 422, "bgc: expected red,green"),
         ({"files": FORM | {"bgc": PNG}}, 422, "unexpected file"),
         ({"files": FORM, "params": [("a", "1"), ("a", "0")]}, 422, "given twice in the query"),
         ({"files": [("file", PNG), ("file", PNG)]}, 422, "given twice in the form"),

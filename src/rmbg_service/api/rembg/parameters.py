@@ -10,7 +10,7 @@ from rmbg_service.removal.option_values import OptionText, Parsed
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.types import Colour
 
-_CHANNELS = re.compile(r"\d{1,3}(,\d{1,3}){2,3}")
+_CHANNELS = re.compile(r"[0-9]{1,3}(,[0-9]{1,3}){2,3}")
 _MAX_NAME = 64
 SAME_MODELS = {
     "bria-rmbg": ("RMBG-2.0", "RMBG-2.0-onnx"),
