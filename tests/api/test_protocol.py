@@ -145,7 +145,7 @@ async def test_no_part_of_a_request_is_without_an_end(connect: Connect, beginnin
     assert not connection.open
 
 
-HEAD = b"GET / HTTP/1.1\r\nX-Long: "
+HEAD = PLAIN[:-2] + b"X-Long: "
 
 
 @pytest.mark.parametrize("step", [MAX_HEAD_BYTES * 2, MAX_HEAD_BYTES, 10_000, 500])
@@ -201,7 +201,7 @@ async def test_a_head_with_far_too_many_headers_is_refused_before_it_is_parsed(
 @pytest.mark.parametrize("count", [MAX_HEADERS, MAX_HEADERS + 1])
 async def test_a_head_has_at_most_100_headers(app: App, connect: Connect, count: int) -> None:
     connection = connect()
-    connection.send(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * count + b"\r\n")
+    connection.send(PLAIN[:-2] + b"a: b\r\n" * (count - 1) + b"\r\n")
     if count > MAX_HEADERS:
         await closes(connection)
         assert connection.received.startswith(b"HTTP/1.1 431 ")
@@ -368,17 +368,26 @@ async def test_a_few_bytes_reach_the_app_soon(app: App, connect: Connect) -> Non
     "head",
     [
         b"GET / HTTP/1.1\nHost: x\n\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: +3\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: -3\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 0x10\r\n\r\n",
-        b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+        CHUNKED[:-2] + b"Content-Length: 3\r\n\r\n",
+        CHUNKED.replace(b"chunked", b"gzip"),
+        CHUNKED.replace(b"chunked", b"gzip, chunked"),
+        CHUNKED.replace(b"chunked", b"chunked, chunked"),
+        CHUNKED[:-2] + b"Transfer-Encoding: chunked\r\n\r\n",
+        UPGRADE[:-2] + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        SIZED.replace(b"1000", b"+3"),
+        SIZED.replace(b"1000", b"-3"),
+        SIZED.replace(b"1000", b"99999999999999999999999"),
+        SIZED.replace(b"1000", b"0x10"),
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET http://x/ HTTP/1.1\r\n\r\n",
+        PLAIN[:-2] + b"Host: x\r\n\r\n",
+        PLAIN[:-2] + b"host: y\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
-        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 async def test_what_is_not_a_request_is_refused_and_closed(
@@ -407,7 +416,7 @@ async def test_older_versions_are_answered_and_closed(
 async def test_a_length_may_be_followed_by_blanks(app: App, connect: Connect) -> None:
     app.reads_body = True
     connection = connect()
-    connection.send(b"POST / HTTP/1.1\r\nContent-Length: 3 \r\n\r\nabc" + PLAIN)
+    connection.send(SIZED.replace(b"1000", b"3 ") + b"abc" + PLAIN)
     await connection.answers(2)
     assert connection.open
 

@@ -171,7 +171,8 @@ def long_lists(_: int) -> Iterator[bytes]:
     """A head that is all commas: Accept, Prefer, a query and a Content-Type."""
     for name in (b"Accept", b"Prefer", b"If-None-Match", b"Content-Type"):
         mark = b";" if name == b"Content-Type" else b","
-        yield b"GET /docs?%b HTTP/1.1\r\n%b: %b\r\n\r\n" % (b"a&" * 8000, name, mark * 40_000)
+        head = b"GET /docs?%b HTTP/1.1\r\nHost: x\r\n%b: %b\r\n\r\n"
+        yield head % (b"a&" * 8000, name, mark * 40_000)
 
 
 def slow_head(_: int) -> Iterator[bytes]:

@@ -80,10 +80,11 @@ class LingeringTransport:
             self._transport.write_eof()
 
 
-def last_response(status: int, detail: str) -> bytes:
-    """A response of plain text, after which the connection is closed."""
+def send_last_response(transport: asyncio.Transport, status: int, detail: str) -> None:
+    """Send a response of plain text, and close."""
     head = (
         b"content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
         b"cache-control: no-store\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
     )
-    return STATUS_LINE[status] + head % len(detail) + detail.encode()
+    transport.write(STATUS_LINE[status] + head % len(detail) + detail.encode())
+    transport.close()

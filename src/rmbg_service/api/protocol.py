@@ -12,8 +12,15 @@ from typing import Any
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rmbg_service.api.connection import WASTED_WORK, LingeringTransport, Timers, last_response
-from rmbg_service.api.request_head import MAX_HEAD_BYTES, MAX_HEADERS, HeadScanner, body_parser
+from rmbg_service.api.connection import WASTED_WORK, LingeringTransport, Timers, send_last_response
+from rmbg_service.api.request_head import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    TOO_LARGE,
+    HeadScanner,
+    body_parser,
+    fault,
+)
 
 MAX_AHEAD_BYTES = 65_536
 """Bytes of further requests that are held until the response to the first one has left."""
@@ -76,7 +83,9 @@ class BoundedProtocol(HttpToolsProtocol):
             rest = self._feed(rest)
         self._parsed_s += time.perf_counter() - self._parsing_since
         if self._in_body and self.cycle.response_complete:
-            self._pause_discarding(len(data))
+            delay_s = WASTED_WORK.delay_s(self.loop.time(), len(data) * _DISCARDING_S_PER_BYTE)
+            self.flow.pause_reading()
+            self._timers.start("discard", delay_s, self.flow.resume_reading)
         elif was_in_body and self._in_body and len(data) < _SMALL_READ_BYTES and not self._ignoring:
             self.flow.pause_reading()  # small packets gather: every read costs the same
             self._timers.start("gather", _GATHERING_S, self._read_on)
@@ -106,7 +115,7 @@ class BoundedProtocol(HttpToolsProtocol):
             size = min(size, self._body_left)
         self._message_bytes += size
         if not self._in_body and (self._message_bytes > MAX_HEAD_BYTES or self._head.too_many):
-            self._refuse_head()
+            self._refuse(431, TOO_LARGE)
         elif self._message_bytes > self.max_message_bytes:
             self._ignore_the_rest()
             self.transport.abort()
@@ -134,11 +143,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._ignoring = True
         self._ahead = b""
 
-    def _refuse_head(self) -> None:
-        self._refuse(
-            431, f"a request may have {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} fields in its head"
-        )
-
     def _refuse(self, status: int, detail: str) -> None:
         """Answer what never reaches the gate, and close."""
         self._ignore_the_rest()
@@ -154,11 +158,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self.flow.pause_reading()
-        self._timers.start("refuse", delay_s, partial(self._answer, last_response(status, detail)))
-
-    def _answer(self, response: bytes) -> None:
-        self.transport.write(response)
-        self.transport.close()
+        answer = partial(send_last_response, self.transport, status, detail)
+        self._timers.start("refuse", delay_s, answer)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser does not understand."""
@@ -188,7 +189,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._header_count += 1
         if self._header_count > MAX_HEADERS:
-            self._refuse_head()
+            self._refuse(431, TOO_LARGE)
             return
         super().on_header(name, value)
         if name.lower() == b"content-length":
@@ -199,7 +200,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._ignoring:
             return
         self._timers.stop("head")
-        self.expect_100_continue &= self.parser.get_http_version() != "1.0"  # RFC 9110, 10.1.1
+        version = self.parser.get_http_version()
+        if reason := fault(self.headers, version):
+            self._refuse(400, reason)
+            return
+        self.expect_100_continue &= version != "1.0"  # RFC 9110, 10.1.1
         super().on_headers_complete()
         self._lingering = LingeringTransport(self.transport, lambda: self._in_message)
         self.cycle.transport = self._lingering  # type: ignore[assignment]
@@ -292,9 +297,3 @@ class BoundedProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(
             delay_s, self.timeout_keep_alive_handler
         )
-
-    def _pause_discarding(self, size: int) -> None:
-        """Read on when the time for `size` bytes of an answered body is over."""
-        delay_s = WASTED_WORK.delay_s(self.loop.time(), size * _DISCARDING_S_PER_BYTE)
-        self.flow.pause_reading()
-        self._timers.start("discard", delay_s, self.flow.resume_reading)

@@ -1,7 +1,7 @@
 """The head of an HTTP request as it comes: where it ends, how long it is, what follows it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -9,6 +9,7 @@ from httptools import HttpRequestParser
 
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
+TOO_LARGE = f"a request may have {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} fields in its head"
 
 _END = re.compile(rb"\n\r?\n")
 _LINE = re.compile(rb"\n[^\r\n]")  # the beginning of a header, or of a request after blank lines
@@ -43,6 +44,21 @@ class HeadScanner:
     def restart(self) -> None:
         """Begin to count: the next head is another one."""
         self._lines = 0
+
+
+def fault(headers: Sequence[tuple[bytes, bytes]], version: str) -> str:
+    """Why a request of an HTTP `version` with these `headers` is refused; empty if it is not.
+
+    Names are in lower case. A proxy in front may see another host or another end of the body in
+    such a request, and let through what it was to hold back (RFC 9112, sections 3.2 and 6.1).
+    """
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (hosts == 0 and version >= "1.1"):
+        return "a request has exactly one Host field"
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if codings not in ([], [b"chunked"]):
+        return "the only Transfer-Encoding is chunked"
+    return ""
 
 
 class _BodyEvents:
