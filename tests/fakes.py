@@ -94,7 +94,7 @@ class FakeFetcher(Fetcher):
         self.found = found
         self.limits: list[int] = []
 
-    async def fetch(self, url: str, max_bytes: int) -> bytes:
+    async def fetch(self, url: str, max_bytes: int, client: str = "") -> bytes:
         self.limits.append(max_bytes)
         found = self.found[url]
         if isinstance(found, Exception):

@@ -46,6 +46,7 @@ FRONTS = {
     "serving": "serving/test_engine.py",
     "serving/codec": "serving/codec/test_process.py",
     "shadows": "shadows/test_cast.py",
+    "url_fetch": "url_fetch/test_fetcher.py",
     "video": "video/test_convert.py",
 }
 TESTS_OF_NO_PACKAGE = {"clients", "faults", "fuzz", "hostile", "prometheus", "web/browser"}

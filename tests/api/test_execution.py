@@ -32,7 +32,7 @@ class SlowFetcher(Fetcher):
         self.cancelled = False
         self.asked_at = 0.0
 
-    async def fetch(self, url: str, max_bytes: int) -> bytes:
+    async def fetch(self, url: str, max_bytes: int, client: str = "") -> bytes:
         self.asked_at = time.monotonic()
         try:
             await self.there.wait()
@@ -57,6 +57,41 @@ async def test_a_picture_that_is_fetched_too_slowly(
         assert "not finished within" in answer.json()["errors"][0]["detail"]
         await until(lambda: fetcher.cancelled)
         assert engine.budget.jobs == 0
+
+
+class SlowHost(Fetcher):
+    """Fetches two pictures at once; those of the host `slow` come when `there` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(max_at_once=2)
+        self.there = asyncio.Event()
+        self.begun = 0
+
+    async def _get(self, url: str, max_bytes: int) -> bytes:
+        self.begun += 1
+        if url == "http://slow/":
+            await self.there.wait()
+        return PNG
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "slow_ones"), [("two", 200, [200, 429]), ("one", 429, [200, 200])]
+)
+async def test_a_client_with_slow_hosts_leaves_room_for_others(
+    key: str, status: int, slow_ones: list[int]
+) -> None:
+    fetcher = SlowHost()
+    async with serving(fetcher=fetcher, api_keys="one,two") as (client, _):
+
+        async def post(key: str, url: str) -> int:
+            fields, headers = {"image_url": url}, {"X-Api-Key": key}
+            return (await client.post(REMOVEBG, data=fields, headers=headers)).status_code
+
+        slow = [asyncio.create_task(post("one", "http://slow/")) for _ in range(2)]
+        await until(lambda: fetcher.begun == 2)
+        assert await post(key, "http://fast/") == status
+        fetcher.there.set()
+        assert sorted(await asyncio.gather(*slow)) == slow_ones
 
 
 async def test_the_deadline_runs_from_the_last_byte_of_the_body() -> None:

@@ -73,7 +73,8 @@ async def fetch_image(request: Request, fetcher: Fetcher | None, url: str, max_b
     """
     if fetcher is None:
         raise FetchRefused("this service fetches nothing: send the file, or set RMBG_URL_FETCH=on")
-    fetching = asyncio.create_task(fetcher.fetch(url, max_bytes))
+    client = request.state.record.visit.client
+    fetching = asyncio.create_task(fetcher.fetch(url, max_bytes, client))
     try:
         return await while_wanted(request, fetching)
     finally:

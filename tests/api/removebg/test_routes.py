@@ -514,7 +514,7 @@ async def test_a_client_that_leaves_while_its_url_is_fetched_frees_its_place() -
     class Slow(Fetcher):
         stopped = False
 
-        async def fetch(self, url: str, max_bytes: int) -> bytes:
+        async def fetch(self, url: str, max_bytes: int, client: str = "") -> bytes:
             try:
                 await asyncio.Event().wait()
             finally:

@@ -10,7 +10,8 @@ import httpcore
 import pytest
 
 from rmbg_service.errors import BodyTooLarge, Overloaded
-from rmbg_service.url_fetch import Fetcher, FetchFailed, FetchRefused, is_public
+from rmbg_service.url_fetch import Fetcher, FetchFailed, FetchRefused
+from rmbg_service.url_fetch.addresses import is_public
 from tests.fakes import until
 
 PUBLIC = "93.184.215.14"

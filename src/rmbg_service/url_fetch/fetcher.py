@@ -8,28 +8,21 @@ name cannot change its mind in between. Redirects are followed here, with the sa
 import asyncio
 import math
 import re
-import socket
 import ssl
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from contextlib import AsyncExitStack, suppress
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 
-from rmbg_service.errors import BodyTooLarge, ClientError, Overloaded
-
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+from rmbg_service.errors import BodyTooLarge, ClientError
+from rmbg_service.url_fetch.addresses import Resolve, Resolver, is_public
+from rmbg_service.url_fetch.slots import FetchSlots
 
 _MAX_REDIRECTS = 3
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_URL = 4096
-_MAX_LOOKUPS = 8
-_LOOKUP_RETRY_S = 5
-_MAX_ADDRESSES = 4
 _PORTS = (None, 80, 443)
 _MAX_HEAD_BYTES, _HEAD_READ_BYTES = 65_536, 4096
 _MAX_TINY_PARTS, _MIN_PART_BYTES = 1024, 64
@@ -44,18 +37,6 @@ _NETWORK_ERRORS = (
     httpcore.UnsupportedProtocol,
 )
 _HEADERS = [("User-Agent", "rmbg-service"), ("Accept", "image/*"), ("Accept-Encoding", "identity")]
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
-_SPECIAL_V4 = [
-    IPv4Network("192.0.0.0/24"),  # IETF protocol assignments
-    IPv4Network("192.88.99.0/24"),  # 6to4 relays
-    IPv4Network("168.63.129.16/32"),  # the host of a virtual machine on Azure
-]
-_SPECIAL_V6 = [
-    IPv6Network("2001::/23"),  # IETF protocol assignments: Teredo, ORCHID, benchmarking
-    IPv6Network("2001:db8::/32"),  # documentation
-    IPv6Network("2002::/16"),  # 6to4, which embeds an IPv4 address
-    IPv6Network("3fff::/20"),  # documentation
-]
 
 
 class FetchRefused(ClientError):
@@ -73,7 +54,7 @@ class FetchFailed(ClientError):
 
 
 class Fetcher:
-    """Fetches over http and https, at most `max_at_once` images at a time.
+    """Fetches over http and https, at most `max_at_once` images at a time for all clients.
 
     `hosts` restricts it to some; empty means every public one.
     """
@@ -88,37 +69,32 @@ class Fetcher:
     ) -> None:
         self._hosts = [host.lower() for host in hosts]
         self._timeout_s = timeout_s
-        self._left = max_at_once
+        self._slots = FetchSlots(max_at_once, math.ceil(timeout_s / 2))
         self._resolve = resolve or Resolver()
         self._backend = backend or httpcore.AnyIOBackend()
         self._tls = ssl.create_default_context()
 
-    async def fetch(self, url: str, max_bytes: int) -> bytes:
+    async def fetch(self, url: str, max_bytes: int, client: str = "") -> bytes:
         """The bytes behind `url`, after at most three redirects.
 
         Raises `FetchRefused` for a URL that is not fetched, `BodyTooLarge` beyond `max_bytes`,
-        `Overloaded` while too many are being fetched, and `FetchFailed` for everything that goes
-        wrong on the way.
+        `Overloaded` while too many are being fetched, also when another client takes the place of
+        `client`, and `FetchFailed` for everything that goes wrong on the way.
         """
-        if self._left == 0:
-            raise Overloaded(
-                "too many images are being fetched", math.ceil(self._timeout_s / 2), "jobs"
-            )
-        self._left -= 1
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                for _ in range(1 + _MAX_REDIRECTS):
-                    found = await self._get(url, max_bytes)
-                    if isinstance(found, bytes):
-                        return found
-                    url = urljoin(url, found)
-        except TimeoutError:
-            raise FetchFailed(f"the image did not arrive within {self._timeout_s:g} s") from None
-        except _NETWORK_ERRORS:  # one answer for all: unknown, internal, closed or broken
-            raise FetchFailed("no image could be fetched from this host") from None
-        finally:
-            self._left += 1
-        raise FetchFailed(f"more than {_MAX_REDIRECTS} redirects")
+        async with self._slots.slot(client):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    for _ in range(1 + _MAX_REDIRECTS):
+                        found = await self._get(url, max_bytes)
+                        if isinstance(found, bytes):
+                            return found
+                        url = urljoin(url, found)
+            except TimeoutError:
+                reason = f"the image did not arrive within {self._timeout_s:g} s"
+                raise FetchFailed(reason) from None
+            except _NETWORK_ERRORS:  # one answer for all: unknown, internal, closed or broken
+                raise FetchFailed("no image could be fetched from this host") from None
+            raise FetchFailed(f"more than {_MAX_REDIRECTS} redirects")
 
     async def _get(self, url: str, max_bytes: int) -> bytes | str:
         """The body, or where it is said to be."""
@@ -239,44 +215,6 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
-
-
-def is_public(address: str) -> bool:
-    """Whether `address` is one of the public internet's, and not another one in disguise.
-
-    Of IPv6, only global unicast without the blocks that embed or tunnel other addresses; so
-    IPv4-mapped, NAT64, 6to4 and Teredo addresses are not (IANA's special-purpose registries).
-    """
-    try:
-        ip: IPv4Address | IPv6Address = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(ip, IPv6Address):
-        return ip in _GLOBAL_UNICAST and not any(ip in block for block in _SPECIAL_V6)
-    return ip.is_global and not ip.is_multicast and not any(ip in block for block in _SPECIAL_V4)
-
-
-class Resolver:
-    """The system's resolver, in threads of its own: one that hangs holds up nobody else.
-
-    A look-up cannot be ended: its thread is free when the system gives up.
-    """
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_MAX_LOOKUPS, "dns")
-        self._left = threading.Semaphore(_MAX_LOOKUPS)
-
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of `host`.
-
-        Raises `OSError` when it has none, `Overloaded` while every thread waits for a name server.
-        """
-        if not self._left.acquire(blocking=False):
-            raise Overloaded("too many host names are being looked up", _LOOKUP_RETRY_S, "jobs")
-        looking_up = self._threads.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        looking_up.add_done_callback(lambda _: self._left.release())
-        found = await asyncio.wrap_future(looking_up)
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))[:_MAX_ADDRESSES]
 
 
 def _matches(host: str, pattern: str) -> bool:
