@@ -22,7 +22,7 @@ from rmbg_service.api.app import create_app
 from rmbg_service.api.native.request import JsonRemovalRequest
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.settings import Settings
-from tests.fakes import FakePredictor
+from tests.fakes import FakePredictor, serving
 from tests.server import running_server
 
 COMMITTED = Path(__file__).parents[2] / "openapi.yaml"
@@ -64,6 +64,18 @@ def test_of_closed_endpoints_only_health_does_without_a_key() -> None:
 
 DOCUMENT = yaml.safe_load(COMMITTED.read_text("utf-8"))
 OPERATIONS = [operation for item in DOCUMENT["paths"].values() for operation in item.values()]
+
+
+async def test_closed_endpoints_declare_what_they_answer_without_a_key() -> None:
+    async with serving(api_keys="one", open_endpoints="none") as (client, _):
+        document = client.app.openapi()
+        for path in ("/metrics", "/api/info"):
+            answer = await client.get(path)
+            declared = document["paths"][path]["get"]["responses"][str(answer.status_code)]
+            assert answer.headers["content-type"] in declared["content"]
+            assert all(name in answer.headers for name in declared["headers"])
+    for path in ("/health", "/metrics", "/api/info"):
+        assert "401" not in DOCUMENT["paths"][path]["get"]["responses"]
 
 
 def test_the_document_describes_all_forms_options_and_answers() -> None:

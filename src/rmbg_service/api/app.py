@@ -74,7 +74,7 @@ def create_app(
         removebg_router(engine, fetcher),
         rembg_router(engine, fetcher),
         jobs_router(engine, in_flight),
-        operations_router(engine),
+        operations_router(engine, unauthorized=native.RESPONSES[401]),
         page_router(page=settings.page, docs_dependencies=docs_guard),
         document_router(app, docs_guard),
     ]

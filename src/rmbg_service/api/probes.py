@@ -136,8 +136,11 @@ class Info(BaseModel):
     api_key_required: bool
 
 
-def operations_router(engine: Engine) -> APIRouter:
-    """The routes for operators and their tools."""
+def operations_router(engine: Engine, unauthorized: dict[str, Any]) -> APIRouter:
+    """The routes for operators and their tools.
+
+    `unauthorized` describes the 401 of those that `RMBG_OPEN_ENDPOINTS` closes.
+    """
     router = APIRouter(tags=["operations"])
     matting = matting_of(engine.predictor)
     options = dict(_OPTIONS)
@@ -235,7 +238,10 @@ def operations_router(engine: Engine) -> APIRouter:
         response_class=Response,
         dependencies=metrics_guard,
         response_description="The metrics as text.",
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **({401: unauthorized} if metrics_guard else {}),
+        },
     )
     async def metrics() -> Response:
         """Prometheus metrics."""
@@ -247,7 +253,10 @@ def operations_router(engine: Engine) -> APIRouter:
 
     @router.head("/api/info", include_in_schema=False, dependencies=info_guard)
     @router.get(
-        "/api/info", dependencies=info_guard, response_description="What the service accepts."
+        "/api/info",
+        dependencies=info_guard,
+        response_description="What the service accepts.",
+        responses={401: unauthorized} if info_guard else {},
     )
     async def info() -> Info:
         """Model, licence, limits and version, for clients that adapt to them."""
