@@ -330,6 +330,13 @@ async def test_unknown_and_empty_parameters_are_ignored() -> None:
     assert picture(await post(shadow_method="legacy", bg_color="", image_url="")).size == SIZE
 
 
+async def test_parameters_in_the_query_are_ignored() -> None:
+    query = {"size": "preview", "format": "none", "image_url": "http://pictures.example/"}
+    async with serving() as (client, _):
+        answer = await client.post(PATH, params=query, files={"image_file": JPEG})
+    assert (picture(answer).format, picture(answer).size) == ("PNG", SIZE)
+
+
 async def test_the_account() -> None:
     async with serving(api_keys="one") as (client, _):
         refused = await client.get("/v1.0/account")
