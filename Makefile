@@ -7,7 +7,8 @@ TOOLS := $(abspath $(VENV)/tools)
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
-WORKERS ?= logical
+# One more than there are cores: many tests wait for a browser or a server.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1)
 
 # The tests start the service a hundred times: let Python compile it once.
 unexport PYTHONDONTWRITEBYTECODE
