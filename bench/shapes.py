@@ -44,6 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "default, JPEG in": ("JPEG RGB", {}),
     "transparent in": ("PNG RGBA", {}),
     "opaque subject": ("PNG RGBA", {"semitransparency": False}),
+    "every view": ("PNG RGB", {"detail": "best"}),
     "keep shadow": ("PNG RGB", {"shadow": "keep"}),
     "drop shadow": ("PNG RGBA", {"shadow": "drop", "shadow_angle": 90, "shadow_softness": 1}),
     "auto shadow, on a colour": ("JPEG RGB", {"shadow": "auto", "background": "red"}),
@@ -120,7 +121,9 @@ def remove(data: bytes, options: RemovalOptions, input_px: int) -> int:
     inputs = next(passes)
     while True:
         try:
-            inputs = passes.send([matte] * len(inputs))
+            mattes = [matte.copy() for _ in inputs]
+            del inputs
+            inputs = passes.send(mattes)
         except StopIteration as end:
             cutout = cut_out(source, end.value, options)
             return len(encode(cutout, options, LIMIT).data)

@@ -215,6 +215,15 @@ def jpeg_with_empty_segments(count: int) -> bytes:
     return jpeg[:2] + b"\xff\xfe\0\2" * count + jpeg[2:]
 
 
+def with_circular_exif(kind: str, entries: int = 1_000) -> bytes:
+    """A grey image of 64 x 16 px whose EXIF is a long directory that leads to itself."""
+    links = [struct.pack("<HHII", tag, 4, 1, 8) for tag in (0x8769, 0xA005)]
+    others = [struct.pack("<HHII", tag, 4, 1, 0) for tag in range(2, entries)]
+    directory = struct.pack("<H", entries) + b"".join(links + others) + bytes(4)
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + directory
+    return saved(Image.new("L", (64, 16), 128), kind, exif=exif)
+
+
 def many_tables(tables: int = 600_000) -> bytes:
     """A grey JPEG that defines its quantization table that many times."""
     jpeg = saved(ramp(64, 64).convert("L"), "JPEG")
@@ -355,6 +364,12 @@ FILES: dict[str, Callable[[], bytes]] = {
     ),
     "tiff-jpeg-strips-of-scans": lambda: strips_with_streams(
         many_scans(7000, 70, 80), 7, 100, (7000, 70)
+    ),
+    "tiff-jpeg-strips-of-exif": lambda: strips_with_streams(
+        with_circular_exif("JPEG"), 7, 3_000, (64, 16)
+    ),
+    "tiff-webp-strips-of-exif": lambda: strips_with_streams(
+        with_circular_exif("WEBP"), 50001, 3_000, (64, 16)
     ),
     "tiff-webp-strips-of-chunks": lambda: strips_with_streams(
         junk_webp(4_000), 50001, 1_100, (64, 16)

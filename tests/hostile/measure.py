@@ -1,7 +1,7 @@
 """What hostile files cost, each in a process of its own: `python -m tests.hostile.measure NAME...`.
 
-Prints a JSON object a line: name, outcome, the memory in bytes that probing and decoding took, and
-how many lines of Python the probe ran.
+Prints a JSON object a line: name, outcome, and what probing and decoding took: memory in bytes, and
+lines of Python.
 """
 
 import json
@@ -42,9 +42,9 @@ def measure(name: str, data: bytes) -> dict[str, Any]:
         sys.settrace(lines)
         try:
             info = probe(data, _MAX_PIXELS)
+            decode(data, info)
         finally:
             sys.settrace(None)
-        decode(data, info)
         outcome = f"{info.format} {info.width} x {info.height}"
     except RmbgError as error:
         outcome = f"{type(error).__name__}: {error}"

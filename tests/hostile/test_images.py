@@ -18,7 +18,8 @@ PICTURES = {  # what makes these costly is dropped, or skipped by its length
     "png-long-rationals",
     "png-longer-rationals", "png-text-bomb", "png-profile-bomb", "png-profile-of-many-stages",
     "png-surplus-pixels", "png-many-raw-exif-bombs", "gif-many-frames", "bmp-empty-rows",
-    "tiff-overlapping-pages", "avif-deep-tracks",
+    "tiff-overlapping-pages", "avif-deep-tracks", "tiff-jpeg-strips-of-exif",
+    "tiff-webp-strips-of-exif",
 }  # fmt: skip
 MAX_MEMORY = 400_000_000
 """Of a file of up to 40 MB with up to 50 MP, which are 300 MB when they are decoded."""

@@ -194,6 +194,31 @@ def test_a_jpeg_may_lack_the_marker_of_its_end_and_nothing_else() -> None:
             decode(cut, probe(cut, LIMIT))
 
 
+def with_a_scan_for_each_component(side: int) -> bytes:
+    """A baseline JPEG of noise in three scans, which follow each other directly."""
+    noise = np.random.default_rng(0).integers(0, 256, (3, side, side), np.uint8)
+    frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, side, side, 3)
+    frame += b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
+    scans = []
+    for number, plane in enumerate(noise, 1):
+        buffer = io.BytesIO()
+        Image.fromarray(plane).save(buffer, "JPEG")
+        grey = buffer.getvalue()
+        start, scan = grey.index(b"\xff\xc0"), grey.index(b"\xff\xda")
+        scans.append(grey[scan : scan + 5] + bytes((number,)) + grey[scan + 6 : -2])
+    head = grey[:start] + frame + grey[start + 13 : scan]
+    return head + b"".join(scans) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_several_scans_may_not_lack_one() -> None:
+    data = with_a_scan_for_each_component(64)
+    decode(data, probe(data, LIMIT))
+    second, third = (data.index(b"\xff\xda\0\x08\1" + bytes((number,))) for number in (2, 3))
+    for cut in (data[:second], data[:third]):
+        with pytest.raises(InvalidImage, match="truncated"):
+            decode(cut, probe(cut, LIMIT))
+
+
 def bmp_with_alpha(bgra: NDArray[np.uint8]) -> bytes:
     """A BMP with a header of version 5, whose masks say that the fourth byte is alpha."""
     height, width = bgra.shape[:2]

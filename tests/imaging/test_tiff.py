@@ -176,6 +176,17 @@ def test_bigtiff_of_either_order() -> None:
         assert (decoded(deep).rgb == rgb).all()
 
 
+@pytest.mark.parametrize("place", [8, 36, 56])
+def test_a_position_in_a_bigtiff_that_is_beyond_any_file(place: int) -> None:
+    """That of the directory, of the depths or of the width."""
+    entries = struct.pack("<HHQQ", 258, 4, 3, 0) + struct.pack("<HHQQ", 256, 4, 3, 0)
+    head = b"II+\0" + struct.pack("<HHQ", 8, 0, 16) + struct.pack("<Q", 2)
+    data = bytearray(head + entries + bytes(8))
+    data[place : place + 8] = b"\xff" * 8
+    with pytest.raises(InvalidImage, match="cut short or damaged"):
+        probe(bytes(data), 100)
+
+
 def test_bits_may_be_filled_from_the_other_end() -> None:
     bits = np.asarray(ramp(32, 8).convert("1"))
     body = np.packbits(bits, axis=1, bitorder="little").tobytes()

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,17 @@ def test_a_sure_matte_counts_more_than_in_the_plain_mean() -> None:
         0.890, abs=0.001
     )  # 0.695 is the mean
     assert log_odds_mean([1 - sure, 1 - unsure])[0, 0] == pytest.approx(0.110, abs=0.001)
+
+
+def test_a_mean_takes_little_more_memory_than_its_result() -> None:
+    mattes = [np.full((1024, 1024), 0.4, np.float32)] * 4
+    tracemalloc.start()
+    try:
+        result = log_odds_mean(mattes)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * result.nbytes
 
 
 def test_a_mean_leaves_nothing_and_all_as_they_are() -> None:

@@ -62,3 +62,13 @@ def test_a_large_box_is_split_into_overlapping_boxes_that_hold_an_edge() -> None
     assert (covered[750:5250, 750] > 0).all()  # the subject's left edge
     assert covered.max() >= 2
     assert plan_crops(matte, (6000, 6000), INPUT, split=False) == []
+
+
+def test_a_side_that_the_network_sees_in_full_is_not_cut() -> None:
+    """The parts would show no more of it, and of a narrow image they would be the same."""
+    matte = np.full((320, 320), 0.5, np.float32)
+    matte[80:240, 80:240] = 1
+    boxes = plan_crops(matte, (1, 5000), INPUT)
+    assert len(boxes) == len(set(boxes)) == 3
+    assert len(plan_crops(matte, (5000, 320), INPUT)) == 3
+    assert len(plan_crops(matte, (5000, 1000), INPUT)) == 8

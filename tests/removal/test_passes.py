@@ -1,15 +1,20 @@
 """The order in which the network is asked, driven by hand."""
 
-from collections.abc import Sequence
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from rmbg_service.errors import InferenceError, NoMattingModel
+from rmbg_service.imaging.probe import probe
 from rmbg_service.imaging.source import ImageInfo, SourceImage
 from rmbg_service.matting.trimap import BACKGROUND, UNKNOWN
 from rmbg_service.matting.upsampling import upsample
 from rmbg_service.models.with_matting import PredictorWithMatting
+from rmbg_service.removal import passes
 from rmbg_service.removal.options import RemovalOptions
 from rmbg_service.removal.passes import (
     TILES_AT_ONCE,
@@ -18,8 +23,10 @@ from rmbg_service.removal.passes import (
     predict,
     predict_passes,
 )
+from rmbg_service.serving import job
+from rmbg_service.serving.job import CodecWork
 from rmbg_service.types import Matte, MattingInput, ModelInput
-from tests.fakes import FakeMatting, FakePredictor
+from tests.fakes import FakeMatting, FakePredictor, picture_bytes
 
 INPUT = (64, 64)
 
@@ -172,3 +179,37 @@ def test_matting_without_a_matting_model_says_how_to_switch_it_on() -> None:
     assert prediction.alpha is not None
     assert set(np.unique(prediction.alpha)) == {0, 64, 255}
     assert (len(predictor.predicted), len(matting.predicted)) == (1, 1)
+
+
+def predict_here() -> None:
+    predict(source(), FakePredictor(), RemovalOptions())
+
+
+def predict_in_a_job() -> None:
+    data = picture_bytes()
+    options, deadline = RemovalOptions(), time.monotonic() + 60
+    work = CodecWork(data=data, info=probe(data, 10_000), options=options, deadline=deadline)
+    running = work.run(FakePredictor.input_size, 10_000)
+    running.send(FakePredictor().predict(next(running)))
+
+
+@pytest.mark.parametrize("drive", [predict_here, predict_in_a_job])
+def test_inputs_are_given_up_before_their_mattes_are_joined(
+    drive: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of many views take as much memory as the mattes."""
+    kept: list[object] = []
+
+    def one_pass(*_: object) -> Passes[Prediction]:
+        model_input = np.zeros((*FakePredictor.input_size, 3), np.uint8)
+        seen = weakref.ref(model_input)
+        (matte,) = yield [model_input]
+        del model_input
+        kept.append(seen())
+        return Prediction(matte, "plain")
+
+    monkeypatch.setattr(passes, "predict_passes", one_pass)
+    monkeypatch.setattr(job, "predict_passes", one_pass)
+    with suppress(StopIteration):
+        drive()
+    assert kept == [None]

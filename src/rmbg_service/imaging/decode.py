@@ -140,10 +140,14 @@ def _jpeg(data: bytes, _: Header) -> Samples:
 def _ended(data: bytes) -> bytes:
     """A JPEG with the marker of its end, which some cameras leave out.
 
-    Only one scan of a baseline JPEG: there libjpeg warns if anything else is missing.
+    Only a baseline JPEG whose one scan has all components: there libjpeg warns if anything else is
+    missing.
     """
-    unended = _JPEG_END not in data and _JPEG_BASELINE in data and data.count(_JPEG_SCAN) == 1
-    return data + _JPEG_END if unended else data
+    frame, scan = data.find(_JPEG_BASELINE), data.find(_JPEG_SCAN)
+    if _JPEG_END in data or frame < 0 or data.count(_JPEG_SCAN) != 1:
+        return data
+    components, scanned = data[frame + 9 : frame + 10], data[scan + 4 : scan + 5]
+    return data + _JPEG_END if components == scanned else data
 
 
 def _bmp(data: bytes, _: Header) -> Samples:

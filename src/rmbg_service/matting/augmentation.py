@@ -13,6 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from rmbg_service.imaging.tiling import bands
 from rmbg_service.matting.arrays import resize
 from rmbg_service.matting.crops import UNSURE
 from rmbg_service.types import Box, Matte
@@ -70,10 +71,13 @@ def log_odds_mean(mattes: Sequence[Matte], weights: Sequence[float] | None = Non
     """Mean of mattes of one shape, in [0, 1], by their log odds; a single one stays as it is."""
     if len(mattes) == 1:
         return mattes[0]
-    inside = [SUREST + (1 - 2 * SUREST) * np.clip(m, 0, 1).astype(np.float64) for m in mattes]
-    odds = np.average([np.log(m / (1 - m)) for m in inside], axis=0, weights=weights)
-    mean = (1 / (1 + np.exp(-odds)) - SUREST) / (1 - 2 * SUREST)
-    return np.asarray(np.clip(mean, 0, 1), np.float32)
+    mean = np.empty_like(mattes[0], np.float32)
+    for rows in bands(mean.shape):
+        parts = np.clip([matte[rows] for matte in mattes], 0, 1).astype(np.float64)
+        inside = SUREST + (1 - 2 * SUREST) * parts
+        odds = np.average(np.log(inside / (1 - inside)), axis=0, weights=weights)
+        mean[rows] = np.clip((1 / (1 + np.exp(-odds)) - SUREST) / (1 - 2 * SUREST), 0, 1)
+    return mean
 
 
 def merge_boxes(

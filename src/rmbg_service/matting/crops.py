@@ -39,14 +39,15 @@ def plan_crops(
 
     `matte` is that of the whole image, `size` the image's `(height, width)`, `input_size` the
     network's. One box around the subject, or, if that is too large and `split` is set, overlapping
-    boxes that hold a part of the subject's edge.
+    boxes that hold a part of the subject's edge. A side that the network sees in full is not cut.
     """
     subject = subject_box(matte, size)
     if subject is None:
         return []
     input_px = max(input_size)
     count = math.ceil(subject.longest_side / (MAX_BOX * input_px)) if split else 1
-    boxes = [subject] if count == 1 else _split(subject, min(count + 1, MAX_BOXES_A_SIDE))
+    most = min(count + 1, MAX_BOXES_A_SIDE)
+    boxes = [subject] if count == 1 else _split(subject, most, input_px)
     if detail_gain(boxes[0], size, input_size) < least_gain:
         return []
     return boxes if len(boxes) == 1 else [b for b in boxes if _holds_edge(matte, size, b)]
@@ -82,8 +83,10 @@ def _scale(side: int, input_px: int) -> float:
     return min(1.0, input_px / side)
 
 
-def _split(box: Box, count: int) -> list[Box]:
+def _split(box: Box, count: int, input_px: int) -> list[Box]:
     def spans(low: int, high: int) -> list[tuple[int, int]]:
+        if high - low <= input_px:
+            return [(low, high)]
         length = (high - low) / (count - (count - 1) * OVERLAP)
         starts = [low + i * length * (1 - OVERLAP) for i in range(count)]
         return [(math.floor(s), min(high, math.ceil(s + length))) for s in starts]

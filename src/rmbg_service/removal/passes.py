@@ -123,6 +123,7 @@ def predict(source: SourceImage, predictor: Predictor, options: RemovalOptions) 
     while True:
         started = time.perf_counter()
         mattes = [_predicted(predictor, model_input) for model_input in inputs]
+        del inputs  # of many views, they take as much memory as the mattes
         seconds = time.perf_counter() - started
         try:
             inputs = passes.send(mattes)

@@ -284,3 +284,4 @@ class Engine:
                 if isinstance(step, Encoded):
                     return step
                 mattes = await self.worker.predict(job, step)
+                del step  # its inputs are not needed any more

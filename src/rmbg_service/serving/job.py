@@ -87,6 +87,7 @@ class CodecWork:
             inputs = next(passes)
         while True:
             mattes = yield inputs
+            del inputs  # of many views, they take as much memory as the mattes
             self.check()
             with self.timings.measure("refine"):
                 try:

@@ -65,7 +65,7 @@ def declared_errors(kind: str) -> Iterator[None]:
             yield
     except (RmbgError, MemoryError):
         raise
-    except (struct.error, IndexError, EOFError):
+    except (struct.error, IndexError, EOFError, OverflowError):  # the last from 64-bit positions
         raise InvalidImage("the {format} file is cut short or damaged", format=kind) from None
     except Exception as error:
         reason = re.sub(r"\bb(['\"])", r"\1", str(error)) or Message("its data is damaged")

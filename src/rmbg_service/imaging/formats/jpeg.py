@@ -53,12 +53,12 @@ class JpegWork(Parts):
 def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
     """Read a JPEG file up to its first image's end.
 
-    `work` is what other streams of the same file have cost. Raises `InvalidImage` for more segments
-    or scans than a decoder should have to go through.
+    `work` is what other streams of the same file have cost; the EXIF of such a stream is not read.
+    Raises `InvalidImage` for more segments or scans than a decoder should have to go through.
     """
-    work = work or JpegWork()
+    is_stream, work = work is not None, work or JpegWork()
     frame: _Frame | None = None
-    exif: bytes | None = None
+    exif = b""
     profile: dict[int, bytes] = {}
     dropped: list[slice] = []
     position, table_bytes = 2, 0
@@ -68,8 +68,8 @@ def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
         if marker in _SOF and frame is None:
             height, width, components = struct.unpack_from(">HHB", data, start + 5)
             frame = _Frame(marker in _PROGRESSIVE, width, height, components)
-        elif marker == _APP1 and exif is None and data[start + 4 : start + 8] == b"Exif":
-            exif = data[start + 4 : end]
+        elif marker == _APP1 and not exif and data[start + 4 : start + 8] == b"Exif":
+            exif = b"" if is_stream else data[start + 4 : end]
         elif marker == _APP2 and data[start + 4 : start + 16] == b"ICC_PROFILE\0":
             profile.setdefault(data[start + 16], data[start + 18 : end])
         elif marker == _SOS:
@@ -93,8 +93,8 @@ def read_jpeg(data: bytes, work: JpegWork | None = None) -> Header:
         frame.width,
         frame.height,
         lambda: _without(data, dropped),
-        orientation_of(exif or b""),
-        colour=icc if 0 < len(icc) <= MAX_PROFILE_BYTES else colour_space_of(exif or b""),
+        orientation_of(exif),
+        colour=icc if 0 < len(icc) <= MAX_PROFILE_BYTES else colour_space_of(exif),
     )
 
 

@@ -15,8 +15,9 @@ _METADATA_FLAGS = 0x20 | 0x08 | 0x04  # ICC, EXIF, XMP
 def read_webp(data: bytes, parts: Parts | None = None) -> Header:
     """Read the chunks of a WebP file; the decoder is given its first frame alone.
 
-    `parts` counts those of other streams of the same file.
+    `parts` counts those of other streams of the same file; the EXIF of such a stream is not read.
     """
+    is_stream = parts is not None
     kept: list[bytes | memoryview] = []
     side: dict[bytes, memoryview] = {}
     frames = 0
@@ -44,7 +45,7 @@ def read_webp(data: bytes, parts: Parts | None = None) -> Header:
         "webp",
         *size,
         lambda: b"".join((riff, *kept)) if dropped else data,
-        orientation_of(bytes(side.get(b"EXIF", b""))),
+        1 if is_stream else orientation_of(bytes(side.get(b"EXIF", b""))),
         animated=frames > 1,
         colour=bytes(icc) if 0 < len(icc) <= MAX_PROFILE_BYTES else None,
     )
