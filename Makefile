@@ -7,8 +7,7 @@ TOOLS := $(abspath $(VENV)/tools)
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 TESTS ?= tests
-# One more than there are cores: many tests wait for a browser or a server.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1)
+WORKERS ?= logical
 
 # The tests start the service a hundred times: let Python compile it once.
 unexport PYTHONDONTWRITEBYTECODE
