@@ -1,6 +1,7 @@
 """Probes, metrics and facts about the service; none waits for the queue."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -16,6 +17,8 @@ from rmbg_service.removal.presets import PRESETS, Preset
 from rmbg_service.serving.engine import Engine
 from rmbg_service.serving.state import State
 from rmbg_service.settings import PatchOrder
+
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, list[str]] = {
     name: schema.get("enum") or schema.get("anyOf", [{}])[0].get("enum", [])
@@ -167,12 +170,20 @@ def operations_router(engine: Engine, unauthorized: dict[str, Any]) -> APIRouter
             matting=matting and MattingFacts.model_validate(matting, from_attributes=True),
         )
 
+    def get(path: str, **described: Any) -> Callable[[_Endpoint], _Endpoint]:
+        """A route that answers HEAD, too, which uptime monitors send."""
+
+        def add(endpoint: _Endpoint) -> _Endpoint:
+            router.head(path, **described | {"include_in_schema": False})(endpoint)
+            return router.get(path, **described)(endpoint)
+
+        return add
+
     unhealthy: dict[int | str, dict[str, Any]] = {
         503: {"model": Status, "description": "Not live or not ready; `status` says why."}
     }
 
-    @router.head("/livez", include_in_schema=False)
-    @router.get(
+    @get(
         "/livez",
         response_model=Status,
         response_description="The service is alive.",
@@ -182,8 +193,7 @@ def operations_router(engine: Engine, unauthorized: dict[str, Any]) -> APIRouter
         """200 unless the service has failed and must be restarted."""
         return status(engine.alive)
 
-    @router.head("/readyz", include_in_schema=False)
-    @router.get(
+    @get(
         "/readyz",
         response_model=Status,
         response_description="The service is ready.",
@@ -195,13 +205,7 @@ def operations_router(engine: Engine, unauthorized: dict[str, Any]) -> APIRouter
 
     health_guard = endpoint_guard("health", settings)
 
-    @router.head(
-        "/health",
-        include_in_schema=False,
-        response_model=Health | Status,
-        dependencies=health_guard,
-    )
-    @router.get(
+    @get(
         "/health",
         response_model=Health | Status,
         dependencies=health_guard,
@@ -232,8 +236,7 @@ def operations_router(engine: Engine, unauthorized: dict[str, Any]) -> APIRouter
 
     metrics_guard = endpoint_guard("metrics", settings)
 
-    @router.head("/metrics", include_in_schema=False, dependencies=metrics_guard)
-    @router.get(
+    @get(
         "/metrics",
         response_class=Response,
         dependencies=metrics_guard,
@@ -251,8 +254,7 @@ def operations_router(engine: Engine, unauthorized: dict[str, Any]) -> APIRouter
 
     info_guard = endpoint_guard("info", settings)
 
-    @router.head("/api/info", include_in_schema=False, dependencies=info_guard)
-    @router.get(
+    @get(
         "/api/info",
         dependencies=info_guard,
         response_description="What the service accepts.",

@@ -1,7 +1,6 @@
 """The arguments of `rmbg-service remove`, and which of them contradict each other."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rmbg_service.batch.outputs import is_one_file
 from rmbg_service.batch.stores import is_url
 from rmbg_service.cli.video import is_video
 from rmbg_service.removal.attachments import AttachmentName
-from rmbg_service.system.files import is_folder
+from rmbg_service.system.files import is_folder, is_same_file
 
 STDIO = "-"
 
@@ -95,13 +94,7 @@ def _would_replace_a_source(arguments: Arguments) -> bool:
     if out is None or is_folder(out):
         return False
     sources = [*map(Path, arguments.inputs), *arguments.attachments.values()]
-    return any(path is not None and _is_same(out, path) for path in sources)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    with suppress(OSError):  # one of them does not exist, or may not be seen
-        return one.samefile(other)
-    return False
+    return any(path is not None and is_same_file(out, path) for path in sources)
 
 
 _Rule = tuple[Callable[[Arguments], object], str]

@@ -17,7 +17,7 @@ from rmbg_service.settings import Settings
 from rmbg_service.system.atomic import atomic_replace
 from rmbg_service.system.exit import INTERRUPTED
 from rmbg_service.system.extras import missing_extra
-from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_folder
+from rmbg_service.system.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_folder, is_same_file
 from rmbg_service.video.sequence import FrameNames, is_numbered
 
 _SUPPORTED_OPTIONS = {"detail", "decontaminate", "background"}
@@ -60,7 +60,7 @@ def video_target(source: Path, out: Path | None) -> tuple[Path, str]:
     if suffix in _OUTPUT_SUFFIXES:
         if is_folder(out):
             raise typer.BadParameter(f"{out} is a folder; expected the name of a {suffix} file")
-        if source.exists() and out.exists() and out.samefile(source):
+        if is_same_file(out, source):
             raise typer.BadParameter("the output would replace its own input")
         return out, suffix
     if suffix == ".png":

@@ -107,6 +107,9 @@ class ColourSpace:
         return _profile(tags)
 
 
+XYZ_D50_TO_SRGB = np.linalg.inv(ColourSpace(BT709, SRGB).to_xyz_d50())
+"""The matrix `(3, 3)` from XYZ under D50 to linear sRGB."""
+
 ADOBE_RGB = ColourSpace((_D65, (0.64, 0.33), (0.21, 0.71), (0.15, 0.06)), (563 / 256, 1, 0, 0, 0))
 """Adobe RGB (1998), section 4.3."""
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.imaging.colour_space import BT709, SRGB, ColourSpace
+from rmbg_service.imaging.colour_space import XYZ_D50_TO_SRGB
 from rmbg_service.imaging.light import Light, to_8_bits
 from rmbg_service.imaging.tiling import bands
 
@@ -19,7 +19,6 @@ _PARAMETERS = (1, 3, 4, 5, 7)  # of each type of parametric curve
 _MAX_TAGS = 100  # LittleCMS reads no more, and no longer tables
 _MAX_POINTS = 0x7FFF
 _LIGHTEST_BLACK = 0.184  # L* of 50, as LittleCMS has it
-_SRGB_TO_XYZ = ColourSpace(BT709, SRGB).to_xyz_d50()
 
 
 class MatrixProfile(NamedTuple):
@@ -55,7 +54,7 @@ def deep_to_srgb(rgb: NDArray[np.uint16], profile: MatrixProfile) -> NDArray[np.
     The rendering intent is relative colorimetric, with black point compensation.
     """
     black = profile.black
-    to_srgb = (np.linalg.inv(_SRGB_TO_XYZ) @ profile.to_xyz).T.astype(np.float32)
+    to_srgb = (XYZ_D50_TO_SRGB @ profile.to_xyz).T.astype(np.float32)
     result = np.empty(rgb.shape, np.uint8)
     for rows in bands(rgb.shape):
         light = np.stack(

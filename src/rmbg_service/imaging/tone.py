@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rmbg_service.imaging.colour_space import BT709, SRGB, ColourSpace
+from rmbg_service.imaging.colour_space import XYZ_D50_TO_SRGB, ColourSpace
 from rmbg_service.imaging.light import to_8_bits
 
 _SDR_WHITE_NITS = 203.0  # the reference white of ITU-R BT.2408
@@ -23,7 +23,7 @@ def hdr_to_srgb(
     """
     levels = np.arange(np.iinfo(pixels.dtype).max + 1) / np.iinfo(pixels.dtype).max
     table = (_pq(levels) if space.transfer == "pq" else _hlg(levels)).astype(np.float32)
-    to_srgb = (np.linalg.inv(_SRGB_TO_XYZ) @ space.to_xyz_d50()).T.astype(np.float32)
+    to_srgb = (XYZ_D50_TO_SRGB @ space.to_xyz_d50()).T.astype(np.float32)
     weights = space.to_xyz_d50()[1].astype(np.float32)
     result = np.empty(pixels.shape, np.uint8)
     rows = max(1, _BAND_PIXELS // pixels.shape[1])
@@ -54,6 +54,3 @@ def _hlg(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scene light in [0, 1]."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(values <= 0.5, values**2 / 3, (np.exp((values - c) / a) + b) / 12)
-
-
-_SRGB_TO_XYZ = ColourSpace(BT709, SRGB).to_xyz_d50()

@@ -67,6 +67,14 @@ def is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where access is denied
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file; False if one has none, or that cannot be determined."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 def absolute_path(path: Path) -> str:
     """The absolute path as text; links are not resolved."""
     return os.path.abspath(path)  # noqa: PTH100 - Path.resolve follows links
